@@ -1,0 +1,10 @@
+# resq: a ResNet-18 quantization study for CIFAR-10. `make help` lists targets and variables.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
+
+include pipelines/build.mk
+-include pipelines/study.mk pipelines/check.mk pipelines/install.mk

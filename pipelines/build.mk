@@ -1,0 +1,95 @@
+# How the programs are built. B: where objects, archives and tests go; BIN: where the tools go.
+CC       ?= cc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+B        ?= build$(if $(SANITIZE),/sanitize)
+BIN      ?= $(if $(filter build,$(B)),bin,$(B)/bin)
+CFLAGS   ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
+STRICT   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno $(WARNINGS) $(if $(WERROR),-Werror)
+ifdef SANITIZE
+SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
+RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng -lnettle -lz -lpthread -lm $(LDLIBS)
+
+# Layers, and what each may include besides itself and base (`make lint` checks it; so does the linker: a unit test
+# of a layer links only these).
+LAYERS := train exec pass quant graph report data kernel record base
+SEES_base   :=
+SEES_record :=
+SEES_kernel :=
+SEES_data   := record
+SEES_report := record
+SEES_graph  := record
+SEES_quant  := graph record
+SEES_pass   := graph quant record
+SEES_exec   := graph quant kernel record
+SEES_train  := exec data pass graph quant record
+# A layer's archives in link order: itself, what it sees, what those see.
+links = $(filter $(1) $(SEES_$(1)) $(foreach l,$(SEES_$(1)),$(SEES_$(l))) $(if $(filter train,$(1)),kernel) base,$(LAYERS))
+archives = $(patsubst %,$(B)/lib%.a,$(1))
+
+# Instruction-set flags belong to one folder's objects each.
+X86 := $(filter x86_64,$(shell uname -m))
+KERNEL_DIRS := kernel kernel/ref kernel/blas $(if $(X86),kernel/avx2)
+ISA_kernel/avx2 := -mavx2 -mfma
+OPT_kernel/avx2 := -O3
+OPT_kernel/ref := -O3
+
+sources_kernel := $(foreach d,$(KERNEL_DIRS),$(wildcard lib/$(d)/*.c))
+$(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c)))
+objects = $(patsubst %.c,$(B)/%.o,$(1))
+
+TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
+TOOL_COMMON := $(wildcard tools/common/*.c)
+
+all: $(TOOLS:%=$(BIN)/%)
+.PHONY: all
+
+$(B)/%.o: %.c | $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+
+# A changed compiler or flag rebuilds everything.
+FLAGS_NOW := $(CC) $(STRICT) $(CFLAGS) $(CPPFLAGS) $(SANITIZER) $(LDFLAGS)
+$(B)/flags: FORCE
+	@mkdir -p $(B); echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
+FORCE:
+.PHONY: FORCE
+
+define layer_rule
+$(B)/lib$(1).a: $(call objects,$(sources_$(1)))
+	@rm -f $$@; ar rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
+$(B)/libtool.a: $(call objects,$(TOOL_COMMON))
+	@rm -f $@; ar rcs $@ $^
+
+$(BIN)/%: $(B)/tools/%.o $(B)/libtool.a $(call archives,$(LAYERS))
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libtool.a $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
+.PRECIOUS: $(B)/%.o
+
+# Unit tests: tests/unit/LAYER/test_*.c, one program each, linked with the layers that LAYER may see.
+UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SOURCES))
+define unit_rule
+$(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(call links,$(1)))
+	@mkdir -p $$(@D)
+	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $$@ $$< $(call archives,$(call links,$(1))) -lcmocka $(RESQ_LDLIBS)
+endef
+$(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
+units: $(UNIT_TESTS)
+.PHONY: units
+# One layer's: make unit-record
+unit-%: FORCE
+	$(MAKE) $(filter $(B)/unit/$*/%,$(UNIT_TESTS))
+	for t in $(filter $(B)/unit/$*/%,$(UNIT_TESTS)); do $$t; done
+
+clean:
+	rm -rf build bin
+.PHONY: clean
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

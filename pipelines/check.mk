@@ -1,0 +1,52 @@
+# The checks: tests, lint, fuzzing. TESTS='tests/cli/fuse.bats build/unit/base/test_text' runs those alone.
+TESTS = $(UNIT_TESTS) $(wildcard tests/cli/*.bats)
+
+test: all units
+	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(abspath $(BIN)) SANITIZE=$(SANITIZE) \
+		$(if $(OPENBLAS_CORETYPE),OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE)) \
+		ASAN_OPTIONS=allocator_may_return_null=1:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1 \
+		tests/run -j $(JOBS) $(TESTS)
+.PHONY: test
+
+# ---- lint: one target a rule, each printing what breaks it ----
+LINTS := lint-rules lint-format lint-scripts lint-build lint-sizes
+C_FILES = $(sort $(shell find lib tools tests -name '*.[ch]'))
+SCRIPTS = $(sort setup .ci/run $(shell find tests pipelines -name '*.bats' -o -name '*.bash' -o -name '*.sh') \
+	$(shell grep -lsE '^\#!.*bash' tests/* tests/*/* pipelines/*))
+
+lint: $(LINTS)
+	@echo "lint: clean"
+.PHONY: lint $(LINTS)
+
+# The layers as build.mk states them, and words and calls that have no place.
+lint-rules:
+	@pipelines/lint $(foreach l,$(LAYERS),'$(l): base $(l) $(SEES_$(l))') \
+		'tools: tools base $(filter-out kernel,$(LAYERS))'
+lint-format:
+	@clang-format --dry-run -Werror $(C_FILES)
+lint-scripts:
+	@if command -v shellcheck > /dev/null; then shellcheck $(SCRIPTS); else echo "lint: no shellcheck here"; fi
+lint-build:
+	@$(MAKE) --no-print-directory -s B=build/lint-gcc CC=gcc WERROR=1 all units
+	@$(MAKE) --no-print-directory -s B=build/lint-clang CC=clang WERROR=1 all units
+# Shown, not enforced: files longer than a reader holds in mind.
+lint-sizes:
+	@wc -l $(C_FILES) $(SCRIPTS) | awk '$$2 != "total" && $$1 > ($$2 ~ /^tools\/[^\/]*$$/ ? 200 : 500) \
+		{ print "lint: long: " $$2 ": " $$1 " lines" }'
+
+# ---- fuzzing: tests/fuzz/NAME.c, each a reader, FUZZ_SECONDS each; tests/fuzz/NAME/ holds its seeds where it has any ----
+FUZZ_SECONDS = 60
+FUZZ_B := build/fuzz
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZ_FLAGS := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+fuzz:
+	@$(MAKE) --no-print-directory B=$(FUZZ_B) CC=clang SANITIZER='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)' $(FUZZERS:%=fuzz-%)
+fuzz-%: $(FUZZ_B)/fuzz/%
+	@mkdir -p $(FUZZ_B)/corpus/$* $(FUZZ_B)/found
+	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(FUZZ_B)/found/$*- \
+		$(FUZZ_B)/corpus/$* $(wildcard tests/fuzz/$* tests/bad)
+$(FUZZ_B)/fuzz/%: $(B)/tests/fuzz/%.o $(call archives,$(LAYERS))
+	@mkdir -p $(@D)
+	$(CC) -fsanitize=fuzzer,$(FUZZ_FLAGS) -g -o $@ $< $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
+.PHONY: fuzz $(FUZZERS:%=fuzz-%)

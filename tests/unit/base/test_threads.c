@@ -1,0 +1,130 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "base/progress.h"
+#include "base/threads.h"
+
+enum { ITEMS = 1000 };
+
+struct job {
+    atomic_int seen[ITEMS];
+    atomic_int workers[8];
+    int count;
+};
+
+static void work(void *context, int item, int worker)
+{
+    struct job *job = context;
+    atomic_fetch_add(&job->seen[item], 1);
+    atomic_fetch_add(&job->workers[worker], 1);
+}
+
+static void test_every_item_runs_once(void **state)
+{
+    (void)state;
+    static struct job job;
+    struct message m;
+    for (int count = 1; count <= 3; count++) {
+        struct threads *pool;
+        assert_int_equal(threads_open(&pool, count, &m), 0);
+        assert_int_equal(threads_count(pool), count);
+        memset(&job, 0, sizeof job);
+        int expected = ITEMS;
+        for (int round = 1; round <= 200; round++) {
+            int items = round % 5 == 0 ? round % 3 : ITEMS / 10;
+            threads_run(pool, work, &job, items);
+            expected += items;
+        }
+        threads_run(pool, work, &job, ITEMS);
+        int total = 0;
+        for (int i = 0; i < 8; i++) {
+            assert_true(i < count || atomic_load(&job.workers[i]) == 0);
+            total += atomic_load(&job.workers[i]);
+        }
+        assert_int_equal(atomic_load(&job.seen[ITEMS - 1]), 1);
+        assert_int_equal(atomic_load(&job.seen[50]), 161);
+        assert_int_equal(total, expected);
+        threads_close(pool);
+    }
+}
+
+static void test_no_pool_is_serial(void **state)
+{
+    (void)state;
+    static struct job job;
+    memset(&job, 0, sizeof job);
+    threads_run(NULL, work, &job, 10);
+    assert_int_equal(atomic_load(&job.workers[0]), 10);
+    assert_int_equal(threads_count(NULL), 1);
+    threads_close(NULL);
+    assert_true(threads_online() >= 1);
+}
+
+static void test_count_is_checked(void **state)
+{
+    (void)state;
+    struct message m;
+    struct threads *pool;
+    assert_int_equal(threads_open(&pool, 0, &m), STATUS_RANGE);
+    assert_string_equal(m.text, "threads: 0 is not in 1..4096");
+    assert_int_equal(threads_open(&pool, 5000, &m), STATUS_RANGE);
+}
+
+/* Where the system gives no more threads the pool goes on with fewer: address space for stacks runs out here. */
+static void test_goes_on_with_fewer_threads(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip();
+#endif
+    struct rlimit before, tight = {(rlim_t)256 << 20, RLIM_INFINITY};
+    static struct job job;
+    struct message m;
+    struct threads *pool;
+    memset(&job, 0, sizeof job);
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    tight.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
+    int status = threads_open(&pool, 200, &m);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_int_equal(status, 0);
+    assert_true(threads_count(pool) >= 1 && threads_count(pool) < 200);
+    job.count = 0;
+    threads_run(pool, work, &job, 1); /* one item: worker numbers stay below the array's size */
+    assert_int_equal(atomic_load(&job.seen[0]), 1);
+    threads_close(pool);
+}
+
+static void test_progress_is_silent_where_nobody_looks(void **state)
+{
+    (void)state;
+    FILE *f = tmpfile();
+    struct progress p;
+    assert_non_null(f);
+    progress_open(&p, f, 0, "reading", 10);
+    progress_show(&p, 5, "note");
+    progress_clear(&p);
+    fflush(f);
+    assert_int_equal(ftell(f), 0);
+    fclose(f);
+    double t = clock_seconds();
+    assert_true(clock_seconds() >= t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_item_runs_once),
+        cmocka_unit_test(test_no_pool_is_serial),
+        cmocka_unit_test(test_count_is_checked),
+        cmocka_unit_test(test_goes_on_with_fewer_threads),
+        cmocka_unit_test(test_progress_is_silent_where_nobody_looks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
