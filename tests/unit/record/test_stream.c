@@ -1,0 +1,619 @@
+/* Records as bytes: what is written, and that every damage is noticed. */
+#include "samples.h"
+#include <fcntl.h>
+#include <jansson.h>
+#include <sys/wait.h>
+#include <zlib.h>
+#include "base/random.h"
+#include "base/text.h"
+#include "record/digest.h"
+
+static void *sample_bytes(size_t *count)
+{
+    struct message m;
+    struct record *r = sample_record();
+    void *bytes;
+    ASSERT_OK(record_serialise(r, &bytes, count, &m), m);
+    record_free(r);
+    return bytes;
+}
+
+static size_t header_length(const unsigned char *bytes)
+{
+    return (size_t)bytes[0] | (size_t)bytes[1] << 8 | (size_t)bytes[2] << 16 | (size_t)bytes[3] << 24;
+}
+
+/* The very bytes, so that no change of ours or of a library's goes unseen. */
+static void test_bytes_are_canonical(void **state)
+{
+    (void)state;
+    static const char want[] = "{\"__metadata__\":{\"crc32\":\"........\",\"format\":\"resq "
+                               "1\",\"kind\":\"model\",\"note\":\"a \\\"quoted\\\" "
+                               "\\\\ word, \xc3\xa9\\n\\ttab, \\\"crc32\\\":\\\"00000000\\\"\"},"
+                               "\"scalar\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]},"
+                               "\"matrix\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[8,32]},"
+                               "\"empty\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[32,32]},"
+                               "\"bytes\":{\"dtype\":\"U8\",\"shape\":[5],\"data_offsets\":[32,37]}}";
+    size_t count, crc_at = sizeof "{\"__metadata__\":{\"crc32\":\"" - 1;
+    unsigned char *bytes = sample_bytes(&count);
+    size_t length = header_length(bytes);
+    assert_int_equal((8 + length) % 64, 0);
+    assert_int_equal(count, 8 + length + 37);
+    char crc[9];
+    snprintf(crc, sizeof crc, "%.8s", (char *)bytes + 8 + crc_at);
+    memcpy(bytes + 8 + crc_at, "........", 8);
+    assert_memory_equal(bytes + 8, want, sizeof want - 1);
+    for (size_t i = 8 + sizeof want - 1; i < 8 + length; i++)
+        assert_int_equal(bytes[i], ' ');
+    memcpy(bytes + 8 + crc_at, "00000000", 8);
+    char expected[9];
+    snprintf(expected, sizeof expected, "%08lx", crc32(0, bytes, (unsigned)count));
+    assert_string_equal(crc, expected);
+    memory_free(bytes);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    struct message m;
+    size_t count, used, again_count;
+    void *bytes = sample_bytes(&count), *again;
+    struct record *r, *original = sample_record();
+    ASSERT_OK(record_parse(&r, bytes, count, &used, &m), m);
+    assert_int_equal(used, count);
+    assert_same_content(original, r);
+    assert_string_equal(record_get(r, "note"), record_get(original, "note"));
+    for (size_t i = 0; i < r->tensor_count; i++)
+        assert_int_equal((uintptr_t)r->tensors[i].data % 64, 0);
+    ASSERT_OK(record_serialise(r, &again, &again_count, &m), m);
+    assert_int_equal(count, again_count);
+    assert_memory_equal(bytes, again, count);
+    record_free(r);
+    record_free(original);
+    memory_free(bytes);
+    memory_free(again);
+}
+
+static void test_every_type_round_trips(void **state)
+{
+    (void)state;
+    struct message m;
+    struct record *r = record_new(&m), *back;
+    struct random_stream random = random_open(3, RANDOM_TEST, 0, 0);
+    for (int d = 0; d < DTYPE_COUNT; d++) {
+        struct tensor *t;
+        ASSERT_OK(record_add(r, dtype_name((enum dtype)d), (enum dtype)d, 2, (int64_t[]){3, 1 + d}, &t, &m), m);
+        for (size_t i = 0; i < t->bytes; i++)
+            ((uint8_t *)t->data)[i] = (uint8_t)random_u32(&random);
+    }
+    void *bytes;
+    size_t count, used;
+    ASSERT_OK(record_serialise(r, &bytes, &count, &m), m);
+    ASSERT_OK(record_parse(&back, bytes, count, &used, &m), m);
+    assert_same_content(r, back);
+    memory_free(bytes);
+    record_free(r);
+    record_free(back);
+}
+
+static void test_every_truncation_is_refused(void **state)
+{
+    (void)state;
+    struct message m;
+    size_t count, used;
+    char *bytes = sample_bytes(&count);
+    for (size_t cut = 0; cut < count; cut++) {
+        char *exact = memory_new_raw(cut, 1, &m); /* so that a sanitizer sees any read past the end */
+        memcpy(exact, bytes, cut);
+        struct record *r;
+        assert_int_equal(record_parse(&r, exact, cut, &used, &m), STATUS_TRUNCATED);
+        assert_null(r);
+        char want[128];
+        snprintf(want, sizeof want, "truncated stream after 0 records, at offset %zu", cut);
+        assert_string_equal(m.text, cut ? want : "empty input");
+        memory_free(exact);
+    }
+    memory_free(bytes);
+}
+
+static void test_every_bit_flip_is_detected(void **state)
+{
+    (void)state;
+    struct message m;
+    size_t count, used;
+    unsigned char *bytes = sample_bytes(&count);
+    for (size_t bit = 0; bit < 8 * count; bit++) {
+        struct record *r;
+        bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+        m.text[0] = 0;
+        assert_true(record_parse(&r, bytes, count, &used, &m) < 0);
+        assert_null(r);
+        assert_true(m.text[0] && !strchr(m.text, '\n'));
+        bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+    }
+    struct random_stream random = random_open(5, RANDOM_TEST, 0, 0);
+    for (int i = 0; i < 10000; i++) { /* several at once */
+        unsigned char *damaged = memory_new_raw(count, 1, &m);
+        struct record *r;
+        memcpy(damaged, bytes, count);
+        for (uint32_t flips = 1 + random_below(&random, 4); flips > 0; flips--) {
+            uint32_t bit = random_below(&random, (uint32_t)(8 * count));
+            damaged[bit / 8] ^= (unsigned char)(1u << bit % 8);
+        }
+        /* more than one bit of the key itself switches the check off: that it stands there is taken as given */
+        if (memcmp(damaged, bytes, count) && memcmp(damaged + 25, "crc32", 5) == 0)
+            assert_true(record_parse(&r, damaged, count, &used, &m) < 0);
+        memory_free(damaged);
+    }
+    memory_free(bytes);
+}
+
+static void frame(unsigned char **bytes, size_t *count, const char *json, size_t data_bytes)
+{
+    struct message m;
+    size_t length = strlen(json);
+    *count = 8 + length + data_bytes;
+    *bytes = memory_new(*count, 1, &m);
+    for (int i = 0; i < 8; i++)
+        (*bytes)[i] = (unsigned char)((uint64_t)length >> 8 * i);
+    memcpy(*bytes + 8, json, length);
+    for (size_t i = 0; i < data_bytes; i++)
+        (*bytes)[8 + length + i] = (unsigned char)i;
+}
+
+static void header_refused(const char *json, size_t data_bytes, int status, const char *text)
+{
+    unsigned char *bytes;
+    size_t count, used;
+    struct record *r;
+    struct message m = {{0}};
+    frame(&bytes, &count, json, data_bytes);
+    assert_int_equal(record_parse(&r, bytes, count, &used, &m), status);
+    assert_null(r);
+    if (!strstr(m.text, text))
+        print_error("got:  %s\nwant: %s\n", m.text, text);
+    assert_non_null(strstr(m.text, text));
+    memory_free(bytes);
+}
+
+static void test_malformed_headers_are_refused(void **state)
+{
+    (void)state;
+    const int bad = STATUS_FORMAT;
+    header_refused("[]", 0, bad, "header is not a JSON object");
+    header_refused("{} x", 0, bad, "header is not valid JSON");
+    header_refused("{\"a\":1}", 0, bad, "a: is not an object");
+    header_refused("{\"__metadata__\":[]}", 0, bad, "__metadata__ is not an object");
+    header_refused("{\"__metadata__\":{\"a\":1}}", 0, bad, "metadata a: is not a string");
+    header_refused("{\"__metadata__\":{\"crc32\":\"XYZ\"}}", 0, bad, "'XYZ' is not 8 lower-case hex digits");
+    header_refused("{\"__metadata__\":{\"crc32\":\"0000000A\"}}", 0, bad, "is not 8 lower-case hex digits");
+    header_refused("{\"__metadata__\":{\"crc32\":\"\\u0030000000a\"}}", 0, bad, "is written with escapes");
+    header_refused("{\"__metadata__\":{\"crc3\\u0032\":\"0000000a\"}}", 0, bad, "is written with escapes");
+    header_refused("{\"__metadata__\":{\"crc32\":\"0000000a\"}}", 0, bad, "its header says 0000000a");
+    header_refused("{\"__metadata__\":{\"crc33\":\"0000000a\"}}", 0, bad, "looks like a damaged 'crc32'");
+    header_refused("{\"__metadata__\":{\"format\":\"resq 2\"}}", 0, STATUS_UNSUPPORTED,
+                   "'resq 2' is not supported, want 'resq 1'");
+    header_refused("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", 0, bad, "duplicate object key");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                   "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
+                   2, bad, "duplicate object key");
+    header_refused("{\"\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, bad, "name is empty");
+    header_refused("{\"a\":{\"dtype\":\"F8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, bad,
+                   "a: unknown type 'F8', supported are BOOL U8 I8");
+    header_refused("{\"a\":{\"shape\":[1],\"data_offsets\":[0,1]}}", 1, bad, "a: dtype is missing");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", 1, bad, "a: shape is not a list");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1]}}", 1, bad, "a: data_offsets are not [begin, end]");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":1}}", 1, bad,
+                   "a: unknown field 'x'");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1.5],\"data_offsets\":[0,1]}}", 1, bad, "a: dimension 0");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,-1],\"data_offsets\":[0,1]}}", 1, bad, "a: dimension 1");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, bad,
+                   "a: rank 9 exceeds limit 8");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,1]}}", 1, bad,
+                   "a: shape overflows");
+    header_refused("{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,1]}}", 1, bad,
+                   "a: shape overflows");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[99999999999999999999],\"data_offsets\":[0,1]}}", 1, bad,
+                   "too big integer");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,0]}}", 1, bad, "0 <= begin <= end");
+    header_refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[-1,0]}}", 1, bad, "0 <= begin <= end");
+    header_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,7]}}", 7, bad,
+                   "a: data_offsets [0,7] hold 7 bytes, F32[2] needs 8");
+    header_refused("{\"a\\u0000\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, bad,
+                   "not valid JSON");
+    header_refused("{\"a\xff\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, bad,
+                   "unable to decode byte 0xff");
+    header_refused("{\"a\\u001b[2J\":{\"dtype\":\"F8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, bad,
+                   "a?[2J: unknown");
+    header_refused(
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[4611686018427387904],\"data_offsets\":[0,4611686018427387904]}}", 1,
+        STATUS_TRUNCATED, "truncated stream after 0 records");
+}
+
+static void test_offsets_must_cover_the_data(void **state)
+{
+    (void)state;
+#define U8_AT(name, size, begin, end) \
+    "\"" name "\":{\"dtype\":\"U8\",\"shape\":[" #size "],\"data_offsets\":[" #begin "," #end "]}"
+    header_refused("{" U8_AT("a", 4, 0, 4) "," U8_AT("b", 4, 3, 7) "}", 8, STATUS_FORMAT,
+                   "a and b overlap at offset 3 of the data");
+    header_refused("{" U8_AT("b", 4, 6, 10) "," U8_AT("a", 4, 0, 4) "}", 10, STATUS_FORMAT,
+                   "a and b: hole of 2 bytes between them, at offset 4 of the data");
+    header_refused("{" U8_AT("a", 4, 2, 6) "}", 8, STATUS_FORMAT, "a: hole of 2 bytes before it, at offset 0");
+    header_refused("{" U8_AT("a", 4, 0, 4) "," U8_AT("b", 4, 0, 4) "}", 8, STATUS_FORMAT, "a and b overlap");
+    header_refused("{" U8_AT("a", 4, 0, 4) "," U8_AT("z", 0, 2, 2) "}", 4, STATUS_FORMAT, "a and z overlap");
+}
+
+static void length_refused(uint64_t length, int status, const char *text)
+{
+    unsigned char bytes[12] = {0};
+    struct message m;
+    struct record *r;
+    size_t used;
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(length >> 8 * i);
+    assert_int_equal(record_parse(&r, bytes, sizeof bytes, &used, &m), status);
+    assert_string_equal(m.text, text);
+}
+
+static void test_header_length_is_bounded(void **state)
+{
+    (void)state;
+    length_refused(UINT64_MAX, STATUS_FORMAT,
+                   "header length 18446744073709551615 at offset 0 exceeds limit 16777216");
+    length_refused((uint64_t)1 << 63, STATUS_FORMAT,
+                   "header length 9223372036854775808 at offset 0 exceeds limit 16777216");
+    length_refused(16777217, STATUS_FORMAT, "header length 16777217 at offset 0 exceeds limit 16777216");
+    length_refused(0, STATUS_FORMAT, "header length 0 at offset 0 is too small for a header");
+    length_refused(16777216, STATUS_TRUNCATED, "truncated stream after 0 records, at offset 12");
+}
+
+static void shuffle(size_t *order, size_t count, struct random_stream *r)
+{
+    for (size_t i = 0; i < count; i++)
+        order[i] = i;
+    for (size_t i = count; i > 1; i--) {
+        size_t j = random_below(r, (uint32_t)i), x = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = x;
+    }
+}
+
+/* Any order of keys, any order of tensors in the data, any spacing: tensors come out aligned and right. */
+static void test_any_order_is_read(void **state)
+{
+    (void)state;
+    struct message m;
+    static const char *const shapes[4] = {"\"dtype\":\"U8\",\"shape\":[3]", "\"shape\":[2,1] ,\"dtype\" : \"F32\"",
+                                          "\"dtype\":\"I64\",\"shape\":[]", "\"dtype\":\"I16\",\"shape\":[5]"};
+    static const size_t sizes[4] = {3, 8, 8, 10};
+    struct random_stream random = random_open(6, RANDOM_TEST, 0, 0);
+    for (int round = 0; round < 300; round++) {
+        size_t keys[4], places[4], offsets[4], at = 0, used, count;
+        struct text json = {0};
+        shuffle(keys, 4, &random);
+        shuffle(places, 4, &random);
+        for (int i = 0; i < 4; i++) {
+            offsets[places[i]] = at;
+            at += sizes[places[i]];
+        }
+        for (int i = 0; i < 4; i++)
+            ASSERT_OK(text_add(&json, &m, "%s\n\"t%zu\" : {\"data_offsets\":[%zu, %zu],%s}", i ? "," : "{", keys[i],
+                               offsets[keys[i]], offsets[keys[i]] + sizes[keys[i]], shapes[keys[i]]),
+                      m);
+        ASSERT_OK(text_add(&json, &m, random_below(&random, 2) ? ",\"__metadata__\":{\"x\":\"y\"}}" : "}  "), m);
+        unsigned char *bytes;
+        struct record *r;
+        frame(&bytes, &count, json.data, at);
+        ASSERT_OK(record_parse(&r, bytes, count, &used, &m), m);
+        for (size_t i = 0; i < 4; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "t%zu", i);
+            const struct tensor *t = record_find(r, name);
+            assert_int_equal((uintptr_t)t->data % 64, 0);
+            for (size_t j = 0; j < t->bytes; j++)
+                assert_int_equal(((uint8_t *)t->data)[j], offsets[i] + j);
+        }
+        for (size_t i = 0; i < 4; i++) /* kept in the order of the data */
+            assert_int_equal(r->tensors[i].name[1] - '0', places[i]);
+        record_free(r);
+        memory_free(bytes);
+        text_free(&json);
+    }
+}
+
+static void test_stream_of_records(void **state)
+{
+    (void)state;
+    struct message m;
+    struct record *r = sample_record(), *back;
+    struct record_writer *w;
+    struct record_reader *in;
+    const char *path = temporary_path("stream");
+    ASSERT_OK(writer_open(&w, path, &m), m);
+    assert_int_equal(access(path, F_OK), -1); /* not under its name before the commit */
+    for (int i = 0; i < 3; i++) {
+        ASSERT_OK(record_setf(r, "number", &m, "%d", i), m);
+        ASSERT_OK(writer_put(w, r, &m), m);
+    }
+    ASSERT_OK(writer_commit(w, &m), m);
+    ASSERT_OK(reader_open(&in, path, &m), m);
+    assert_string_equal(reader_name(in), path);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(reader_next(in, &back, &m), 1);
+        assert_int_equal(reader_records(in), i + 1);
+        assert_int_equal(record_get(back, "number")[0], '0' + i);
+        assert_same_content(r, back);
+        record_free(back);
+    }
+    assert_int_equal(reader_next(in, &back, &m), 0);
+    assert_null(back);
+    assert_int_equal(reader_next(in, &back, &m), 0);
+    reader_close(in);
+    assert_int_equal(record_load(&back, path, &m), STATUS_FORMAT);
+    assert_non_null(strstr(m.text, "surplus bytes after the record, from offset "));
+    record_free(r);
+}
+
+static void test_stream_cut_in_a_later_record(void **state)
+{
+    (void)state;
+    struct message m;
+    size_t count;
+    unsigned char *bytes = sample_bytes(&count), *twice = memory_new(2 * count, 1, &m);
+    memcpy(twice, bytes, count);
+    memcpy(twice + count, bytes, count);
+    const char *path = temporary_path("cut");
+    char want[512];
+    for (size_t cut = count + 1; cut < 2 * count; cut += 13) {
+        struct record_reader *in;
+        struct record *r;
+        file_write(path, twice, cut);
+        ASSERT_OK(reader_open(&in, path, &m), m);
+        assert_int_equal(reader_next(in, &r, &m), 1);
+        record_free(r);
+        assert_int_equal(reader_next(in, &r, &m), STATUS_TRUNCATED);
+        snprintf(want, sizeof want, "%s: truncated stream after 1 record, at offset %zu", path, cut);
+        assert_string_equal(m.text, want);
+        reader_close(in);
+    }
+    memory_free(bytes);
+    memory_free(twice);
+}
+
+static void test_load_and_save(void **state)
+{
+    (void)state;
+    struct message m;
+    struct record *r = sample_record(), *back;
+    char digest[DIGEST_HEX], digest_back[DIGEST_HEX];
+    const char *path = temporary_path("one.safetensors");
+    ASSERT_OK(record_save(r, path, &m), m);
+    ASSERT_OK(record_load(&back, path, &m), m);
+    assert_same_content(r, back);
+    ((float *)record_find(back, "matrix")->data)[0] = 9; /* tensors may be written */
+    ((float *)record_find(back, "matrix")->data)[0] = 0.5f;
+    ASSERT_OK(digest_record(r, digest, &m), m);
+    ASSERT_OK(digest_record(back, digest_back, &m), m);
+    assert_string_equal(digest, digest_back);
+    record_free(back);
+    record_free(r);
+    file_write(path, "", 0);
+    assert_int_equal(record_load(&back, path, &m), STATUS_TRUNCATED);
+    assert_non_null(strstr(m.text, "one.safetensors: empty input"));
+    assert_int_equal(record_load(&back, temporary_path("absent"), &m), STATUS_IO);
+    assert_non_null(strstr(m.text, "absent: cannot open: No such file or directory"));
+    assert_int_equal(record_load(&back, temporary_folder(), &m), STATUS_IO);
+    assert_non_null(strstr(m.text, "read error: Is a directory"));
+}
+
+/* A child writes one byte at a time; the parent reads the same record. */
+static void test_slow_pipe(void **state)
+{
+    (void)state;
+    struct message m;
+    size_t count;
+    unsigned char *bytes = sample_bytes(&count);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int bad = 0;
+        for (size_t i = 0; i < count; i++)
+            bad |= write(ends[1], bytes + i, 1) != 1;
+        _exit(bad);
+    }
+    close(ends[1]);
+    char path[64];
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    struct record *r, *original = sample_record();
+    ASSERT_OK(record_load(&r, path, &m), m);
+    assert_same_content(original, r);
+    int status;
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    record_free(r);
+    record_free(original);
+    memory_free(bytes);
+}
+
+/* A header that promises 2^50 bytes on a pipe that holds ten costs next to nothing. */
+static size_t largest_allocation;
+
+static int watch_allocations(size_t bytes)
+{
+    largest_allocation = bytes > largest_allocation ? bytes : largest_allocation;
+    return 0;
+}
+
+static void test_lying_header_costs_no_memory(void **state)
+{
+    (void)state;
+    struct message m;
+    unsigned char *bytes;
+    size_t count;
+    int ends[2];
+    char path[64];
+    struct record *r;
+    frame(&bytes, &count,
+          "{\"a\":{\"dtype\":\"U8\",\"shape\":[1125899906842624],\"data_offsets\":[0,1125899906842624]}}", 10);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], bytes, count), count);
+    close(ends[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    largest_allocation = 0;
+    memory_test_hook = watch_allocations;
+    assert_int_equal(record_load(&r, path, &m), STATUS_TRUNCATED);
+    memory_test_hook = NULL;
+    assert_true(largest_allocation <= 1 << 20);
+    close(ends[0]);
+    memory_free(bytes);
+}
+
+/* More than the first piece, in two tensors, through a pipe: memory grows as bytes arrive. */
+static void test_large_record_through_a_pipe(void **state)
+{
+    (void)state;
+    struct message m;
+    struct record *r = record_new(&m), *back;
+    struct tensor *t;
+    ASSERT_OK(record_add(r, "a", DTYPE_U8, 1, (int64_t[]){3000001}, &t, &m), m);
+    for (size_t i = 0; i < t->count; i++)
+        ((uint8_t *)t->data)[i] = (uint8_t)(i * 7919 >> 8);
+    ASSERT_OK(record_add(r, "b", DTYPE_F32, 1, (int64_t[]){1000003}, &t, &m), m);
+    for (size_t i = 0; i < t->count; i++)
+        ((float *)t->data)[i] = (float)i;
+    int ends[2];
+    char path[64];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        dup2(ends[1], STDOUT_FILENO);
+        _exit(record_save(r, "-", &m) == 0 ? 0 : 1);
+    }
+    close(ends[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    ASSERT_OK(record_load(&back, path, &m), m);
+    close(ends[0]);
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    assert_same_content(r, back);
+    for (size_t i = 0; i < back->tensor_count; i++)
+        assert_int_equal((uintptr_t)back->tensors[i].data % 64, 0);
+    record_free(r);
+    record_free(back);
+}
+
+static void test_foreign_file(void **state)
+{
+    (void)state;
+    struct message m;
+    struct record *r;
+    struct tensor *t;
+    ASSERT_OK(record_load(&r, "tests/reference/foreign.safetensors", &m), m);
+    assert_string_equal(record_kind(r), "");
+    assert_string_equal(record_get(r, "format"), "pt");
+    assert_string_equal(record_get(r, "author"), "na\xc3\xafve \"quotes\"");
+    ASSERT_OK(record_require(r, "conv.weight", DTYPE_F32, 4, (int64_t[]){2, 3, 1, 1}, &t, &m), m);
+    for (int i = 0; i < 6; i++)
+        assert_true(((float *)t->data)[i] == (float)i / 4 - 0.5f);
+    ASSERT_OK(record_require(r, "codes", DTYPE_U8, 1, (int64_t[]){5}, &t, &m), m);
+    assert_memory_equal(t->data, "\x00\x01\x7f\x80\xff", 5);
+    ASSERT_OK(record_require(r, "steps", DTYPE_I64, 0, NULL, &t, &m), m);
+    assert_true(*(int64_t *)t->data == -123456789012345);
+    ASSERT_OK(record_require(r, "half", DTYPE_F16, 1, (int64_t[]){3}, &t, &m), m);
+    assert_int_equal(((uint16_t *)t->data)[1], 0x3c00);
+    ASSERT_OK(record_require(r, "none", DTYPE_F32, 2, (int64_t[]){0, 4}, NULL, &m), m);
+    ASSERT_OK(record_require(r, "flags", DTYPE_BOOL, 2, (int64_t[]){1, 3}, &t, &m), m);
+    assert_memory_equal(t->data, "\x01\x00\x01", 3);
+    record_free(r);
+}
+
+/* Every n-th allocation fails in turn, ours and jansson's, until a run needs no more than are given. */
+static long allocations_left;
+
+static int fail_when_spent(size_t bytes)
+{
+    (void)bytes;
+    return allocations_left-- <= 0;
+}
+
+static void *json_malloc(size_t bytes)
+{
+    return allocations_left-- <= 0 ? NULL : malloc(bytes);
+}
+
+static void test_every_failing_allocation(void **state)
+{
+    (void)state;
+    struct message m;
+    size_t count, used;
+    void *bytes = sample_bytes(&count);
+    struct record *original = sample_record();
+    memory_test_hook = fail_when_spent;
+    json_set_alloc_funcs(json_malloc, free);
+    int status = STATUS_NOMEM;
+    long n = 0;
+    for (; n < 10000 && status < 0; n++) {
+        struct record *r = NULL;
+        m.text[0] = 0;
+        allocations_left = n;
+        status = record_parse(&r, bytes, count, &used, &m);
+print_error("%ld %d %s\n",n,status,m.text);
+        assert_true(status == STATUS_OK || status == STATUS_NOMEM);
+        assert_true(status == STATUS_OK ? r != NULL : strstr(m.text, "memory exhausted") != NULL && !r);
+        record_free(r);
+    }
+    assert_int_equal(status, STATUS_OK);
+    assert_true(n > 30);
+    status = STATUS_NOMEM;
+    for (n = 0; n < 10000 && status < 0; n++) {
+        const char *path = temporary_path("nomem");
+        m.text[0] = 0;
+        allocations_left = n;
+        status = record_save(original, path, &m);
+        assert_true(status == STATUS_OK || (status == STATUS_NOMEM && strstr(m.text, "memory exhausted")));
+        assert_int_equal(access(path, F_OK), status == STATUS_OK ? 0 : -1);
+    }
+    assert_int_equal(status, STATUS_OK);
+    assert_true(n > 30);
+    status = STATUS_NOMEM;
+    for (n = 0; n < 10000 && status < 0; n++) {
+        allocations_left = n;
+        struct record *copy = record_copy(original, &m);
+        status = copy ? STATUS_OK : STATUS_NOMEM;
+        record_free(copy);
+    }
+    assert_int_equal(status, STATUS_OK);
+    memory_test_hook = NULL;
+    json_set_alloc_funcs(malloc, free);
+    record_free(original);
+    memory_free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes_are_canonical),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_every_type_round_trips),
+        cmocka_unit_test(test_every_truncation_is_refused),
+        cmocka_unit_test(test_every_bit_flip_is_detected),
+        cmocka_unit_test(test_malformed_headers_are_refused),
+        cmocka_unit_test(test_offsets_must_cover_the_data),
+        cmocka_unit_test(test_header_length_is_bounded),
+        cmocka_unit_test(test_any_order_is_read),
+        cmocka_unit_test(test_stream_of_records),
+        cmocka_unit_test(test_stream_cut_in_a_later_record),
+        cmocka_unit_test(test_load_and_save),
+        cmocka_unit_test(test_slow_pipe),
+        cmocka_unit_test(test_lying_header_costs_no_memory),
+        cmocka_unit_test(test_large_record_through_a_pipe),
+        cmocka_unit_test(test_foreign_file),
+        cmocka_unit_test(test_every_failing_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, temporary_folder_remove);
+}
