@@ -5,33 +5,34 @@
 #include "base/text.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Replaces control characters (C0, DEL, C1) and bytes that are not UTF-8 by '?'. */
-static void text_sanitise(char *s)
+/* A reason stands at the end of a message, so what does not fit is left out of the middle. */
+static void middle_cut(char *out, size_t size, size_t length, const char *format, va_list arguments)
 {
-    size_t left = strlen(s);
-    while (left > 0) {
-        size_t n = utf8_sequence(s, left);
-        unsigned char first = (unsigned char)s[0];
-        int is_c1 = n == 2 && first == 0xC2 && (unsigned char)s[1] < 0xA0;
-        if (n == 0 || is_c1 || (n == 1 && (first < 0x20 || first == 0x7F))) {
-            s[0] = '?';
-            if (is_c1)
-                s[1] = '?';
-            n = n == 0 ? 1 : n;
-        }
-        s += n;
-        left -= n;
-    }
+    char *whole = malloc(length + 1);
+    if (!whole)
+        return;
+    size_t tail = size / 2;
+    vsnprintf(whole, length + 1, format, arguments);
+    memcpy(out + size - tail - 3, "...", 3);
+    memcpy(out + size - tail, whole + length + 1 - tail, tail);
+    free(whole);
 }
 
 static void message_print(char *out, size_t size, const char *format, va_list arguments)
 {
+    va_list again;
+    va_copy(again, arguments);
     locale_t before = uselocale(locale_c());
-    if (vsnprintf(out, size, format, arguments) < 0)
+    int length = vsnprintf(out, size, format, arguments);
+    if (length < 0)
         snprintf(out, size, "message cannot be formatted");
+    else if ((size_t)length >= size)
+        middle_cut(out, size, (size_t)length, format, again);
     uselocale(before);
+    va_end(again);
 }
 
 int message_set(struct message *m, int code, const char *format, ...)
@@ -43,7 +44,7 @@ int message_set(struct message *m, int code, const char *format, ...)
     va_start(arguments, format);
     message_print(scratch, sizeof scratch, format, arguments);
     va_end(arguments);
-    text_sanitise(scratch);
+    text_sanitise(scratch, 0);
     memcpy(m->text, scratch, sizeof scratch);
     return code;
 }
@@ -60,7 +61,6 @@ int message_errno(struct message *m, const char *format, ...)
     message_print(what, sizeof what, format, arguments);
     va_end(arguments);
     const char *words = strerror_r(saved, reason, sizeof reason);
-    what[MESSAGE_SIZE - 1 - (int)sizeof reason] = '\0'; /* the reason matters more than the end of a long name */
     message_set(m, code, "%s: %s", what, words);
     errno = saved;
     return code;
@@ -70,11 +70,10 @@ int message_prefix(struct message *m, int code, const char *format, ...)
 {
     if (!m)
         return code;
-    char prefix[MESSAGE_SIZE], whole[2 * MESSAGE_SIZE + 2];
+    char prefix[MESSAGE_SIZE];
     va_list arguments;
     va_start(arguments, format);
     message_print(prefix, sizeof prefix, format, arguments);
     va_end(arguments);
-    snprintf(whole, sizeof whole, "%s: %s", prefix, m->text);
-    return message_set(m, code, "%s", whole);
+    return message_set(m, code, "%s: %s", prefix, m->text);
 }

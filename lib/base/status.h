@@ -31,7 +31,7 @@ struct message {
 #define RESQ_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define RESQ_USE_RESULT __attribute__((warn_unused_result))
 
-/* Writes the formatted reason into m (truncated to fit, control characters replaced by '?'; m may be NULL) and
+/* Writes the formatted reason into m (what does not fit is left out of the middle, control characters become '?'; m may be NULL) and
  * returns code, so that `return message_set(m, STATUS_FORMAT, ...)` reads well. */
 int message_set(struct message *m, int code, const char *format, ...) RESQ_PRINTF(3, 4);
 

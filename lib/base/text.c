@@ -128,6 +128,26 @@ int text_is_utf8(const char *s)
     return 1;
 }
 
+void text_sanitise(char *s, int keep_lines)
+{
+    size_t left = strlen(s);
+    while (left > 0) {
+        size_t n = utf8_sequence(s, left);
+        unsigned char first = (unsigned char)s[0];
+        int is_c1 = n == 2 && first == 0xC2 && (unsigned char)s[1] < 0xA0;
+        int is_control = first < 0x20 || first == 0x7F;
+        if (keep_lines && (first == '\n' || first == '\t'))
+            is_control = 0;
+        if (n == 0 || is_c1 || is_control)
+            s[0] = '?';
+        if (is_c1)
+            s[1] = '?';
+        n = n == 0 ? 1 : n;
+        s += n;
+        left -= n;
+    }
+}
+
 static const char *digits_skip(const char *s)
 {
     while (*s >= '0' && *s <= '9')

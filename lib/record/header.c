@@ -1,5 +1,6 @@
 /* header.c: from JSON to tensors without data. jansson vouches for syntax, UTF-8, no NUL, no duplicate key. */
 #include "record/header.h"
+#include "record/json.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,7 +275,7 @@ static int metadata_read(struct header *h, const json_t *metadata, struct messag
 
 static int json_fail(const json_error_t *error, struct message *m)
 {
-    if (json_error_code(error) == json_error_out_of_memory || !error->text[0]) /* jansson says nothing of many */
+    if (json_exhausted())
         return message_set(m, STATUS_NOMEM, "memory exhausted: parsing the header");
     return message_set(m, STATUS_FORMAT, "header is not valid JSON: %s (byte %d of the header)", error->text,
                        error->position);
@@ -284,6 +285,7 @@ int header_parse(struct header *h, const char *json, size_t length, struct messa
 {
     json_error_t error;
     *h = (struct header){0};
+    json_watch();
     json_t *root = json_loadb(json, length, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return json_fail(&error, m);

@@ -1,6 +1,7 @@
 /* layout.c: from a record to its canonical header. */
 #include "record/header.h"
 #include "record/digest.h"
+#include "record/json.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static int key_compare(const void *a, const void *b)
     return strcmp(x->key, y->key);
 }
 
+/* Names are UTF-8 and unique already, so what is left is memory. */
 static int json_failed(struct message *m)
 {
     return message_set(m, STATUS_NOMEM, "memory exhausted: building the header");
@@ -147,6 +149,7 @@ static void crc_locate(struct layout *l)
 
 static int header_build(struct layout *l, const struct record *r, int with_crc, struct message *m)
 {
+    json_watch();
     json_t *root = json_object();
     if (!root)
         return json_failed(m);

@@ -291,15 +291,15 @@ void reader_close(struct record_reader *r)
     memory_free(r);
 }
 
-/* After the one record of a file. */
-static int reader_check_end(struct record_reader *r, struct message *m)
+int reader_finish(struct record_reader *r, struct message *m)
 {
     unsigned char surplus;
-    size_t got;
+    size_t got = 0;
     unsigned long long at = r->offset;
-    TRY(reader_take(r, &surplus, 1, &got, m));
-    return got ? message_set(m, STATUS_FORMAT, "surplus bytes after the record, from offset %llu on", at)
-               : STATUS_OK;
+    int status = reader_take(r, &surplus, 1, &got, m);
+    if (status == STATUS_OK && got > 0)
+        status = message_set(m, STATUS_FORMAT, "surplus bytes after the record, from offset %llu on", at);
+    return status < 0 ? reader_fail(r, status, m) : STATUS_OK;
 }
 
 int record_load(struct record **out, const char *path, struct message *m)
@@ -310,8 +310,8 @@ int record_load(struct record **out, const char *path, struct message *m)
     int status = reader_next(r, out, m);
     if (status == 0)
         status = message_set(m, STATUS_TRUNCATED, "%s: empty input", r->name);
-    else if (status == 1 && (status = reader_check_end(r, m)) < 0)
-        status = reader_fail(r, status, m);
+    else if (status == 1)
+        status = reader_finish(r, m);
     reader_close(r);
     if (status < 0) {
         record_free(*out);

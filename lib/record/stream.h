@@ -16,6 +16,8 @@ int reader_open(struct record_reader **out, const char *path, struct message *m)
 int reader_next(struct record_reader *r, struct record **record, struct message *m) RESQ_USE_RESULT;
 const char *reader_name(const struct record_reader *r);
 uint64_t reader_records(const struct record_reader *r); /* records read so far */
+/* 0 where nothing follows what was read; otherwise STATUS_FORMAT with the offset of the first surplus byte. */
+int reader_finish(struct record_reader *r, struct message *m) RESQ_USE_RESULT;
 void reader_close(struct record_reader *r);
 
 /* A whole file that must hold exactly one record: surplus bytes are STATUS_FORMAT with the offset of the first.

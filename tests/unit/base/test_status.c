@@ -37,18 +37,26 @@ static void test_control_characters_become_question_marks(void **state)
     assert_string_equal(m.text, "?a??b???c??");
 }
 
-static void test_long_text_is_cut_between_characters(void **state)
+static void test_long_text_loses_its_middle(void **state)
 {
     (void)state;
     struct message m;
-    char s[4096];
+    char s[100000];
     memset(s, 'x', sizeof s);
-    s[MESSAGE_SIZE - 2] = '\xc3';
-    s[MESSAGE_SIZE - 1] = '\xa9';
     s[sizeof s - 1] = 0;
-    message_set(&m, 0, "%s", s);
-    assert_int_equal(strlen(m.text), MESSAGE_SIZE - 1);
-    assert_int_equal(m.text[MESSAGE_SIZE - 2], '?');
+    for (int at = 505; at < 515; at++) { /* a character cut in two at the seam */
+        s[at] = '\xc3';
+        s[at + 1] = '\xa9';
+        message_set(&m, 0, "a.bin: %s: bad shape", s);
+        assert_int_equal(strlen(m.text), MESSAGE_SIZE - 1);
+        assert_memory_equal(m.text, "a.bin: xxx", 10);
+        assert_non_null(strstr(m.text, "...xxx"));
+        assert_string_equal(m.text + MESSAGE_SIZE - 1 - 14, "xxx: bad shape");
+        assert_null(strstr(m.text, "\xc3."));
+    }
+    message_prefix(&m, 0, "%s", "b.bin");
+    assert_memory_equal(m.text, "b.bin: a.bin: xxx", 17);
+    assert_string_equal(m.text + MESSAGE_SIZE - 1 - 14, "xxx: bad shape");
 }
 
 static void test_errno_appends_the_reason(void **state)
@@ -97,7 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_set_formats_and_returns_code),
         cmocka_unit_test(test_control_characters_become_question_marks),
-        cmocka_unit_test(test_long_text_is_cut_between_characters),
+        cmocka_unit_test(test_long_text_loses_its_middle),
         cmocka_unit_test(test_errno_appends_the_reason),
         cmocka_unit_test(test_prefix_stands_before),
         cmocka_unit_test(test_try_forwards_failures_only),
