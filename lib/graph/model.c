@@ -1,0 +1,144 @@
+#include "graph/model.h"
+#include "graph/import.h"
+#include "graph/schema.h"
+#include "record/digest.h"
+#include "record/stream.h"
+#include <stdio.h>
+#include <string.h>
+
+void model_free(struct model *model)
+{
+    graph_free(&model->graph);
+    record_free(model->record);
+    model->record = NULL;
+}
+
+struct tensor *model_tensor(const struct model *model, int node, const char *suffix)
+{
+    char name[TENSOR_NAME_SIZE];
+    tensor_name(name, &model->graph.nodes[node], suffix);
+    return record_find(model->record, name);
+}
+
+int model_parameters(const struct model *model, struct tensor **tensors)
+{
+    int found = 0;
+    for (int i = 0; i < model->graph.count; i++) {
+        struct tensor_spec specs[SCHEMA_MAX_TENSORS];
+        int count = node_tensors(&model->graph, i, specs);
+        for (int k = 0; k < count; k++) {
+            struct tensor *t = specs[k].is_parameter ? model_tensor(model, i, specs[k].suffix) : NULL;
+            if (t && tensors)
+                tensors[found] = t;
+            found += t != NULL;
+        }
+    }
+    return found;
+}
+
+int64_t model_parameter_elements(const struct model *model)
+{
+    int64_t elements = 0;
+    for (int i = 0; i < model->graph.count; i++) {
+        struct tensor_spec specs[SCHEMA_MAX_TENSORS];
+        int count = node_tensors(&model->graph, i, specs);
+        for (int k = 0; k < count; k++) {
+            const struct tensor *t = specs[k].is_parameter ? model_tensor(model, i, specs[k].suffix) : NULL;
+            elements += t ? (int64_t)t->count : 0;
+        }
+    }
+    return elements;
+}
+
+static int check_stage(const struct model *model, struct message *m)
+{
+    const char *said = record_get(model->record, "stage");
+    const char *is = graph_stage_name(graph_stage(&model->graph));
+    if (!said || strcmp(said, is) == 0)
+        return 0;
+    return message_set(m, STATUS_MISMATCH, "stage: says '%s', but the graph is at stage %s", said, is);
+}
+
+static int take_record(struct model *model, struct message *m)
+{
+    TRY(record_require_kind(model->record, "model", m));
+    const char *text = record_get(model->record, "graph");
+    if (text) {
+        int status = graph_parse(&model->graph, text, m);
+        if (status < 0)
+            return message_prefix(m, status, "graph");
+    } else {
+        TRY(state_dict_import(model->record, &model->graph, m));
+    }
+    TRY(check_stage(model, m));
+    return model_verify(model, m);
+}
+
+int model_from_record(struct model *model, struct record *record, struct message *m)
+{
+    *model = (struct model){.record = record};
+    int status = take_record(model, m);
+    if (status < 0)
+        model_free(model);
+    return status;
+}
+
+int model_load(struct model *model, const char *path, struct message *m)
+{
+    struct record *record;
+    *model = (struct model){0};
+    TRY(record_load(&record, path, m));
+    int status = model_from_record(model, record, m);
+    if (status < 0)
+        return message_prefix(m, status, "%s", path && strcmp(path, "-") != 0 ? path : "stdin");
+    return status;
+}
+
+static int store_text(struct model *model, struct text *t, struct message *m)
+{
+    TRY(graph_print(&model->graph, t, m));
+    TRY(record_set(model->record, "graph", t->data, m));
+    TRY(record_set(model->record, "stage", graph_stage_name(graph_stage(&model->graph)), m));
+    TRY(record_set(model->record, "format", "resq 1", m));
+    return record_set(model->record, "kind", "model", m);
+}
+
+int model_store(struct model *model, struct message *m)
+{
+    struct text t = {0};
+    int status = store_text(model, &t, m);
+    text_free(&t);
+    return status;
+}
+
+int model_copy(struct model *to, const struct model *from, struct message *m)
+{
+    *to = (struct model){0};
+    TRY(graph_copy(&to->graph, &from->graph, m));
+    to->record = record_copy(from->record, m);
+    if (to->record)
+        return 0;
+    model_free(to);
+    return STATUS_NOMEM;
+}
+
+int model_graph_digest(const struct model *model, char out[MODEL_DIGEST_SIZE], struct message *m)
+{
+    char hex[DIGEST_HEX];
+    struct text t = {0};
+    int status = graph_print(&model->graph, &t, m);
+    if (status == 0) {
+        digest_bytes(t.data, t.length, hex);
+        snprintf(out, MODEL_DIGEST_SIZE, "sha256:%s", hex);
+    }
+    text_free(&t);
+    return status;
+}
+
+int model_digest(const struct model *model, char out[MODEL_DIGEST_SIZE], struct message *m)
+{
+    char hex[DIGEST_HEX];
+    TRY(digest_record(model->record, hex, m));
+    snprintf(out, MODEL_DIGEST_SIZE, "sha256:%s", hex);
+    return 0;
+}

@@ -1,0 +1,47 @@
+/* model.h: a graph together with its tensors, checked against each other. */
+#ifndef RESQ_GRAPH_MODEL_H
+#define RESQ_GRAPH_MODEL_H
+
+#include "graph/graph.h"
+#include "record/record.h"
+
+struct model {
+    struct graph graph;
+    struct record *record; /* parameters and metadata; owned */
+};
+
+/* Loads a model file of any stage and verifies it (model_verify). Without a graph, a state_dict is taken as
+ * ResNet-18: width and classes from conv1.weight and fc.weight; keys `shortcut.0/1` and `linear.*` (the other
+ * popular naming) and a `module.` prefix are renamed; a 7x7 stem is refused by name as torchvision's stock ImageNet
+ * model. */
+int model_load(struct model *model, const char *path, struct message *m) RESQ_USE_RESULT;
+/* The same from a record, which the model then owns (also on failure). */
+int model_from_record(struct model *model, struct record *record, struct message *m) RESQ_USE_RESULT;
+/* Every tensor the graph needs is there with the right type and shape, none is left over (first missing or surplus
+ * name is said), floats are finite (name and index), batch norm variances >= 0, scales normal and positive, zero
+ * points inside their range. Optional tensors: `X.accumulator_bound`. */
+int model_verify(const struct model *model, struct message *m) RESQ_USE_RESULT;
+/* Writes graph text, stage, kind and format into the record's metadata (before saving it). */
+int model_store(struct model *model, struct message *m) RESQ_USE_RESULT;
+/* New parameters as torchvision initialises its ResNets: convolutions Kaiming normal fan_out (relu), batch norm 1
+ * and 0, linear uniform +-1/sqrt(inputs); draws keyed by (seed, tensor name), so that adding a layer leaves the
+ * others as they were. Creates record. graph moves into the model. */
+int model_initialise(struct model *model, struct graph *graph, uint64_t seed, struct message *m) RESQ_USE_RESULT;
+int model_copy(struct model *to, const struct model *from, struct message *m) RESQ_USE_RESULT;
+void model_free(struct model *model);
+
+/* The tensor `NODE.SUFFIX` (e.g. "weight"), or NULL. */
+struct tensor *model_tensor(const struct model *model, int node, const char *suffix);
+/* Visits the names of all learned tensors (weight, bias of conv, linear, batchnorm) in graph order. Returns how
+ * many; names[i] are pointers into the record; names may be NULL to count. */
+int model_parameters(const struct model *model, struct tensor **tensors);
+/* Elements over all learned tensors. */
+int64_t model_parameter_elements(const struct model *model);
+
+enum { MODEL_DIGEST_SIZE = 72 };
+/* "sha256:HEX" of the graph's canonical text, and of the record as it stands (just loaded: the file's, see
+ * digest_record). */
+int model_graph_digest(const struct model *model, char out[MODEL_DIGEST_SIZE], struct message *m) RESQ_USE_RESULT;
+int model_digest(const struct model *model, char out[MODEL_DIGEST_SIZE], struct message *m) RESQ_USE_RESULT;
+
+#endif

@@ -1,0 +1,28 @@
+/* schema.h: which tensors a node needs. Everything that walks a model's tensors asks here, so that this is said
+ * once. */
+#ifndef RESQ_GRAPH_SCHEMA_H
+#define RESQ_GRAPH_SCHEMA_H
+
+#include "graph/graph.h"
+#include "record/record.h"
+
+enum { SCHEMA_MAX_TENSORS = 8, TENSOR_NAME_SIZE = NODE_NAME_SIZE + 32 };
+
+/* What values are legal, besides being finite. */
+enum tensor_rule { RULE_ANY, RULE_NOT_NEGATIVE, RULE_SCALE, RULE_CODE, RULE_BIAS };
+
+struct tensor_spec {
+    const char *suffix; /* "weight" */
+    enum dtype dtype;
+    int rank;
+    int64_t shape[4];
+    enum tensor_rule rule;
+    int is_parameter; /* learned: weight or bias */
+    int is_optional;
+};
+
+/* The tensors of node i in file order; returns how many. */
+int node_tensors(const struct graph *g, int i, struct tensor_spec specs[SCHEMA_MAX_TENSORS]);
+void tensor_name(char out[TENSOR_NAME_SIZE], const struct node *n, const char *suffix);
+
+#endif
