@@ -1,0 +1,91 @@
+/* Dispatch: one table an instruction set, filled from kernels.inc. */
+#include "kernel/cpu.h"
+#include "kernel/list.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum isa {
+#define ISA(isa, supported) ISA_##isa,
+#include "kernel/kernels.inc"
+    ISA_COUNT
+};
+
+static struct kernel_table tables[ISA_COUNT];
+static int usable[ISA_COUNT];
+static pthread_once_t filled = PTHREAD_ONCE_INIT;
+
+static void tables_fill(void)
+{
+#define ISA(name, supported)                                                                                       \
+    tables[ISA_##name].isa = #name;                                                                                \
+    usable[ISA_##name] = (supported);
+#define KERNEL(operation, isa, name, types)                                                                        \
+    for (int i = ISA_##isa; i < ISA_COUNT; i++) {                                                                  \
+        tables[i].operation = operation##_##isa##_##name;                                                          \
+        tables[i].operation.algorithm = #name;                                                                     \
+    }
+#define ELEMENTWISE(operation, isa, types)                                                                         \
+    for (int i = ISA_##isa; i < ISA_COUNT; i++)                                                                    \
+        tables[i].elementwise.operation = elementwise_##operation##_##isa;
+#include "kernel/kernels.inc"
+}
+
+const char *kernel_isa_at(int i)
+{
+    pthread_once(&filled, tables_fill);
+    for (int isa = 0; i >= 0 && isa < ISA_COUNT; isa++)
+        if (usable[isa] && i-- == 0)
+            return tables[isa].isa;
+    return NULL;
+}
+
+static int isa_unsupported(const char *isa, struct message *m)
+{
+    char list[256] = "";
+    const char *name;
+    for (int i = 0; (name = kernel_isa_at(i)); i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", name);
+    }
+    for (int i = 0; i < ISA_COUNT; i++)
+        if (strcmp(tables[i].isa, isa) == 0)
+            return message_set(m, STATUS_UNSUPPORTED, "instruction set %s: not supported by this machine (%s)", isa, list);
+    return message_set(m, STATUS_UNSUPPORTED, "instruction set %s: unknown (%s)", isa, list);
+}
+
+int kernel_table_get(const struct kernel_table **table, const char *isa, struct message *m)
+{
+    pthread_once(&filled, tables_fill);
+    if (!isa || !*isa)
+        isa = getenv("RESQ_ISA");
+    int strongest = isa && *isa ? 0 : 1;
+    for (int i = ISA_COUNT - 1; i >= 0; i--)
+        if (usable[i] && (strongest || strcmp(tables[i].isa, isa) == 0)) {
+            *table = &tables[i];
+            return STATUS_OK;
+        }
+    return isa_unsupported(isa, m);
+}
+
+const struct kernel_name *kernel_name_at(int i)
+{
+    static const struct kernel_name names[] = {
+#define KERNEL(operation, isa, algorithm, types) {#operation, types, #isa, #algorithm},
+#define ELEMENTWISE(operation, isa, types) {#operation, types, #isa, "loop"},
+#include "kernel/kernels.inc"
+    };
+    return i >= 0 && i < (int)(sizeof names / sizeof *names) ? &names[i] : NULL;
+}
+
+double kernel_peak(const struct kernel_table *table, const char *type, double seconds)
+{
+    double peak = 0;
+#define PEAK(what, name)                                                                                           \
+    if (strcmp(table->isa, #name) == 0 && strcmp(type, #what) == 0)                                                \
+        peak = peak_##what##_##name(seconds);
+#include "kernel/kernels.inc"
+    (void)table, (void)type, (void)seconds;
+    return peak;
+}

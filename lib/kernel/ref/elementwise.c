@@ -1,0 +1,3 @@
+/* The elementwise operations in plain C: the definition. */
+#define SET(operation) elementwise_##operation##_ref
+#include "kernel/ref/elementwise.inc"
