@@ -1,0 +1,138 @@
+#include "data/batch.h"
+#include "base/text.h"
+#include <string.h>
+
+enum { MAX_COUNT = 1 << 24 }; /* images a batch: 48 GiB, more than any machine that could use it */
+
+/* The metadata value as a count, or 0 where it is absent. */
+static int count_get(const struct record *record, const char *key, int64_t *value, struct message *m)
+{
+    const char *text = record_get(record, key);
+    *value = 0;
+    return text ? parse_integer(text, 0, INT64_MAX / 2, key, value, m) : 0;
+}
+
+static int values_check(const struct batch *b, int class_count, struct message *m)
+{
+    for (int64_t i = 0; i < b->count; i++) {
+        if (b->labels[i] >= class_count)
+            return message_set(m, STATUS_RANGE, "labels[%lld]: %d, want 0..%d", (long long)i, b->labels[i],
+                               class_count - 1);
+        if (b->indices[i] < 0)
+            return message_set(m, STATUS_RANGE, "indices[%lld]: %lld is negative", (long long)i,
+                               (long long)b->indices[i]);
+    }
+    return 0;
+}
+
+/* Points b into its record's tensors. */
+static int tensors_find(struct batch *b, struct message *m)
+{
+    const int64_t image_shape[4] = {-1, IMAGE_SIDE, IMAGE_SIDE, 3};
+    struct tensor *images, *labels, *indices;
+    TRY(record_require(b->record, "images", DTYPE_U8, 4, image_shape, &images, m));
+    b->count = images->shape[0];
+    if (b->count < 1 || b->count > MAX_COUNT)
+        return message_set(m, STATUS_RANGE, "images: batch of %lld, want 1..%d", (long long)b->count, MAX_COUNT);
+    TRY(record_require(b->record, "labels", DTYPE_U8, 1, &b->count, &labels, m));
+    TRY(record_require(b->record, "indices", DTYPE_I64, 1, &b->count, &indices, m));
+    b->images = images->data;
+    b->labels = labels->data;
+    b->indices = indices->data;
+    return 0;
+}
+
+int batch_from_record(struct batch *b, struct record *record, int class_count, struct message *m)
+{
+    struct batch view = {.record = record};
+    *b = (struct batch){0};
+    TRY(record_require_kind(record, "batch", m));
+    TRY(tensors_find(&view, m));
+    TRY(values_check(&view, class_count, m));
+    TRY(count_get(record, "epoch", &view.epoch, m));
+    TRY(count_get(record, "position", &view.position, m));
+    TRY(count_get(record, "total", &view.total, m));
+    *b = view;
+    return 0;
+}
+
+void batch_free(struct batch *b)
+{
+    record_free(b->record);
+    *b = (struct batch){0};
+}
+
+static int tensors_add(struct batch *b, int64_t count, struct message *m)
+{
+    const int64_t shape[4] = {count, IMAGE_SIDE, IMAGE_SIDE, 3};
+    TRY(record_set(b->record, "kind", "batch", m));
+    TRY(record_add(b->record, "indices", DTYPE_I64, 1, shape, NULL, m));
+    TRY(record_add(b->record, "images", DTYPE_U8, 4, shape, NULL, m));
+    TRY(record_add(b->record, "labels", DTYPE_U8, 1, shape, NULL, m));
+    return tensors_find(b, m);
+}
+
+int batch_new(struct batch *b, int64_t count, struct message *m)
+{
+    *b = (struct batch){.record = record_new(m)};
+    int status = b->record ? tensors_add(b, count, m) : STATUS_NOMEM;
+    if (status < 0)
+        batch_free(b);
+    return status;
+}
+
+static int metadata_fill(struct batch *b, const struct dataset *d, const char *part, const char *classes,
+                         struct message *m)
+{
+    TRY(record_set(b->record, "dataset", d->name, m));
+    TRY(record_set(b->record, "dataset-digest", d->digest, m));
+    TRY(record_set(b->record, "classes", classes, m));
+    TRY(record_set(b->record, "split", d->split, m));
+    TRY(record_set(b->record, "part", part, m));
+    TRY(record_setf(b->record, "epoch", m, "%lld", (long long)b->epoch));
+    TRY(record_setf(b->record, "position", m, "%lld", (long long)b->position));
+    return record_setf(b->record, "total", m, "%lld", (long long)b->total);
+}
+
+int batch_from_dataset(struct batch *b, const struct dataset *d, const char *part, const char *classes,
+                       const int64_t *indices, int64_t count, int64_t epoch, int64_t position, int64_t total,
+                       struct message *m)
+{
+    TRY(batch_new(b, count, m));
+    b->epoch = epoch;
+    b->position = position;
+    b->total = total;
+    for (int64_t i = 0; i < count; i++) {
+        b->indices[i] = indices[i];
+        b->labels[i] = d->labels[indices[i]];
+        memcpy(b->images + i * IMAGE_BYTES, d->images + indices[i] * IMAGE_BYTES, IMAGE_BYTES);
+    }
+    int status = metadata_fill(b, d, part, classes, m);
+    if (status < 0)
+        batch_free(b);
+    return status;
+}
+
+static int end_fill(struct record *end, int64_t images, const struct record *source, struct message *m)
+{
+    static const char *const of_a_batch[] = {"epoch", "position", "total"};
+    if (source)
+        TRY(record_inherit(end, source, m));
+    for (size_t i = 0; i < sizeof of_a_batch / sizeof of_a_batch[0]; i++)
+        record_unset(end, of_a_batch[i]);
+    TRY(record_set(end, "kind", "end", m));
+    return record_setf(end, "images", m, "%lld", (long long)images);
+}
+
+int batch_write_end(struct record_writer *w, int64_t images, const struct record *metadata_source,
+                    struct message *m)
+{
+    struct record *end = record_new(m);
+    if (!end)
+        return STATUS_NOMEM;
+    int status = end_fill(end, images, metadata_source, m);
+    if (status >= 0)
+        status = writer_put(w, end, m);
+    record_free(end);
+    return status;
+}

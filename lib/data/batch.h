@@ -1,0 +1,73 @@
+/* batch.h: the stream of batches: what travels between cifar-load, augment and everything that reads images. */
+#ifndef RESQ_DATA_BATCH_H
+#define RESQ_DATA_BATCH_H
+
+#include "data/dataset.h"
+#include "record/record.h"
+#include "record/stream.h"
+
+/* A verified view of a batch record: shapes, types and labels < class count are checked. Pointers belong to record.
+ */
+struct batch {
+    struct record *record; /* owned */
+    int64_t count;
+    int64_t *indices;
+    uint8_t *images, *labels;
+    int64_t epoch, position, total;
+};
+
+struct batch_reader {
+    struct record_reader *reader;
+    char dataset[128], digest[72], split[8], part[16]; /* of the stream, set by the first batch and then enforced */
+    int class_count;
+    char **classes;
+    int64_t images, epoch, position; /* so far; where the next batch must begin */
+    int started, ended;
+    struct record *first; /* metadata of the first batch (tensors removed), for lineage */
+};
+
+int batch_reader_open(struct batch_reader *r, const char *path, struct message *m) RESQ_USE_RESULT;
+/* 1: *b is a batch (release with batch_free); 0: the end record was read, its count was right and nothing follows;
+ * negative: failure. A stream without any batch is `empty input`; end of file before the end record is
+ * STATUS_TRUNCATED `truncated stream after N records`; a change of data set, classes, split or part within the
+ * stream, a gap in position, or a batch that spans two epochs is STATUS_MISMATCH. */
+int batch_reader_next(struct batch_reader *r, struct batch *b, struct message *m) RESQ_USE_RESULT;
+void batch_reader_close(struct batch_reader *r);
+void batch_free(struct batch *b);
+/* Makes record the batch's own on success; on failure it stays the caller's. Absent epoch, position and total are
+ * 0. */
+int batch_from_record(struct batch *b, struct record *record, int class_count, struct message *m) RESQ_USE_RESULT;
+
+/* New batch record with zeroed tensors for count images. */
+int batch_new(struct batch *b, int64_t count, struct message *m) RESQ_USE_RESULT;
+/* New batch of d's images indices[count], with all of a batch's metadata but made-by. classes: d's as JSON. */
+int batch_from_dataset(struct batch *b, const struct dataset *d, const char *part, const char *classes,
+                       const int64_t *indices, int64_t count, int64_t epoch, int64_t position, int64_t total,
+                       struct message *m) RESQ_USE_RESULT;
+/* The end record of a stream that held `images`. */
+int batch_write_end(struct record_writer *w, int64_t images, const struct record *metadata_source,
+                    struct message *m) RESQ_USE_RESULT;
+/* classes as a JSON list, e.g. for metadata; memory_free. And back: *classes is an array of strings, classes_free.
+ */
+char *classes_to_json(char *const *classes, int count, struct message *m) RESQ_USE_RESULT;
+int classes_from_json(const char *json, char ***classes, int *count, struct message *m) RESQ_USE_RESULT;
+void classes_free(char **classes, int count);
+
+/* A batch file read whole into memory as one set (validation, predictions). labels/images owned. */
+struct image_set {
+    int64_t count;
+    int64_t *indices;
+    uint8_t *images, *labels;
+    struct record *first; /* metadata */
+    int class_count;
+    char **classes;
+};
+int image_set_load(struct image_set *s, const char *path, struct message *m) RESQ_USE_RESULT;
+void image_set_free(struct image_set *s);
+/* 0 where the images may be used with this model (a field that either lacks is not compared): same number of
+ * classes and names and the same data set (allow_other_data lets the digest differ); failure says which field
+ * differs. model_metadata: the model's record. */
+int data_matches_model(const struct record *batch_metadata, const struct record *model_metadata,
+                       int allow_other_data, struct message *m) RESQ_USE_RESULT;
+
+#endif

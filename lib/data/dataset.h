@@ -1,0 +1,55 @@
+/* dataset.h: labelled 32x32 RGB pictures of one split, in memory, wherever they came from. */
+#ifndef RESQ_DATA_DATASET_H
+#define RESQ_DATA_DATASET_H
+
+#include "base/status.h"
+#include <stdint.h>
+
+enum { IMAGE_SIDE = 32, IMAGE_BYTES = 32 * 32 * 3, CIFAR_RECORD_BYTES = 3073, DATASET_MAX_CLASSES = 256 };
+
+struct dataset {
+    int64_t count;
+    uint8_t *images; /* [count,32,32,3] NHWC */
+    uint8_t *labels; /* [count] */
+    int class_count;
+    char **classes;
+    char name[128];  /* "CIFAR-10", "CIFAR-10 (JPEG q75)", or the path's last component without suffixes */
+    char digest[72]; /* "sha256:HEX", see lib/FORMATS.md; of the whole data set, both splits where both exist */
+    char split[8];   /* "train" or "test" */
+};
+
+/* path: a folder of official .bin files (also its parent), one .bin file of whole records, a .tar.gz (or any tar
+ * that libarchive reads) of those, an ImageFolder folder or archive SPLIT/CLASS/NAME.{png,jpg,jpeg} of 32x32
+ * pictures. A single .bin file serves either split. Archive members with absolute paths, "..", links, devices,
+ * duplicates or sizes over the limit are refused by name. warning (may be NULL) gets one line where there is
+ * something to say (pinned digests differ), else "". */
+int dataset_load(struct dataset *d, const char *path, const char *split, struct message *warning,
+                 struct message *m) RESQ_USE_RESULT;
+void dataset_free(struct dataset *d);
+
+/* Writes both splits in the official binary layout (data_batch_1..5.bin, test_batch.bin, batches.meta.txt, and
+ * dataset.tsv with name, digest and classes, which dataset_load reads back) into the new folder directory, whole or
+ * not at all. */
+int dataset_export(const char *path, const char *directory, struct message *warning,
+                   struct message *m) RESQ_USE_RESULT;
+/* Removes what an unfinished dataset_export has written; async-signal-safe, for a signal handler. */
+void dataset_export_abandon(void);
+
+/* The held-out tenth: of each class, in index order, every tenth image (the class's 10th, 20th ...). Fixed by data
+ * set and index alone. Writes the indices of `part` ("train": the other nine tenths, "held-out", "all") in
+ * ascending order into indices[count] and returns how many; for split test only "all" is legal (checked by the
+ * caller). */
+int64_t dataset_part(const struct dataset *d, const char *part, int64_t *indices);
+
+/* `count` images of a part from its `offset`th on, in index order (count 0: all that are left). *indices is for
+ * memory_free. More than there are, or none at all, is STATUS_RANGE. */
+int dataset_select(const struct dataset *d, const char *part, int64_t offset, int64_t count, int64_t **indices,
+                   int64_t *selected, struct message *m) RESQ_USE_RESULT;
+
+/* Mean and standard deviation of x/255 per channel over the given images, in double. */
+void dataset_statistics(const struct dataset *d, const int64_t *indices, int64_t count, double mean[3],
+                        double std[3]);
+/* Permutes indices in place: Fisher-Yates by random_open(seed, RANDOM_SHUFFLE, epoch, 0). */
+void indices_shuffle(int64_t *indices, int64_t count, uint64_t seed, uint32_t epoch);
+
+#endif

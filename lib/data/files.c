@@ -1,0 +1,177 @@
+#include "data/files.h"
+#include "base/memory.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *const split_names[SPLIT_COUNT] = {"train", "test"};
+const char *const note_names[2] = {"batches.meta.txt", "dataset.tsv"};
+
+void file_name(int split, int index, char out[32])
+{
+    if (split == SPLIT_TEST && index == 0)
+        snprintf(out, 32, "test_batch.bin");
+    else
+        snprintf(out, 32, "%s_batch_%d.bin", split == SPLIT_TRAIN ? "data" : "test", index + 1);
+}
+
+int file_name_parse(const char *name, int *split, int *index)
+{
+    int number = 1;
+    if (sscanf(name, "data_batch_%3d.bin", &number) == 1)
+        *split = SPLIT_TRAIN;
+    else if (sscanf(name, "test_batch_%3d.bin", &number) == 1 || strcmp(name, "test_batch.bin") == 0)
+        *split = SPLIT_TEST;
+    else
+        return 0;
+    if (number < 1 || number > SPLIT_MAX_FILES)
+        return 0;
+    *index = number - 1;
+    char canonical[32]; /* what sscanf let pass: signs, zeros in front, anything behind */
+    file_name(*split, *index, canonical);
+    return strcmp(name, canonical) == 0;
+}
+
+int note_parse(const char *name)
+{
+    for (int i = 0; i < 2; i++)
+        if (strcmp(name, note_names[i]) == 0)
+            return i;
+    return -1;
+}
+
+int files_add(struct image_files *s, int split, int index, uint8_t *bytes, size_t size, int mapped,
+              struct message *m)
+{
+    struct bin_file *f = &s->files[split][index];
+    size_t whole = size / CIFAR_RECORD_BYTES;
+    if (f->bytes)
+        return message_set(m, STATUS_FORMAT, "duplicate file");
+    if (size == 0)
+        return message_set(m, STATUS_TRUNCATED, "empty input");
+    if (size % CIFAR_RECORD_BYTES != 0)
+        return message_set(m, STATUS_TRUNCATED,
+                           "%zu bytes is not a multiple of %d: record %zu at offset %zu is cut", size,
+                           CIFAR_RECORD_BYTES, whole, whole * CIFAR_RECORD_BYTES);
+    *f = (struct bin_file){.bytes = bytes, .size = size, .mapped = mapped};
+    if (s->count[split] <= index)
+        s->count[split] = index + 1;
+    return 0;
+}
+
+static int file_map_fd(struct image_files *s, int split, int index, int fd, struct message *m)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return message_errno(m, "cannot read");
+    if (!S_ISREG(st.st_mode))
+        return message_set(m, STATUS_FORMAT, "not a regular file");
+    size_t size = (size_t)st.st_size;
+    uint8_t *bytes = NULL;
+    if (size > 0) {
+        bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+        if (bytes == MAP_FAILED)
+            return message_errno(m, "cannot read");
+    }
+    int status = files_add(s, split, index, bytes, size, 1, m);
+    if (status < 0 && size > 0)
+        munmap(bytes, size);
+    return status;
+}
+
+int files_map(struct image_files *s, int split, int index, const char *path, struct message *m)
+{
+    int fd;
+    do /* non-blocking: a FIFO of that name is refused, not waited for */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return message_errno(m, "%s: cannot open", path);
+    int status = file_map_fd(s, split, index, fd, m);
+    close(fd);
+    return status < 0 ? message_prefix(m, status, "%s", path) : 0;
+}
+
+int64_t files_records(const struct image_files *s, int split)
+{
+    int64_t records = 0;
+    for (int i = 0; i < s->count[split]; i++)
+        records += (int64_t)(s->files[split][i].size / CIFAR_RECORD_BYTES);
+    return records;
+}
+
+void files_free(struct image_files *s)
+{
+    for (int split = 0; split < SPLIT_COUNT; split++)
+        for (int i = 0; i < s->count[split]; i++) {
+            struct bin_file *f = &s->files[split][i];
+            if (f->bytes && f->mapped)
+                munmap(f->bytes, f->size);
+            else
+                memory_free(f->bytes);
+        }
+    for (int i = 0; i < s->class_count; i++)
+        memory_free(s->classes[i]);
+    memory_free(s->classes);
+    memory_free(s->notes[NOTE_CLASSES]);
+    memory_free(s->notes[NOTE_DATASET]);
+    *s = (struct image_files){0};
+}
+
+/* Says what `path` is, opens it, and checks all that does not depend on names. */
+static int source_open(struct image_files *s, const char *path, struct message *m)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return message_errno(m, "%s: cannot open", path);
+    if (S_ISDIR(st.st_mode))
+        return files_from_folder(s, path, m);
+    if (!S_ISREG(st.st_mode))
+        return message_set(m, STATUS_FORMAT, "%s: neither a folder nor a regular file", path);
+    if (st.st_size == 0)
+        return message_set(m, STATUS_TRUNCATED, "%s: empty input", path);
+    size_t length = strlen(path);
+    if (length > 4 && strcmp(path + length - 4, ".bin") == 0) {
+        s->single = 1;
+        return files_map(s, SPLIT_TRAIN, 0, path, m);
+    }
+    return files_from_archive(s, path, m);
+}
+
+static int files_complete(const struct image_files *s, const char *path, struct message *m)
+{
+    if (s->count[SPLIT_TRAIN] + s->count[SPLIT_TEST] == 0)
+        return message_set(m, STATUS_FORMAT, "%s: holds neither data_batch_N.bin nor pictures train/CLASS/NAME.png",
+                           path);
+    for (int split = 0; split < SPLIT_COUNT; split++)
+        for (int i = 0; i < s->count[split]; i++)
+            if (!s->files[split][i].bytes) {
+                char name[32];
+                file_name(split, i, name);
+                return message_set(m, STATUS_FORMAT, "%s: %s is missing", path, name);
+            }
+    return 0;
+}
+
+int files_open(struct image_files *s, const char *path, struct message *warning, struct message *m)
+{
+    *s = (struct image_files){0};
+    int status;
+    TRY_GOTO(source_open(s, path, m), fail);
+    TRY_GOTO(files_complete(s, path, m), fail);
+    status = files_classes(s, m);
+    if (status < 0) {
+        message_prefix(m, status, "%s", path);
+        goto fail;
+    }
+    TRY_GOTO(files_identify(s, path, warning, m), fail);
+    return 0;
+fail:
+    files_free(s);
+    return status;
+}

@@ -1,0 +1,75 @@
+/* files.h: a whole data set, both splits, as a list of .bin files in CIFAR-10's layout, whether they were mapped,
+ * unpacked from an archive, or made from pictures. Digest, name, export and loading all start here. Internal to
+ * data. */
+#ifndef RESQ_DATA_FILES_H
+#define RESQ_DATA_FILES_H
+
+#include "data/dataset.h"
+#include "record/digest.h"
+#include <stddef.h>
+
+enum { SPLIT_TRAIN, SPLIT_TEST, SPLIT_COUNT };
+enum {
+    FILE_RECORDS = 10000, /* records a file of the official layout */
+    FILE_BYTES = FILE_RECORDS * CIFAR_RECORD_BYTES,
+    SPLIT_MAX_FILES = 256,
+    NOTE_MAX_BYTES = 1 << 20, /* of batches.meta.txt and dataset.tsv */
+    PICTURE_MAX_BYTES = 1 << 20
+};
+
+#define NAME_OFFICIAL "CIFAR-10"
+#define NAME_JPEG "CIFAR-10 (JPEG q75)"
+
+struct bin_file {
+    uint8_t *bytes; /* NULL: no such file */
+    size_t size;
+    int mapped; /* else from memory_new_raw */
+    char digest[DIGEST_HEX];
+};
+
+/* All-zero is empty. files[SPLIT][N - 1] is data_batch_N.bin; test_batch.bin, then test_batch_2.bin .. */
+struct image_files {
+    struct bin_file files[SPLIT_COUNT][SPLIT_MAX_FILES];
+    int count[SPLIT_COUNT]; /* files, contiguous from 0 once files_finish has passed */
+    int single;             /* one lone .bin file: serves either split */
+    int from_pictures;
+    char **classes;
+    int class_count;
+    char *notes[2]; /* texts of batches.meta.txt and dataset.tsv, or NULL */
+    char name[128], digest[72];
+};
+
+enum { NOTE_CLASSES, NOTE_DATASET };
+
+extern const char *const split_names[SPLIT_COUNT]; /* "train", "test" */
+extern const char *const note_names[2];            /* "batches.meta.txt", "dataset.tsv" */
+
+/* Opens whatever path is, checks every label, finds name and digest. warning as in dataset_load. */
+int files_open(struct image_files *s, const char *path, struct message *warning, struct message *m) RESQ_USE_RESULT;
+void files_free(struct image_files *s);
+
+/* The name of file `index` (0-based) of a split; out holds 32 bytes. And back: 1 where name is one of those. */
+void file_name(int split, int index, char out[32]);
+int file_name_parse(const char *name, int *split, int *index);
+/* Index of note_names, or -1. */
+int note_parse(const char *name);
+/* Takes ownership of bytes on success. A file that is there already and a size that is no whole number of records
+ * are failures (without the file's name in the text). */
+int files_add(struct image_files *s, int split, int index, uint8_t *bytes, size_t size, int mapped,
+              struct message *m) RESQ_USE_RESULT;
+/* Maps one .bin file. */
+int files_map(struct image_files *s, int split, int index, const char *path, struct message *m) RESQ_USE_RESULT;
+int64_t files_records(const struct image_files *s, int split);
+
+/* The sources. Each fills files and notes, or files and classes. */
+int files_from_folder(struct image_files *s, const char *path, struct message *m) RESQ_USE_RESULT;
+int files_from_archive(struct image_files *s, const char *path, struct message *m) RESQ_USE_RESULT;
+
+/* Once the files are there: classes where they are not yet known (from the notes), labels, digest, name. */
+int files_classes(struct image_files *s, struct message *m) RESQ_USE_RESULT;
+int files_identify(struct image_files *s, const char *path, struct message *warning,
+                   struct message *m) RESQ_USE_RESULT;
+/* Writes data set name, digest and classes in dataset.tsv's form. */
+char *dataset_note(const struct image_files *s, struct message *m) RESQ_USE_RESULT;
+
+#endif

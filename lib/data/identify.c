@@ -1,0 +1,281 @@
+/* identify.c: what a set of files is: its classes, its digest, its name. */
+#include "data/files.h"
+#include "data/batch.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { OFFICIAL_CLASSES = 10, OFFICIAL_TRAIN_FILES = 5, OFFICIAL_TEST_FILES = 1 };
+
+static const char *const official_classes[OFFICIAL_CLASSES] = {"airplane", "automobile", "bird",  "cat",  "deer",
+                                                               "dog",      "frog",       "horse", "ship", "truck"};
+
+/* Of the embedded archive, pipelines/data/cifar10-jpeg-q75.tar.xz, and of the SHA256SUMS of its six files beside
+ * it. */
+static const char jpeg_archive_digest[] = "e2b839ef3018ab4b8af6149f4b439ce52cd5094b93c7f55ac9c5af054e6abd50";
+static const char jpeg_digest[] = "sha256:375bb0d1c2d1dfe1705322c0cd3cef373d45706ba1d265a5071b9b8870369da7";
+
+/* ---- dataset.tsv ---- */
+
+/* The value of `key` in a text of KEY<TAB>VALUE lines: *length bytes, or NULL. */
+static const char *note_value(const char *text, const char *key, size_t *length)
+{
+    size_t key_length = strlen(key);
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
+        if (strncmp(line, key, key_length) == 0 && line[key_length] == '\t') {
+            *length = strcspn(line + key_length + 1, "\r\n");
+            return line + key_length + 1;
+        }
+    return NULL;
+}
+
+/* Copies the value into out where it fits; 1 where it did. */
+static int note_copy(const char *text, const char *key, char *out, size_t size)
+{
+    size_t length;
+    const char *value = text ? note_value(text, key, &length) : NULL;
+    if (!value || length == 0 || length >= size)
+        return 0;
+    memcpy(out, value, length);
+    out[length] = '\0';
+    return 1;
+}
+
+char *dataset_note(const struct image_files *s, struct message *m)
+{
+    char *json = classes_to_json(s->classes, s->class_count, m);
+    char *note = json ? memory_printf(m,
+                                      "key\tvalue\nname\t%s\ndigest\t%s\nclasses\t%s\n"
+                                      "train\t%lld\ntest\t%lld\n",
+                                      s->name, s->digest, json, (long long)files_records(s, SPLIT_TRAIN),
+                                      (long long)files_records(s, SPLIT_TEST))
+                      : NULL;
+    memory_free(json);
+    return note;
+}
+
+/* ---- classes ---- */
+
+static int class_add(struct image_files *s, const char *name, size_t length, struct message *m)
+{
+    if (s->class_count == DATASET_MAX_CLASSES)
+        return message_set(m, STATUS_RANGE, "more than %d classes", DATASET_MAX_CLASSES);
+    char *copy = memory_printf(m, "%.*s", (int)length, name);
+    if (!copy)
+        return STATUS_NOMEM;
+    s->classes[s->class_count++] = copy;
+    return 0;
+}
+
+static int classes_from_lines(struct image_files *s, const char *text, struct message *m)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\r\n");
+        if (length > 0)
+            TRY(class_add(s, text, length, m));
+        text += length;
+        text += strspn(text, "\r\n");
+    }
+    return s->class_count > 0 ? 0 : message_set(m, STATUS_FORMAT, "names no class");
+}
+
+static int classes_from_note(struct image_files *s, const char *note, struct message *m)
+{
+    size_t length;
+    const char *value = note_value(note, "classes", &length);
+    if (!value)
+        return message_set(m, STATUS_FORMAT, "no line 'classes'");
+    char *json = memory_printf(m, "%.*s", (int)length, value);
+    if (!json)
+        return STATUS_NOMEM;
+    int status = classes_from_json(json, &s->classes, &s->class_count, m);
+    memory_free(json);
+    return status;
+}
+
+static int classes_official(const struct image_files *s)
+{
+    if (s->class_count != OFFICIAL_CLASSES)
+        return 0;
+    for (int i = 0; i < OFFICIAL_CLASSES; i++)
+        if (strcmp(s->classes[i], official_classes[i]) != 0)
+            return 0;
+    return 1;
+}
+
+int files_classes(struct image_files *s, struct message *m)
+{
+    if (s->classes)
+        return 0;
+    int status = 0;
+    if (s->notes[NOTE_DATASET]) {
+        status = classes_from_note(s, s->notes[NOTE_DATASET], m);
+        return status < 0 ? message_prefix(m, status, "%s", note_names[NOTE_DATASET]) : 0;
+    }
+    s->classes = memory_new(DATASET_MAX_CLASSES, sizeof *s->classes, m);
+    if (!s->classes)
+        return STATUS_NOMEM;
+    if (s->notes[NOTE_CLASSES]) {
+        status = classes_from_lines(s, s->notes[NOTE_CLASSES], m);
+        return status < 0 ? message_prefix(m, status, "%s", note_names[NOTE_CLASSES]) : 0;
+    }
+    for (int i = 0; i < OFFICIAL_CLASSES && status >= 0; i++)
+        status = class_add(s, official_classes[i], strlen(official_classes[i]), m);
+    return status;
+}
+
+/* ---- labels and digest ---- */
+
+/* counts[K] gets how many records of the split each class has. */
+static int labels_check(const struct image_files *s, int split, int64_t *counts, struct message *m)
+{
+    for (int i = 0; i < s->count[split]; i++) {
+        const struct bin_file *f = &s->files[split][i];
+        for (size_t offset = 0; offset < f->size; offset += CIFAR_RECORD_BYTES) {
+            int label = f->bytes[offset];
+            if (label >= s->class_count) {
+                char name[32];
+                file_name(split, i, name);
+                return message_set(m, STATUS_FORMAT, "%s%srecord %zu at offset %zu: label %d, want 0..%d",
+                                   s->single ? "" : name, s->single ? "" : ": ", offset / CIFAR_RECORD_BYTES,
+                                   offset, label, s->class_count - 1);
+            }
+            counts[label]++;
+        }
+    }
+    return 0;
+}
+
+static int layout_official(const struct image_files *s)
+{
+    if (s->class_count != OFFICIAL_CLASSES || s->count[SPLIT_TRAIN] != OFFICIAL_TRAIN_FILES ||
+        s->count[SPLIT_TEST] != OFFICIAL_TEST_FILES)
+        return 0;
+    for (int split = 0; split < SPLIT_COUNT; split++)
+        for (int i = 0; i < s->count[split]; i++)
+            if (s->files[split][i].size != FILE_BYTES)
+                return 0;
+    return 1;
+}
+
+/* Of the lines that sha256sum prints for the six official files. */
+static int digest_official(struct image_files *s, struct message *m)
+{
+    struct text lines = {0};
+    int status = 0;
+    for (int split = 0; split < SPLIT_COUNT; split++)
+        for (int i = 0; i < s->count[split] && status >= 0; i++) {
+            struct bin_file *f = &s->files[split][i];
+            char name[32];
+            file_name(split, i, name);
+            digest_bytes(f->bytes, f->size, f->digest);
+            status = text_add(&lines, m, "%s  %s\n", f->digest, name);
+        }
+    if (status >= 0) {
+        char hex[DIGEST_HEX];
+        digest_bytes(lines.data, lines.length, hex);
+        snprintf(s->digest, sizeof s->digest, "sha256:%s", hex);
+    }
+    text_free(&lines);
+    return status;
+}
+
+static int digest_records(struct image_files *s, struct message *m)
+{
+    struct digest *d = digest_new(m);
+    if (!d)
+        return STATUS_NOMEM;
+    for (int split = 0; split < SPLIT_COUNT; split++)
+        for (int i = 0; i < s->count[split]; i++)
+            digest_add(d, s->files[split][i].bytes, s->files[split][i].size);
+    char hex[DIGEST_HEX];
+    digest_finish(d, hex);
+    snprintf(s->digest, sizeof s->digest, "sha256:%s", hex);
+    return 0;
+}
+
+/* ---- name ---- */
+
+static void name_from_path(struct image_files *s, const char *path)
+{
+    static const char *const suffixes[] = {".gz",  ".xz",  ".bz2",  ".tar", ".tgz",
+                                           ".txz", ".tbz", ".tbz2", ".zip", ".bin"};
+    char *whole = realpath(path, NULL); /* "." and ".." have names too */
+    const char *slash = strrchr(whole ? whole : path, '/');
+    snprintf(s->name, sizeof s->name, "%s", slash && slash[1] ? slash + 1 : whole ? whole : path);
+    free(whole);
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        size_t length = strlen(s->name), cut = strlen(suffixes[i]);
+        if (length > cut && strcasecmp(s->name + length - cut, suffixes[i]) == 0) {
+            s->name[length - cut] = '\0';
+            i = (size_t)-1; /* ".tar.gz": start over */
+        }
+    }
+    json_t *valid = json_string(s->name); /* NULL where it is not UTF-8, which metadata must be */
+    for (char *c = s->name; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f || (!valid && (unsigned char)*c > 0x7f))
+            *c = '?';
+    json_decref(valid);
+}
+
+/* 1 where the files are laid out like CIFAR-10 itself: names, sizes, and the same count of every class. */
+static int looks_official(const struct image_files *s, int64_t counts[SPLIT_COUNT][DATASET_MAX_CLASSES])
+{
+    if (!layout_official(s) || !classes_official(s))
+        return 0;
+    for (int k = 0; k < OFFICIAL_CLASSES; k++)
+        if (counts[SPLIT_TRAIN][k] != OFFICIAL_TRAIN_FILES * FILE_RECORDS / OFFICIAL_CLASSES ||
+            counts[SPLIT_TEST][k] != OFFICIAL_TEST_FILES * FILE_RECORDS / OFFICIAL_CLASSES)
+            return 0;
+    return 1;
+}
+
+static int files_name(struct image_files *s, const char *path, int official, struct message *m)
+{
+    char hex[DIGEST_HEX];
+    if (note_copy(s->notes[NOTE_DATASET], "name", s->name, sizeof s->name))
+        return 0;
+    name_from_path(s, path);
+    if (!official)
+        return 0;
+    if (strcmp(s->digest, jpeg_digest) == 0) {
+        snprintf(s->name, sizeof s->name, NAME_JPEG);
+        return 0;
+    }
+    if (!s->from_pictures) {
+        snprintf(s->name, sizeof s->name, NAME_OFFICIAL);
+        return 0;
+    }
+    int status = digest_file(path, hex, NULL); /* a folder has none */
+    if (status == STATUS_NOMEM)
+        return message_set(m, status, "memory exhausted");
+    if (status >= 0 && strcmp(hex, jpeg_archive_digest) == 0)
+        snprintf(s->name, sizeof s->name, NAME_JPEG);
+    return 0;
+}
+
+int files_identify(struct image_files *s, const char *path, struct message *warning, struct message *m)
+{
+    int64_t counts[SPLIT_COUNT][DATASET_MAX_CLASSES] = {{0}};
+    for (int split = 0; split < SPLIT_COUNT; split++) {
+        int status = labels_check(s, split, counts[split], m);
+        if (status < 0)
+            return message_prefix(m, status, "%s", path);
+    }
+    TRY(layout_official(s) ? digest_official(s, m) : digest_records(s, m));
+    char noted[sizeof s->digest];
+    if (note_copy(s->notes[NOTE_DATASET], "digest", noted, sizeof noted) && strcmp(noted, s->digest) != 0)
+        return message_set(m, STATUS_MISMATCH, "%s: digest of the files is %s, %s says %s", path, s->digest,
+                           note_names[NOTE_DATASET], noted);
+    TRY(files_name(s, path, looks_official(s, counts), m));
+    if (warning)
+        warning->text[0] = '\0';
+    if (strcmp(s->name, NAME_JPEG) == 0 && strcmp(s->digest, jpeg_digest) != 0)
+        message_set(warning, 0, "%s: digest of the decoded pictures is %s, want %s: this libjpeg decodes otherwise",
+                    path, s->digest, jpeg_digest);
+    return 0;
+}
