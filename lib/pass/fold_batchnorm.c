@@ -1,0 +1,96 @@
+#include "pass/pass.h"
+#include "pass/rewrite.h"
+#include "graph/schema.h"
+#include <math.h>
+
+/* What a batch norm holds, and the convolution before it. */
+struct fold {
+    const struct node *conv, *norm;
+    float *weight, *bias; /* bias of the convolution; there already, zeros where it had none */
+    const float *gamma, *beta, *mean, *variance;
+    size_t per_output;
+};
+
+/* Returns how many channels became zeros, or a failure. */
+static int fold_channels(const struct fold *f, struct message *m)
+{
+    int zeros = 0;
+    for (int c = 0; c < f->norm->c; c++) {
+        double spread = (double)f->variance[c] + (double)f->norm->eps;
+        if (!(spread > 0))
+            return message_set(m, STATUS_RANGE, "%s.running_var: %g + eps at index %d is not positive",
+                               f->norm->name, (double)f->variance[c], c);
+        double factor = (double)f->gamma[c] / sqrt(spread);
+        float *w = f->weight + (size_t)c * f->per_output;
+        int nonzero = 0;
+        for (size_t i = 0; i < f->per_output; i++) {
+            w[i] = (float)((double)w[i] * factor);
+            nonzero |= w[i] != 0;
+        }
+        f->bias[c] = (float)((double)f->beta[c] + ((double)f->bias[c] - (double)f->mean[c]) * factor);
+        zeros += !nonzero;
+    }
+    return zeros;
+}
+
+static int fold_open(struct fold *f, struct model *model, int norm, struct message *m)
+{
+    struct graph *g = &model->graph;
+    int conv = g->nodes[norm].inputs[0];
+    *f = (struct fold){.conv = &g->nodes[conv], .norm = &g->nodes[norm]};
+    const struct node *x = f->conv->op == OP_CONV2D ? &g->nodes[f->conv->inputs[0]] : NULL;
+    if (!x || f->conv->has_relu || f->conv->input_count > 1 || graph_uses(g, conv) != 1)
+        return message_set(m, STATUS_MISMATCH,
+                           "node '%s': batch norm cannot be folded, '%s' is no convolution used here alone",
+                           f->norm->name, f->conv->name);
+    if (!f->conv->has_bias) {
+        char name[TENSOR_NAME_SIZE];
+        int64_t channels = f->conv->out;
+        tensor_name(name, f->conv, "bias");
+        TRY(record_add(model->record, name, DTYPE_F32, 1, &channels, NULL, m));
+        g->nodes[conv].has_bias = 1;
+    }
+    f->per_output = (size_t)(x->c / f->conv->groups) * (size_t)f->conv->kernel * (size_t)f->conv->kernel;
+    f->weight = model_tensor(model, conv, "weight")->data;
+    f->bias = model_tensor(model, conv, "bias")->data;
+    f->gamma = model_tensor(model, norm, "weight")->data;
+    f->beta = model_tensor(model, norm, "bias")->data;
+    f->mean = model_tensor(model, norm, "running_mean")->data;
+    f->variance = model_tensor(model, norm, "running_var")->data;
+    return 0;
+}
+
+static void remove_tensors(struct model *model, int i)
+{
+    struct tensor_spec specs[SCHEMA_MAX_TENSORS];
+    int count = node_tensors(&model->graph, i, specs);
+    for (int k = 0; k < count; k++) {
+        char name[TENSOR_NAME_SIZE];
+        tensor_name(name, &model->graph.nodes[i], specs[k].suffix);
+        record_remove(model->record, name);
+    }
+}
+
+static int fold_one(struct model *model, int norm, struct text *report, struct message *m)
+{
+    struct fold f;
+    TRY(fold_open(&f, model, norm, m));
+    int zeros = fold_channels(&f, m);
+    TRY(zeros);
+    if (report && zeros > 0)
+        TRY(text_add(report, m, "warning: %s: %d of %d channels are zero\n", f.conv->name, zeros, f.norm->c));
+    if (report)
+        TRY(text_add(report, m, "%s: folded into %s\n", f.norm->name, f.conv->name));
+    remove_tensors(model, norm);
+    graph_remove(&model->graph, norm, model->graph.nodes[norm].inputs[0]);
+    return 0;
+}
+
+int pass_fold_batchnorm(struct model *model, struct text *report, struct message *m)
+{
+    for (int i = 0; i < model->graph.count; i++)
+        if (model->graph.nodes[i].op == OP_BATCHNORM)
+            TRY(fold_one(model, i--, report, m));
+    TRY(graph_verify(&model->graph, m));
+    return model_verify(model, m);
+}

@@ -1,0 +1,138 @@
+#include "quant/affine.h"
+#include <math.h>
+#include <string.h>
+
+int affine_from_range(double low, double high, int bits, struct affine *out, struct message *m)
+{
+    if (bits < 2 || bits > 8)
+        return message_set(m, STATUS_RANGE, "%d activation bits, want 2..8", bits);
+    if (!isfinite(low) || !isfinite(high) || low > high)
+        return message_set(m, STATUS_RANGE, "range %g..%g is not a range", low, high);
+    float l = low < 0 ? (float)low : 0, h = high > 0 ? (float)high : 0;
+    int qmax = (1 << bits) - 1;
+    float scale = (h - l) / (float)qmax;
+    if (!isfinite(scale))
+        return message_set(m, STATUS_RANGE, "range %g..%g is too wide: scale is not finite", low, high);
+    if (scale < AFFINE_SMALLEST_SCALE)
+        scale = AFFINE_SMALLEST_SCALE;
+    float zero_point = -rintf(l / scale); /* l <= 0 */
+    *out = (struct affine){scale, (uint8_t)(zero_point < (float)qmax ? zero_point : (float)qmax), 0, (uint8_t)qmax};
+    return 0;
+}
+
+uint8_t affine_quantize(const struct affine *a, float x)
+{
+    float q = rintf(x / a->scale) + (float)a->zero_point;
+    if (!(q > (float)a->qmin))
+        return a->qmin;
+    return q < (float)a->qmax ? (uint8_t)q : a->qmax;
+}
+
+float affine_dequantize(const struct affine *a, uint8_t q)
+{
+    return a->scale * (float)((int)q - (int)a->zero_point);
+}
+
+static float largest(const float *w, size_t count)
+{
+    float value = 0;
+    for (size_t i = 0; i < count; i++)
+        value = fabsf(w[i]) > value ? fabsf(w[i]) : value;
+    return value;
+}
+
+static void channel_quantize(const float *w, int count, int qmax, float scale, int8_t *q)
+{
+    for (int i = 0; i < count; i++) {
+        float v = rintf(w[i] / scale);
+        v = v > (float)qmax ? (float)qmax : v < (float)-qmax ? (float)-qmax : v;
+        q[i] = (int8_t)v;
+    }
+}
+
+static float scale_for(float magnitude, int qmax)
+{
+    float scale = magnitude / (float)qmax;
+    return scale > AFFINE_SMALLEST_SCALE ? scale : AFFINE_SMALLEST_SCALE;
+}
+
+void weights_quantize(const float *w, int outputs, int per_output, int bits, int per_tensor, int8_t *q,
+                      float *scale)
+{
+    int qmax = (1 << (bits - 1)) - 1;
+    size_t row = (size_t)per_output;
+    float all = per_tensor ? largest(w, (size_t)outputs * row) : 0;
+    for (int c = 0; c < outputs; c++) {
+        scale[c] = scale_for(per_tensor ? all : largest(w + (size_t)c * row, row), qmax);
+        channel_quantize(w + (size_t)c * row, per_output, qmax, scale[c], q + (size_t)c * row);
+    }
+}
+
+/* The bias at f32 scale_x * scale_w, divided in double: one rounding. */
+static double bias_code(float bias, float scale_x, float scale_w)
+{
+    float scale = scale_x * scale_w;
+    return rint((double)bias / (double)scale);
+}
+
+int bias_quantize(const float *w, const float *bias, int outputs, int per_output, int bits, float scale_x,
+                  int8_t *q, float *scale, int32_t *bias_q)
+{
+    int raised = 0, qmax = (1 << (bits - 1)) - 1;
+    for (int c = 0; c < outputs; c++) {
+        float before = scale[c];
+        while (fabs(bias_code(bias[c], scale_x, scale[c])) > 0x1p30)
+            scale[c] *= 2;
+        if (scale[c] != before) {
+            size_t at = (size_t)c * (size_t)per_output;
+            channel_quantize(w + at, per_output, qmax, scale[c], q + at);
+            raised++;
+        }
+        bias_q[c] = (int32_t)bias_code(bias[c], scale_x, scale[c]);
+    }
+    return raised;
+}
+
+/* One raised channel raises all: the largest scale serves every one (doubling keeps them powers of two apart). */
+static int share_scale(const float *w, const float *bias, int outputs, int per_output, int bits, float scale_x,
+                       int8_t *q, float *scale, int32_t *bias_q)
+{
+    int qmax = (1 << (bits - 1)) - 1;
+    float shared = largest(scale, (size_t)outputs);
+    for (int c = 0; c < outputs; c++) {
+        size_t at = (size_t)c * (size_t)per_output;
+        scale[c] = shared;
+        channel_quantize(w + at, per_output, qmax, shared, q + at);
+        bias_q[c] = (int32_t)bias_code(bias[c], scale_x, shared);
+    }
+    return outputs;
+}
+
+int layer_quantize(const float *w, const float *bias, int outputs, int per_output, int bits, int per_tensor,
+                   float scale_x, int8_t *q, float *scale, int32_t *bias_q)
+{
+    weights_quantize(w, outputs, per_output, bits, per_tensor, q, scale);
+    memset(bias_q, 0, (size_t)outputs * sizeof *bias_q);
+    int raised = bias ? bias_quantize(w, bias, outputs, per_output, bits, scale_x, q, scale, bias_q) : 0;
+    if (raised > 0 && per_tensor)
+        return share_scale(w, bias, outputs, per_output, bits, scale_x, q, scale, bias_q);
+    return raised;
+}
+
+int64_t accumulator_bound(const int8_t *q, const int32_t *bias, int outputs, int per_output, uint8_t zero_point,
+                          uint8_t qmin, uint8_t qmax)
+{
+    int64_t bound = 0, up = qmax - zero_point, down = zero_point - qmin;
+    for (int c = 0; c < outputs; c++) {
+        int64_t positive = 0, negative = 0;
+        for (int i = 0; i < per_output; i++) {
+            int weight = q[(size_t)c * (size_t)per_output + (size_t)i];
+            *(weight > 0 ? &positive : &negative) += weight > 0 ? weight : -weight;
+        }
+        int64_t high = positive * up + negative * down, low = positive * down + negative * up;
+        int64_t offset = bias ? (bias[c] < 0 ? -(int64_t)bias[c] : bias[c]) : 0;
+        int64_t here = (high > low ? high : low) + offset;
+        bound = here > bound ? here : bound;
+    }
+    return bound;
+}

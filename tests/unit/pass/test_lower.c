@@ -1,0 +1,350 @@
+/* The lowering to int8: its structure, its tensors, its proofs and its refusals; and that the network still
+ * computes. */
+#include "interpret.h"
+#include "pass/pass.h"
+#include "quant/observer.h"
+
+static const struct lower_options defaults = {
+    .observer = "mse", .observer_parameter = (double)NAN, .weight_bits = 8, .activation_bits = 8};
+
+/* A fused model and its ranges. */
+struct setup {
+    struct model model;
+    struct ranges ranges;
+};
+
+static struct setup fused(struct model model)
+{
+    struct message m;
+    struct setup s = {.model = model};
+    ASSERT_OK(pass_fold_batchnorm(&s.model, NULL, &m), m);
+    ASSERT_OK(pass_fuse_epilogue(&s.model, NULL, &m), m);
+    ASSERT_OK(model_store(&s.model, &m), m);
+    s.ranges = sample_ranges(&s.model, 2);
+    return s;
+}
+
+static void setup_free(struct setup *s)
+{
+    model_free(&s->model);
+    ranges_free(&s->ranges);
+}
+
+static struct model lowered(const struct setup *s, const struct lower_options *o, struct lower_report *report)
+{
+    struct message m;
+    struct model copy;
+    ASSERT_OK(model_copy(&copy, &s->model, &m), m);
+    ASSERT_OK(pass_lower_int8(&copy, &s->ranges, o, report, &m), m);
+    return copy;
+}
+
+static int count_op(const struct graph *g, enum graph_op op, int integer)
+{
+    int count = 0;
+    for (int i = 0; i < g->count; i++)
+        count += g->nodes[i].op == op && (integer < 0 || node_is_integer(g, i) == integer);
+    return count;
+}
+
+static struct setup resnet; /* of width 2: fused once for all tests */
+
+static int setup_resnet(void **state)
+{
+    (void)state;
+    resnet = fused(sample_resnet(2, 1));
+    return 0;
+}
+
+static int free_resnet(void **state)
+{
+    (void)state;
+    setup_free(&resnet);
+    return 0;
+}
+
+static void test_resnet_is_integer_throughout(void **state)
+{
+    (void)state;
+    struct lower_report report = {0};
+    struct model model = lowered(&resnet, &defaults, &report);
+    const struct graph *g = &model.graph;
+    assert_int_equal(graph_stage(g), STAGE_INT8);
+    assert_string_equal(record_get(model.record, "stage"), "int8");
+    assert_string_equal(record_get(model.record, "quantization"),
+                        "observer=mse weight-bits=8 activation-bits=8 weights=per-channel");
+    assert_int_equal(count_op(g, OP_CONV2D, 1), 20);
+    assert_int_equal(count_op(g, OP_CONV2D, 0), 0);
+    assert_int_equal(count_op(g, OP_AVGPOOL, 1), 1);
+    assert_int_equal(count_op(g, OP_LINEAR, 1), 1);
+    assert_int_equal(count_op(g, OP_QUANTIZE, -1), 1);
+    assert_int_equal(count_op(g, OP_DEQUANTIZE, -1), 0);
+    assert_int_equal(g->count, resnet.model.graph.count + 1);
+    assert_int_equal(graph_find(g, "norm.q"), 2);
+    /* after a relu the zero point falls out as 0; of what has no relu it need not */
+    for (int i = 0; i < g->count; i++)
+        if (g->nodes[i].has_relu)
+            assert_int_equal(*(const uint8_t *)model_tensor(&model, i, "zero_point")->data, 0);
+    assert_true(*(const uint8_t *)model_tensor(&model, 2, "zero_point")->data > 50);
+    assert_int_equal(report.count, 1 + 20 + 1 + 1);
+    for (int i = 0; i < report.count; i++) {
+        const struct lower_row *row = &report.rows[i];
+        int is_layer = strcmp(row->name, "norm.q") != 0 && strcmp(row->name, "avgpool") != 0;
+        assert_true(is_layer ? row->bound > 0 && row->bound <= INT32_MAX && row->weight_sqnr > 30
+                             : row->bound == 0 && isnan(row->weight_sqnr));
+        assert_true(strcmp(row->name, "fc") == 0 ? isnan(row->activation_sqnr) : row->activation_sqnr > 30);
+        const struct tensor *bound = model_tensor(&model, graph_find(g, row->name), "accumulator_bound");
+        assert_true(is_layer ? *(const int64_t *)bound->data == row->bound : bound == NULL);
+    }
+    assert_int_equal(report.warnings.length, 0);
+    assert_true(output_sqnr(&resnet.model, &model, 2) > 20);
+    lower_report_free(&report);
+    model_free(&model);
+}
+
+static void assert_same_records(const struct record *a, const struct record *b)
+{
+    assert_int_equal(a->tensor_count, b->tensor_count);
+    for (size_t i = 0; i < a->tensor_count; i++) {
+        const struct tensor *x = &a->tensors[i], *y = &b->tensors[i];
+        assert_string_equal(x->name, y->name);
+        assert_int_equal(x->bytes, y->bytes);
+        assert_memory_equal(x->data, y->data, x->bytes);
+    }
+}
+
+/* Twice the same; and the same with the maps given, as training does. */
+static void test_lowering_is_deterministic(void **state)
+{
+    (void)state;
+    struct message m;
+    struct affine maps[GRAPH_MAX_NODES];
+    struct lower_options given = defaults;
+    struct model a = lowered(&resnet, &defaults, NULL), b = lowered(&resnet, &defaults, NULL), c;
+    ASSERT_OK(lower_choose_activations(&resnet.model, &resnet.ranges, &defaults, maps, &m), m);
+    assert_true(maps[0].scale == 0 && maps[1].scale > 0);
+    assert_true(maps[resnet.model.graph.count - 1].scale == 0);
+    given.observer = NULL;
+    ASSERT_OK(model_copy(&c, &resnet.model, &m), m);
+    ASSERT_OK(pass_lower_int8_with(&c, maps, &given, NULL, &m), m);
+    assert_same_records(a.record, b.record);
+    assert_same_records(a.record, c.record);
+    assert_string_equal(record_get(c.record, "quantization"),
+                        "trained weight-bits=8 activation-bits=8 weights=per-channel");
+    model_free(&a);
+    model_free(&b);
+    model_free(&c);
+}
+
+static void test_weights_and_biases_are_those_of_quant(void **state)
+{
+    (void)state;
+    struct model model = lowered(&resnet, &defaults, NULL);
+    int old = graph_find(&resnet.model.graph, "conv1"), now = graph_find(&model.graph, "conv1");
+    int8_t q[2 * 27];
+    float scale[2], input = *(const float *)model_tensor(&model, 2, "scale")->data;
+    int32_t bias[2];
+    layer_quantize(model_tensor(&resnet.model, old, "weight")->data, model_tensor(&resnet.model, old, "bias")->data,
+                   2, 27, 8, 0, input, q, scale, bias);
+    assert_memory_equal(model_tensor(&model, now, "weight")->data, q, sizeof q);
+    assert_memory_equal(model_tensor(&model, now, "weight_scale")->data, scale, sizeof scale);
+    assert_memory_equal(model_tensor(&model, now, "bias")->data, bias, sizeof bias);
+    model_free(&model);
+}
+
+static void test_fewer_bits_and_one_scale(void **state)
+{
+    (void)state;
+    struct lower_options o = defaults;
+    o.weight_bits = 4;
+    o.activation_bits = 5;
+    o.per_tensor = 1;
+    o.observer = "percentile";
+    o.observer_parameter = 99.5;
+    struct model model = lowered(&resnet, &o, NULL), eight = lowered(&resnet, &defaults, NULL);
+    assert_string_equal(record_get(model.record, "quantization"),
+                        "observer=percentile parameter=99.5 weight-bits=4 activation-bits=5 weights=per-tensor");
+    for (int i = 0; i < model.graph.count; i++) {
+        const struct tensor *scale = model_tensor(&model, i, "weight_scale"),
+                            *weight = model_tensor(&model, i, "weight");
+        const struct tensor *range = model_tensor(&model, i, "range");
+        for (size_t k = 0; scale && k < scale->count; k++)
+            assert_true(((const float *)scale->data)[k] == ((const float *)scale->data)[0]);
+        for (size_t k = 0; scale && k < weight->count; k++)
+            assert_true(abs(((const int8_t *)weight->data)[k]) <= 7);
+        if (range)
+            assert_memory_equal(range->data, ((const uint8_t[]){0, 31}), 2);
+    }
+    assert_true(output_sqnr(&resnet.model, &model, 2) < output_sqnr(&resnet.model, &eight, 2) - 6);
+    model_free(&model);
+    model_free(&eight);
+}
+
+static void test_kept_layers_stay_float(void **state)
+{
+    (void)state;
+    struct message m;
+    struct lower_options o = defaults;
+    o.keep_float = "layer2.0.*";
+    struct model model = lowered(&resnet, &o, NULL);
+    const struct graph *g = &model.graph;
+    assert_int_equal(count_op(g, OP_CONV2D, 0), 3);
+    assert_int_equal(count_op(g, OP_CONV2D, 1), 17);
+    assert_int_equal(count_op(g, OP_DEQUANTIZE, -1), 1); /* layer1.1.conv2.f, read by two */
+    assert_int_equal(count_op(g, OP_QUANTIZE, -1), 2);   /* norm.q and layer2.0.conv2.q */
+    assert_int_equal(graph_uses(g, graph_find(g, "layer1.1.conv2.f")), 2);
+    assert_non_null(record_find(model.record, "layer2.0.conv2.q.zero_point"));
+    assert_null(record_find(model.record, "layer2.0.conv2.scale"));
+    assert_int_equal(record_find(model.record, "layer2.0.conv2.weight")->dtype, DTYPE_F32);
+    assert_true(output_sqnr(&resnet.model, &model, 2) > 20);
+    model_free(&model);
+    o.keep_float = "*";
+    ASSERT_OK(model_copy(&model, &resnet.model, &m), m);
+    ASSERT_FAILS(pass_lower_int8(&model, &resnet.ranges, &o, NULL, &m), STATUS_MISMATCH,
+                 "no layer is left to quantize", m);
+    o.keep_float = "layer9*";
+    ASSERT_FAILS(pass_lower_int8(&model, &resnet.ranges, &o, NULL, &m), STATUS_MISMATCH,
+                 "no node matches 'layer9*'", m);
+    model_free(&model);
+}
+
+/* An unfused relu works on its input's codes; adds stay float; values needed both ways exist both ways. */
+static void test_awkward_graphs_are_lowered(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"x = input u8[6,6,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.3,0.3,0.3\nc = "
+                                       "conv2d n out=4 kernel=3 pad=1 bias\n"
+                                       "r = relu c\nd = conv2d r out=4 kernel=3 pad=1 add=c\ne = conv2d d out=4 "
+                                       "kernel=1 groups=2 relu\np = avgpool e\n"
+                                       "q = relu p\nfc = linear q out=3\n",
+                                       "x = input u8[6,6,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.3,0.3,0.3\nc = "
+                                       "conv2d n out=4 kernel=3 pad=1 bias\n"
+                                       "p = avgpool c\n",
+                                       "x = input u8[6,6,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.3,0.3,0.3\nc = "
+                                       "conv2d n out=4 kernel=3 pad=1 bias\n"
+                                       "p = avgpool c\nr = relu p\n"};
+    static const struct {
+        int relu_u8, dequantized;
+    } want[] = {{0, 0}, {0, 0}, {0, 2}, {0, 0}, {2, 0}, {0, 1}, {0, 1}};
+    for (int i = 0; i < 7; i++) {
+        struct setup s = fused(sample_model(i < 4 ? awkward_graphs[i] : more[i - 4], 4));
+        struct model model = lowered(&s, &defaults, NULL);
+        assert_int_equal(count_op(&model.graph, OP_RELU, 1), want[i].relu_u8);
+        assert_int_equal(count_op(&model.graph, OP_DEQUANTIZE, -1), want[i].dequantized);
+        double sqnr = output_sqnr(&s.model, &model, 2);
+        if (sqnr < 20)
+            print_error("graph %d: %g dB\n", i, sqnr);
+        assert_true(sqnr > 20);
+        model_free(&model);
+        setup_free(&s);
+    }
+}
+
+static const char small[] =
+    "x = input u8[6,6,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.3,0.3,0.3\n"
+    "c = conv2d n out=4 kernel=3 pad=1 bias relu\np = avgpool c\nfc = linear p out=3 bias\n";
+
+static void test_degenerate_layers_are_defined_and_warned_of(void **state)
+{
+    (void)state;
+    struct model model = sample_model(small, 1);
+    memset(model_tensor(&model, 2, "weight")->data, 0, model_tensor(&model, 2, "weight")->bytes);
+    float *bias = model_tensor(&model, 2, "bias")->data;
+    for (int c = 0; c < 4; c++)
+        bias[c] = 3;
+    struct setup s = fused(model);
+    struct lower_report report = {0};
+    struct model low = lowered(&s, &defaults, &report);
+    int conv = graph_find(&low.graph, "c");
+    assert_true(*(const float *)model_tensor(&low, conv, "scale")->data == 3.0f / 255);
+    assert_int_equal(*(const uint8_t *)model_tensor(&low, conv, "zero_point")->data, 0);
+    assert_non_null(strstr(report.warnings.data, "c: activation is always 3\n"));
+    assert_non_null(strstr(report.warnings.data, "c: 4 of 4 channels are zero\n"));
+    assert_non_null(strstr(report.warnings.data, "p: activation is always 3\n"));
+    assert_true(output_sqnr(&s.model, &low, 1) > 30);
+    lower_report_free(&report);
+    model_free(&low);
+    for (int c = 0; c < 4; c++) /* all zero, and a bias that no code holds at the smallest scale */
+        ((float *)model_tensor(&s.model, 2, "bias")->data)[c] = c == 0 ? -5000 : 0;
+    ranges_free(&s.ranges);
+    s.ranges = sample_ranges(&s.model, 1);
+    low = lowered(&s, &defaults, &report);
+    assert_true(*(const float *)model_tensor(&low, conv, "scale")->data == AFFINE_SMALLEST_SCALE);
+    assert_non_null(strstr(report.warnings.data, "c: activation is always 0\n"));
+    assert_non_null(strstr(report.warnings.data, "c: weight scale raised in 1 of 4 channels"));
+    lower_report_free(&report);
+    model_free(&low);
+    setup_free(&s);
+}
+
+/* 70,000 weights of one sign at full scale: 70,000 * 127 * 255 is beyond 31 bits. */
+static void test_an_accumulator_that_could_overflow_is_refused(void **state)
+{
+    (void)state;
+    struct message m;
+    struct model model =
+        sample_model("x = input u8[4,4,1]\nn = normalize x mean=0 std=1\nc = conv2d n out=8750 kernel=1 relu\n"
+                     "d = conv2d c out=1 kernel=3 pad=1\np = avgpool d\nfc = linear p out=2\n",
+                     1);
+    float *w = model_tensor(&model, 2, "weight")->data;
+    for (int i = 0; i < 8750; i++)
+        w[i] = 1;
+    w = model_tensor(&model, 3, "weight")->data;
+    for (int i = 0; i < 8750 * 9; i++)
+        w[i] = i % 9 < 7 ? 1e-3f : 9e-4f;
+    struct setup s = fused(model);
+    ASSERT_FAILS(pass_lower_int8(&s.model, &s.ranges, &defaults, NULL, &m), STATUS_RANGE,
+                 "d: accumulator may reach ", m);
+    setup_free(&s);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct message m;
+    struct setup s = fused(sample_model(small, 1));
+    struct lower_options o = defaults;
+    o.observer = "median";
+    ASSERT_FAILS(pass_lower_int8(&s.model, &s.ranges, &o, NULL, &m), STATUS_RANGE, "no observer 'median'", m);
+    o = defaults;
+    o.observer = "percentile";
+    o.observer_parameter = 30;
+    ASSERT_FAILS(pass_lower_int8(&s.model, &s.ranges, &o, NULL, &m), STATUS_RANGE, "n: percentile 30", m);
+    for (int bits = 1; bits <= 9; bits += 8) {
+        o = defaults;
+        o.weight_bits = bits;
+        ASSERT_FAILS(pass_lower_int8(&s.model, &s.ranges, &o, NULL, &m), STATUS_RANGE, "want 2..8", m);
+        o = defaults;
+        o.activation_bits = bits;
+        ASSERT_FAILS(pass_lower_int8(&s.model, &s.ranges, &o, NULL, &m), STATUS_RANGE, "want 2..8", m);
+    }
+    strcpy(s.ranges.names[1], "other");
+    ASSERT_FAILS(pass_lower_int8(&s.model, &s.ranges, &defaults, NULL, &m), STATUS_MISMATCH,
+                 "the ranges do not have 'c'", m);
+    struct affine maps[8] = {{0}};
+    ASSERT_FAILS(pass_lower_int8_with(&s.model, maps, &defaults, NULL, &m), STATUS_RANGE, "n: scale 0 is not", m);
+    maps[1] = (struct affine){1, 9, 0, 8};
+    ASSERT_FAILS(pass_lower_int8_with(&s.model, maps, &defaults, NULL, &m), STATUS_RANGE,
+                 "n: zero point 9 is not in 0..8", m);
+    setup_free(&s);
+    struct model model = sample_resnet(1, 1);
+    ASSERT_FAILS(pass_lower_int8(&model, &s.ranges, &defaults, NULL, &m), STATUS_MISMATCH,
+                 "want fused: run fuse first", m);
+    model_free(&model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resnet_is_integer_throughout),
+        cmocka_unit_test(test_lowering_is_deterministic),
+        cmocka_unit_test(test_weights_and_biases_are_those_of_quant),
+        cmocka_unit_test(test_fewer_bits_and_one_scale),
+        cmocka_unit_test(test_kept_layers_stay_float),
+        cmocka_unit_test(test_awkward_graphs_are_lowered),
+        cmocka_unit_test(test_degenerate_layers_are_defined_and_warned_of),
+        cmocka_unit_test(test_an_accumulator_that_could_overflow_is_refused),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, setup_resnet, free_resnet);
+}
