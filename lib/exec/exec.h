@@ -1,0 +1,60 @@
+/* exec.h: runs a model: plans buffers and kernels once, then no allocation. */
+#ifndef RESQ_EXEC_EXEC_H
+#define RESQ_EXEC_EXEC_H
+
+#include "graph/model.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct exec; /* opaque */
+
+/* All-zero is the default: one thread, batch 64, best instruction set, device "cpu". */
+struct exec_options {
+    int threads;     /* 0: 1 */
+    int batch;       /* most images a call of exec_run handles at once internally; 0: 64 */
+    const char *isa; /* see kernel_table_get */
+    const char
+        *device; /* "cpu" or "auto"; "cuda" is STATUS_UNSUPPORTED where no backend is built in, with the reason */
+    int keep_activations; /* needed by exec_observe: every buffer stays readable */
+};
+
+/* Plans and packs. Any stage: float (batch norm by running statistics), fused, int8, mixed. The model must outlive
+ * the exec. */
+int exec_open(struct exec **e, const struct model *model, const struct exec_options *options,
+              struct message *m) RESQ_USE_RESULT;
+/* images u8 [count,H,W,C] NHWC -> logits f32 [count,K]. Any count >= 1. The logits of an image depend on that image
+ * alone: not on batch, count or threads, bit for bit. */
+int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits,
+             struct message *m) RESQ_USE_RESULT;
+
+/* Runs and shows every f32 activation that node_is_observed (pass.h) names - by node index, in graph order, for all
+ * images of this call at once or in several pieces. Values are f32 [n, h, w, c]. */
+typedef int exec_visitor(void *context, int node, const float *values, size_t count, struct message *m);
+int exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visitor *visit, void *context,
+                 struct message *m) RESQ_USE_RESULT;
+
+int exec_classes(const struct exec *e);           /* K */
+size_t exec_image_bytes(const struct exec *e);    /* H*W*C of the input */
+const char *exec_isa(const struct exec *e);       /* what runs: "avx2" */
+const char *exec_device(const struct exec *e);    /* "cpu" */
+const char *exec_precision(const struct exec *e); /* "f32", "int8", "mixed" */
+int exec_threads(const struct exec *e);           /* threads that really run */
+double exec_macs(const struct exec *e);           /* an image */
+size_t exec_arena_bytes(const struct exec *e);
+
+/* One planned step, for bench --layers. */
+struct exec_layer {
+    const char *name, *op, *algorithm;
+    double macs;    /* an image */
+    double seconds; /* accumulated since exec_profile(e, 1) */
+};
+void exec_profile(struct exec *e, int on); /* on: clears and starts timing each step; off: stops */
+int exec_layer_count(const struct exec *e);
+struct exec_layer exec_layer_at(const struct exec *e, int i);
+/* Measured multiply-accumulate peak of this machine for what this exec runs (u8 or f32), in MAC/s, one thread times
+ * threads. */
+double exec_peak(const struct exec *e);
+
+void exec_close(struct exec *e);
+
+#endif

@@ -1,0 +1,190 @@
+/* What a step needs beside the images: packed weights, tables, requantization constants. Made once, by exec_open.
+ */
+#include "base/memory.h"
+#include "exec/plan.h"
+#include <math.h>
+#include <string.h>
+
+static const struct node *node_of(const struct exec *e, int i)
+{
+    return &e->model->graph.nodes[i];
+}
+
+static const float *floats(const struct exec *e, int node, const char *suffix)
+{
+    const struct tensor *t = model_tensor(e->model, node, suffix);
+    return t ? t->data : NULL;
+}
+
+static int missing(const struct exec *e, int node, const char *suffix, struct message *m)
+{
+    return message_set(m, STATUS_MISMATCH, "%s.%s: missing tensor", node_of(e, node)->name, suffix);
+}
+
+static int prepare_norm(struct exec *e, struct step *s, int norm, struct message *m)
+{
+    const struct node *n = node_of(e, norm);
+    const float *gamma = floats(e, norm, "weight"), *beta = floats(e, norm, "bias");
+    const float *mean = floats(e, norm, "running_mean"), *variance = floats(e, norm, "running_var");
+    if (!gamma || !beta || !mean || !variance)
+        return missing(e, norm, "weight, bias, running_mean or running_var", m);
+    for (int c = 0; c < n->c; c++)
+        if (!((double)variance[c] + (double)n->eps > 0))
+            return message_set(m, STATUS_RANGE, "%s.running_var: variance + eps of channel %d is not positive",
+                               n->name, c);
+    s->scale = memory_new((size_t)n->c, sizeof(float), m);
+    s->shift = memory_new((size_t)n->c, sizeof(float), m);
+    if (!s->scale || !s->shift)
+        return STATUS_NOMEM;
+    norm_constants(n->c, gamma, beta, mean, variance, (double)n->eps, s->scale, s->shift);
+    return 0;
+}
+
+static int prepare_conv_f32(struct exec *e, struct step *s, struct message *m)
+{
+    const struct conv_f32_kernel *k = &e->kernels->conv_f32;
+    const float *weight = floats(e, s->node, "weight"), *bias = floats(e, s->node, "bias");
+    if (!weight)
+        return missing(e, s->node, "weight", m);
+    s->packed_bytes = k->packed_bytes(&s->shape);
+    s->packed = memory_new(s->packed_bytes, 1, m);
+    if (!s->packed)
+        return STATUS_NOMEM;
+    k->pack(&s->shape, weight, s->packed);
+    if (node_of(e, s->node)->has_bias) {
+        if (!bias)
+            return missing(e, s->node, "bias", m);
+        s->bias = memory_new((size_t)s->shape.out, sizeof(float), m);
+        if (!s->bias)
+            return STATUS_NOMEM;
+        memcpy(s->bias, bias, (size_t)s->shape.out * sizeof(float));
+    }
+    return s->norm >= 0 ? prepare_norm(e, s, s->norm, m) : 0;
+}
+
+/* A model from elsewhere carries no proof that its sums fit; signed overflow must not be reached by data. */
+static int check_bound(const struct exec *e, const struct step *s, const int8_t *weight, const int32_t *bias,
+                       struct message *m)
+{
+    int per_output = s->shape.c * s->shape.kernel * s->shape.kernel;
+    int64_t bound = accumulator_bound(weight, bias, s->shape.out, per_output, s->map_x.zero_point, s->map_x.qmin,
+                                      s->map_x.qmax);
+    if (bound > INT32_MAX)
+        return message_set(m, STATUS_RANGE, "%s: sums may reach %lld, beyond 32 bits", node_of(e, s->node)->name,
+                           (long long)bound);
+    return 0;
+}
+
+static int prepare_requantize(struct exec *e, struct step *s, const float *weight_scale, struct message *m)
+{
+    s->requantize = (struct requantize){
+        .multiplier = s->scale, .bias = s->bias_q, .zero_point_x = s->map_x.zero_point, .high = 255};
+    if (s->kind == STEP_LINEAR_U8) {
+        conv_multipliers(s->map_x.scale, weight_scale, 0, s->shape.out, s->scale);
+        return 0;
+    }
+    TRY(node_affine(e->model, s->output, &s->map_y, m));
+    conv_multipliers(s->map_x.scale, weight_scale, s->map_y.scale, s->shape.out, s->scale);
+    uint8_t zero = s->map_y.zero_point, low = s->map_y.qmin;
+    s->requantize.zero_point_y = zero;
+    s->requantize.low = s->relu && zero > low ? zero : low;
+    s->requantize.high = s->map_y.qmax;
+    if (s->other >= 0) {
+        struct affine residual;
+        TRY(node_affine(e->model, s->other, &residual, m));
+        s->requantize.residual_zero_point = residual.zero_point;
+        s->requantize.residual_multiplier = residual.scale / s->map_y.scale;
+    }
+    return 0;
+}
+
+static int prepare_conv_u8(struct exec *e, struct step *s, struct message *m)
+{
+    const struct conv_u8_kernel *k = &e->kernels->conv_u8;
+    size_t out = (size_t)s->shape.out;
+    const struct tensor *weight = model_tensor(e->model, s->node, "weight");
+    const struct tensor *bias = model_tensor(e->model, s->node, "bias");
+    const float *weight_scale = floats(e, s->node, "weight_scale");
+    int has_bias = node_of(e, s->node)->has_bias;
+    if (!weight || !weight_scale || (has_bias && !bias))
+        return missing(e, s->node, "weight, weight_scale or bias", m);
+    TRY(node_affine(e->model, s->x, &s->map_x, m));
+    TRY(check_bound(e, s, weight->data, has_bias ? bias->data : NULL, m));
+    s->packed_bytes = k->packed_bytes(&s->shape);
+    s->packed = memory_new(s->packed_bytes, 1, m);
+    s->scale = memory_new(out, sizeof(float), m);
+    s->bias_q = memory_new(out, sizeof(int32_t), m);
+    if (!s->packed || !s->scale || !s->bias_q)
+        return STATUS_NOMEM;
+    if (has_bias)
+        memcpy(s->bias_q, bias->data, out * sizeof(int32_t));
+    k->pack(&s->shape, weight->data, s->map_x.zero_point, s->packed);
+    return prepare_requantize(e, s, weight_scale, m);
+}
+
+static int prepare_lookup_input(struct exec *e, struct step *s, struct message *m)
+{
+    const struct node *normalize = node_of(e, node_of(e, s->node)->inputs[0]);
+    size_t entries = 256 * (size_t)normalize->c;
+    TRY(node_affine(e->model, s->output, &s->map_y, m));
+    float *values = memory_new(entries, sizeof(float), m);
+    s->table = memory_new(entries, 1, m);
+    if (values && s->table)
+        input_table(&e->kernels->elementwise, normalize, &s->map_y, values, s->table);
+    memory_free(values);
+    return s->table && values ? 0 : STATUS_NOMEM;
+}
+
+/* max(code, zero point): a relu has its input's map (model_verify). */
+static int prepare_relu_u8(struct exec *e, struct step *s, struct message *m)
+{
+    TRY(node_affine(e->model, s->x, &s->map_x, m));
+    s->table = memory_new(256, 1, m);
+    if (!s->table)
+        return STATUS_NOMEM;
+    for (int q = 0; q < 256; q++)
+        s->table[q] = q > s->map_x.zero_point ? (uint8_t)q : s->map_x.zero_point;
+    return 0;
+}
+
+static int prepare_maps(struct exec *e, struct step *s, struct message *m)
+{
+    if (s->kind != STEP_QUANTIZE)
+        TRY(node_affine(e->model, s->x, &s->map_x, m));
+    if (s->kind != STEP_DEQUANTIZE)
+        TRY(node_affine(e->model, s->output, &s->map_y, m));
+    return 0;
+}
+
+int step_prepare(struct exec *e, struct step *s, struct message *m)
+{
+    switch (s->kind) {
+    case STEP_CONV_F32:
+        return prepare_conv_f32(e, s, m);
+    case STEP_CONV_U8:
+    case STEP_LINEAR_U8:
+        return prepare_conv_u8(e, s, m);
+    case STEP_SCALE_SHIFT:
+        return prepare_norm(e, s, s->node, m);
+    case STEP_LOOKUP_INPUT:
+        return prepare_lookup_input(e, s, m);
+    case STEP_RELU_U8:
+        return prepare_relu_u8(e, s, m);
+    case STEP_POOL_U8:
+    case STEP_QUANTIZE:
+    case STEP_DEQUANTIZE:
+        return prepare_maps(e, s, m);
+    default:
+        return 0;
+    }
+}
+
+void step_release(struct step *s)
+{
+    memory_free(s->packed);
+    memory_free(s->scale);
+    memory_free(s->shift);
+    memory_free(s->bias);
+    memory_free(s->bias_q);
+    memory_free(s->table);
+}

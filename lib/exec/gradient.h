@@ -1,0 +1,78 @@
+/* gradient.h: forward with everything kept, and backward: what training needs. Two modes:
+ *   float: a float-stage model, batch norm by the mini-batch's statistics;
+ *   quantized (options.quantized): a fused model, whose forward pass is the int8 arithmetic itself - the same
+ * kernels, in the form that also stores the value before rounding - and whose backward pass is straight-through: 1
+ * where the value before clamping was within the codes, else 0 (a fused ReLU's clamp included). Everything is
+ * deterministic for any number of threads: work is cut by shape, sums run in a fixed order. */
+#ifndef RESQ_EXEC_GRADIENT_H
+#define RESQ_EXEC_GRADIENT_H
+
+#include "graph/model.h"
+#include "quant/affine.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct gradient; /* opaque */
+
+enum range_mode { RANGE_FIXED, RANGE_AVERAGE, RANGE_LEARNED };
+
+struct gradient_options {
+    int threads, batch; /* batch: the largest mini-batch, > 0 */
+    const char *isa, *device,
+        *precision;            /* precision: "fp32" (NULL too); others STATUS_UNSUPPORTED with the list */
+    double batchnorm_momentum; /* 0: 0.1, PyTorch's */
+    int quantized;
+    const struct affine
+        *activations; /* quantized: one an original node of the fused graph (see lower_choose_activations) */
+    int weight_bits, activation_bits, per_tensor;
+    enum range_mode ranges;
+    double range_averaging; /* RANGE_AVERAGE: low += a * (batch low - low); 0: 0.01 */
+};
+
+/* A named part of a flat buffer. */
+enum slice_role { SLICE_WEIGHT, SLICE_BIAS, SLICE_NORM, SLICE_SCALE /* learned activation scale */, SLICE_STATE };
+struct slice {
+    char name[96]; /* the tensor's name in the model, e.g. "layer1.0.bn1.weight"; learned scales "NODE.scale" */
+    enum slice_role role;
+    int rank;
+    int64_t shape[4];
+    size_t offset, count; /* in floats, in the flat buffer */
+};
+
+/* Copies the parameters out of the model (which may then be freed). */
+int gradient_open(struct gradient **g, const struct model *model, const struct gradient_options *options,
+                  struct message *m) RESQ_USE_RESULT;
+/* Mini-batch of count <= batch images: logits [count,K]. Every call is a training step's: float mode normalises by
+ * the mini-batch's statistics and updates the running ones (unbiased variance, num_batches_tracked), RANGE_AVERAGE
+ * moves its ranges, which the next call uses. A range or learned scale that is not finite is STATUS_RANGE.
+ * Parameters must stay as they are until backward. */
+int gradient_forward(struct gradient *g, const uint8_t *images, int count, float *logits,
+                     struct message *m) RESQ_USE_RESULT;
+/* dlogits [count,K] of the last forward -> gradients (overwritten), same layout as parameters. */
+int gradient_backward(struct gradient *g, const float *dlogits, struct message *m) RESQ_USE_RESULT;
+
+/* Flat buffers; valid until close. parameters may be written between steps. */
+float *gradient_parameters(struct gradient *g);
+float *gradient_gradients(struct gradient *g);
+size_t gradient_parameter_count(const struct gradient *g);
+int gradient_slices(const struct gradient *g, const struct slice **slices); /* how many; in flat order */
+/* State that is not learned: running_mean, running_var, num_batches_tracked (as a float count below 2^24), moving
+ * ranges
+ * ("NODE.low", "NODE.high"). Saved and restored with a checkpoint. */
+float *gradient_state(struct gradient *g);
+size_t gradient_state_count(const struct gradient *g);
+int gradient_state_slices(const struct gradient *g, const struct slice **slices);
+
+/* Writes parameters (or the given flat copy of them, e.g. averaged weights; NULL: the current) and state into a
+ * model of the same graph as was opened. */
+int gradient_store(const struct gradient *g, const float *parameters, struct model *model,
+                   struct message *m) RESQ_USE_RESULT;
+/* Quantized mode: the activation maps as they now are, one an original node. */
+int gradient_activations(const struct gradient *g, const float *parameters, struct affine *activations,
+                         struct message *m) RESQ_USE_RESULT;
+int gradient_threads(const struct gradient *g);
+const char *gradient_isa(const struct gradient *g);
+size_t gradient_arena_bytes(const struct gradient *g);
+void gradient_close(struct gradient *g);
+
+#endif
