@@ -1,0 +1,63 @@
+/* chart.h: a chart is a text for gnuplot: values as variables, data as heredocs, then one script of plots/. Nothing
+ * from outside reaches gnuplot but quoted strings and numbers. */
+#ifndef RESQ_REPORT_CHART_H
+#define RESQ_REPORT_CHART_H
+
+#include "base/status.h"
+#include "base/text.h"
+#include "report/table.h"
+#include <stdint.h>
+
+struct chart {
+    struct text text;
+    const char *plots; /* the folder of scripts; borrowed */
+};
+
+enum chart_format { CHART_PNG, CHART_SVG };
+
+/* From the file name's end: .png or .svg; otherwise STATUS_RANGE. */
+int chart_format_of(const char *path, enum chart_format *format, struct message *m) RESQ_USE_RESULT;
+
+int chart_open(struct chart *c, const char *plots, enum chart_format format, struct message *m) RESQ_USE_RESULT;
+int chart_string(struct chart *c, const char *name, const char *value, struct message *m) RESQ_USE_RESULT;
+int chart_number(struct chart *c, const char *name, double value, struct message *m) RESQ_USE_RESULT;
+/* name becomes an array of count strings, 1-based. */
+int chart_strings(struct chart *c, const char *name, const char *const *values, int count,
+                  struct message *m) RESQ_USE_RESULT;
+/* The dataset's line under the title: dataset, split and part, images, digest as far as t's notes know them. */
+int chart_subtitle(struct chart *c, const struct table *t, const char *more, struct message *m) RESQ_USE_RESULT;
+/* Loads SCRIPT of the folder, runs all in gnuplot and writes the picture to path, whole or not at all. */
+int chart_save(struct chart *c, const char *script, const char *path, enum chart_format format,
+               struct message *m) RESQ_USE_RESULT;
+void chart_free(struct chart *c);
+
+/* Runs gnuplot on a script; its standard output goes to out. A missing gnuplot is STATUS_UNSUPPORTED, a failure of
+ * its own STATUS_FORMAT with its words. */
+int gnuplot_run(const struct text *script, struct text *out, struct message *m) RESQ_USE_RESULT;
+
+/* ---- the kinds: each adds what its script needs ---- */
+
+/* Training logs, one run each (loss.gp, accuracy.gp); labels name the runs. Logs of different data are
+ * STATUS_MISMATCH. */
+int chart_curves(struct chart *c, const struct table *logs, const char *const *labels, int count, int is_accuracy,
+                 struct message *m) RESQ_USE_RESULT;
+/* evaluate's metrics (confusion.gp). */
+int chart_confusion(struct chart *c, const struct table *metrics, struct message *m) RESQ_USE_RESULT;
+
+enum chart_bars { BARS_ACCURACY, BARS_SIZE, BARS_TIME };
+/* A summary (compare-accuracy.gp, compare-size.gp, compare-time.gp). */
+int chart_compare(struct chart *c, const struct table *summary, enum chart_bars kind,
+                  struct message *m) RESQ_USE_RESULT;
+
+/* An activation's values (histogram.gp). clip_low < clip_high: the range that codes can represent; equal: none
+ * known. */
+struct chart_activation {
+    const char *node, *note; /* note: more for the subtitle, may be NULL */
+    const uint64_t *bins;    /* [2048], bin j counts values with floor(x / 2^exponent) = j - 1024 */
+    int exponent;
+    double min, max, clip_low, clip_high;
+};
+int chart_histogram(struct chart *c, const struct chart_activation *a, const struct table *notes,
+                    struct message *m) RESQ_USE_RESULT;
+
+#endif

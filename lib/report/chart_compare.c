@@ -1,0 +1,103 @@
+#include "report/chart.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_BARS = 32 };
+
+/* The summary's numbers a kind of chart reads. */
+static const char *const columns_of[][4] = {
+    [BARS_ACCURACY] = {"accuracy", "accuracy_low", "accuracy_high", NULL},
+    [BARS_SIZE] = {"bytes", NULL},
+    [BARS_TIME] = {"ms_per_sample", "ms_p95", NULL},
+};
+
+static int row_print(struct chart *c, const struct table *t, int row, const char *const *names, double *values,
+                     struct message *m)
+{
+    TRY(text_add(&c->text, m, "%d", row));
+    for (int i = 0; names[i]; i++) {
+        char number[32];
+        int column = table_column(t, names[i]);
+        if (column < 0)
+            return message_set(m, STATUS_FORMAT, "no column '%s'", names[i]);
+        int status = parse_number(table_cell(t, row, column), 0, 1e18, names[i], &values[i], m);
+        if (status < 0)
+            return message_prefix(m, status, "row %d", row + 1);
+        format_number(number, values[i]);
+        TRY(text_add(&c->text, m, "\t%s", number));
+    }
+    return text_add(&c->text, m, "\n");
+}
+
+/* Where the accuracy axis begins: 0, or, where every bar is tall and alike, a round number below the lowest
+ * interval. */
+static double axis_start(double lowest, double highest)
+{
+    double room = fmax(highest - lowest, 0.5);
+    double start = lowest - 2 * room;
+    if (start < 20)
+        return 0;
+    double step = start > 90 ? 1 : 5;
+    return floor(start / step) * step;
+}
+
+/* The value of a column that says the same in every row, or NULL. */
+static const char *common_cell(const struct table *t, const char *name)
+{
+    int column = table_column(t, name);
+    for (int row = 1; column >= 0 && row < t->rows; row++)
+        if (strcmp(table_cell(t, row, column), table_cell(t, 0, column)) != 0)
+            return NULL;
+    return column >= 0 ? table_cell(t, 0, column) : NULL;
+}
+
+static int summary_subtitle(struct chart *c, const struct table *t, enum chart_bars kind, struct message *m)
+{
+    char more[512] = "";
+    size_t used = 0;
+    /* dataset and images may stand in the rows, in the notes, or both: once is enough. */
+    const char *dataset = table_get_note(t, "dataset") ? NULL : common_cell(t, "dataset");
+    const char *images = table_get_note(t, "images") ? NULL : common_cell(t, "images");
+    const char *threads = common_cell(t, "threads"), *batch = common_cell(t, "batch"), *isa = common_cell(t, "isa");
+    const struct {
+        const char *before, *value, *after;
+        int is_shown;
+    } items[] = {{"", dataset, "", 1},
+                 {"", images, " test images", kind == BARS_ACCURACY},
+                 {"batch ", batch, "", kind == BARS_TIME},
+                 {"", threads, threads && strcmp(threads, "1") == 0 ? " thread" : " threads", kind == BARS_TIME},
+                 {"", isa, "", kind == BARS_TIME}};
+    for (size_t i = 0; i < sizeof items / sizeof items[0] && used < sizeof more; i++)
+        if (items[i].is_shown && items[i].value && strcmp(items[i].value, "-") != 0)
+            used += (size_t)snprintf(more + used, sizeof more - used, "%s%s%s%s", used ? ", " : "", items[i].before,
+                                     items[i].value, items[i].after);
+    return chart_subtitle(c, t, more, m);
+}
+
+int chart_compare(struct chart *c, const struct table *summary, enum chart_bars kind, struct message *m)
+{
+    const char *const *names = columns_of[kind], *models[MAX_BARS];
+    double values[3] = {0}, lowest = INFINITY, highest = 0, first = 0;
+    int model = table_column(summary, "model");
+    if (model < 0)
+        return message_set(m, STATUS_FORMAT, "no column 'model'");
+    if (summary->rows < 1 || summary->rows > MAX_BARS)
+        return message_set(m, STATUS_FORMAT, "%d rows, want 1 to %d", summary->rows, MAX_BARS);
+    TRY(text_add(&c->text, m, "$bars << END_OF_DATA\n"));
+    for (int row = 0; row < summary->rows; row++) {
+        TRY(row_print(c, summary, row, names, values, m));
+        models[row] = table_cell(summary, row, model);
+        first = row ? first : values[0];
+        lowest = fmin(lowest, values[kind == BARS_ACCURACY ? 1 : 0]);
+        for (int i = 0; names[i]; i++)
+            highest = fmax(highest, values[i]);
+    }
+    TRY(text_add(&c->text, m, "END_OF_DATA\n"));
+    TRY(chart_strings(c, "models", models, summary->rows, m));
+    TRY(chart_number(c, "model_count", summary->rows, m));
+    TRY(chart_number(c, "first_value", first, m));
+    TRY(chart_number(c, "highest", highest, m));
+    TRY(chart_number(c, "axis_start", kind == BARS_ACCURACY ? axis_start(lowest, highest) : 0, m));
+    return summary_subtitle(c, summary, kind, m);
+}

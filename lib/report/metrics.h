@@ -1,0 +1,42 @@
+/* metrics.h: what is said about predictions. logits f32 [N,K], labels u8 [N]. */
+#ifndef RESQ_REPORT_METRICS_H
+#define RESQ_REPORT_METRICS_H
+
+#include "base/status.h"
+#include <stdint.h>
+
+struct interval {
+    double low, high;
+};
+
+/* Wilson's score interval for k successes of n at 95 % (Wilson 1927), as proportions. */
+struct interval wilson_interval(int64_t k, int64_t n);
+/* Exact two-sided McNemar test on discordant counts b and c (binomial with p = 1/2). */
+double mcnemar_exact(int64_t b, int64_t c);
+
+struct metrics {
+    int64_t images, correct, top2;
+    int classes;
+    double loss;              /* mean cross-entropy, natural logarithm, no smoothing */
+    double calibration_error; /* expected calibration error, 15 equal-width bins (Guo et al. 2017) */
+    int64_t *confusion;       /* [K,K]: row true, column predicted */
+};
+
+/* The predicted class is the first of the largest logits. A NaN or Inf logit is STATUS_RANGE with its image. */
+int metrics_compute(struct metrics *out, const float *logits, const uint8_t *labels, int64_t n, int classes,
+                    struct message *m) RESQ_USE_RESULT;
+void metrics_free(struct metrics *x);
+
+/* One class's share of the confusion matrix, as proportions. Where nothing was predicted as the class (precision),
+ * no image has it (recall) or neither (f1), 0/0 is 0. */
+struct class_metrics {
+    int64_t images, predicted, hits; /* with this label; predicted as it; both */
+    double precision, recall, f1;
+};
+struct class_metrics metrics_of_class(const struct metrics *x, int c); /* c: 0..classes-1 */
+
+int argmax(const float *row, int classes);
+/* Softmax probability of class c in a row. */
+double softmax_probability(const float *row, int classes, int c);
+
+#endif
