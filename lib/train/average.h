@@ -1,0 +1,27 @@
+/* average.h: the exponential moving average of parameters and of batch norm's (and moving ranges') state:
+ *
+ *     a = a + (1 - d_t) * (x - a),    d_t = min(decay, (1 + t) / (10 + t)) after step t = 1, 2 ..
+ *
+ * so that the first steps' weights do not linger in short runs. num_batches_tracked is copied, not averaged. */
+#ifndef RESQ_TRAIN_AVERAGE_H
+#define RESQ_TRAIN_AVERAGE_H
+
+#include "exec/gradient.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* decay 0: off, and everything below does nothing; values is then NULL. */
+struct average {
+    double decay;
+    float *values; /* [parameters, then state] */
+    size_t parameters, state;
+    const struct slice *state_slices; /* the gradient's */
+    int state_slice_count;
+};
+
+/* Starts from the gradient's current values. */
+int average_open(struct average *a, double decay, struct gradient *g, struct message *m) RESQ_USE_RESULT;
+void average_update(struct average *a, const float *parameters, const float *state, int64_t step); /* step from 1 */
+void average_close(struct average *a);
+
+#endif

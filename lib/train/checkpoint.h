@@ -1,0 +1,37 @@
+/* checkpoint.h: all that a training run needs to go on, as one record (kind checkpoint in lib/FORMATS.md). */
+#ifndef RESQ_TRAIN_CHECKPOINT_H
+#define RESQ_TRAIN_CHECKPOINT_H
+
+#include "base/text.h"
+#include "exec/gradient.h"
+#include "record/record.h"
+#include "train/loss.h"
+
+/* Where a run stands, between two steps. All-zero, but best_epoch -1, is the beginning. */
+struct training_state {
+    int64_t epoch,
+        epoch_step; /* 0-based: what comes next; epoch_step = steps an epoch: the epoch's end work is still due */
+    int64_t step, images_seen; /* since the start */
+    struct loss_sums sums;     /* of this epoch */
+    double epoch_seconds, seconds;
+    int64_t best_epoch;              /* completed epochs when the best was found; -1: none yet */
+    double best_accuracy, best_loss; /* on the held-out images; NaN where there are none */
+    struct text log;
+};
+void training_state_free(struct training_state *s);
+
+/* The slices of a flat buffer as tensors PREFIX + slice name, borrowed: values must outlive the record. */
+int checkpoint_add(struct record *r, const char *prefix, const struct slice *slices, int count, float *values,
+                   struct message *m) RESQ_USE_RESULT;
+/* And back; each tensor must be there with the slice's shape. */
+int checkpoint_take(const struct record *r, const char *prefix, const struct slice *slices, int count,
+                    float *values, struct message *m) RESQ_USE_RESULT;
+/* The state as metadata, every number so that it reads back the same. */
+int checkpoint_add_state(struct record *r, const struct training_state *s, struct message *m) RESQ_USE_RESULT;
+int checkpoint_take_state(const struct record *r, struct training_state *s, struct message *m) RESQ_USE_RESULT;
+
+/* 1: *r is the checkpoint (the caller's to free); 0: there is no such file (*r NULL: a run that was stopped before
+ * its first checkpoint begins again); negative: failure. */
+int checkpoint_load(const char *path, struct record **r, struct message *m) RESQ_USE_RESULT;
+
+#endif

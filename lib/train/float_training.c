@@ -1,0 +1,157 @@
+#include "train/float_training.h"
+#include "data/batch.h"
+#include "exec/gradient.h"
+#include "graph/resnet.h"
+#include "record/digest.h"
+#include "record/file.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { GRAPH_MAX_BYTES = 4 << 20, DEFAULT_CLASSES = 10 };
+
+static const char cifar_classes[] =
+    "[\"airplane\",\"automobile\",\"bird\",\"cat\",\"deer\",\"dog\",\"frog\",\"horse\",\"ship\",\"truck\"]";
+
+/* Three numbers "a,b,c" up to `end`; returns what follows them, or NULL. */
+static const char *parse_three(const char *text, char end, double low, float out[3], struct message *m)
+{
+    for (int i = 0; i < 3; i++) {
+        char word[64];
+        double value;
+        size_t size = strcspn(text, i < 2 ? "," : end ? ":" : "");
+        if (size >= sizeof word || text[size] != (i < 2 ? ',' : end))
+            return NULL;
+        memcpy(word, text, size);
+        word[size] = '\0';
+        if (parse_number(word, low, 1e6, "value", &value, m) < 0)
+            return NULL;
+        out[i] = (float)value;
+        text += size + (text[size] != '\0');
+    }
+    return text;
+}
+
+int normalize_parse(const char *text, float mean[3], float std[3], struct message *m)
+{
+    struct message why = {{0}};
+    const char *rest = parse_three(text, ':', -1e6, mean, &why);
+    if (rest && parse_three(rest, '\0', 1e-6, std, &why))
+        return STATUS_OK;
+    return message_set(m, STATUS_RANGE, "--normalize: '%s' is not mean,mean,mean:deviation,deviation,deviation",
+                       text);
+}
+
+/* A JSON list of three numbers. 1 where it is there. */
+static int metadata_three(const struct record *stream, const char *key, float out[3], struct message *m)
+{
+    const char *text = record_get(stream, key);
+    if (!text)
+        return 0;
+    json_t *list = json_loads(text, 0, NULL);
+    int good = json_is_array(list) && json_array_size(list) == 3;
+    for (size_t i = 0; good && i < 3; i++) {
+        good = json_is_number(json_array_get(list, i));
+        out[i] = (float)json_number_value(json_array_get(list, i));
+    }
+    json_decref(list);
+    return good ? 1 : message_set(m, STATUS_FORMAT, "%s: is not a list of three numbers", key);
+}
+
+/* 1: mean and std are set; 0: CIFAR-10's are meant. */
+static int choose_normalization(const struct float_training *f, const struct record *stream, float mean[3],
+                                float std[3], struct message *m)
+{
+    if (f->normalize) {
+        TRY(normalize_parse(f->normalize, mean, std, m));
+        return 1;
+    }
+    const char *name = stream ? record_get(stream, "dataset") : NULL;
+    if (!name || strncmp(name, "CIFAR-10", 8) == 0)
+        return 0;
+    int has_mean = metadata_three(stream, "mean", mean, m);
+    TRY(has_mean);
+    int has_std = metadata_three(stream, "std", std, m);
+    TRY(has_std);
+    return has_mean && has_std;
+}
+
+static int stream_classes(const struct record *stream, int *count, struct message *m)
+{
+    char **classes;
+    const char *json = record_get(stream, "classes");
+    TRY(classes_from_json(json ? json : "", &classes, count, m));
+    classes_free(classes, *count);
+    return STATUS_OK;
+}
+
+static int build_resnet(const struct float_training *f, const struct record *stream, struct graph *g,
+                        struct message *m)
+{
+    float mean[3], std[3];
+    int classes = f->classes ? (int)f->classes : DEFAULT_CLASSES;
+    if (!f->classes && stream)
+        TRY(stream_classes(stream, &classes, m));
+    int own = choose_normalization(f, stream, mean, std, m);
+    TRY(own);
+    return resnet18_build(g, (int)f->width, classes, own ? mean : NULL, own ? std : NULL, m);
+}
+
+static int read_graph(const struct float_training *f, struct graph *g, struct message *m)
+{
+    struct text text = {0};
+    int status = file_read(f->graph, GRAPH_MAX_BYTES, &text, m);
+    if (status >= 0) {
+        status = graph_parse(g, text.data ? text.data : "", m);
+        if (status < 0)
+            message_prefix(m, status, "%s", f->graph);
+    }
+    text_free(&text);
+    TRY(status);
+    int classes = g->nodes[g->count - 1].c;
+    if (graph_stage(g) == STAGE_INT8)
+        return message_set(m, STATUS_MISMATCH, "%s: is at stage int8, want float", f->graph);
+    if (f->classes && f->classes != classes)
+        return message_set(m, STATUS_MISMATCH, "%s: has %d classes, want %lld (--classes)", f->graph, classes,
+                           (long long)f->classes);
+    return STATUS_OK;
+}
+
+static int prepare(void *context, const struct record *stream, struct model *start,
+                   struct gradient_options *gradient, struct lineage *lineage, struct message *m)
+{
+    const struct float_training *f = context;
+    struct graph g = {0};
+    (void)gradient;
+    int status = f->graph ? read_graph(f, &g, m) : build_resnet(f, stream, &g, m);
+    if (status < 0) {
+        graph_free(&g);
+        return status;
+    }
+    TRY(model_initialise(start, &g, f->seed, m));
+    const char *text = record_get(start->record, "graph");
+    char hex[DIGEST_HEX];
+    digest_bytes(text, strlen(text), hex);
+    lineage_add(lineage, "graph", "sha256:%s", hex);
+    if (!f->graph)
+        lineage_add(lineage, "width", "%lld", (long long)f->width);
+    if (!stream && start->graph.nodes[start->graph.count - 1].c == DEFAULT_CLASSES)
+        TRY(record_set(start->record, "classes", cifar_classes, m));
+    return STATUS_OK;
+}
+
+static int deliver(void *context, const struct model *start, const struct gradient *g, const float *parameters,
+                   struct model *out, struct message *m)
+{
+    (void)context;
+    TRY(model_copy(out, start, m));
+    int status = g ? gradient_store(g, parameters, out, m) : STATUS_OK;
+    if (status < 0)
+        model_free(out);
+    return status;
+}
+
+struct training_kind float_training_kind(void)
+{
+    return (struct training_kind){.prepare = prepare, .deliver = deliver};
+}

@@ -1,0 +1,182 @@
+/* The loop of a training run: steps, what is due at an epoch's end, and stopping between two steps. */
+#include "base/memory.h"
+#include "train/log.h"
+#include "train/trainer.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static int is_stopped(const struct trainer *t)
+{
+    return t->options->stop && *t->options->stop;
+}
+
+static int stop_here(struct trainer *t, struct message *m)
+{
+    TRY(trainer_save(t, m));
+    return message_set(m, STATUS_INTERRUPTED, "interrupted after step %lld", (long long)t->state.step);
+}
+
+/* ---- one step ---- */
+
+static int step_compute(struct trainer *t, const struct minibatch *b, double rate, struct message *m)
+{
+    struct training_state *s = &t->state;
+    TRY(gradient_forward(t->gradient, b->images, b->count, t->logits, m));
+    TRY(loss_cross_entropy(t->logits, b->labels, b->count, t->classes, t->options->label_smoothing, t->dlogits,
+                           &s->sums, m));
+    TRY(gradient_backward(t->gradient, t->dlogits, m));
+    optimizer_step(&t->optimizer, gradient_parameters(t->gradient), gradient_gradients(t->gradient), rate);
+    average_update(&t->average, gradient_parameters(t->gradient), gradient_state(t->gradient), s->step + 1);
+    return STATUS_OK;
+}
+
+static void show(struct trainer *t)
+{
+    char note[96];
+    snprintf(note, sizeof note, "epoch %lld/%lld loss %.4f", (long long)t->state.epoch + 1,
+             (long long)t->options->epochs, loss_mean(&t->state.sums));
+    progress_show(&t->progress, t->state.images_seen - t->images_before, note);
+}
+
+static int step_run(struct trainer *t, struct message *m)
+{
+    struct training_state *s = &t->state;
+    struct minibatch b;
+    int got = feed_next(t->feed, &b, t->options->stop, m);
+    if (got == STATUS_INTERRUPTED)
+        return stop_here(t, m);
+    if (got == 0)
+        got = message_set(m, STATUS_MISMATCH, "the stream ended in epoch %lld", (long long)s->epoch + 1);
+    TRY(got);
+    int status = step_compute(t, &b, trainer_rate(t, s->step), m);
+    if (status < 0)
+        return trainer_prefix(t, s->step, status, m);
+    s->step++;
+    s->epoch_step++;
+    s->images_seen += b.count;
+    double now = clock_seconds();
+    s->epoch_seconds += now - t->mark;
+    t->mark = now;
+    show(t);
+    int64_t every = t->options->checkpoint_every;
+    return every > 0 && s->step % every == 0 && !b.last ? trainer_save(t, m) : STATUS_OK;
+}
+
+/* ---- an epoch's end ---- */
+
+static int evaluate(struct trainer *t, struct loss_sums *sums, struct message *m)
+{
+    const struct training_options *o = t->options;
+    struct model model;
+    TRY(trainer_deliver(t, NULL, &model, m));
+    int status = held_out_evaluate(&t->held_out, &model, o->threads, o->isa, o->device, sums, m);
+    model_free(&model);
+    return status;
+}
+
+static int is_better(const struct training_state *s, double accuracy, double loss)
+{
+    if (s->best_epoch < 0 || accuracy > s->best_accuracy)
+        return 1;
+    return accuracy == s->best_accuracy && loss < s->best_loss;
+}
+
+static void keep_best(struct trainer *t, double accuracy, double loss)
+{
+    struct training_state *s = &t->state;
+    s->best_epoch = s->epoch + 1;
+    s->best_accuracy = accuracy;
+    s->best_loss = loss;
+    if (t->average.values) {
+        memcpy(t->best, t->average.values, (t->parameters + t->states) * sizeof(float));
+    } else {
+        memcpy(t->best, gradient_parameters(t->gradient), t->parameters * sizeof(float));
+        memcpy(t->best + t->parameters, gradient_state(t->gradient), t->states * sizeof(float));
+    }
+}
+
+static int write_row(struct trainer *t, const struct log_row *row, struct message *m)
+{
+    progress_clear(&t->progress);
+    trainer_say(t, 1, "epoch %lld/%lld: loss %.4f, accuracy %.2f %% training, %.2f %% held out, %.1f images/s",
+                (long long)row->epoch, (long long)t->options->epochs, row->loss, row->accuracy_train,
+                row->accuracy_held_out, row->images_per_second);
+    TRY(log_add(&t->state.log, row, m));
+    return log_save(&t->state.log, t->options->log, m);
+}
+
+static int epoch_end(struct trainer *t, struct message *m)
+{
+    struct training_state *s = &t->state;
+    struct log_row row = {.epoch = s->epoch + 1, .step = s->step, .accuracy_held_out = NAN};
+    TRY(trainer_check_finite(t, m));
+    if (held_out_is_open(&t->held_out)) {
+        struct loss_sums sums;
+        TRY(evaluate(t, &sums, m));
+        row.accuracy_held_out = loss_accuracy(&sums);
+        if (is_better(s, row.accuracy_held_out, loss_mean(&sums)))
+            keep_best(t, row.accuracy_held_out, loss_mean(&sums));
+    }
+    row.learning_rate = trainer_rate(t, s->step - 1);
+    row.loss = loss_mean(&s->sums);
+    row.accuracy_train = loss_accuracy(&s->sums);
+    row.images_per_second = s->epoch_seconds > 0 ? (double)s->sums.images / s->epoch_seconds : NAN;
+    row.seconds = t->seconds_before + clock_seconds() - t->session_start;
+    TRY(write_row(t, &row, m));
+    s->epoch++;
+    s->epoch_step = 0;
+    s->sums = (struct loss_sums){0};
+    s->epoch_seconds = 0;
+    TRY(trainer_save(t, m));
+    t->mark = clock_seconds();
+    return STATUS_OK;
+}
+
+/* The model as it was before the first step, as epoch 0 of the log. */
+static int evaluate_start(struct trainer *t, struct message *m)
+{
+    const struct training_options *o = t->options;
+    struct loss_sums sums;
+    struct model model;
+    TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, &model, m));
+    int status = held_out_evaluate(&t->held_out, &model, o->threads, o->isa, o->device, &sums, m);
+    model_free(&model);
+    TRY(status);
+    struct log_row row = {.learning_rate = NAN,
+                          .loss = NAN,
+                          .accuracy_train = NAN,
+                          .accuracy_held_out = loss_accuracy(&sums),
+                          .images_per_second = NAN,
+                          .seconds = clock_seconds() - t->session_start};
+    return write_row(t, &row, m);
+}
+
+/* Reads on to the end record, so that a complete stream is told from a broken one and upstream ends well. */
+static int finish_stream(struct trainer *t, struct message *m)
+{
+    struct minibatch b;
+    int got = feed_next(t->feed, &b, t->options->stop, m);
+    if (got == STATUS_INTERRUPTED)
+        return stop_here(t, m);
+    TRY(got);
+    if (feed_surplus(t->feed) > 0)
+        trainer_say(t, 0, "the stream goes on after epoch %lld (--epochs): %lld images were not used",
+                    (long long)t->options->epochs, (long long)feed_surplus(t->feed));
+    return STATUS_OK;
+}
+
+int loop_run(struct trainer *t, struct message *m)
+{
+    struct training_state *s = &t->state;
+    int64_t steps = feed_steps(t->feed);
+    t->mark = clock_seconds();
+    if (!t->resumed && t->kind->evaluate_start && held_out_is_open(&t->held_out))
+        TRY(evaluate_start(t, m));
+    while (s->epoch < t->options->epochs) {
+        if (is_stopped(t))
+            return stop_here(t, m);
+        TRY(s->epoch_step == steps ? epoch_end(t, m) : step_run(t, m));
+    }
+    return finish_stream(t, m);
+}

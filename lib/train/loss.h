@@ -1,0 +1,27 @@
+/* loss.h: softmax cross-entropy with label smoothing, and its gradient.
+ *
+ *     loss = -(1/N) sum_n [ (1 - e) log p[n,t] + (e/K) sum_k log p[n,k] ]        gradient = (p - q) / N
+ *
+ * log p by log-softmax with the row's maximum subtracted. Everything in double, row after row: one order of sums.
+ */
+#ifndef RESQ_TRAIN_LOSS_H
+#define RESQ_TRAIN_LOSS_H
+
+#include "base/status.h"
+#include <stdint.h>
+
+/* Running sums over images; all-zero is empty. */
+struct loss_sums {
+    double loss;             /* sum of the rows' losses, not yet divided */
+    int64_t images, correct; /* correct: the first of the largest logits is the label */
+};
+
+/* logits f32 [count,K], labels u8 [count] < K, count >= 1, smoothing in [0,1). Adds to sums; writes dlogits f32
+ * [count,K] where not NULL. A row whose loss is NaN or Inf is STATUS_RANGE (`loss is nan`), and sums is as before.
+ */
+int loss_cross_entropy(const float *logits, const uint8_t *labels, int64_t count, int classes, double smoothing,
+                       float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
+double loss_mean(const struct loss_sums *sums);     /* 0 where empty */
+double loss_accuracy(const struct loss_sums *sums); /* in percent; 0 where empty */
+
+#endif

@@ -1,0 +1,49 @@
+#include "train/optimizer.h"
+#include "base/memory.h"
+#include <string.h>
+
+int optimizer_open(struct optimizer *o, const struct optimizer_options *options, const struct slice *slices,
+                   int slice_count, size_t count, struct message *m)
+{
+    *o = (struct optimizer){.options = *options, .slices = slices, .slice_count = slice_count, .count = count};
+    if (o->options.bias_rate == 0)
+        o->options.bias_rate = 1;
+    o->velocity = memory_new(count, sizeof *o->velocity, m);
+    return o->velocity ? STATUS_OK : STATUS_NOMEM;
+}
+
+static int is_bias(const struct slice *s)
+{
+    size_t length = strlen(s->name);
+    return length >= 5 && strcmp(s->name + length - 5, ".bias") == 0;
+}
+
+static int is_decayed(const struct optimizer *o, const struct slice *s)
+{
+    return s->role == SLICE_WEIGHT || (o->options.decay_all && s->role != SLICE_SCALE);
+}
+
+void optimizer_step(struct optimizer *o, float *parameters, const float *gradients, double rate)
+{
+    const float momentum = (float)o->options.momentum;
+    for (int i = 0; i < o->slice_count; i++) {
+        const struct slice *s = &o->slices[i];
+        float *restrict w = parameters + s->offset, *restrict v = o->velocity + s->offset;
+        const float *restrict gradient = gradients + s->offset;
+        const float decay = is_decayed(o, s) ? (float)o->options.weight_decay : 0;
+        const float step = (float)(is_bias(s) ? rate * o->options.bias_rate : rate);
+        /* own * g + along * v: either of torch's two directions, without a branch inside the loop */
+        const float own = o->options.nesterov ? 1 : 0, along = o->options.nesterov ? momentum : 1;
+        for (size_t k = 0; k < s->count; k++) {
+            float g = gradient[k] + decay * w[k];
+            v[k] = momentum * v[k] + g;
+            w[k] -= step * (own * g + along * v[k]);
+        }
+    }
+}
+
+void optimizer_close(struct optimizer *o)
+{
+    memory_free(o->velocity);
+    *o = (struct optimizer){0};
+}

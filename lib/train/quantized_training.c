@@ -1,0 +1,153 @@
+#include "train/quantized_training.h"
+#include "base/memory.h"
+#include "data/batch.h"
+#include "exec/gradient.h"
+#include "record/digest.h"
+#include "record/stream.h"
+#include <stdio.h>
+#include <string.h>
+
+int range_mode_parse(const char *name, enum range_mode *mode, struct message *m)
+{
+    static const char *const names[] = {"fixed", "average", "learned"};
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *mode = (enum range_mode)i;
+            return STATUS_OK;
+        }
+    }
+    return message_set(m, STATUS_RANGE, "ranges: '%s' is not one of fixed|average|learned", name);
+}
+
+/* Metadata alone outlives the files: for the lineage. */
+static int keep_side(struct record **side, const struct record *from, struct message *m)
+{
+    *side = record_new(m);
+    return *side ? record_inherit(*side, from, m) : STATUS_NOMEM;
+}
+
+static int load_model(struct quantized_training *q, struct model *start, char hex[DIGEST_HEX], struct message *m)
+{
+    struct record *record;
+    TRY(record_load(&record, q->model, m));
+    int status = digest_record(record, hex, m);
+    if (status >= 0)
+        status = keep_side(&q->sides[0], record, m);
+    if (status < 0)
+        record_free(record);
+    else
+        status = model_from_record(start, record, m);
+    if (status >= 0)
+        status = graph_require_stage(&start->graph, STAGE_FUSED, m);
+    return status < 0 ? message_prefix(m, status, "%s", q->model) : STATUS_OK;
+}
+
+/* Ranges say which model they were seen in; those of another one fit no better than none. */
+static int check_ranges(const struct record *ranges, const char *hex, struct message *m)
+{
+    const char *said = record_get(ranges, "model-digest");
+    if (said && strncmp(said, "sha256:", 7) == 0)
+        said += 7;
+    if (!said || strcmp(said, hex) == 0)
+        return STATUS_OK;
+    return message_set(m, STATUS_MISMATCH,
+                       "model-digest: these are the ranges of another model (%.12s, want %.12s)", said, hex);
+}
+
+static int load_ranges(struct quantized_training *q, const char *model_hex, char hex[DIGEST_HEX], struct message *m)
+{
+    struct record *record;
+    TRY(record_load(&record, q->ranges, m));
+    int status = digest_record(record, hex, m);
+    if (status >= 0)
+        status = check_ranges(record, model_hex, m);
+    if (status >= 0)
+        status = ranges_from_record(&q->observed, record, m);
+    if (status >= 0)
+        status = keep_side(&q->sides[1], record, m);
+    record_free(record);
+    return status < 0 ? message_prefix(m, status, "%s", q->ranges) : STATUS_OK;
+}
+
+static int set_gradient(struct quantized_training *q, const struct model *start, struct gradient_options *gradient,
+                        struct message *m)
+{
+    q->activations = memory_new((size_t)start->graph.count, sizeof *q->activations, m);
+    if (!q->activations)
+        return STATUS_NOMEM;
+    TRY(lower_choose_activations(start, &q->observed, &q->lower, q->activations, m));
+    gradient->quantized = 1;
+    gradient->activations = q->activations;
+    gradient->weight_bits = q->lower.weight_bits;
+    gradient->activation_bits = q->lower.activation_bits;
+    gradient->per_tensor = q->lower.per_tensor;
+    gradient->ranges = q->range_mode;
+    return STATUS_OK;
+}
+
+static int prepare(void *context, const struct record *stream, struct model *start,
+                   struct gradient_options *gradient, struct lineage *lineage, struct message *m)
+{
+    struct quantized_training *q = context;
+    char model_hex[DIGEST_HEX], ranges_hex[DIGEST_HEX];
+    if (stream && q->lower.keep_float)
+        return message_set(
+            m, STATUS_UNSUPPORTED,
+            "--keep-float: layers left in float cannot be trained with quantized ones; only --epochs 0 "
+            "takes it");
+    TRY(load_model(q, start, model_hex, m));
+    TRY(load_ranges(q, model_hex, ranges_hex, m));
+    lineage_add(lineage, "model", "sha256:%s", model_hex);
+    lineage_add(lineage, "ranges", "sha256:%s", ranges_hex);
+    if (!stream)
+        return STATUS_OK;
+    int status = data_matches_model(stream, start->record, 0, m);
+    return status < 0 ? message_prefix(m, status, "%s", q->model) : set_gradient(q, start, gradient, m);
+}
+
+static int lower_trained(const struct quantized_training *q, const struct gradient *g, const float *parameters,
+                         struct model *out, struct message *m)
+{
+    struct affine *activations = memory_new((size_t)out->graph.count, sizeof *activations, m);
+    if (!activations)
+        return STATUS_NOMEM;
+    int status = gradient_store(g, parameters, out, m);
+    if (status >= 0)
+        status = gradient_activations(g, parameters, activations, m);
+    if (status >= 0)
+        status = pass_lower_int8_with(out, activations, &q->lower, NULL, m);
+    memory_free(activations);
+    return status;
+}
+
+/* Untrained: exactly what quantize makes, by the same call. */
+static int deliver(void *context, const struct model *start, const struct gradient *g, const float *parameters,
+                   struct model *out, struct message *m)
+{
+    const struct quantized_training *q = context;
+    TRY(model_copy(out, start, m));
+    int status =
+        g ? lower_trained(q, g, parameters, out, m) : pass_lower_int8(out, &q->observed, &q->lower, NULL, m);
+    if (status < 0)
+        model_free(out);
+    return status;
+}
+
+struct training_kind quantized_training_kind(struct quantized_training *q)
+{
+    return (struct training_kind){.prepare = prepare,
+                                  .deliver = deliver,
+                                  .sides = (const struct record *const *)q->sides,
+                                  .side_count = 2,
+                                  .evaluate_start = 1};
+}
+
+void quantized_training_close(struct quantized_training *q)
+{
+    ranges_free(&q->observed);
+    memory_free(q->activations);
+    record_free(q->sides[0]);
+    record_free(q->sides[1]);
+    q->activations = NULL;
+    q->sides[0] = q->sides[1] = NULL;
+}

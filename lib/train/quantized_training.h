@@ -1,0 +1,27 @@
+/* quantized_training.h: quantization-aware training of a fused model: what qat-finetune does its own way. The
+ * forward pass is the int8 arithmetic; what is validated and delivered is the int8 model itself, lowered from the
+ * weights and ranges as they are. */
+#ifndef RESQ_TRAIN_QUANTIZED_TRAINING_H
+#define RESQ_TRAIN_QUANTIZED_TRAINING_H
+
+#include "pass/pass.h"
+#include "quant/affine.h"
+#include "train/training.h"
+
+struct quantized_training {
+    const char *model, *ranges; /* files: fused float model, and its ranges */
+    struct lower_options lower; /* as for quantize */
+    enum range_mode range_mode;
+    /* filled by the run: */
+    struct ranges observed;
+    struct affine *activations; /* one a node */
+    struct record *sides[2];    /* metadata of model and ranges */
+};
+
+/* "fixed", "average" or "learned". */
+int range_mode_parse(const char *name, enum range_mode *mode, struct message *m) RESQ_USE_RESULT;
+/* The kind whose context is q; q must outlive the run. */
+struct training_kind quantized_training_kind(struct quantized_training *q);
+void quantized_training_close(struct quantized_training *q);
+
+#endif

@@ -1,0 +1,126 @@
+/* A run's checkpoint: what it holds, and going on from it. */
+#include "train/recipe.h"
+#include "train/trainer.h"
+#include "record/stream.h"
+#include <math.h>
+#include <string.h>
+
+/* Every flat buffer of the run, under its prefix: the one list for both directions. */
+struct buffer {
+    const char *prefix;
+    float *values;
+    int is_state; /* which slices lie in it */
+};
+
+enum { MAX_BUFFERS = 7 };
+
+static int buffers_list(struct trainer *t, struct buffer buffers[MAX_BUFFERS])
+{
+    int count = 0;
+    buffers[count++] = (struct buffer){"", gradient_parameters(t->gradient), 0};
+    buffers[count++] = (struct buffer){"", gradient_state(t->gradient), 1};
+    buffers[count++] = (struct buffer){"momentum.", t->optimizer.velocity, 0};
+    if (t->average.values) {
+        buffers[count++] = (struct buffer){"ema.", t->average.values, 0};
+        buffers[count++] = (struct buffer){"ema.", t->average.values + t->parameters, 1};
+    }
+    if (t->best && t->state.best_epoch >= 0) {
+        buffers[count++] = (struct buffer){"best.", t->best, 0};
+        buffers[count++] = (struct buffer){"best.", t->best + t->parameters, 1};
+    }
+    return count;
+}
+
+static int buffer_slices(const struct trainer *t, const struct buffer *b, const struct slice **slices)
+{
+    return b->is_state ? gradient_state_slices(t->gradient, slices) : gradient_slices(t->gradient, slices);
+}
+
+static const char *made_by(const struct record *r)
+{
+    const char *value = record_get(r, "made-by");
+    return value ? value : "";
+}
+
+static int add_metadata(struct trainer *t, struct record *r, struct message *m)
+{
+    TRY(record_set(r, "kind", "checkpoint", m));
+    TRY(record_set(r, "recipe", t->recipe.data, m));
+    TRY(checkpoint_add_state(r, &t->state, m));
+    TRY(record_set(r, "stream-made-by", made_by(t->stream), m));
+    TRY(data_describe(r, t->stream, m));
+    TRY(trainer_lineage(t, r, m));
+    return record_inherit(r, t->start.record, m); /* its graph and stage */
+}
+
+static int checkpoint_fill(struct trainer *t, struct record *r, struct message *m)
+{
+    struct buffer buffers[MAX_BUFFERS];
+    int count = buffers_list(t, buffers);
+    for (int i = 0; i < count; i++) {
+        const struct slice *slices;
+        int slice_count = buffer_slices(t, &buffers[i], &slices);
+        TRY(checkpoint_add(r, buffers[i].prefix, slices, slice_count, buffers[i].values, m));
+    }
+    return add_metadata(t, r, m);
+}
+
+int trainer_save(struct trainer *t, struct message *m)
+{
+    if (!t->options->checkpoint)
+        return STATUS_OK;
+    TRY(trainer_check_finite(t, m));
+    t->state.seconds = t->seconds_before + clock_seconds() - t->session_start;
+    struct record *r = record_new(m);
+    if (!r)
+        return STATUS_NOMEM;
+    int status = checkpoint_fill(t, r, m);
+    if (status >= 0)
+        status = record_save(r, t->options->checkpoint, m);
+    record_free(r);
+    return status;
+}
+
+/* The lineage of what is delivered is that of the stream as it was first brought: one that begins later or is cut
+ * into other batches brings the same images. */
+static int restore_stream(struct trainer *t, const struct record *checkpoint, struct message *m)
+{
+    const char *value = record_get(checkpoint, "stream-made-by");
+    if (value && *value)
+        return record_set(t->stream, "made-by", value, m);
+    record_unset(t->stream, "made-by");
+    return STATUS_OK;
+}
+
+static int restore_fields(struct trainer *t, const struct record *checkpoint, struct message *m)
+{
+    const char *recipe = record_get(checkpoint, "recipe");
+    if (!recipe)
+        return message_set(m, STATUS_FORMAT, "recipe: missing metadata");
+    TRY(recipe_compare(recipe, t->recipe.data, m));
+    TRY(checkpoint_take_state(checkpoint, &t->state, m));
+    struct buffer buffers[MAX_BUFFERS];
+    int count = buffers_list(t, buffers);
+    for (int i = 0; i < count; i++) {
+        const struct slice *slices;
+        int slice_count = buffer_slices(t, &buffers[i], &slices);
+        TRY(checkpoint_take(checkpoint, buffers[i].prefix, slices, slice_count, buffers[i].values, m));
+    }
+    if (t->state.epoch > t->options->epochs || t->state.epoch_step > feed_steps(t->feed))
+        return message_set(m, STATUS_RANGE, "epoch %lld, step %lld: beyond the run's end",
+                           (long long)t->state.epoch, (long long)t->state.epoch_step);
+    return restore_stream(t, checkpoint, m);
+}
+
+int trainer_restore(struct trainer *t, const struct record *checkpoint, struct message *m)
+{
+    int status = restore_fields(t, checkpoint, m);
+    if (status < 0)
+        return message_prefix(m, status, "%s", t->options->checkpoint);
+    t->resumed = 1;
+    t->seconds_before = t->state.seconds;
+    t->images_before = t->state.images_seen;
+    trainer_say(t, 1, "going on from %s: epoch %lld, step %lld", t->options->checkpoint,
+                (long long)t->state.epoch + 1, (long long)t->state.step);
+    return STATUS_OK;
+}

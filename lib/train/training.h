@@ -1,0 +1,71 @@
+/* training.h: a whole training run, from the incoming stream to the files it leaves. train-fp32 and qat-finetune
+ * share all of it and differ in a struct training_kind.
+ *
+ * A run is a function of its recipe and its images alone: the same bytes for any number of threads, from a pipe or
+ * a file, stopped (by a signal, or killed) and resumed wherever, because a checkpoint holds all there is between
+ * two steps. */
+#ifndef RESQ_TRAIN_TRAINING_H
+#define RESQ_TRAIN_TRAINING_H
+
+#include "exec/gradient.h"
+#include "graph/model.h"
+#include "record/lineage.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { TRAINING_MAX_SIDES = 4 };
+
+struct training_options {
+    const char *tool; /* its name, for the lineage */
+    int64_t epochs;   /* 0: nothing is read, the start model is delivered */
+    int64_t batch;    /* >= 1 */
+    struct schedule schedule;
+    struct optimizer_options optimizer;
+    double label_smoothing; /* [0,1) */
+    double ema; /* decay of the averaged weights; 0: off. Where on, they are what is validated and delivered */
+
+    const char *input;      /* the stream; NULL: standard input */
+    const char *inputs[4];  /* other files that are read: no output may be one of them */
+    const char *output;     /* best model; NULL: standard output */
+    const char *last, *log; /* NULL: none */
+    const char *validate;   /* batch file that the best epoch is chosen by; NULL: the last epoch is the best */
+    const char *checkpoint; /* written after each epoch, on *stop, and every checkpoint_every steps; NULL: never */
+    int64_t checkpoint_every; /* 0: epochs only */
+    int resume;               /* go on from the checkpoint; where there is none, begin */
+    int threads;
+    const char *isa, *device, *precision;
+
+    /* Set by a signal handler: finish the step, save, return STATUS_INTERRUPTED. NULL: never. */
+    const volatile sig_atomic_t *stop;
+    void (*ready)(
+        void);      /* called once there is something to save: from then on a signal may set *stop. May be NULL */
+    FILE *progress; /* where the progress line goes; NULL: none */
+    /* One line of talk: verbose 1 for -v alone, 0 for warnings. May be NULL. */
+    void (*say)(void *context, int verbose, const char *line);
+    void *say_context;
+};
+
+/* What one kind of training does its own way. */
+struct training_kind {
+    /* The model to start from, and the gradient's mode. stream: the incoming batches' metadata, NULL where nothing
+     * is read. Adds digests of what it read to lineage. */
+    int (*prepare)(void *context, const struct record *stream, struct model *start,
+                   struct gradient_options *gradient, struct lineage *lineage, struct message *m);
+    /* The model as it is validated and delivered, from these parameters and the gradient's present state; g NULL:
+     * from the start model, untrained. */
+    int (*deliver)(void *context, const struct model *start, const struct gradient *g, const float *parameters,
+                   struct model *out, struct message *m);
+    const struct record *const *sides; /* side inputs, for the lineage; filled by prepare at the latest */
+    int side_count;                    /* at most TRAINING_MAX_SIDES */
+    int evaluate_start; /* validate the start model too, logged as epoch 0 (never the best: it was not trained) */
+};
+
+/* lineage: the tool's recorded options; digests are added to it. STATUS_INTERRUPTED: stopped; the checkpoint, where
+ * one was asked for, is written. */
+int training_run(const struct training_options *options, const struct training_kind *kind, void *context,
+                 struct lineage *lineage, struct message *m) RESQ_USE_RESULT;
+
+#endif
