@@ -1,0 +1,91 @@
+#include "tools/common/predict.h"
+#include "base/progress.h"
+#include "exec/exec.h"
+#include "record/lineage.h"
+#include "record/stream.h"
+
+static int batch_check(const struct batch *b, const struct batch_reader *reader, const struct model *model,
+                       const struct exec *e, int *other_data, struct message *m)
+{
+    struct message unused;
+    TRY(data_matches_model(b->record, model->record, 1, m));
+    *other_data = data_matches_model(b->record, model->record, 0, &unused) < 0;
+    if (reader->class_count != exec_classes(e))
+        return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the model %d", reader->class_count,
+                           exec_classes(e));
+    if (exec_image_bytes(e) != IMAGE_BYTES)
+        return message_set(m, STATUS_MISMATCH, "images: %d bytes each, the model wants %zu", (int)IMAGE_BYTES,
+                           exec_image_bytes(e));
+    return 0;
+}
+
+static int batch_predict(struct predictions *out, struct exec *e, const struct batch *b, struct message *m)
+{
+    int classes = exec_classes(e);
+    TRY(predictions_reserve(out, b->count, classes, m));
+    TRY(exec_run(e, b->images, b->count, out->logits + out->count * classes, m));
+    for (int64_t i = 0; i < b->count; i++) {
+        out->indices[out->count + i] = b->indices[i];
+        out->labels[out->count + i] = b->labels[i];
+    }
+    out->count += b->count;
+    return 0;
+}
+
+int predict_stream(struct predictions *out, const struct model *model, const struct predict_options *options,
+                   struct batch_reader *reader, const char **isa, int *other_data, struct message *m)
+{
+    const struct exec_options how = {.threads = options->threads, .batch = options->batch};
+    struct exec *e = NULL;
+    struct batch b;
+    struct progress progress;
+    TRY(exec_open(&e, model, &how, m));
+    progress_open(&progress, stderr, options->quiet, options->tool, 0);
+    *isa = exec_isa(e);
+    int status = batch_reader_open(reader, NULL, m);
+    while (status >= 0 && (status = batch_reader_next(reader, &b, m)) > 0) {
+        if (out->count == 0)
+            status = batch_check(&b, reader, model, e, other_data, m);
+        if (status >= 0)
+            status = batch_predict(out, e, &b, m);
+        progress.total = b.total;
+        batch_free(&b);
+        progress_show(&progress, out->count, NULL);
+    }
+    progress_clear(&progress);
+    exec_close(e);
+    return status;
+}
+
+static int record_make(struct record *record, const struct predictions *p, const struct batch_reader *reader,
+                       const struct model *model, const char *model_digest, struct message *m)
+{
+    static const char *const keys[] = {"dataset", "dataset-digest", "classes", "split", "part"};
+    struct lineage lineage = {0};
+    TRY(predictions_to_record(p, record, m));
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const char *value = record_get(reader->first, keys[i]);
+        if (value)
+            TRY(record_set(record, keys[i], value, m));
+    }
+    TRY(record_set(record, "stage", graph_stage_name(graph_stage(&model->graph)), m));
+    TRY(record_set(record, "model-digest", model_digest, m));
+    lineage_add(&lineage, "model", "%s", model_digest);
+    const struct record *const sides[] = {model->record};
+    int status = lineage_apply(record, reader->first, "evaluate", &lineage, sides, 1, m);
+    lineage_free(&lineage);
+    return status;
+}
+
+int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
+                     const struct model *model, const char *model_digest, struct message *m)
+{
+    struct record *record = record_new(m);
+    if (!record)
+        return STATUS_NOMEM;
+    int status = record_make(record, p, reader, model, model_digest, m);
+    if (status >= 0)
+        status = record_save(record, path, m);
+    record_free(record);
+    return status;
+}

@@ -1,0 +1,27 @@
+/* predict.h: runs a model over a stream of batches. */
+#ifndef RESQ_TOOLS_PREDICT_H
+#define RESQ_TOOLS_PREDICT_H
+
+#include "data/batch.h"
+#include "graph/model.h"
+#include "report/predictions.h"
+
+struct predict_options {
+    int threads, batch; /* batch: most images at once; neither changes a result */
+    int quiet;
+    const char *tool; /* the progress line's name */
+};
+
+/* Reads batches from standard input to their end record and predicts every image, in order. reader stays open for
+ * what the stream said of its data (batch_reader_close). isa (a static string) is what ran. A model and images of
+ * different classes are STATUS_MISMATCH; a model that names none takes the images'. other_data is set to 1 where
+ * the model was trained on another data set. */
+int predict_stream(struct predictions *out, const struct model *model, const struct predict_options *options,
+                   struct batch_reader *reader, const char **isa, int *other_data,
+                   struct message *m) RESQ_USE_RESULT;
+
+/* Writes the predictions record: the stream's data keys, the model's stage and digest, the lineage of both. */
+int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
+                     const struct model *model, const char *model_digest, struct message *m) RESQ_USE_RESULT;
+
+#endif

@@ -1,0 +1,167 @@
+#include "tools/common/trainer.h"
+#include "base/threads.h"
+#include <signal.h>
+#include <string.h>
+
+/* ---- signals: the first one asks to stop between two steps, a second one finds the handler of before ---- */
+
+static volatile sig_atomic_t stop_signal;
+static const int stop_signals[] = {SIGINT, SIGTERM};
+enum { STOP_SIGNALS = 2 };
+static struct sigaction before[STOP_SIGNALS];
+
+static void ask_to_stop(int signal_number)
+{
+    stop_signal = signal_number;
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        sigaction(stop_signals[i], &before[i], NULL);
+}
+
+static void signals_catch(void)
+{
+    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        sigaddset(&action.sa_mask, stop_signals[i]);
+    for (int i = 0; i < STOP_SIGNALS; i++) /* both known before either is caught */
+        sigaction(stop_signals[i], NULL, &before[i]);
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (before[i].sa_handler != SIG_IGN)
+            sigaction(stop_signals[i], &action, NULL);
+    }
+}
+
+/* So that shell and make see a program that died by the signal. */
+static void die_by(int signal_number)
+{
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+/* ---- arguments ---- */
+
+struct trainer_arguments trainer_defaults(void)
+{
+    return (struct trainer_arguments){.epochs = 1,
+                                      .batch = 128,
+                                      .seed = 1,
+                                      .threads = threads_online(),
+                                      .schedule = "one-cycle",
+                                      .precision = "fp32",
+                                      .device = "auto",
+                                      .rate = 0.1,
+                                      .momentum = 0.9,
+                                      .weight_decay = 5e-4,
+                                      .bias_rate = 1,
+                                      .peak = 0.25,
+                                      .factor = 0.1,
+                                      .milestones = {{50, 75}, 2},
+                                      .nesterov = 1,
+                                      .decay_all = 1};
+}
+
+static int schedule_make(const struct trainer_arguments *a, struct schedule *s, struct message *m)
+{
+    *s = (struct schedule){.rate = a->rate,
+                           .peak = a->peak,
+                           .warm_up_epochs = a->warm_up,
+                           .milestone_count = a->milestones.count,
+                           .factor = a->factor};
+    for (int i = 0; i < a->milestones.count; i++) {
+        s->milestones[i] = (double)a->milestones.items[i] / 100;
+        if (i > 0 && s->milestones[i] <= s->milestones[i - 1])
+            return message_set(m, STATUS_RANGE, "--milestones: want an ascending list");
+    }
+    return schedule_parse(a->schedule, &s->kind, m);
+}
+
+static void milestones_record(const struct trainer_arguments *a, struct lineage *l)
+{
+    struct text list = {0};
+    int status = 0;
+    for (int i = 0; i < a->milestones.count && status >= 0; i++)
+        status = text_add(&list, l->message, "%s%lld", i ? "," : "", (long long)a->milestones.items[i]);
+    if (status < 0)
+        l->status = status;
+    else
+        lineage_add(l, "milestones", "%s", list.data);
+    text_free(&list);
+}
+
+struct talk {
+    const struct tool *tool;
+    int verbose, quiet;
+};
+
+static void say(void *context, int verbose, const char *line)
+{
+    const struct talk *t = context;
+    if (!verbose && !t->quiet)
+        tool_warn(t->tool, "%s", line);
+    if (verbose && t->verbose)
+        fprintf(stderr, "%s: %s\n", t->tool->name, line);
+}
+
+static struct training_options options_make(const struct tool *tool, const struct trainer_arguments *a,
+                                            const char *const *inputs)
+{
+    struct training_options o = {
+        .tool = tool->name,
+        .epochs = a->epochs,
+        .batch = a->batch,
+        .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate},
+        .label_smoothing = a->smoothing,
+        .ema = a->ema,
+        .output = a->output,
+        .last = a->last,
+        .log = a->log,
+        .validate = a->validate,
+        .checkpoint = a->checkpoint,
+        .checkpoint_every = a->checkpoint_every,
+        .resume = a->resume,
+        .threads = (int)a->threads,
+        .device = a->device,
+        .precision = a->precision,
+        .progress = a->quiet ? NULL : stderr,
+        .say = say,
+    };
+    for (int i = 0; i < 4; i++)
+        o.inputs[i] = inputs[i];
+    if (a->checkpoint) {
+        o.stop = &stop_signal;
+        o.ready = signals_catch;
+    }
+    return o;
+}
+
+static const char *misuse_of(const struct trainer_arguments *a)
+{
+    if (a->resume && !a->checkpoint)
+        return "--resume: needs --checkpoint FILE";
+    if (a->checkpoint_every > 0 && !a->checkpoint)
+        return "--checkpoint-every: needs --checkpoint FILE";
+    if (a->nesterov && a->momentum == 0)
+        return "--momentum: is 0, which --nesterov cannot look along (--no-nesterov)";
+    return NULL;
+}
+
+int trainer_main(const struct tool *tool, const struct trainer_arguments *a, const struct training_kind *kind,
+                 void *context, const char *const *inputs)
+{
+    struct message m = {{0}};
+    struct training_options o = options_make(tool, a, inputs);
+    struct talk talk = {tool, a->verbose, a->quiet};
+    o.say_context = &talk;
+    if (misuse_of(a))
+        return tool_misuse(tool, "%s", misuse_of(a));
+    if (schedule_make(a, &o.schedule, &m) < 0)
+        return tool_misuse(tool, "%s", m.text);
+    struct lineage lineage = {.message = &m};
+    tool_lineage(tool, &lineage);
+    milestones_record(a, &lineage);
+    int status = training_run(&o, kind, context, &lineage, &m);
+    lineage_free(&lineage);
+    if (status == STATUS_INTERRUPTED)
+        die_by(stop_signal);
+    return tool_end(tool, status, &m);
+}

@@ -1,0 +1,190 @@
+/* evaluate: model + batches -> metrics and predictions; or two predictions side by side. */
+#include "base/memory.h"
+#include "base/threads.h"
+#include "record/digest.h"
+#include "record/file.h"
+#include "report/metrics_table.h"
+#include "tools/common/options.h"
+#include "tools/common/predict.h"
+#include <string.h>
+
+struct opts {
+    const char *output, *model, *predictions;
+    int64_t batch, threads;
+    int is_pair, quiet;
+};
+
+static const char details[] =
+    "Prints a table `metric class predicted value low high`: images, accuracy and top2 with 95 % Wilson "
+    "intervals,\n"
+    "loss (mean cross-entropy), calibration_error (expected, 15 bins), precision, recall and f1 of each class (0 "
+    "where\n"
+    "nothing is divided by nothing) and the confusion counts. Shares are in percent.\n"
+    "\n"
+    "--pair compares two predictions of the same images, in a table `metric class value`: images, agreement "
+    "(percent),\n"
+    "both_right, both_wrong, only_first_right, only_second_right, mcnemar_p (exact, two-sided), and for each "
+    "class\n"
+    "first_right, second_right and difference (second less first).\n"
+    "\n"
+    "Examples:\n"
+    "  cifar-load --split test | evaluate -m qat.safetensors --predictions qat.predictions.safetensors > qat.tsv\n"
+    "  evaluate --pair float.predictions.safetensors qat.predictions.safetensors\n";
+
+/* ---- one model ---- */
+
+static int table_make(struct table *t, const struct predictions *p, const struct batch_reader *reader,
+                      const char *isa, const char *model_digest, const char *stage, struct message *m)
+{
+    struct metrics metrics;
+    char *images = memory_printf(m, "%lld", (long long)p->count);
+    if (!images)
+        return STATUS_NOMEM;
+    int status = table_note(t, "tool", "evaluate " RESQ_VERSION, m);
+    if (status >= 0)
+        status = table_note_data(t, reader->first, m);
+    const char *const notes[][2] = {
+        {"stage", stage}, {"model-digest", model_digest}, {"images", images}, {"isa", isa}};
+    for (size_t i = 0; i < sizeof notes / sizeof notes[0] && status >= 0; i++)
+        status = table_note(t, notes[i][0], notes[i][1], m);
+    memory_free(images);
+    TRY(status);
+    TRY(metrics_compute(&metrics, p->logits, p->labels, p->count, p->classes, m));
+    status = metrics_to_table(t, &metrics, reader->classes, m);
+    metrics_free(&metrics);
+    return status;
+}
+
+static int evaluate_model(const struct tool *tool, const struct opts *o, const struct model *model,
+                          const char *model_digest, struct message *m)
+{
+    const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet, tool->name};
+    struct predictions p = {0};
+    struct batch_reader reader = {0};
+    struct table table = {0};
+    const char *isa = "-";
+    int other_data = 0;
+    int status = predict_stream(&p, model, &how, &reader, &isa, &other_data, m);
+    if (status >= 0 && other_data && !o->quiet)
+        tool_warn(tool, "the images are of another data set (%s) than the model's", reader.dataset);
+    if (status >= 0)
+        status =
+            table_make(&table, &p, &reader, isa, model_digest, graph_stage_name(graph_stage(&model->graph)), m);
+    if (status >= 0 && o->predictions)
+        status = predictions_save(o->predictions, &p, &reader, model, model_digest, m);
+    if (status >= 0)
+        status = table_save(&table, o->output, m);
+    table_free(&table);
+    predictions_free(&p);
+    batch_reader_close(&reader);
+    return status;
+}
+
+static int run_model(const struct tool *tool, const struct opts *o, struct message *m)
+{
+    struct model model = {0};
+    char hex[DIGEST_HEX], digest[DIGEST_HEX + 8];
+    TRY(output_check(o->output, m));
+    TRY(output_check(o->predictions, m));
+    TRY(output_differs(o->model, o->output, m));
+    TRY(output_differs(o->model, o->predictions, m));
+    TRY(model_load(&model, o->model, m));
+    int status = digest_record(model.record, hex, m);
+    snprintf(digest, sizeof digest, "sha256:%s", hex);
+    if (status >= 0)
+        status = evaluate_model(tool, o, &model, digest, m);
+    model_free(&model);
+    return status;
+}
+
+/* ---- a pair ---- */
+
+static int pair_table(struct table *t, const struct predictions p[2], struct message *m)
+{
+    struct pair_metrics pair = {0};
+    char **classes = NULL;
+    int count = 0;
+    const char *names = record_get(p[0].metadata, "classes");
+    if (!names)
+        return message_set(m, STATUS_MISMATCH, "missing metadata: classes");
+    TRY(classes_from_json(names, &classes, &count, m));
+    int status = count == p[0].classes
+                     ? 0
+                     : message_set(m, STATUS_MISMATCH, "classes: %d names, want %d", count, p[0].classes);
+    if (status >= 0)
+        status = pair_compute(&pair, &p[0], &p[1], m);
+    if (status >= 0)
+        status = table_note(t, "tool", "evaluate " RESQ_VERSION, m);
+    if (status >= 0)
+        status = table_note_data(t, p[0].metadata, m);
+    for (int i = 0; i < 2 && status >= 0; i++) {
+        const char *digest = record_get(p[i].metadata, "model-digest");
+        if (digest)
+            status = table_note(t, i ? "second-model" : "first-model", digest, m);
+    }
+    if (status >= 0)
+        status = pair_to_table(t, &pair, classes, m);
+    classes_free(classes, count);
+    pair_free(&pair);
+    return status;
+}
+
+static int run_pair(const struct opts *o, char *const *paths, struct message *m)
+{
+    struct predictions p[2] = {0};
+    struct table table = {0};
+    TRY(output_check(o->output, m));
+    for (int i = 0; i < 2; i++)
+        TRY(output_differs(paths[i], o->output, m));
+    int status = predictions_load(&p[0], paths[0], m);
+    if (status >= 0)
+        status = predictions_load(&p[1], paths[1], m);
+    if (status >= 0) {
+        status = predictions_same_images(&p[0], &p[1], m);
+        if (status >= 0)
+            status = pair_table(&table, p, m);
+        if (status < 0)
+            message_prefix(m, status, "%s", paths[1]);
+    }
+    if (status >= 0)
+        status = table_save(&table, o->output, m);
+    table_free(&table);
+    predictions_free(&p[0]);
+    predictions_free(&p[1]);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o = {.batch = 64, .threads = threads_online()};
+    const struct option_spec options[] = {
+        OPTION_MODEL(&o.model),
+        OPTION_OUTPUT(&o.output),
+        {"predictions", 0, OPTION_STRING, &o.predictions, 0, 0, "FILE", "write the logits of every image here", 0,
+         0},
+        {"pair", 0, OPTION_FLAG, &o.is_pair, 0, 0, 0, "compare two predictions files, given as operands", 0, 0},
+        OPTION_BATCH(&o.batch, 0),
+        OPTION_THREADS(&o.threads),
+        OPTION_QUIET(&o.quiet),
+    };
+    const struct tool tool =
+        TOOL("evaluate", "-m MODEL [-o METRICS] [--predictions FILE] < BATCHES | --pair A B",
+             "Measure a model on images, or compare two models' predictions.", details, options, 2);
+    struct operands operands;
+    struct message m = {0};
+    int status = tool_start(&tool, argc, argv, &operands);
+    if (status >= 0)
+        return status;
+    if (o.is_pair && (o.model || o.predictions))
+        return tool_misuse(&tool, "--pair reads predictions only, not -m or --predictions");
+    if (o.is_pair && operands.count != 2)
+        return tool_misuse(&tool, "--pair: missing operand: two predictions files");
+    if (!o.is_pair && operands.count > 0)
+        return tool_misuse(&tool, "unexpected operand '%s'", operands.items[0]);
+    if (o.predictions && strcmp(o.predictions, "-") == 0 && (!o.output || strcmp(o.output, "-") == 0))
+        return tool_misuse(&tool, "--predictions: standard output already gets the metrics");
+    if (!o.is_pair && !o.model)
+        return tool_misuse(&tool, "missing option -m MODEL");
+    status = o.is_pair ? run_pair(&o, operands.items, &m) : run_model(&tool, &o, &m);
+    return tool_end(&tool, status, &m);
+}

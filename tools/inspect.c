@@ -1,0 +1,200 @@
+/* inspect: any record as text, checked or compared. */
+#include "tools/common/options.h"
+#include "graph/model.h"
+#include "quant/histogram.h"
+#include "record/describe.h"
+#include "record/file.h"
+#include <stdio.h>
+#include <string.h>
+
+static const char details[] =
+    "Verbs (FILE: a record or a stream of batches; default standard input):\n"
+    "  show [FILE]          metadata, tensors, totals; of an int8 model also, layer by layer, the proven bound of "
+    "the\n"
+    "                       accumulator and how far below 2^31 it stays; of a stream its first batch\n"
+    "  graph [FILE]         the network as text\n"
+    "  tensor NAME [FILE]   type, shape and statistics; with --values every value\n"
+    "  made-by [FILE]       one line per program that the record went through\n"
+    "  check [FILE]...      silent where every file is whole; a stream must have its end record, a model fit its "
+    "graph\n"
+    "  compare FILE FILE    what differs, as TSV: metadata, and per tensor largest and mean difference and the\n"
+    "                       signal-to-noise ratio in dB, the first file being the signal; int8 weights are "
+    "compared\n"
+    "                       by the values that they stand for; silent, with exit status 0, where nothing "
+    "differs\n\n"
+    "Example: diff <(inspect graph a.safetensors) <(inspect graph b.safetensors)";
+
+struct opts {
+    const char *output;
+    int values;
+};
+
+struct job {
+    const struct tool *tool;
+    const struct opts *opts;
+    struct operands operands;   /* after the verb */
+    FILE *out;                  /* failed writes show at its commit */
+    struct file_summary second; /* of compare */
+    int differs;                /* exit status 1 without a message */
+};
+
+/* One verb on one checked file. May take file->first, leaving NULL. */
+typedef int verb_run(struct job *j, struct file_summary *file, struct message *m);
+
+static int text_put(struct job *j, struct text *t, int status)
+{
+    if (status >= 0 && t->length > 0)
+        fwrite(t->data, 1, t->length, j->out);
+    text_free(t);
+    return status;
+}
+
+static int show(struct job *j, struct file_summary *file, struct message *m)
+{
+    struct text t = {0};
+    return text_put(j, &t, file_show(file, &t, m));
+}
+
+static int graph(struct job *j, struct file_summary *file, struct message *m)
+{
+    struct text t = {0};
+    if (record_get(file->first, "graph") || record_require_kind(file->first, "model", NULL) < 0)
+        return text_put(j, &t, record_show_lines(file->first, "graph", &t, m));
+    struct model model = {0}; /* a state_dict: the network is read off its shapes */
+    struct record *record = file->first;
+    file->first = NULL;
+    int status = model_from_record(&model, record, m);
+    if (status >= 0)
+        status = graph_print(&model.graph, &t, m);
+    model_free(&model);
+    return text_put(j, &t, status);
+}
+
+static int made_by(struct job *j, struct file_summary *file, struct message *m)
+{
+    struct text t = {0};
+    return text_put(j, &t, record_show_lines(file->first, "made-by", &t, m));
+}
+
+static int tensor(struct job *j, struct file_summary *file, struct message *m)
+{
+    const char *name = j->operands.items[0];
+    const struct tensor *found = record_find(file->first, name);
+    struct text t = {0};
+    if (!found)
+        return message_set(m, STATUS_MISMATCH, "%s: missing tensor", name);
+    if (!j->opts->values)
+        return text_put(j, &t, tensor_show(found, &t, m));
+    for (size_t at = 0; at < found->count;)
+        TRY(text_put(j, &t, tensor_values_print(found, &at, &t, m)));
+    return STATUS_OK;
+}
+
+/* The frame is checked already; a model must also fit its graph, and ranges be in their form. */
+static int check(struct job *j, struct file_summary *file, struct message *m)
+{
+    (void)j;
+    struct model model = {0};
+    struct ranges ranges = {0};
+    int status = STATUS_OK;
+    if (strcmp(record_kind(file->first), "ranges") == 0) {
+        status = ranges_from_record(&ranges, file->first, m);
+    } else if (strcmp(record_kind(file->first), "model") == 0) {
+        struct record *record = file->first;
+        file->first = NULL;
+        status = model_from_record(&model, record, m);
+    }
+    model_free(&model);
+    ranges_free(&ranges);
+    return status;
+}
+
+static int compare(struct job *j, struct file_summary *file, struct message *m)
+{
+    struct text t = {0};
+    int status = record_compare(file->first, j->second.first, &t, m);
+    j->differs = status == 0;
+    return text_put(j, &t, status);
+}
+
+static const struct verb {
+    const char *name;
+    verb_run *run;
+    int least, most; /* operands after the verb */
+    int file_at;     /* the first operand that is a file */
+    int every_file;  /* run on all of them, not on the first */
+} verbs[] = {
+    {"show", show, 0, 1, 0, 0},       {"graph", graph, 0, 1, 0, 0},       {"tensor", tensor, 1, 2, 1, 0},
+    {"made-by", made_by, 0, 1, 0, 0}, {"check", check, 0, 1 << 20, 0, 1}, {"compare", compare, 2, 2, 0, 0},
+};
+
+static int file_run(struct job *j, const struct verb *verb, const char *path, struct message *m)
+{
+    struct file_summary file;
+    TRY(record_check(path, &file, m));
+    int status = verb->run(j, &file, m);
+    record_free(file.first);
+    return status < 0 ? message_prefix(m, status, "%s", strcmp(path, "-") ? path : "stdin") : status;
+}
+
+static int files_run(struct job *j, const struct verb *verb, struct message *m)
+{
+    int status = STATUS_OK;
+    int end = verb->every_file && j->operands.count > 0 ? j->operands.count : verb->file_at + 1;
+    for (int i = verb->file_at; i < end; i++) {
+        struct message reason = {0};
+        int one = file_run(j, verb, i < j->operands.count ? j->operands.items[i] : "-", &reason);
+        if (one >= 0)
+            continue;
+        if (status < 0) /* one line a file; the last is printed at the end */
+            fprintf(stderr, "%s: %s\n", j->tool->name, m->text);
+        status = one;
+        *m = reason;
+    }
+    return status;
+}
+
+static int job_run(struct job *j, const struct verb *verb, struct message *m)
+{
+    struct atomic_file out;
+    TRY(atomic_open(&out, j->opts->output, m));
+    j->out = out.stream;
+    int status = verb->run == compare ? record_check(j->operands.items[1], &j->second, m) : STATUS_OK;
+    if (status >= 0)
+        status = files_run(j, verb, m);
+    record_free(j->second.first);
+    if (status >= 0)
+        return atomic_commit(&out, m);
+    atomic_abandon(&out);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o = {0};
+    const struct option_spec options[] = {
+        OPTION_OUTPUT(&o.output),
+        {"values", 0, OPTION_FLAG, &o.values, 0, 0, 0, "tensor: print every value", 0, 0},
+    };
+    const struct tool tool =
+        TOOL("inspect", "VERB [OPERAND]...", "Print, check or compare records.", details, options, 1 << 20);
+    struct job j = {.tool = &tool, .opts = &o};
+    struct message m = {0};
+    int status = tool_start(&tool, argc, argv, &j.operands);
+    if (status >= 0)
+        return status;
+    if (j.operands.count == 0)
+        return tool_misuse(&tool, "no verb: show, graph, tensor, made-by, check or compare");
+    const char *name = *j.operands.items++;
+    j.operands.count--;
+    for (const struct verb *v = verbs; v < verbs + sizeof verbs / sizeof *verbs; v++) {
+        if (strcmp(v->name, name))
+            continue;
+        if (j.operands.count < v->least || j.operands.count > v->most)
+            return tool_misuse(&tool, "%s: %s operands", name,
+                               j.operands.count < v->least ? "missing" : "too many");
+        status = tool_end(&tool, job_run(&j, v, &m), &m);
+        return status == 0 && j.differs ? 1 : status;
+    }
+    return tool_misuse(&tool, "unknown verb '%s': show, graph, tensor, made-by, check or compare", name);
+}

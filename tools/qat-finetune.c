@@ -1,0 +1,99 @@
+/* qat-finetune: a fused float model, its ranges and batches -> an int8 model trained as such. */
+#include "tools/common/trainer.h"
+#include "quant/observer.h"
+#include "train/quantized_training.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char details[] =
+    "Starts from the float model of fuse and the ranges of calibrate. The forward pass is the int8 arithmetic "
+    "that\n"
+    "evaluate and bench run, with the given lowering options; gradients pass straight through the rounding and "
+    "are\n"
+    "zero where a value is clamped. Activation ranges stay as calibrated (fixed), follow the mini-batches "
+    "(average) or\n"
+    "are trained (learned).\n\n"
+    "After each epoch the int8 model is lowered and tested on the --validate images; the best is written (without\n"
+    "--validate, the last). The log's epoch 0 is the model as quantize makes it; it is no candidate, because it "
+    "was not\n"
+    "trained, and --epochs 0 writes just that. Stream, checkpoint and log are as for train-fp32.\n\n"
+    "  cifar-load --part train --epochs 2 --shuffle | augment --crop 4 --flip 0.5 |\n"
+    "    qat-finetune -m fused -r ranges --epochs 2 --validate held-out.batches --log log.tsv -o int8\n";
+
+struct options {
+    struct trainer_arguments shared;
+    struct quantized_training training;
+    const char *range_mode;
+    int64_t weight_bits, activation_bits;
+    double percentile;
+};
+
+static int run(const struct tool *tool, struct options *o)
+{
+    struct message m = {{0}};
+    struct quantized_training *q = &o->training;
+    if (!q->model || !q->ranges)
+        return tool_misuse(tool, "want -m MODEL and -r RANGES");
+    if (!observer_find(q->lower.observer))
+        return tool_misuse(tool, "--observer: '%s' is not known", q->lower.observer);
+    if (range_mode_parse(o->range_mode, &q->range_mode, &m) < 0)
+        return tool_misuse(tool, "%s", m.text);
+    q->lower.observer_parameter = strcmp(q->lower.observer, "percentile") == 0 ? o->percentile : NAN;
+    q->lower.weight_bits = (int)o->weight_bits;
+    q->lower.activation_bits = (int)o->activation_bits;
+    const struct training_kind kind = quantized_training_kind(q);
+    const char *const inputs[4] = {q->model, q->ranges};
+    int status = trainer_main(tool, &o->shared, &kind, q, inputs);
+    quantized_training_close(q);
+    return status;
+}
+
+/* "min-max|mse|...", as the observers' own table has them. */
+static void observers_list(char *out, size_t size)
+{
+    size_t used = 0;
+    const struct observer *observer;
+    for (int i = 0; (observer = observer_at(i)) && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? "|" : "", observer->name);
+}
+
+static struct trainer_arguments defaults(void)
+{
+    struct trainer_arguments a = trainer_defaults();
+    a.rate = 0.005;
+    a.schedule = "cosine";
+    a.weight_decay = 1e-4;
+    return a;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.shared = defaults(),
+                        .training.lower.observer = "mse",
+                        .range_mode = "fixed",
+                        .weight_bits = 8,
+                        .activation_bits = 8,
+                        .percentile = 99.99};
+    char observers[256] = "";
+    observers_list(observers, sizeof observers);
+    const struct option_spec options[] = {
+        OPTION_MODEL(&o.training.model),
+        OPTION_RANGES(&o.training.ranges),
+        {"range-mode", 0, OPTION_CHOICE, &o.range_mode, 0, 0, 0, "activation ranges in training",
+         "fixed|average|learned", 1},
+        {"observer", 0, OPTION_CHOICE, &o.training.lower.observer, 0, 0, 0, "how ranges are chosen at first",
+         observers, 1},
+        {"percentile", 0, OPTION_NUMBER, &o.percentile, 50, 100, "P", "of the observer of that name", 0, 1},
+        {"weight-bits", 0, OPTION_INTEGER, &o.weight_bits, 2, 8, "BITS", "of weights", 0, 1},
+        {"activation-bits", 0, OPTION_INTEGER, &o.activation_bits, 2, 8, "BITS", "of activations", 0, 1},
+        {"per-tensor", 0, OPTION_FLAG, &o.training.lower.per_tensor, 0, 0, 0, "one weight scale a layer", 0, 1},
+        {"keep-float", 0, OPTION_STRING, &o.training.lower.keep_float, 0, 0, "PATTERN",
+         "layers left in float; only with --epochs 0", 0, 1},
+        TRAINER_OPTIONS(o.shared),
+    };
+    const struct tool tool = TOOL("qat-finetune", "-m FUSED -r RANGES --epochs N [OPTION]... [-o MODEL] < BATCHES",
+                                  "train a network through its own int8 arithmetic", details, options, 0);
+    int status = tool_start(&tool, argc, argv, NULL);
+    return status >= 0 ? status : run(&tool, &o);
+}

@@ -1,0 +1,63 @@
+/* train-fp32: batches -> a float model. */
+#include "tools/common/trainer.h"
+#include "train/float_training.h"
+
+static const char details[] =
+    "Reads batches on standard input, --epochs times all images, and trains on mini-batches of -b images, an "
+    "epoch's\n"
+    "last, smaller one included. Writes the model of the epoch with the best accuracy on the --validate images (at "
+    "a\n"
+    "tie, the lower loss); without --validate that of the last epoch. Images of the test split, and held-out "
+    "images\n"
+    "that are trained on as well, are refused. Fewer epochs than --epochs are an error; more are read past, with "
+    "a\n"
+    "warning.\n\n"
+    "The result is the same for any -j, from a pipe or a file, and however often it was stopped and resumed.\n"
+    "SIGINT and SIGTERM finish the step and save the --checkpoint. --resume takes the stream from its beginning, "
+    "or\n"
+    "from the checkpoint's epoch (cifar-load --from), and replaces the log by what the checkpoint knows; it "
+    "refuses a\n"
+    "checkpoint of other options or images. --epochs 0 writes the model as it is initialised.\n\n"
+    "  cifar-load --part held-out > held-out.batches\n"
+    "  cifar-load --part train --epochs 10 --shuffle | augment --crop 4 --flip 0.5 |\n"
+    "    train-fp32 --epochs 10 --width 16 --validate held-out.batches --checkpoint c --log log.tsv -o model\n";
+
+enum { DEFAULT_WIDTH = 64 };
+
+struct options {
+    struct trainer_arguments shared;
+    struct float_training training;
+};
+
+static int run(const struct tool *tool, struct options *o)
+{
+    struct message m = {{0}};
+    float mean[3], std[3];
+    struct float_training *t = &o->training;
+    if (t->normalize && normalize_parse(t->normalize, mean, std, &m) < 0)
+        return tool_misuse(tool, "%s", m.text);
+    if (t->graph && (t->normalize || t->width != DEFAULT_WIDTH))
+        return tool_misuse(tool, "--graph: brings its own width and normalisation");
+    t->seed = (uint64_t)o->shared.seed;
+    const struct training_kind kind = float_training_kind();
+    const char *const inputs[4] = {t->graph};
+    return trainer_main(tool, &o->shared, &kind, t, inputs);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.shared = trainer_defaults(), .training.width = DEFAULT_WIDTH};
+    const struct option_spec options[] = {
+        {"width", 0, OPTION_INTEGER, &o.training.width, 1, 512, "N", "ResNet-18's channels in its first stage",
+         0, 0},
+        {"graph", 0, OPTION_STRING, &o.training.graph, 0, 0, "FILE", "train this network instead", 0, 0},
+        {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 256, "K", "how many; 0: as the images have, or 10 with --epochs 0", 0, 0},
+        {"normalize", 0, OPTION_STRING, &o.training.normalize, 0, 0, "M,M,M:S,S,S",
+         "mean and deviation of each channel / 255", 0, 0},
+        TRAINER_OPTIONS(o.shared),
+    };
+    const struct tool tool = TOOL("train-fp32", "--epochs N [OPTION]... [-o MODEL] < BATCHES",
+                                  "train a network on batches of labelled images", details, options, 0);
+    int status = tool_start(&tool, argc, argv, NULL);
+    return status >= 0 ? status : run(&tool, &o);
+}
