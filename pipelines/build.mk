@@ -90,6 +90,8 @@ unit-%: FORCE
 
 clean:
 	rm -rf build bin
-.PHONY: clean
+distclean: clean
+	rm -rf results
+.PHONY: clean distclean
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -48,6 +48,7 @@ W := $(R)/.work
 ours = $(if $(PREBUILT),,$(patsubst %,$(BIN)/%,$(filter $(TOOLS),$(1))))
 $(RESULTS)/% $(DATASETS)/%: export PATH := $(abspath $(BIN)):$(PATH)
 $(RESULTS)/% $(DATASETS)/%: export LC_ALL := C
+$(RESULTS)/% $(DATASETS)/%: export RESQ_PLOTS := $(CURDIR)/plots
 # OpenBLAS rounds by its kernel, so one is named: the same bytes on any machine with AVX2.
 OPENBLAS_CORETYPE := $(if $(X86),$(if $(shell grep -sw -m 1 avx2 /proc/cpuinfo),Haswell))
 ifneq ($(OPENBLAS_CORETYPE),)

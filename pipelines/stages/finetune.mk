@@ -2,13 +2,12 @@
 # checkpoint.
 $(W)/finetune.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(FINETUNE)) $(SET)/dataset.tsv
 	$(call stamp,$(LOAD) -n $(TRAIN_IMAGES) --epochs $(QAT_EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(FINETUNE) \
-		$(FINETUNE_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
+		$(QUANTIZATION) $(FINETUNE_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
 $(R)/best_qat_model.safetensors $(R)/qat.log.tsv &: $(R)/fused_model.safetensors $(R)/ranges.safetensors \
 		$(W)/finetune.stamp $(W)/held-out.batches
-	$(call stage,finetune,$(call CHECKPOINT,qat); $(LOAD_TRAIN) --epochs $(QAT_EPOCHS) \
-		| $(AUGMENT) $(AUGMENT_FLAGS) -s $(SEED) -j $(JOBS) \
-		| $(FINETUNE) $(FINETUNE_FLAGS) --epochs $(QAT_EPOCHS) -s $(SEED) -j $(JOBS) -m $(R)/fused_model.safetensors \
-		-r $(R)/ranges.safetensors --validate $(W)/held-out.batches \
-		--checkpoint $$checkpoint $$resume --log $(W)/qat.log.tsv -o $(W)/qat.safetensors)
+	$(call stage,finetune,$(call images,$(QAT_EPOCHS))$(FINETUNE) $(QUANTIZATION) $(FINETUNE_FLAGS) \
+		--epochs $(QAT_EPOCHS) -s $(SEED) -j $(JOBS) \
+		-m $(R)/fused_model.safetensors -r $(R)/ranges.safetensors --validate $(W)/held-out.batches \
+		--checkpoint $(call CHECKPOINT,qat) --resume --log $(W)/qat.log.tsv -o $(W)/qat.safetensors)
 	@mv $(W)/qat.log.tsv $(R)/; mv $(W)/qat.safetensors $(R)/best_qat_model.safetensors
 	@rm -f $(W)/qat-*.checkpoint

@@ -1,3 +1,22 @@
-# What a person reads: the joined table, the run's page; and the targets.
-results: $(R)/summary.tsv
-.PHONY: results
+# What a person reads: the joined table and the run's page; and the targets.
+SUMMARISED := $(MODELS:%=$(R)/%.metrics.tsv) $(R)/bench.tsv
+$(R)/summary.tsv: $(SUMMARISED) pipelines/summary $(foreach m,$(MODELS),$(MODEL_$(m)))
+	$(call stage,summary,pipelines/summary $(SUMMARISED) $(foreach m,$(MODELS),$(m)=$$(stat -c %s $(MODEL_$(m)))) \
+		> $(W)/$(@F); mv $(W)/$(@F) $@)
+$(R)/README.md: $(R)/summary.tsv $(PAIRS:%=$(R)/%.pair.tsv) $(LATE_CHARTS) pipelines/page pipelines/table
+	$(call stage,page,pipelines/page $(R) > $(W)/$(@F); mv $(W)/$(@F) $@)
+
+results: $(R)/README.md
+	@pipelines/table $(R)/summary.tsv
+	@echo "$(R)/README.md has the table and the charts"
+# The parts by name, for those who want less than all.
+train: $(R)/best_float_model.safetensors
+models: $(foreach m,$(MODELS),$(MODEL_$(m)))
+charts: $(EARLY_CHARTS) $(LATE_CHARTS)
+data: $(SET)/dataset.tsv
+.PHONY: results train models charts data
+
+# Copies what a finished run says of itself, but no model, to plots/recorded/ and into the README.
+record: results
+	@pipelines/record $(R) plots/recorded/$(RUN) $(call quote,make results$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES)))
+.PHONY: record

@@ -1,0 +1,43 @@
+# `make help`.
+define HELP
+Targets
+  all            the programs, in $(BIN)/
+  results        the whole study: models, tables, charts and a page to read, in $(R)/
+  data train models charts
+                 parts of it: images exported; the float network; all three models; the charts
+  record         a finished run's tables and charts to plots/recorded/$(RUN)/ and into the README
+  test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
+  lint           layers, words, format, scripts, and both compilers without a warning
+  fuzz           every reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) under clang's libFuzzer
+  install uninstall
+                 resq-NAME in $(bindir), man pages, chart styles and images; PREFIX, DESTDIR
+  clean          what was built, exported images included; results stay
+  distclean      results too
+
+Variables of the study, now:
+  PROFILE        $(PROFILE)  (one of $(sort $(basename $(notdir $(wildcard pipelines/profiles/*.mk)))), or a file like them)
+  RUN            $(RUN)  (the folder in $(RESULTS)/)
+  DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder of 32x32 pictures)
+  SEED           $(SEED)
+  JOBS           $(JOBS)  (threads of each program; changes no result)
+  WIDTH $(WIDTH), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
+  TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES)  (0: all)
+  BENCH_BATCHES $(BENCH_BATCHES), BENCH_THREADS $(BENCH_THREADS)
+
+Stages: any program called the same way; STAGE_FLAGS are its options, QUANTIZATION and NETWORK what stages share.
+  LOAD = $(LOAD)
+$(subst $(newline) ,$(newline),$(foreach s,$(COMMANDS),  $(s) = $($(s)), $(s)_FLAGS = $($(s)_FLAGS)$(newline)))  QUANTIZATION = $(QUANTIZATION)
+  NETWORK = $(NETWORK)
+
+Building: CC=$(CC), CFLAGS=$(CFLAGS), CPPFLAGS, LDFLAGS, B=$(B), BIN=$(BIN), WERROR=1.
+endef
+COMMANDS := AUGMENT TRAIN FUSE CALIBRATE QUANTIZE FINETUNE EVALUATE BENCH PLOT
+define newline
+
+
+endef
+
+help:
+	$(info $(HELP))
+	@:
+.PHONY: help

@@ -1,0 +1,73 @@
+#!/usr/bin/env bats
+# The command line that all tools share: help, version, misuse. Every tool in $BIN is held to it.
+
+load helpers
+
+TOOLS="cifar-load augment train-fp32 fuse calibrate quantize qat-finetune evaluate bench plot inspect"
+
+@test "--help goes to standard output, names the tool, ends with the exit statuses, fits 120 columns" {
+    for tool in $TOOLS; do
+        run --separate-stderr "$BIN/$tool" --help
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        [[ ${lines[0]} == "Usage: $tool "* ]]
+        [[ ${lines[-1]} == "Exit status: 0"* ]]
+        [ "$(awk 'length > 120' <<<"$output" | wc -l)" -eq 0 ]
+    done
+}
+
+@test "--version prints name and version on standard output" {
+    for tool in $TOOLS; do
+        run --separate-stderr "$BIN/$tool" --version
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        [[ ${lines[0]} =~ ^$tool\ \(resq\)\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+    done
+}
+
+@test "help to a full disk fails" {
+    for tool in $TOOLS; do
+        run bash -c "'$BIN/$tool' --help > /dev/full"
+        [ "$status" -eq 1 ]
+        [[ ${lines[-1]} == "$tool: stdout: write error: No space left on device" ]]
+    done
+}
+
+misuse() { # tool arguments..: exit 2, nothing on stdout, a reason and the hint
+    run --separate-stderr "$BIN/$1" "${@:2}" < /dev/null
+    [ "$status" -eq 2 ] || { echo "status $status: $*: $stderr"; return 1; }
+    [ -z "$output" ]
+    [ "${#stderr_lines[@]}" -eq 2 ]
+    [[ ${stderr_lines[0]} == "$1: "* ]]
+    [ "${stderr_lines[1]}" = "Try '$1 --help' for more information." ]
+}
+
+@test "unknown options, missing arguments and surplus operands are misuse" {
+    for tool in $TOOLS; do
+        misuse "$tool" --no-such-option
+        [[ ${stderr_lines[0]} == *"--no-such-option"* ]]
+        misuse "$tool" -Z
+        misuse "$tool" -o
+        misuse "$tool" a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j
+    done
+}
+
+@test "numbers are parsed whole and in range" {
+    for value in -1 12abc 1e9999 '' ' 3' 0x10 99999999999999999999; do
+        misuse cifar-load -b "$value"
+        misuse train-fp32 --epochs "$value"
+        misuse augment -j "$value"
+    done
+    misuse cifar-load -b 0
+    misuse augment --flip 1.5
+    misuse augment --flip nan
+    misuse augment --pad sideways
+    [[ ${stderr_lines[0]} == *"zero|reflect"* ]]
+}
+
+@test "a letter means one thing in every tool" {
+    for tool in $TOOLS; do "$BIN/$tool" --help; done |
+        sed -nE 's/^  -(.), --([a-z-]+).*/\1 \2/p' | sort -u > "$BATS_TEST_TMPDIR/letters"
+    [ -s "$BATS_TEST_TMPDIR/letters" ]
+    [ -z "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/letters" | uniq -d)" ]
+}
