@@ -17,7 +17,7 @@ $(B)/man/resq-%.1: $(BIN)/%
 	@printf '#!/bin/sh\n$(abspath $<) "$$@" | sed "s/^Usage: $* /Usage: resq-$* /; s/^$* (resq)/resq-$* (resq)/"\n' \
 		> $(@D)/resq-$*
 	@chmod +x $(@D)/resq-$*
-	@help2man --no-info --name="$$($< --help | sed -n 2p)" --output=$@ $(@D)/resq-$*
+	@help2man --no-info --name="$$($< --help | awk 'NR > 1 && /^[^ ]/ { sub(/\.$$/, ""); print; exit }')" --output=$@ $(@D)/resq-$*
 	@rm $(@D)/resq-$*
 
 install: all man

@@ -1,9 +1,10 @@
 # bars.gp: axes of the charts that compare models, shared by compare-*.gp. Given: model_count, models[].
-set lmargin at screen 100.0 / width
+set lmargin at screen 124.0 / width
 set rmargin at screen 1.0 - 30.0 / width
 set bmargin at screen 60.0 / height
 set xrange [-0.6:model_count - 0.4]
-set xtics () scale 0 font 'DejaVu Sans:Bold,13'
+model_font = bold(13)
+set xtics () scale 0 font model_font
 do for [i=1:model_count] { set xtics add (models[i] i - 1) }
-set style fill solid 0.85 border rgb ink
+set style fill solid 1.0 border rgb ink
 bar = 0.56

@@ -14,5 +14,5 @@ line = 0.055 * upper
 head(median, high) = high > median ? high : median
 plot for [i=1:model_count] $bars every ::i-1::i-1 using 1:2:(bar) with boxes linecolor rgb colour(i), \
     $bars using 1:2:(0):(head($2, $3) - $2) with vectors head size graph 0.008,90 linewidth 2 linecolor rgb ink, \
-    $bars using 1:(head($2, $3) + (column(0) > 0 ? 1.9 : 0.9) * line):(amount($2)) with labels font 'DejaVu Sans:Bold,14' textcolor rgb ink, \
-    $bars using (column(0) > 0 ? $1 : NaN):(head($2, $3) + 0.8 * line):(speed($2)) with labels font 'DejaVu Sans,10' textcolor rgb quiet
+    $bars using 1:(head($2, $3) + (column(0) > 0 ? 1.9 : 0.9) * line):(amount($2)) with labels font bold(14) textcolor rgb ink, \
+    $bars using (column(0) > 0 ? $1 : NaN):(head($2, $3) + 0.8 * line):(speed($2)) with labels font plain(10) textcolor rgb quiet

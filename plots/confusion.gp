@@ -1,7 +1,7 @@
 # confusion.gp: the confusion matrix: counts and percent of the true class in the cells.
 # Given: class_count, classes[], longest_name; $cells: predicted true count percent.
 side = class_count <= 10 ? 92 : class_count <= 20 ? 56 : class_count <= 40 ? 30 : ceil(1200.0 / class_count)
-is_slanted = longest_name * 8 > side - 2
+is_slanted = longest_name * 7.6 > side - 4
 name_room = longest_name * 9 + 66
 width = class_count * side + name_room + 120
 width = width < 7.8 * strlen(subtitle) + 50 ? int(7.8 * strlen(subtitle)) + 50 : width
@@ -18,12 +18,12 @@ set tmargin at screen (foot + class_count * side * 1.0) / height
 set xrange [-0.5:class_count - 0.5]
 set yrange [class_count - 0.5:-0.5]
 unset grid
-set border 0
+set border 15 linecolor rgb faint
 set tics scale 0
 set xtics () rotate by (is_slanted ? 40 : 0) right
 if (!is_slanted) { set xtics () norotate center }
 set ytics ()
-name_font = sprintf('DejaVu Sans,%d', side < 24 ? 8 : 13)
+name_font = plain(side < 24 ? 8 : 12)
 set xtics font name_font
 set ytics font name_font
 named = ceil(11.0 / side) # every so many classes, where not all names fit
@@ -45,9 +45,9 @@ has_text = class_count <= 40
 has_percent = class_count <= 20
 size = class_count <= 10 ? 12 : class_count <= 20 ? 10 : 7
 shift = has_percent ? 0.13 : 0
-count_font = sprintf('DejaVu Sans:Bold,%d', size)
-percent_font = sprintf('DejaVu Sans,%d', size - 2)
-zero_font = sprintf('DejaVu Sans,%d', size - 2)
+count_font = bold(size)
+percent_font = plain(size - 2)
+zero_font = plain(size - 2)
 count_text(n) = sprintf('%d', n)
 percent_text(p) = p > 99.95 ? '100 %' : sprintf('%.1f %%', p)
 plot $cells using 1:2:4 with image pixels, \

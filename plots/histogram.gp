@@ -6,18 +6,16 @@ if (!exists("title")) title = 'Values of '.node
 load plots.'/style.gp'
 set lmargin at screen 100.0 / width
 set rmargin at screen 1.0 - 40.0 / width
-set bmargin at screen 104.0 / height
+set bmargin at screen 124.0 / height
 lowest = value_min < clip_low ? value_min : clip_low
 highest = value_max > clip_high ? value_max : clip_high
 room = highest > lowest ? 0.03 * (highest - lowest) : 0.5
 set xrange [lowest - room:highest + room]
 set xlabel 'value'
 set logscale y
-set yrange [0.5 * least_share:*]
-set offsets 0, 0, graph 0.12, 0
+set yrange [0.5 * least_share:200]
 set format y '%g'
-set style fill solid 0.75 noborder
-set key at screen 0.5, screen 28.0 / height center center horizontal maxcols 3 samplen 3 textcolor rgb ink
+set key at screen 0.5, screen 34.0 / height center center horizontal maxcols 1 samplen 3 textcolor rgb ink
 clip_title = sprintf('codes reach from %.4g to %.4g (%.3g %% of values beyond)', clip_low, clip_high, clipped)
 seen_title = sprintf('smallest %.4g, largest %.4g', value_min, value_max)
 if (has_clip) {

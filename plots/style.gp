@@ -2,10 +2,14 @@
 # Colours are Okabe and Ito's, told apart by the colour-blind and, with marks and dashes beside them, in grey.
 set encoding utf8
 set decimalsign '.'
-if (format eq 'svg') {
-    set terminal svg size width,height noenhanced font 'DejaVu Sans,13' background '#ffffff'
+# A browser has a sans-serif; gnuplot's own drawing needs a font by name. Sizes are points in PNG, pixels in SVG.
+is_svg = format eq 'svg'
+plain(size) = sprintf(is_svg ? 'sans-serif,%d' : 'DejaVu Sans,%d', size)
+bold(size)  = sprintf(is_svg ? 'sans-serif:Bold,%d' : 'DejaVu Sans:Bold,%d', size)
+if (is_svg) {
+    set terminal svg size width,height noenhanced font plain(13) fontscale 1.3 background '#ffffff'
 } else {
-    set terminal pngcairo size width,height noenhanced font 'DejaVu Sans,13' background '#ffffff'
+    set terminal pngcairo size width,height noenhanced font plain(13) background '#ffffff'
 }
 
 ink   = '#1a1a1a'
@@ -37,8 +41,8 @@ unset key
 
 # Title and data set: top left, clear of everything.
 left = 20.0 / width
-set label 1001 title at screen left, screen 1.0 - 26.0 / height left front font 'DejaVu Sans:Bold,16' textcolor rgb ink
-set label 1002 subtitle at screen left, screen 1.0 - 50.0 / height left front font 'DejaVu Sans,11' textcolor rgb quiet
+set label 1001 title at screen left, screen 1.0 - 26.0 / height left front font bold(16) textcolor rgb ink
+set label 1002 subtitle at screen left, screen 1.0 - 50.0 / height left front font plain(11) textcolor rgb quiet
 set tmargin at screen 1.0 - 78.0 / height
 # The vertical axis's name stands at the left edge, whatever the tic labels' width.
 if (exists("axis_title")) {

@@ -131,6 +131,7 @@ static const struct verb {
 static int file_run(struct job *j, const struct verb *verb, const char *path, struct message *m)
 {
     struct file_summary file;
+    TRY(output_differs(path, j->opts->output, m));
     TRY(record_check(path, &file, m));
     int status = verb->run(j, &file, m);
     record_free(file.first);
@@ -191,10 +192,8 @@ int main(int argc, char **argv)
         if (strcmp(v->name, name))
             continue;
         if (j.operands.count < v->least || j.operands.count > v->most)
-            return tool_misuse(&tool, "%s: %s operands", name,
-                               j.operands.count < v->least ? "missing" : "too many");
-        status = tool_end(&tool, job_run(&j, v, &m), &m);
-        return status == 0 && j.differs ? 1 : status;
+            return tool_misuse(&tool, "%s: takes %d to %d operands", name, v->least, v->most);
+        return tool_end(&tool, job_run(&j, v, &m), &m) || j.differs;
     }
     return tool_misuse(&tool, "unknown verb '%s': show, graph, tensor, made-by, check or compare", name);
 }

@@ -18,7 +18,7 @@ char *memory_strdup(const char *s, struct message *m) RESQ_USE_RESULT;
 char *memory_printf(struct message *m, const char *format, ...) RESQ_PRINTF(2, 3) RESQ_USE_RESULT;
 char *memory_vprintf(struct message *m, const char *format, va_list arguments) RESQ_PRINTF(2, 0) RESQ_USE_RESULT;
 
-/* For tests of failing allocations: where set, called before each; non-zero makes it fail. NULL in every program. */
+/* For tests of failing allocations: where set, called before each; non-zero makes it fail. NULL in programs. */
 extern int (*memory_test_hook)(size_t bytes);
 
 /* a * b in *product; 0, or -1 on overflow. */

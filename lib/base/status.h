@@ -31,8 +31,8 @@ struct message {
 #define RESQ_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define RESQ_USE_RESULT __attribute__((warn_unused_result))
 
-/* Writes the formatted reason into m (what does not fit is left out of the middle, control characters become '?'; m may be NULL) and
- * returns code, so that `return message_set(m, STATUS_FORMAT, ...)` reads well. */
+/* Writes the formatted reason into m (what does not fit is left out of the middle, control characters become '?'; m
+ * may be NULL) and returns code, so that `return message_set(m, STATUS_FORMAT, ...)` reads well. */
 int message_set(struct message *m, int code, const char *format, ...) RESQ_PRINTF(3, 4);
 
 /* The same with ": strerror(saved_errno)" appended; code STATUS_IO, or STATUS_PIPE where errno is EPIPE. */
@@ -42,19 +42,19 @@ int message_errno(struct message *m, const char *format, ...) RESQ_PRINTF(2, 3);
 int message_prefix(struct message *m, int code, const char *format, ...) RESQ_PRINTF(3, 4);
 
 /* Forward a failure: `TRY(call())` returns the call's negative result from the enclosing int function. */
-#define TRY(call)                                                                                                  \
-    do {                                                                                                           \
-        int try_status_ = (call);                                                                                  \
-        if (try_status_ < 0)                                                                                       \
-            return try_status_;                                                                                    \
+#define TRY(call)                 \
+    do {                          \
+        int try_status_ = (call); \
+        if (try_status_ < 0)      \
+            return try_status_;   \
     } while (0)
 
 /* Forward a failure through a label where things are released: needs `int status` in scope. */
-#define TRY_GOTO(call, label)                                                                                      \
-    do {                                                                                                           \
-        status = (call);                                                                                           \
-        if (status < 0)                                                                                            \
-            goto label;                                                                                            \
+#define TRY_GOTO(call, label) \
+    do {                      \
+        status = (call);      \
+        if (status < 0)       \
+            goto label;       \
     } while (0)
 
 #endif

@@ -14,7 +14,7 @@ typedef void thread_work(void *context, int item, int worker);
  * it has (results are the same). Workers sleep when idle, they do not spin. */
 int threads_open(struct threads **pool, int count, struct message *m) RESQ_USE_RESULT;
 int threads_count(const struct threads *pool); /* how many really run, the caller included; NULL pool: 1 */
-/* Runs work for every item and returns when all are done. The caller takes part. Not reentrant. NULL pool: serial. */
+/* Runs work for every item and returns when all are done. The caller takes part; not reentrant; NULL: serial. */
 void threads_run(struct threads *pool, thread_work *work, void *context, int items);
 void threads_close(struct threads *pool); /* NULL is fine */
 int threads_online(void);                 /* processors this process may run on, at least 1 */

@@ -1,6 +1,7 @@
 /* archive.c: a tar (plain, gzip, xz, bzip2) or zip of .bin files or of an ImageFolder, read member by member, never
  * unpacked to disk. Every member is checked, wanted or not: an archive with a hostile one is refused whole. */
 #include "data/files.h"
+#include "data/gzip.h"
 #include "data/pictures.h"
 #include "base/memory.h"
 #include <archive.h>
@@ -216,10 +217,13 @@ static int unpacker_open(struct unpacker *u, const char *path, struct message *m
     struct archive *a = u->archive;
     archive_read_support_format_tar(a);
     archive_read_support_format_zip_seekable(a); /* not the streaming reader, which does not miss a lost end */
-    archive_read_support_filter_gzip(a);
     archive_read_support_filter_xz(a);
     archive_read_support_filter_bzip2(a);
-    if (archive_read_open_filename(a, path, READ_BLOCK) != ARCHIVE_OK)
+    /* read to the very end, where checksums stand, and not only to the tar's own end mark */
+    archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1");
+    int opened = gzip_open(a, path, m);
+    TRY(opened);
+    if (!opened && archive_read_open_filename(a, path, READ_BLOCK) != ARCHIVE_OK)
         return message_set(m, STATUS_FORMAT, "%s", archive_reason(a));
     return 0;
 }

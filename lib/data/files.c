@@ -140,7 +140,10 @@ static int source_open(struct image_files *s, const char *path, struct message *
         s->single = 1;
         return files_map(s, SPLIT_TRAIN, 0, path, m);
     }
-    return files_from_archive(s, path, m);
+    int status = files_from_archive(s, path, m);
+    if (status < 0 && m)
+        archive_explain(path, m);
+    return status;
 }
 
 static int files_complete(const struct image_files *s, const char *path, struct message *m)

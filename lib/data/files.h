@@ -69,6 +69,9 @@ int files_from_archive(struct image_files *s, const char *path, struct message *
 int files_classes(struct image_files *s, struct message *m) RESQ_USE_RESULT;
 int files_identify(struct image_files *s, const char *path, struct message *warning,
                    struct message *m) RESQ_USE_RESULT;
+/* After a failure to read an archive that goes by a known name: adds its digest and the right one, where they
+ * differ. */
+void archive_explain(const char *path, struct message *m);
 /* Writes data set name, digest and classes in dataset.tsv's form. */
 char *dataset_note(const struct image_files *s, struct message *m) RESQ_USE_RESULT;
 

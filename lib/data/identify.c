@@ -19,6 +19,27 @@ static const char *const official_classes[OFFICIAL_CLASSES] = {"airplane", "auto
 static const char jpeg_archive_digest[] = "e2b839ef3018ab4b8af6149f4b439ce52cd5094b93c7f55ac9c5af054e6abd50";
 static const char jpeg_digest[] = "sha256:375bb0d1c2d1dfe1705322c0cd3cef373d45706ba1d265a5071b9b8870369da7";
 
+static const struct {
+    const char *name, *digest;
+} known_archives[] = {
+    {"cifar10-jpeg-q75.tar.xz", jpeg_archive_digest},
+    {"cifar-10-binary.tar.gz", "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"},
+};
+
+void archive_explain(const char *path, struct message *m)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    char hex[DIGEST_HEX], reason[MESSAGE_SIZE];
+    for (size_t i = 0; i < sizeof known_archives / sizeof known_archives[0]; i++) {
+        if (strcmp(base, known_archives[i].name) != 0 || digest_file(path, hex, NULL) < 0 ||
+            strcmp(hex, known_archives[i].digest) == 0)
+            continue;
+        snprintf(reason, sizeof reason, "%s", m->text);
+        message_set(m, STATUS_FORMAT, "%s (the file's sha256 is %s, want %s)", reason, hex,
+                    known_archives[i].digest);
+    }
+}
+
 /* ---- dataset.tsv ---- */
 
 /* The value of `key` in a text of KEY<TAB>VALUE lines: *length bytes, or NULL. */

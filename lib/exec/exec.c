@@ -118,14 +118,6 @@ int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits
     return 0;
 }
 
-/* The activations that calibration records (lib/FORMATS.md, ranges): what node_is_observed says of a fused graph.
- */
-static int is_observed(const struct graph *g, int i)
-{
-    const struct node *n = &g->nodes[i];
-    return i < g->count - 1 && n->type == NODE_F32 && n->op != OP_DEQUANTIZE;
-}
-
 static int visit_node(struct exec *e, int node, int count, exec_visitor *visit, void *context, struct message *m)
 {
     size_t elements = node_elements(&e->model->graph.nodes[node]);
@@ -146,7 +138,7 @@ int exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visi
         int n = chunk_of(e, count - at);
         run_chunk(e, images + (size_t)at * exec_image_bytes(e), n);
         for (int i = 0; i < g->count; i++)
-            if (is_observed(g, i))
+            if (node_is_observed(g, i))
                 TRY(visit_node(e, i, n, visit, context, m));
     }
     return 0;
@@ -210,7 +202,7 @@ struct exec_layer exec_layer_at(const struct exec *e, int i)
 {
     const struct step *s = &e->steps[i];
     const struct node *n = &e->model->graph.nodes[s->node];
-    return (struct exec_layer){n->name, graph_op_name(n->op), s->algorithm, s->macs, s->seconds};
+    return (struct exec_layer){n->name, graph_op_name(n->op), s->algorithm, s->macs, s->seconds, s->packed_bytes};
 }
 
 double exec_peak(const struct exec *e)

@@ -27,7 +27,7 @@ int exec_open(struct exec **e, const struct model *model, const struct exec_opti
 int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits,
              struct message *m) RESQ_USE_RESULT;
 
-/* Runs and shows every f32 activation that node_is_observed (pass.h) names - by node index, in graph order, for all
+/* Runs and shows every f32 activation that node_is_observed (graph.h) names - by node index, in graph order, for all
  * images of this call at once or in several pieces. Values are f32 [n, h, w, c]. */
 typedef int exec_visitor(void *context, int node, const float *values, size_t count, struct message *m);
 int exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visitor *visit, void *context,
@@ -47,6 +47,7 @@ struct exec_layer {
     const char *name, *op, *algorithm;
     double macs;    /* an image */
     double seconds; /* accumulated since exec_profile(e, 1) */
+    size_t bytes;   /* of packed weights */
 };
 void exec_profile(struct exec *e, int on); /* on: clears and starts timing each step; off: stops */
 int exec_layer_count(const struct exec *e);

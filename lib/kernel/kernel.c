@@ -18,16 +18,16 @@ static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
 static void tables_fill(void)
 {
-#define ISA(name, supported)                                                                                       \
-    tables[ISA_##name].isa = #name;                                                                                \
+#define ISA(name, supported)        \
+    tables[ISA_##name].isa = #name; \
     usable[ISA_##name] = (supported);
-#define KERNEL(operation, isa, name, types)                                                                        \
-    for (int i = ISA_##isa; i < ISA_COUNT; i++) {                                                                  \
-        tables[i].operation = operation##_##isa##_##name;                                                          \
-        tables[i].operation.algorithm = #name;                                                                     \
+#define KERNEL(operation, isa, name, types)               \
+    for (int i = ISA_##isa; i < ISA_COUNT; i++) {         \
+        tables[i].operation = operation##_##isa##_##name; \
+        tables[i].operation.algorithm = #name;            \
     }
-#define ELEMENTWISE(operation, isa, types)                                                                         \
-    for (int i = ISA_##isa; i < ISA_COUNT; i++)                                                                    \
+#define ELEMENTWISE(operation, isa, types)      \
+    for (int i = ISA_##isa; i < ISA_COUNT; i++) \
         tables[i].elementwise.operation = elementwise_##operation##_##isa;
 #include "kernel/kernels.inc"
 }
@@ -51,7 +51,8 @@ static int isa_unsupported(const char *isa, struct message *m)
     }
     for (int i = 0; i < ISA_COUNT; i++)
         if (strcmp(tables[i].isa, isa) == 0)
-            return message_set(m, STATUS_UNSUPPORTED, "instruction set %s: not supported by this machine (%s)", isa, list);
+            return message_set(m, STATUS_UNSUPPORTED, "instruction set %s: not supported by this machine (%s)", isa,
+                               list);
     return message_set(m, STATUS_UNSUPPORTED, "instruction set %s: unknown (%s)", isa, list);
 }
 
@@ -82,8 +83,8 @@ const struct kernel_name *kernel_name_at(int i)
 double kernel_peak(const struct kernel_table *table, const char *type, double seconds)
 {
     double peak = 0;
-#define PEAK(what, name)                                                                                           \
-    if (strcmp(table->isa, #name) == 0 && strcmp(type, #what) == 0)                                                \
+#define PEAK(what, name)                                            \
+    if (strcmp(table->isa, #name) == 0 && strcmp(type, #what) == 0) \
         peak = peak_##what##_##name(seconds);
 #include "kernel/kernels.inc"
     (void)table, (void)type, (void)seconds;

@@ -1,11 +1,13 @@
 /* kernel.h: the operations, as one table of function pointers per instruction set.
  *
- * Key: N images, H x W pixels, C channels in, K channels out, R kernel side. Activations are NHWC; weights come in PyTorch's
- * OIHW and are packed by the function that belongs to the kernel. Kernels are serial and reentrant; whoever calls cuts the work
- * into items by its shape (never by the number of threads) and gives every worker scratch of its own.
+ * Key: N images, H x W pixels, C channels in, K channels out, R kernel side. Activations are NHWC; weights come in
+ * PyTorch's OIHW and are packed by the function that belongs to the kernel. Kernels are serial and reentrant;
+ * whoever calls cuts the work into items by its shape (never by the number of threads) and gives every worker
+ * scratch of its own.
  *
- * `ref` is plain C and defines every operation. Integer kernels of every set equal it bit for bit; float kernels meet a relative
- * tolerance of 1e-5 of the sum of absolute products. All pointers to tensors are aligned to 64 bytes; scratch too. */
+ * `ref` is plain C and defines every operation. Integer kernels of every set equal it bit for bit; float kernels
+ * meet a relative tolerance of 1e-5 of the sum of absolute products. All pointers to tensors are aligned to 64
+ * bytes; scratch too. */
 #ifndef RESQ_KERNEL_KERNEL_H
 #define RESQ_KERNEL_KERNEL_H
 
@@ -45,22 +47,24 @@ struct conv_f32_backward_data_kernel {
     size_t (*packed_bytes)(const struct conv_shape *s);
     void (*pack)(const struct conv_shape *s, const float *weight, void *packed);
     size_t (*scratch_bytes)(const struct conv_shape *s);
-    void (*run)(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate, void *scratch);
+    void (*run)(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate,
+                void *scratch);
 };
 
-/* Gradient by the weights, over all N images, in order. The K*C*R*R results are cut into items(s) disjoint parts; item i writes
- * (overwrites) its part of dw [K,C,R,R] and nothing else, so items may run on any thread. */
+/* Gradient by the weights, over all N images, in order. The K*C*R*R results are cut into items(s) disjoint parts;
+ * item i writes (overwrites) its part of dw [K,C,R,R] and nothing else, so items may run on any thread. */
 struct conv_f32_backward_weight_kernel {
     const char *algorithm;
     int (*items)(const struct conv_shape *s);
     size_t (*scratch_bytes)(const struct conv_shape *s);
-    void (*run)(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw, void *scratch);
+    void (*run)(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
+                void *scratch);
 };
 
 /* How an integer accumulator becomes the output code, once for all kernels (lib/quant/QUANT.md):
  *   a = (float)acc * multiplier[k];  b = (float)(r - residual_zero_point) * residual_multiplier;  v = a + b (or a)
- *   q = clamp((int)rintf(v) + zero_point_y, low, high); rintf rounds ties to even; v beyond +-2^30 is clamped first.
- * low = max(qmin, zero_point_y) where a ReLU is fused. */
+ *   q = clamp((int)rintf(v) + zero_point_y, low, high); rintf rounds ties to even; v beyond +-2^30 is clamped
+ * first. low = max(qmin, zero_point_y) where a ReLU is fused. */
 struct requantize {
     const float *multiplier; /* [K] */
     const int32_t *bias;     /* [K]: acc starts here */
@@ -69,10 +73,11 @@ struct requantize {
     uint8_t low, high;
 };
 
-/* y = requantize(sum (x - zero_point_x) * w + bias), output rows [row_begin, row_end) of one image; padding is zero_point_x. */
+/* y = requantize(sum (x - zero_point_x) * w + bias), output rows [row_begin, row_end) of one image; padding is
+ * zero_point_x. */
 struct conv_u8_call {
-    const uint8_t *x;        /* [H,W,C] */
-    const void *packed;      /* from pack */
+    const uint8_t *x;   /* [H,W,C] */
+    const void *packed; /* from pack */
     const struct requantize *requantize;
     const uint8_t *residual; /* [H',W',K] or NULL */
     uint8_t *y;              /* [H',W',K]; may be NULL where logits is given */
@@ -96,8 +101,8 @@ struct elementwise_kernels {
     void (*lookup_u8)(const uint8_t *pixels, int rows, int c, const uint8_t *table, uint8_t *q);
     void (*normalize)(const uint8_t *pixels, int rows, int c, const float *mean, const float *std, float *y);
     /* y = x * scale[c] + shift[c] [+ residual] [relu]; x may equal y */
-    void (*scale_shift)(const float *x, int rows, int c, const float *scale, const float *shift, const float *residual,
-                        int relu, float *y);
+    void (*scale_shift)(const float *x, int rows, int c, const float *scale, const float *shift,
+                        const float *residual, int relu, float *y);
     void (*add)(const float *a, const float *b, size_t count, int relu, float *y);
     void (*relu)(const float *x, size_t count, float *y);
     /* dx = y > 0 ? dy : 0; may be in place */
@@ -106,16 +111,20 @@ struct elementwise_kernels {
     /* q = clamp(rintf(sum(x - zp_x) * multiplier) + zp_y, low, high); before may be NULL */
     void (*average_pool_u8)(const uint8_t *x, int pixels, int c, uint8_t zero_point_x, float multiplier,
                             uint8_t zero_point_y, uint8_t low, uint8_t high, uint8_t *y, float *before);
-    void (*quantize)(const float *x, size_t count, float scale, uint8_t zero_point, uint8_t low, uint8_t high, uint8_t *q);
+    void (*quantize)(const float *x, size_t count, float scale, uint8_t zero_point, uint8_t low, uint8_t high,
+                     uint8_t *q);
     void (*dequantize)(const uint8_t *q, size_t count, float scale, uint8_t zero_point, float *x);
-    /* Batch norm, training. sums over rows in order, per channel, in float with a compensating or double accumulator. */
-    void (*sum_and_squares)(const float *x, int rows, int c, double *sum, double *squares /* [C] each, overwritten */);
+    /* Batch norm, training. sums over rows in order, per channel, in float with a compensating or double
+     * accumulator. */
+    void (*sum_and_squares)(const float *x, int rows, int c, double *sum,
+                            double *squares /* [C] each, overwritten */);
     /* sum of dy and of dy * xhat, xhat = (x - mean) * inv_std */
     void (*batchnorm_backward_sums)(const float *x, const float *dy, int rows, int c, const float *mean,
                                     const float *inv_std, double *sum_dy, double *sum_dy_xhat);
     /* dx = gamma * inv_std * (dy - mean_dy - xhat * mean_dy_xhat) */
-    void (*batchnorm_backward)(const float *x, const float *dy, int rows, int c, const float *mean, const float *inv_std,
-                               const float *gamma, const float *mean_dy, const float *mean_dy_xhat, float *dx);
+    void (*batchnorm_backward)(const float *x, const float *dy, int rows, int c, const float *mean,
+                               const float *inv_std, const float *gamma, const float *mean_dy,
+                               const float *mean_dy_xhat, float *dx);
     /* w -= lr * step, m = mu m + g, Nesterov: see REF */
     void (*sgd)(float *w, float *momentum, const float *gradient, size_t count, float learning_rate, float mu,
                 float weight_decay, int nesterov, int first_step);
@@ -130,9 +139,9 @@ struct kernel_table {
     struct elementwise_kernels elementwise;
 };
 
-/* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the best that this machine and its operating
- * system support. A name that is unknown or unsupported here is STATUS_UNSUPPORTED with the list of the right ones. Slots that a set
- * has no kernel for hold those of the next lower set, `ref` last. */
+/* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the best that this machine and
+ * its operating system support. A name that is unknown or unsupported here is STATUS_UNSUPPORTED with the list of
+ * the right ones. Slots that a set has no kernel for hold those of the next lower set, `ref` last. */
 int kernel_table_get(const struct kernel_table **table, const char *isa, struct message *m) RESQ_USE_RESULT;
 /* Names usable on this machine, strongest last ("ref"); NULL past the end. */
 const char *kernel_isa_at(int i);
@@ -143,9 +152,9 @@ struct kernel_name {
 };
 const struct kernel_name *kernel_name_at(int i);
 
-/* The machine's own peak, multiply-accumulates a second on one thread, measured in a few milliseconds by a loop of register-only
- * multiply-adds of the table's strongest instruction: type "f32" or "u8". 0 where the set has no such loop (ref, blas: f32 by a
- * large sgemm). */
+/* The machine's own peak, multiply-accumulates a second on one thread, measured in a few milliseconds by a loop of
+ * register-only multiply-adds of the table's strongest instruction: type "f32" or "u8". 0 where the set has no such
+ * loop (ref, blas: f32 by a large sgemm). */
 double kernel_peak(const struct kernel_table *table, const char *type, double seconds);
 
 #endif

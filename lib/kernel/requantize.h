@@ -18,8 +18,10 @@ static inline uint8_t requantize_round(float v, uint8_t zero_point, uint8_t low,
     return (uint8_t)(q < high ? q : high);
 }
 
-/* The outputs [k_begin, k_end) of one pixel; `at` is the index of its output 0 in residual, y, before and logits. */
-static inline void requantize_pixel(const struct conv_u8_call *call, const int32_t *acc, int k_begin, int k_end, size_t at)
+/* The outputs [k_begin, k_end) of one pixel; `at` is the index of its output 0 in residual, y, before and logits.
+ */
+static inline void requantize_pixel(const struct conv_u8_call *call, const int32_t *acc, int k_begin, int k_end,
+                                    size_t at)
 {
     const struct requantize *rq = call->requantize;
     for (int k = k_begin; k < k_end; k++) {

@@ -64,11 +64,16 @@ int histogram_bin(const struct histogram *h, float x)
 /* Four counters in turn: activations repeat (zeros above all), and a counter just stored is slow to load again. */
 static void block_count(struct histogram *h, const float *values, size_t count)
 {
-    enum { LANES = 4, STEP = 512 };
+    enum { LANES = 4, STEP = 512, FEW = 2 * LANES * HISTOGRAM_BINS };
     static const size_t lane_mask = LANES - 1;
+    float inverse = ldexpf(1, -h->exponent), width = ldexpf(1, h->exponent);
+    h->count += count;
+    for (size_t i = 0; count < FEW && i < count; i++)
+        h->bins[bin_of(values[i], inverse, width)]++;
+    if (count < FEW)
+        return;
     uint32_t counts[LANES][HISTOGRAM_BINS] = {{0}};
     int indices[STEP];
-    float inverse = ldexpf(1, -h->exponent), width = ldexpf(1, h->exponent);
     for (size_t at = 0; at < count; at += STEP) {
         size_t n = count - at < STEP ? count - at : STEP;
         for (size_t i = 0; i < n; i++)
@@ -79,7 +84,6 @@ static void block_count(struct histogram *h, const float *values, size_t count)
     for (int lane = 0; lane < LANES; lane++)
         for (int j = 0; j < HISTOGRAM_BINS; j++)
             h->bins[j] += counts[lane][j];
-    h->count += count;
 }
 
 int histogram_add(struct histogram *h, const float *values, size_t count, struct message *m)

@@ -52,7 +52,7 @@ static int metadata_line(const struct metadata *x, struct text *out, struct mess
 {
     TRY(text_add_clean(out, x->key, m));
     if (strchr(x->value, '\n') || strcmp(x->key, "graph") == 0 || strcmp(x->key, "made-by") == 0)
-        return text_add(out, m, ": %zu lines\n", lines_of(x->value));
+        return text_add(out, m, ": %zu line%s\n", lines_of(x->value), lines_of(x->value) == 1 ? "" : "s");
     TRY(text_add(out, m, ": "));
     TRY(text_add_clean(out, x->value, m));
     return text_add(out, m, "\n");

@@ -1,5 +1,4 @@
-/* json.h: telling jansson's "no memory" from "not JSON": its parser reports both as syntax errors. The layer's own.
- */
+/* json.h: telling jansson's "no memory" from "not JSON": its parser reports both as syntax errors. Private. */
 #ifndef RESQ_RECORD_JSON_H
 #define RESQ_RECORD_JSON_H
 

@@ -88,8 +88,8 @@ static int temporary_is_stale(const char *name, const char *base)
 }
 
 /* Removes what killed processes left of the same target. Another machine or container may own a pid that is unknown
- * here, so the lock that a living writer holds is asked as well. Failures do not matter: they leave a hidden file.
- */
+ * here, so the lock that a living writer holds is asked as well. Failing leaves a hidden file, which does not
+ * matter. */
 static void stale_remove(const char *final)
 {
     int length;

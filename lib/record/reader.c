@@ -50,8 +50,7 @@ static int reader_take(struct record_reader *r, void *to, size_t count, size_t *
     return STATUS_OK;
 }
 
-/* How much memory may be taken at once for `want` more bytes: all where the file's size says that they are there.
- */
+/* How much memory may be taken at once for `want` more bytes: all where the file's size shows them there. */
 static int reader_promise(const struct record_reader *r, uint64_t want, size_t *piece, struct message *m)
 {
     *piece = want < FIRST_PIECE ? (size_t)want : FIRST_PIECE;

@@ -72,14 +72,13 @@ int pair_to_table(struct table *t, const struct pair_metrics *x, char *const *cl
                   {"both_wrong", x->both_wrong},
                   {"only_first_right", x->only_first},
                   {"only_second_right", x->only_second}};
-    char number[32], name[CELL_SIZE];
+    char name[CELL_SIZE];
     TRY(table_columns(t, "metric class value", m));
     TRY(table_rowf(t, m, "images\t-\t%lld", (long long)x->images));
     TRY(table_rowf(t, m, "agreement\t-\t%.4f", 100.0 * (double)x->agree / (double)x->images));
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         TRY(table_rowf(t, m, "%s\t-\t%lld", counts[i].name, (long long)counts[i].count));
-    format_number(number, x->mcnemar_p);
-    TRY(table_rowf(t, m, "mcnemar_p\t-\t%s", number));
+    TRY(table_rowf(t, m, "mcnemar_p\t-\t%.6g", x->mcnemar_p));
     for (int c = 0; c < x->classes; c++) {
         const char *class_name = cell_name(classes[c], name);
         TRY(table_rowf(t, m, "first_right\t%s\t%lld", class_name, (long long)x->first_right[c]));

@@ -12,7 +12,8 @@ enum { TITLE_SCALE = 3, TITLE_HEIGHT = TITLE_SCALE * FONT_HEIGHT + 8 };
 struct colour {
     uint8_t r, g, b;
 };
-static const struct colour white = {255, 255, 255}, ink = {24, 24, 24}, grey = {90, 90, 90}, red = {200, 30, 0};
+static const struct colour white = {255, 255, 255}, ink = {24, 24, 24}, grey = {90, 90, 90}, edge = {190, 190, 190};
+static const struct colour red = {200, 30, 0};
 
 static void fill(struct picture *p, int x, int y, int width, int height, struct colour c)
 {
@@ -98,6 +99,7 @@ static void draw_cell(struct picture *p, int x, int y, const struct grid *g, con
     if (!cell->pixels)
         return;
     int size = g->side * g->scale;
+    fill(p, x - 1, y - 1, size + 2, size + 2, edge); /* white pictures end somewhere too */
     draw_enlarged(p, x, y, g, cell->pixels);
     if (cell->is_marked)
         draw_mark(p, x, y, size);

@@ -14,3 +14,4 @@ FINETUNE_FLAGS = --batch 250 --learning-rate 0.005
 # Latency and throughput.
 BENCH_BATCHES = 1,16,128
 BENCH_THREADS = 1,$(JOBS)
+BENCH_FLAGS = --seconds 5

@@ -14,3 +14,4 @@ FINETUNE_FLAGS = --batch 128 --learning-rate 0.005
 # One image at a time, as in the summary, and batches on all processors.
 BENCH_BATCHES = 1,64
 BENCH_THREADS = 1,$(JOBS)
+BENCH_FLAGS = --seconds 3

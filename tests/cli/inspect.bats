@@ -147,6 +147,11 @@ open("n", "wb").write(b)'
     run "$BIN/inspect" show -o no/where "$FOREIGN"
     [ "$status" -eq 1 ]
     [ "$output" = "inspect: no/where: cannot write: no: No such file or directory" ]
+    cp "$FOREIGN" same
+    run "$BIN/inspect" show -o same same
+    [ "$status" -eq 1 ]
+    [ "$output" = "inspect: same: output is the same file as input same" ]
+    cmp same "$FOREIGN"
     run bash -c "'$BIN/inspect' show '$FOREIGN' > /dev/full"
     [ "$status" -eq 1 ]
     [ "$output" = "inspect: stdout: write error: No space left on device" ]

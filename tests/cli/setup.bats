@@ -46,7 +46,7 @@ fetch() { # arguments of setup's fetch
     run --separate-stderr "$SETUP"
     [ "$status" -eq 0 ]
     grep -q '^apt-get install' "$CALLS"
-    ! grep -q '^sudo' "$CALLS"
+    run ! grep -q '^sudo' "$CALLS"
 }
 
 @test "a failing apt-get fails" {
@@ -98,13 +98,13 @@ fetch() { # arguments of setup's fetch
 }
 
 @test "a cut archive stays a part, both digests are said, and the next call goes on from it" {
-    head -c 5 archive > cut
-    fetch "file://$PWD/cut" "$SHA" 11 "$PWD/cache/a.tar.gz"
+    head -c 5 archive > piece
+    fetch "file://$PWD/piece" "$SHA" 11 "$PWD/cache/a.tar.gz"
     [ "$status" -eq 1 ]
     [ "${#stderr_lines[@]}" -eq 1 ]
-    [[ $stderr == *"5 bytes, sha256 $(sha256sum < cut | cut -d' ' -f1); want 11 bytes, sha256 $SHA" ]]
+    [[ $stderr == *"5 bytes, sha256 $(sha256sum < piece | cut -d' ' -f1); want 11 bytes, sha256 $SHA" ]]
     [ ! -e cache/a.tar.gz ]
-    cmp cut cache/a.tar.gz.part
+    cmp piece cache/a.tar.gz.part
     fetch "file://$PWD/archive" "$SHA" 11 "$PWD/cache/a.tar.gz"
     [ "$status" -eq 0 ]
     cmp archive cache/a.tar.gz

@@ -1,6 +1,7 @@
-/* The operations with constants or sums a channel, whose plain loops are as short as C: here 16 channels, one cache line of a
- * pixel, go through all rows with constants and sums in registers. The order of every sum and the rounding of every result are
- * those of ref/elementwise.inc; where multiply-adds are fused, the product is exact in double and fusing changes nothing. */
+/* The operations with constants or sums a channel, whose plain loops are as short as C: here 16 channels, one cache
+ * line of a pixel, go through all rows with constants and sums in registers. The order of every sum and the
+ * rounding of every result are those of ref/elementwise.inc; where multiply-adds are fused, the product is exact in
+ * double and fusing changes nothing. */
 #include "kernel/list.h"
 #include "kernel/shape.h"
 #include <immintrin.h>
@@ -72,7 +73,8 @@ static void sums_store(const struct sums s[2], int channels, double *to)
         to[i] = all[i];
 }
 
-INLINE void squares_block(const float *x, int rows, size_t c, struct lanes l, int channels, double *sum, double *squares)
+INLINE void squares_block(const float *x, int rows, size_t c, struct lanes l, int channels, double *sum,
+                          double *squares)
 {
     struct sums s[2] = {{_mm256_setzero_pd(), _mm256_setzero_pd()}, {_mm256_setzero_pd(), _mm256_setzero_pd()}};
     struct sums q[2] = {s[0], s[1]};
@@ -122,7 +124,8 @@ INLINE void backward_sums_block(const float *x, const float *dy, int rows, size_
     struct constants m = constants_load(mean, l), v = constants_load(inv_std, l);
     for (int i = 0; i < rows; i++, x += c, dy += c) {
         sums_add(&s[0], &p[0], load(dy, l.whole, l.low), normalized(load(x, l.whole, l.low), m.a, v.a));
-        sums_add(&s[1], &p[1], load(dy + LANES, l.whole, l.high), normalized(load(x + LANES, l.whole, l.high), m.b, v.b));
+        sums_add(&s[1], &p[1], load(dy + LANES, l.whole, l.high),
+                 normalized(load(x + LANES, l.whole, l.high), m.b, v.b));
     }
     sums_store(s, channels, sum_dy);
     sums_store(p, channels, sum_dy_xhat);
@@ -135,10 +138,12 @@ void elementwise_batchnorm_backward_sums_avx2(const float *x, const float *dy, i
         struct lanes l = lanes_of(c - j);
         if (l.whole) {
             l.whole = 1;
-            backward_sums_block(x + j, dy + j, rows, (size_t)c, l, BLOCK, mean + j, inv_std + j, sum_dy + j, sum_dy_xhat + j);
+            backward_sums_block(x + j, dy + j, rows, (size_t)c, l, BLOCK, mean + j, inv_std + j, sum_dy + j,
+                                sum_dy_xhat + j);
         } else {
             l.whole = 0;
-            backward_sums_block(x + j, dy + j, rows, (size_t)c, l, c - j, mean + j, inv_std + j, sum_dy + j, sum_dy_xhat + j);
+            backward_sums_block(x + j, dy + j, rows, (size_t)c, l, c - j, mean + j, inv_std + j, sum_dy + j,
+                                sum_dy_xhat + j);
         }
     }
 }
@@ -148,22 +153,24 @@ struct backward {
 };
 
 /* gain * ((dy - mean_dy) - xhat * mean_dy_xhat) */
-INLINE __m256 backward(__m256 x, __m256 dy, __m256 mean, __m256 inv_std, __m256 gain, __m256 mean_dy, __m256 mean_dy_xhat)
+INLINE __m256 backward(__m256 x, __m256 dy, __m256 mean, __m256 inv_std, __m256 gain, __m256 mean_dy,
+                       __m256 mean_dy_xhat)
 {
     __m256 away = _mm256_mul_ps(normalized(x, mean, inv_std), mean_dy_xhat);
     return _mm256_mul_ps(gain, _mm256_sub_ps(_mm256_sub_ps(dy, mean_dy), away));
 }
 
-INLINE void backward_block(const float *x, const float *dy, int rows, size_t c, struct lanes l, const struct backward *b, float *dx)
+INLINE void backward_block(const float *x, const float *dy, int rows, size_t c, struct lanes l,
+                           const struct backward *b, float *dx)
 {
     for (int i = 0; i < rows; i++, x += c, dy += c, dx += c) {
         store(dx,
-              backward(load(x, l.whole, l.low), load(dy, l.whole, l.low), b->mean.a, b->inv_std.a, b->gain.a, b->mean_dy.a,
-                       b->mean_dy_xhat.a),
+              backward(load(x, l.whole, l.low), load(dy, l.whole, l.low), b->mean.a, b->inv_std.a, b->gain.a,
+                       b->mean_dy.a, b->mean_dy_xhat.a),
               l.whole, l.low);
         store(dx + LANES,
-              backward(load(x + LANES, l.whole, l.high), load(dy + LANES, l.whole, l.high), b->mean.b, b->inv_std.b, b->gain.b,
-                       b->mean_dy.b, b->mean_dy_xhat.b),
+              backward(load(x + LANES, l.whole, l.high), load(dy + LANES, l.whole, l.high), b->mean.b, b->inv_std.b,
+                       b->gain.b, b->mean_dy.b, b->mean_dy_xhat.b),
               l.whole, l.high);
     }
 }
@@ -175,8 +182,10 @@ void elementwise_batchnorm_backward_avx2(const float *x, const float *dy, int ro
     for (int j = 0; j < c; j += BLOCK) {
         struct lanes l = lanes_of(c - j);
         struct constants g = constants_load(gamma + j, l);
-        struct backward b = {.mean = constants_load(mean + j, l), .inv_std = constants_load(inv_std + j, l),
-                             .mean_dy = constants_load(mean_dy + j, l), .mean_dy_xhat = constants_load(mean_dy_xhat + j, l)};
+        struct backward b = {.mean = constants_load(mean + j, l),
+                             .inv_std = constants_load(inv_std + j, l),
+                             .mean_dy = constants_load(mean_dy + j, l),
+                             .mean_dy_xhat = constants_load(mean_dy_xhat + j, l)};
         b.gain = (struct constants){_mm256_mul_ps(g.a, b.inv_std.a), _mm256_mul_ps(g.b, b.inv_std.b)};
         if (l.whole) {
             l.whole = 1;
@@ -196,14 +205,15 @@ INLINE __m256 scaled(__m256 x, __m256 scale, __m256 shift, const float *residual
     return relu ? _mm256_max_ps(_mm256_setzero_ps(), v) : v;
 }
 
-INLINE void scale_shift_block(const float *x, int rows, size_t c, struct lanes l, const float *scale, const float *shift,
-                              const float *residual, int relu, float *y)
+INLINE void scale_shift_block(const float *x, int rows, size_t c, struct lanes l, const float *scale,
+                              const float *shift, const float *residual, int relu, float *y)
 {
     struct constants g = constants_load(scale, l), s = constants_load(shift, l);
     for (int i = 0; i < rows; i++, x += c, y += c) {
         store(y, scaled(load(x, l.whole, l.low), g.a, s.a, residual, relu, l.whole, l.low), l.whole, l.low);
         store(y + LANES,
-              scaled(load(x + LANES, l.whole, l.high), g.b, s.b, residual ? residual + LANES : NULL, relu, l.whole, l.high),
+              scaled(load(x + LANES, l.whole, l.high), g.b, s.b, residual ? residual + LANES : NULL, relu, l.whole,
+                     l.high),
               l.whole, l.high);
         if (residual)
             residual += c;

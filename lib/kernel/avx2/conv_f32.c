@@ -5,9 +5,18 @@
 
 static struct tiles_f32 tiles_of(const struct conv_shape *s)
 {
-    return (struct tiles_f32){.h = s->h, .w = s->w, .c = s->c, .top = -s->pad, .left = -s->pad, .taps_h = s->kernel,
-                              .taps_w = s->kernel, .stride = s->stride, .out = s->out, .cols = s->out_w,
-                              .y_row = (size_t)s->out_w * (size_t)s->out, .y_col = (size_t)s->out};
+    return (struct tiles_f32){.h = s->h,
+                              .w = s->w,
+                              .c = s->c,
+                              .top = -s->pad,
+                              .left = -s->pad,
+                              .taps_h = s->kernel,
+                              .taps_w = s->kernel,
+                              .stride = s->stride,
+                              .out = s->out,
+                              .cols = s->out_w,
+                              .y_row = (size_t)s->out_w * (size_t)s->out,
+                              .y_col = (size_t)s->out};
 }
 
 static size_t packed_bytes(const struct conv_shape *s)

@@ -1,6 +1,6 @@
-/* Gradient of a convolution by its input, direct. Input pixels whose coordinates leave the same remainders by the stride see
- * the same taps, so each such phase is a dense stride-1 correlation of dy with its share of the weights, turned around: with
- * stride 1 one phase, with stride 2 four, and no multiplication by an inserted zero. */
+/* Gradient of a convolution by its input, direct. Input pixels whose coordinates leave the same remainders by the
+ * stride see the same taps, so each such phase is a dense stride-1 correlation of dy with its share of the weights,
+ * turned around: with stride 1 one phase, with stride 2 four, and no multiplication by an inserted zero. */
 #include "kernel/avx2/tiles_f32.h"
 #include "kernel/list.h"
 #include "kernel/shape.h"
@@ -28,13 +28,15 @@ static size_t packed_bytes(const struct conv_shape *s)
 }
 
 /* One phase's weights as tiles_f32 wants them: [ceil(C/16)][taps][taps][K][16]. */
-static float *pack_phase(const struct conv_shape *s, struct phase row, struct phase col, const float *weight, float *to)
+static float *pack_phase(const struct conv_shape *s, struct phase row, struct phase col, const float *weight,
+                         float *to)
 {
     for (int c0 = 0; c0 < s->c; c0 += TILE_OUTPUTS)
         for (int r = 0; r < row.taps; r++)
             for (int t = 0; t < col.taps; t++)
                 for (int k = 0; k < s->out; k++, to += TILE_OUTPUTS) {
-                    const float *from = weight + shape_weight_at(s, k, c0, row.last - r * s->stride, col.last - t * s->stride);
+                    const float *from =
+                        weight + shape_weight_at(s, k, c0, row.last - r * s->stride, col.last - t * s->stride);
                     size_t step = (size_t)s->kernel * (size_t)s->kernel;
                     for (int c = 0; c < TILE_OUTPUTS; c++)
                         to[c] = c0 + c < s->c ? from[(size_t)c * step] : 0.0f;
@@ -52,8 +54,16 @@ static void pack(const struct conv_shape *s, const float *weight, void *packed)
 
 static struct tiles_f32 tiles_of(const struct conv_shape *s, struct phase row, struct phase col)
 {
-    return (struct tiles_f32){.h = s->out_h, .w = s->out_w, .c = s->out, .top = row.first, .left = col.first,
-                              .taps_h = row.taps, .taps_w = col.taps, .stride = 1, .out = s->c, .cols = col.count,
+    return (struct tiles_f32){.h = s->out_h,
+                              .w = s->out_w,
+                              .c = s->out,
+                              .top = row.first,
+                              .left = col.first,
+                              .taps_h = row.taps,
+                              .taps_w = col.taps,
+                              .stride = 1,
+                              .out = s->c,
+                              .cols = col.count,
                               .y_row = (size_t)s->stride * (size_t)s->w * (size_t)s->c,
                               .y_col = (size_t)s->stride * (size_t)s->c};
 }
@@ -65,7 +75,8 @@ static size_t scratch_bytes(const struct conv_shape *s)
         for (int x = 0; x < s->stride; x++) {
             struct phase row = phase_of(s, y, s->h), col = phase_of(s, x, s->w);
             struct tiles_f32 t = tiles_of(s, row, col);
-            size_t bytes = row.taps && col.taps && row.count && col.count ? tiles_f32_scratch_bytes(&t, row.count) : 0;
+            size_t bytes =
+                row.taps && col.taps && row.count && col.count ? tiles_f32_scratch_bytes(&t, row.count) : 0;
             most = bytes > most ? bytes : most;
         }
     return most;
@@ -79,7 +90,8 @@ static void clear(const struct tiles_f32 *t, int rows)
             memset(t->y + (size_t)row * t->y_row + (size_t)col * t->y_col, 0, (size_t)t->out * sizeof(float));
 }
 
-static void run(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate, void *scratch)
+static void run(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate,
+                void *scratch)
 {
     const float *weights = packed;
     for (int y = 0; y < s->stride; y++)

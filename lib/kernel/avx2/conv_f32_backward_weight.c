@@ -1,8 +1,10 @@
-/* Gradient of a convolution by its weights, direct: tiles of up to 6 input channels x 16 outputs of one tap, held in registers
- * while they add up the pixels that the tap sees; taps in the padding are left out rather than multiplied by zero.
+/* Gradient of a convolution by its weights, direct: tiles of up to 6 input channels x 16 outputs of one tap, held
+ * in registers while they add up the pixels that the tap sees; taps in the padding are left out rather than
+ * multiplied by zero.
  *
- * An item is a range of input channels, and half of the outputs where that alone makes few items. Images are taken in chunks whose pixels stay in the first-level cache for all taps; a
- * chunk's sum begins at zero and is then added to the item's, which bounds the rounding error of long sums. */
+ * An item is a range of input channels, and half of the outputs where that alone makes few items. Images are taken
+ * in chunks whose pixels stay in the first-level cache for all taps; a chunk's sum begins at zero and is then added
+ * to the item's, which bounds the rounding error of long sums. */
 #include "kernel/list.h"
 #include "kernel/shape.h"
 #include <immintrin.h>
@@ -10,8 +12,8 @@
 
 enum { CHANNELS = 6, OUTPUTS = 16, CHUNK_LINES = 256, FEW_BLOCKS = 8, MANY_ITEMS = 12, WIDE = 64 };
 
-/* What an item computes: two blocks of channels where there are enough of them, so that panels are copied half as often; one row
- * of taps where there is one block in all. */
+/* What an item computes: two blocks of channels where there are enough of them, so that panels are copied half as
+ * often; one row of taps where there is one block in all. */
 struct part {
     int c_begin, channels, k_begin, k_end, r_begin, r_end;
 };
@@ -42,8 +44,12 @@ static struct part part_of(const struct conv_shape *s, int item)
 {
     int rows = row_ranges(s), ranges = channel_ranges(s), range = item / rows % ranges;
     int begin = range * s->c / ranges;
-    struct part p = {.c_begin = begin, .channels = (range + 1) * s->c / ranges - begin, .k_begin = 0, .k_end = s->out,
-                     .r_begin = 0, .r_end = s->kernel};
+    struct part p = {.c_begin = begin,
+                     .channels = (range + 1) * s->c / ranges - begin,
+                     .k_begin = 0,
+                     .k_end = s->out,
+                     .r_begin = 0,
+                     .r_end = s->kernel};
     if (output_ranges(s) > 1) {
         int middle = (s->out / OUTPUTS + 1) / 2 * OUTPUTS;
         if (item < items(s) / 2)
@@ -84,8 +90,8 @@ static int chunk_rows_in(const struct conv_shape *s) /* rows of x that a chunk's
     return rows < s->h ? rows : s->h;
 }
 
-/* Channels far apart fall into few sets of the cache, so that wide tensors are copied: 16 outputs, or the item's inputs, of a
- * chunk side by side. So are outputs that do not fill 16 lanes. */
+/* Channels far apart fall into few sets of the cache, so that wide tensors are copied: 16 outputs, or the item's
+ * inputs, of a chunk side by side. So are outputs that do not fill 16 lanes. */
 static int copies_x(const struct conv_shape *s)
 {
     return s->c >= WIDE;
@@ -175,8 +181,8 @@ static struct work work_open(const struct conv_shape *s, int item, void *scratch
     return w;
 }
 
-/* The pairs of a whole chunk for every tap of the part, images and rows in order, from the first row that the tap sees on; a
- * chunk with fewer images or rows takes the first of them. */
+/* The pairs of a whole chunk for every tap of the part, images and rows in order, from the first row that the tap
+ * sees on; a chunk with fewer images or rows takes the first of them. */
 static void pairs_fill(const struct work *w)
 {
     const struct conv_shape *s = w->s;
@@ -206,28 +212,28 @@ static void pairs_fill(const struct work *w)
 #define CHANNELS_6(f) CHANNELS_5(f) f(5)
 
 #define TILE_OPEN(i) __m256 a##i = _mm256_setzero_ps(), b##i = _mm256_setzero_ps();
-#define TILE_STEP(i)                                                                                               \
-    {                                                                                                              \
-        __m256 v = _mm256_broadcast_ss(at + i);                                                                    \
-        a##i = _mm256_fmadd_ps(v, ga, a##i);                                                                       \
-        b##i = _mm256_fmadd_ps(v, gb, b##i);                                                                       \
+#define TILE_STEP(i)                            \
+    {                                           \
+        __m256 v = _mm256_broadcast_ss(at + i); \
+        a##i = _mm256_fmadd_ps(v, ga, a##i);    \
+        b##i = _mm256_fmadd_ps(v, gb, b##i);    \
     }
-#define TILE_CLOSE(i)                                                                                              \
-    _mm256_store_ps(sum + 16 * i, _mm256_add_ps(_mm256_load_ps(sum + 16 * i), a##i));                              \
+#define TILE_CLOSE(i)                                                                 \
+    _mm256_store_ps(sum + 16 * i, _mm256_add_ps(_mm256_load_ps(sum + 16 * i), a##i)); \
     _mm256_store_ps(sum + 16 * i + 8, _mm256_add_ps(_mm256_load_ps(sum + 16 * i + 8), b##i));
 
 /* sum [channels][16] += x * dy over the pairs. */
-#define TILE(channels)                                                                                             \
-    static void tile_##channels(const struct pair *pair, const struct pair *end, const float *x, const float *dy,  \
-                                float *sum)                                                                        \
-    {                                                                                                              \
-        CHANNELS_##channels(TILE_OPEN)                                                                             \
-        for (; pair < end; pair++) {                                                                               \
-            const float *at = x + pair->x;                                                                         \
-            __m256 ga = _mm256_load_ps(dy + pair->dy), gb = _mm256_load_ps(dy + pair->dy + 8);                     \
-            CHANNELS_##channels(TILE_STEP)                                                                         \
-        }                                                                                                          \
-        CHANNELS_##channels(TILE_CLOSE)                                                                            \
+#define TILE(channels)                                                                                            \
+    static void tile_##channels(const struct pair *pair, const struct pair *end, const float *x, const float *dy, \
+                                float *sum)                                                                       \
+    {                                                                                                             \
+        CHANNELS_##channels(TILE_OPEN) for (; pair < end; pair++)                                                 \
+        {                                                                                                         \
+            const float *at = x + pair->x;                                                                        \
+            __m256 ga = _mm256_load_ps(dy + pair->dy), gb = _mm256_load_ps(dy + pair->dy + 8);                    \
+            CHANNELS_##channels(TILE_STEP)                                                                        \
+        }                                                                                                         \
+        CHANNELS_##channels(TILE_CLOSE)                                                                           \
     }
 
 TILE(1)
@@ -237,7 +243,8 @@ TILE(4)
 TILE(5)
 TILE(6)
 
-typedef void tile_function(const struct pair *pair, const struct pair *end, const float *x, const float *dy, float *sum);
+typedef void tile_function(const struct pair *pair, const struct pair *end, const float *x, const float *dy,
+                           float *sum);
 static tile_function *const tile_functions[CHANNELS + 1] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
 
 /* Some images and rows of outputs, and where their x and dy lie, copied or not. */
@@ -276,7 +283,8 @@ static void x_copy(const struct work *w, struct chunk *chunk, const float *x)
     size_t width = (size_t)w->part.channels;
     for (int n = 0; n < chunk->images; n++) {
         float *to = w->x_panel + (size_t)n * w->x_steps.image;
-        const float *from = x + (size_t)n * shape_inputs(s) + (size_t)(first * s->w) * (size_t)s->c + w->part.c_begin;
+        const float *from =
+            x + (size_t)n * shape_inputs(s) + (size_t)(first * s->w) * (size_t)s->c + w->part.c_begin;
         for (int i = first * s->w; i < past * s->w; i++, from += s->c, to += width)
             for (size_t c = 0; c < width; c++)
                 to[c] = from[c];
@@ -298,7 +306,8 @@ static void taps_run(const struct work *w, const struct chunk *chunk, float *sum
             clip(t, s->stride, s->pad, s->w, &left, &right);
             if (top >= bottom || left >= right)
                 continue;
-            const struct pair *end = pairs + (size_t)chunk->images * (size_t)(bottom - top) * (size_t)(right - left);
+            const struct pair *end =
+                pairs + (size_t)chunk->images * (size_t)(bottom - top) * (size_t)(right - left);
             const float *x = chunk->x + (size_t)(top * s->stride - s->pad + r - chunk->x_row) * w->x_steps.row;
             const float *dy = chunk->dy + (size_t)(top - chunk->row_begin) * w->dy_steps.row;
             tile_functions[half](pairs, end, x, dy, sums);
@@ -341,14 +350,16 @@ static void sums_store(const struct work *w, float *dw)
                             sums[(c < half ? c : c - half + CHANNELS) * OUTPUTS + k - k0];
 }
 
-static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw, void *scratch)
+static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
+                void *scratch)
 {
     struct work w = work_open(s, item, scratch);
     pairs_fill(&w);
     int group = chunk_images(s), rows = chunk_rows(s);
     for (int n = 0; n < images; n += group)
         for (int row = 0; row < s->out_h; row += rows) {
-            struct chunk chunk = {.images = images - n < group ? images - n : group, .row_begin = row,
+            struct chunk chunk = {.images = images - n < group ? images - n : group,
+                                  .row_begin = row,
                                   .row_end = row + rows < s->out_h ? row + rows : s->out_h};
             chunk_run(&w, chunk, x + (size_t)n * shape_inputs(s), dy + (size_t)n * shape_outputs(s));
         }

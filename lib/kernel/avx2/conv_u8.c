@@ -1,6 +1,6 @@
-/* Integer convolution, direct: implicit GEMM as in tiles_f32.c, in 16-bit products. Bands of rows are copied as x - zero point in
- * 16 bits, so that padding is zero and no correction is needed; vpmaddwd multiplies two neighbouring inputs by two weights and
- * adds them exactly in 32 bits (vpmaddubsw would saturate). */
+/* Integer convolution, direct: implicit GEMM as in tiles_f32.c, in 16-bit products. Bands of rows are copied as x -
+ * zero point in 16 bits, so that padding is zero and no correction is needed; vpmaddwd multiplies two neighbouring
+ * inputs by two weights and adds them exactly in 32 bits (vpmaddubsw would saturate). */
 #include "kernel/list.h"
 #include "kernel/requantize.h"
 #include "kernel/shape.h"
@@ -42,7 +42,8 @@ static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_
     }
 }
 
-static int seen(int outputs, const struct conv_shape *s) /* inputs that a row or column of outputs sees, padding included */
+static int seen(int outputs,
+                const struct conv_shape *s) /* inputs that a row or column of outputs sees, padding included */
 {
     return (outputs - 1) * s->stride + s->kernel;
 }
@@ -59,7 +60,8 @@ static int band_rows(const struct conv_shape *s)
 /* One value more than the band: an odd window's last pair reads it, to multiply it by zero. */
 static size_t band_bytes(const struct conv_shape *s)
 {
-    return round_up_64(((size_t)seen(band_rows(s), s) * (size_t)seen(s->out_w, s) * (size_t)s->c + 1) * sizeof(int16_t));
+    return round_up_64(((size_t)seen(band_rows(s), s) * (size_t)seen(s->out_w, s) * (size_t)s->c + 1) *
+                       sizeof(int16_t));
 }
 
 static size_t scratch_bytes(const struct conv_shape *s)
@@ -80,18 +82,22 @@ static void widen(const uint8_t *x, size_t count, uint8_t zero_point, int16_t *t
 }
 
 /* What the output rows [row_begin, row_end) see, as x - zero point, zeros around. */
-static void band_copy(const struct conv_shape *s, const struct conv_u8_call *call, int row_begin, int row_end, int16_t *to)
+static void band_copy(const struct conv_shape *s, const struct conv_u8_call *call, int row_begin, int row_end,
+                      int16_t *to)
 {
-    int width = seen(s->out_w, s), first = row_begin * s->stride - s->pad, past = first + seen(row_end - row_begin, s);
+    int width = seen(s->out_w, s), first = row_begin * s->stride - s->pad,
+        past = first + seen(row_end - row_begin, s);
     int left = s->pad < width ? s->pad : width, inside = s->w < width - left ? s->w : width - left;
-    size_t line = (size_t)width * (size_t)s->c, zeros = (size_t)left * (size_t)s->c, values = (size_t)inside * (size_t)s->c;
+    size_t line = (size_t)width * (size_t)s->c, zeros = (size_t)left * (size_t)s->c,
+           values = (size_t)inside * (size_t)s->c;
     for (int row = first; row < past; row++, to += line) {
         if (row < 0 || row >= s->h) {
             memset(to, 0, line * sizeof *to);
             continue;
         }
         memset(to, 0, zeros * sizeof *to);
-        widen(call->x + (size_t)row * (size_t)s->w * (size_t)s->c, values, call->requantize->zero_point_x, to + zeros);
+        widen(call->x + (size_t)row * (size_t)s->w * (size_t)s->c, values, call->requantize->zero_point_x,
+              to + zeros);
         memset(to + zeros + values, 0, (line - zeros - values) * sizeof *to);
     }
     *to = 0;
@@ -102,9 +108,9 @@ struct tile {
     const int16_t *const *x; /* a pointer for each pixel, to its window's first value */
     const int16_t *w;        /* [runs][pairs][16][2] */
     int runs;
-    size_t pairs, stride;   /* stride: values from one run to the next */
-    int32_t bias[OUTPUTS];  /* zeros beyond K */
-    int32_t *acc;           /* [PIXELS][16] */
+    size_t pairs, stride;  /* stride: values from one run to the next */
+    int32_t bias[OUTPUTS]; /* zeros beyond K */
+    int32_t *acc;          /* [PIXELS][16] */
 };
 
 static inline __m256i load_pair(const int16_t *x)
@@ -121,34 +127,33 @@ static inline __m256i load_pair(const int16_t *x)
 #define PIXELS_5(f) PIXELS_4(f) f(4)
 #define PIXELS_6(f) PIXELS_5(f) f(5)
 
-#define TILE_OPEN(i)                                                                                               \
-    const int16_t *x##i = t->x[i];                                                                                 \
+#define TILE_OPEN(i)               \
+    const int16_t *x##i = t->x[i]; \
     __m256i a##i = bias_a, b##i = bias_b;
-#define TILE_STEP(i)                                                                                               \
-    {                                                                                                              \
-        __m256i v = load_pair(x##i + j);                                                                           \
-        a##i = _mm256_add_epi32(a##i, _mm256_madd_epi16(v, wa));                                                   \
-        b##i = _mm256_add_epi32(b##i, _mm256_madd_epi16(v, wb));                                                   \
+#define TILE_STEP(i)                                             \
+    {                                                            \
+        __m256i v = load_pair(x##i + j);                         \
+        a##i = _mm256_add_epi32(a##i, _mm256_madd_epi16(v, wa)); \
+        b##i = _mm256_add_epi32(b##i, _mm256_madd_epi16(v, wb)); \
     }
-#define TILE_CLOSE(i)                                                                                              \
-    _mm256_store_si256(acc + 2 * i, a##i);                                                                         \
+#define TILE_CLOSE(i)                      \
+    _mm256_store_si256(acc + 2 * i, a##i); \
     _mm256_store_si256(acc + 2 * i + 1, b##i);
 
-#define TILE(pixels)                                                                                               \
-    static void tile_##pixels(const struct tile *t)                                                                \
-    {                                                                                                              \
-        __m256i bias_a = _mm256_loadu_si256((const __m256i *)(const void *)t->bias);                               \
-        __m256i bias_b = _mm256_loadu_si256((const __m256i *)(const void *)(t->bias + 8));                         \
-        const __m256i *w = (const __m256i *)(const void *)t->w;                                                    \
-        __m256i *acc = (__m256i *)(void *)t->acc;                                                                  \
-        PIXELS_##pixels(TILE_OPEN)                                                                                 \
-        size_t begin = 0;                                                                                          \
-        for (int run = 0; run < t->runs; run++, begin += t->stride)                                                \
-            for (size_t j = begin; j < begin + 2 * t->pairs; j += 2, w += 2) {                                     \
-                __m256i wa = _mm256_load_si256(w), wb = _mm256_load_si256(w + 1);                                  \
-                PIXELS_##pixels(TILE_STEP)                                                                         \
-            }                                                                                                      \
-        PIXELS_##pixels(TILE_CLOSE)                                                                                \
+#define TILE(pixels)                                                                       \
+    static void tile_##pixels(const struct tile *t)                                        \
+    {                                                                                      \
+        __m256i bias_a = _mm256_loadu_si256((const __m256i *)(const void *)t->bias);       \
+        __m256i bias_b = _mm256_loadu_si256((const __m256i *)(const void *)(t->bias + 8)); \
+        const __m256i *w = (const __m256i *)(const void *)t->w;                            \
+        __m256i *acc = (__m256i *)(void *)t->acc;                                          \
+        PIXELS_##pixels(TILE_OPEN) size_t begin = 0;                                       \
+        for (int run = 0; run < t->runs; run++, begin += t->stride)                        \
+            for (size_t j = begin; j < begin + 2 * t->pairs; j += 2, w += 2) {             \
+                __m256i wa = _mm256_load_si256(w), wb = _mm256_load_si256(w + 1);          \
+                PIXELS_##pixels(TILE_STEP)                                                 \
+            }                                                                              \
+        PIXELS_##pixels(TILE_CLOSE)                                                        \
     }
 
 TILE(1)
@@ -195,9 +200,10 @@ static void requantize_16(const struct conv_u8_call *call, const int32_t *acc, s
     _mm_storeu_si128((__m128i *)(void *)(call->y + at), q);
 }
 
-/* All tiles of 16 outputs from k on; first: index of the band's first pixel in the image. Sizes of tiles differ by one at most. */
-static void block_run(const struct conv_shape *s, const struct conv_u8_call *call, struct tile tile, int k, size_t first,
-                      size_t pixels)
+/* All tiles of 16 outputs from k on; first: index of the band's first pixel in the image. Sizes of tiles differ by
+ * one at most. */
+static void block_run(const struct conv_shape *s, const struct conv_u8_call *call, struct tile tile, int k,
+                      size_t first, size_t pixels)
 {
     size_t tiles = (pixels + PIXELS - 1) / PIXELS, at = first * (size_t)s->out;
     int width = s->out - k < OUTPUTS ? s->out - k : OUTPUTS;
@@ -228,8 +234,10 @@ static void run(const struct conv_shape *s, const struct conv_u8_call *call, voi
         size_t pixels = 0;
         for (int row = begin; row < end; row++)
             for (int col = 0; col < s->out_w; col++)
-                x[pixels++] = band + (size_t)((row - begin) * s->stride) * line + (size_t)(col * s->stride) * (size_t)s->c;
-        struct tile tile = {.x = x, .w = call->packed, .runs = s->kernel, .pairs = run_pairs(s), .stride = line, .acc = acc};
+                x[pixels++] =
+                    band + (size_t)((row - begin) * s->stride) * line + (size_t)(col * s->stride) * (size_t)s->c;
+        struct tile tile = {
+            .x = x, .w = call->packed, .runs = s->kernel, .pairs = run_pairs(s), .stride = line, .acc = acc};
         for (int k = 0; k < s->out; k += OUTPUTS, tile.w += block_values(s))
             block_run(s, call, tile, k, (size_t)begin * (size_t)s->out_w, pixels);
     }

@@ -1,5 +1,5 @@
-/* The machine's own peak: independent multiply-adds that touch nothing but registers, counted by the clock. Inline assembly, so
- * that no compiler folds the loop. */
+/* The machine's own peak: independent multiply-adds that touch nothing but registers, counted by the clock. Inline
+ * assembly, so that no compiler folds the loop. */
 #include "base/progress.h"
 #include "kernel/list.h"
 #include <immintrin.h>

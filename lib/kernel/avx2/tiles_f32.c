@@ -1,6 +1,6 @@
-/* Implicit GEMM: a pixel's window is taps_h runs of taps_w*c floats in an NHWC image, whatever the stride, so that a register
- * tile needs one pointer a pixel and one running index. Images that need padding are copied, a band of rows at a time, into
- * scratch small enough to stay in the first-level cache. */
+/* Implicit GEMM: a pixel's window is taps_h runs of taps_w*c floats in an NHWC image, whatever the stride, so that
+ * a register tile needs one pointer a pixel and one running index. Images that need padding are copied, a band of
+ * rows at a time, into scratch small enough to stay in the first-level cache. */
 #include "kernel/avx2/tiles_f32.h"
 #include "kernel/shape.h"
 #include <immintrin.h>
@@ -51,30 +51,29 @@ static inline __attribute__((always_inline)) void tile_store(const struct tile *
 #define PIXELS_5(f) PIXELS_4(f) f(4)
 #define PIXELS_6(f) PIXELS_5(f) f(5)
 
-#define TILE_OPEN(i)                                                                                               \
-    const float *x##i = t->x[i];                                                                                   \
+#define TILE_OPEN(i)             \
+    const float *x##i = t->x[i]; \
     __m256 a##i = bias_a, b##i = bias_b;
-#define TILE_STEP(i)                                                                                               \
-    {                                                                                                              \
-        __m256 v = _mm256_broadcast_ss(x##i + j);                                                                  \
-        a##i = _mm256_fmadd_ps(v, wa, a##i);                                                                       \
-        b##i = _mm256_fmadd_ps(v, wb, b##i);                                                                       \
+#define TILE_STEP(i)                              \
+    {                                             \
+        __m256 v = _mm256_broadcast_ss(x##i + j); \
+        a##i = _mm256_fmadd_ps(v, wa, a##i);      \
+        b##i = _mm256_fmadd_ps(v, wb, b##i);      \
     }
 #define TILE_CLOSE(i) tile_store(t, t->y[i], a##i, b##i);
 
-#define TILE(pixels)                                                                                               \
-    static void tile_##pixels(const struct tile *t)                                                                \
-    {                                                                                                              \
-        __m256 bias_a = _mm256_loadu_ps(t->bias), bias_b = _mm256_loadu_ps(t->bias + 8);                           \
-        const float *w = t->w;                                                                                     \
-        PIXELS_##pixels(TILE_OPEN)                                                                                 \
-        size_t begin = 0;                                                                                          \
-        for (int run = 0; run < t->runs; run++, begin += t->stride)                                                \
-            for (size_t j = begin; j < begin + t->length; j++, w += TILE_OUTPUTS) {                                \
-                __m256 wa = _mm256_load_ps(w), wb = _mm256_load_ps(w + 8);                                         \
-                PIXELS_##pixels(TILE_STEP)                                                                         \
-            }                                                                                                      \
-        PIXELS_##pixels(TILE_CLOSE)                                                                                \
+#define TILE(pixels)                                                                     \
+    static void tile_##pixels(const struct tile *t)                                      \
+    {                                                                                    \
+        __m256 bias_a = _mm256_loadu_ps(t->bias), bias_b = _mm256_loadu_ps(t->bias + 8); \
+        const float *w = t->w;                                                           \
+        PIXELS_##pixels(TILE_OPEN) size_t begin = 0;                                     \
+        for (int run = 0; run < t->runs; run++, begin += t->stride)                      \
+            for (size_t j = begin; j < begin + t->length; j++, w += TILE_OUTPUTS) {      \
+                __m256 wa = _mm256_load_ps(w), wb = _mm256_load_ps(w + 8);               \
+                PIXELS_##pixels(TILE_STEP)                                               \
+            }                                                                            \
+        PIXELS_##pixels(TILE_CLOSE)                                                      \
     }
 
 TILE(1)
@@ -128,10 +127,10 @@ static void band_copy(const struct tiles_f32 *t, int row_begin, int row_end, flo
 {
     int width = seen(t->cols, t->stride, t->taps_w), height = seen(row_end - row_begin, t->stride, t->taps_h);
     int first = t->top + row_begin * t->stride, c = t->c;
-    int left = t->left < 0 ? -t->left : 0;                                      /* columns of zeros, at most `width` */
+    int left = t->left < 0 ? -t->left : 0; /* columns of zeros, at most `width` */
     left = left < width ? left : width;
     int from = t->left > 0 ? t->left : 0;
-    int inside = t->w - from < width - left ? t->w - from : width - left;       /* columns of x */
+    int inside = t->w - from < width - left ? t->w - from : width - left; /* columns of x */
     inside = inside > 0 ? inside : 0;
     size_t line = (size_t)width * (size_t)c;
     for (int row = first; row < first + height; row++, to += line) {
@@ -153,8 +152,8 @@ static int needs_copy(const struct tiles_f32 *t, int row_begin, int row_end)
            t->top + row_begin * t->stride + seen(row_end - row_begin, t->stride, t->taps_h) > t->h;
 }
 
-/* All tiles of one block of 16 outputs; tile.x and tile.y begin at the band's first pixel. Sizes differ by one at most: six pixels
- * and one would take the time of twelve. */
+/* All tiles of one block of 16 outputs; tile.x and tile.y begin at the band's first pixel. Sizes differ by one at
+ * most: six pixels and one would take the time of twelve. */
 static void block_run(struct tile tile, size_t pixels)
 {
     size_t tiles = (pixels + TILE_PIXELS - 1) / TILE_PIXELS;
@@ -206,10 +205,15 @@ void tiles_f32_run(const struct tiles_f32 *t, int row_begin, int row_end, void *
         size_t pixels = 0;
         for (int row = begin; row < end; row++)
             for (int col = 0; col < t->cols; col++, pixels++) {
-                x[pixels] = origin + (size_t)((row - begin) * t->stride) * line + (size_t)(col * t->stride) * (size_t)t->c;
+                x[pixels] =
+                    origin + (size_t)((row - begin) * t->stride) * line + (size_t)(col * t->stride) * (size_t)t->c;
                 y[pixels] = (size_t)row * t->y_row + (size_t)col * t->y_col;
             }
-        struct tile tile = {.x = x, .y = y, .runs = t->taps_h, .length = (size_t)t->taps_w * (size_t)t->c, .stride = line,
+        struct tile tile = {.x = x,
+                            .y = y,
+                            .runs = t->taps_h,
+                            .length = (size_t)t->taps_w * (size_t)t->c,
+                            .stride = line,
                             .relu = t->relu};
         blocks_run(t, tile, pixels);
     }

@@ -1,5 +1,5 @@
-/* tiles_f32.h: what the f32 convolutions, forward and backward by data, have in common: a dense correlation of an NHWC image
- * with packed weights, computed in register tiles of up to 6 pixels x 16 outputs. */
+/* tiles_f32.h: what the f32 convolutions, forward and backward by data, have in common: a dense correlation of an
+ * NHWC image with packed weights, computed in register tiles of up to 6 pixels x 16 outputs. */
 #ifndef RESQ_KERNEL_AVX2_TILES_F32_H
 #define RESQ_KERNEL_AVX2_TILES_F32_H
 
@@ -7,8 +7,8 @@
 
 enum { TILE_OUTPUTS = 16, TILE_PIXELS = 6 };
 
-/* y[row,col,k] = [relu](bias[k] + residual + sum over r, t, i of x[row*stride+top+r, col*stride+left+t, i] * w[r,t,i,k]), x being
- * zero outside of its h x w pixels. */
+/* y[row,col,k] = [relu](bias[k] + residual + sum over r, t, i of x[row*stride+top+r, col*stride+left+t, i] *
+ * w[r,t,i,k]), x being zero outside of its h x w pixels. */
 struct tiles_f32 {
     const float *x; /* [h,w,c] */
     int h, w, c;

@@ -16,8 +16,8 @@ void blas_open(void)
 void blas_multiply(int transpose, size_t m, size_t n, size_t k, const float *a, const float *b, int add, float *c)
 {
     blas_open();
-    cblas_sgemm(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, 1.0f, a,
-                (blasint)(transpose ? m : k), b, (blasint)n, add ? 1.0f : 0.0f, c, (blasint)n);
+    cblas_sgemm(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, CblasNoTrans, (blasint)m, (blasint)n,
+                (blasint)k, 1.0f, a, (blasint)(transpose ? m : k), b, (blasint)n, add ? 1.0f : 0.0f, c, (blasint)n);
 }
 
 /* Where tap [r,t] of an output pixel reads: the index of the input's first channel, or -1 in the padding. */
@@ -43,7 +43,8 @@ void columns_f32(const struct conv_shape *s, const float *x, size_t first, size_
             }
 }
 
-void columns_u8(const struct conv_shape *s, const uint8_t *x, uint8_t zero_point, size_t first, size_t count, float *to)
+void columns_u8(const struct conv_shape *s, const uint8_t *x, uint8_t zero_point, size_t first, size_t count,
+                float *to)
 {
     for (size_t i = first; i < first + count; i++)
         for (int r = 0; r < s->kernel; r++)

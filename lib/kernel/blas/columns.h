@@ -5,8 +5,9 @@
 #include "kernel/shape.h"
 #include <cblas.h>
 
-/* Pixels a matrix product takes. The last bits of OpenBLAS's results depend on the number of rows, so a row's place among the
- * blocks of its image is fixed by the shape: a caller that asks for part of a block gets the whole block's arithmetic. */
+/* Pixels a matrix product takes. The last bits of OpenBLAS's results depend on the number of rows, so a row's place
+ * among the blocks of its image is fixed by the shape: a caller that asks for part of a block gets the whole
+ * block's arithmetic. */
 enum { BLOCK_PIXELS = 128 };
 
 static inline size_t block_pixels(const struct conv_shape *s)
@@ -23,6 +24,7 @@ void blas_multiply(int transpose, size_t m, size_t n, size_t k, const float *a, 
 /* Windows of `count` output pixels from `first` on, one a row, [count][R,R,C]; zeros for padding. */
 void columns_f32(const struct conv_shape *s, const float *x, size_t first, size_t count, float *to);
 /* The same of x - zero point, in floats. */
-void columns_u8(const struct conv_shape *s, const uint8_t *x, uint8_t zero_point, size_t first, size_t count, float *to);
+void columns_u8(const struct conv_shape *s, const uint8_t *x, uint8_t zero_point, size_t first, size_t count,
+                float *to);
 
 #endif

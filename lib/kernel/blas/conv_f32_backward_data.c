@@ -1,5 +1,5 @@
-/* Gradient of a convolution by its input: one matrix product a block of pixels gives each window's gradient, col2im adds them
- * up. */
+/* Gradient of a convolution by its input: one matrix product a block of pixels gives each window's gradient, col2im
+ * adds them up. */
 #include "kernel/blas/columns.h"
 #include "kernel/list.h"
 #include <string.h>
@@ -39,7 +39,8 @@ static void window_add(const struct conv_shape *s, const float *window, size_t p
         }
 }
 
-static void run(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate, void *scratch)
+static void run(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate,
+                void *scratch)
 {
     float *columns = scratch;
     if (!accumulate)

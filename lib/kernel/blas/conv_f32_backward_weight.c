@@ -1,5 +1,5 @@
-/* Gradient of a convolution by its weights. An item is one tap: the pixels that it sees are gathered from x and dy, a few
- * images at a time, and multiplied. */
+/* Gradient of a convolution by its weights. An item is one tap: the pixels that it sees are gathered from x and dy,
+ * a few images at a time, and multiplied. */
 #include "kernel/blas/columns.h"
 #include "kernel/list.h"
 #include <string.h>
@@ -24,9 +24,10 @@ static size_t scratch_bytes(const struct conv_shape *s)
     return side_bytes(s, s->c) + side_bytes(s, s->out) + (size_t)s->c * (size_t)s->out * sizeof(float);
 }
 
-/* Appends one image's pairs of pixels for tap [r,t] to xs and gs, `pixels` long so far; returns how many there are then. */
-static size_t gather(const struct conv_shape *s, const float *x, const float *dy, int r, int t, size_t pixels, float *xs,
-                     float *gs)
+/* Appends one image's pairs of pixels for tap [r,t] to xs and gs, `pixels` long so far; returns how many there are
+ * then. */
+static size_t gather(const struct conv_shape *s, const float *x, const float *dy, int r, int t, size_t pixels,
+                     float *xs, float *gs)
 {
     size_t c = (size_t)s->c, k = (size_t)s->out;
     for (int oy = 0; oy < s->out_h; oy++)
@@ -41,7 +42,8 @@ static size_t gather(const struct conv_shape *s, const float *x, const float *dy
     return pixels;
 }
 
-static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw, void *scratch)
+static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
+                void *scratch)
 {
     float *xs = scratch, *gs = (float *)(void *)((char *)xs + side_bytes(s, s->c));
     float *sum = (float *)(void *)((char *)gs + side_bytes(s, s->out));

@@ -1,5 +1,6 @@
-/* Integer convolution by a float matrix product: exact, because the reduction is cut where the sum of |w| * |x - zero point|
- * could reach 2^24, below which every partial sum, in any order, is a float. The parts are added in 32-bit integers. */
+/* Integer convolution by a float matrix product: exact, because the reduction is cut where the sum of |w| * |x -
+ * zero point| could reach 2^24, below which every partial sum, in any order, is a float. The parts are added in
+ * 32-bit integers. */
 #include "kernel/blas/columns.h"
 #include "kernel/list.h"
 #include "kernel/requantize.h"
@@ -65,12 +66,12 @@ static size_t scratch_bytes(const struct conv_shape *s)
 }
 
 /* One part of the reduction, added to acc [count][K]. */
-static void part_add(const struct conv_shape *s, const float *columns, const float *w, size_t begin, size_t end, size_t count,
-                     float *sums, int32_t *acc)
+static void part_add(const struct conv_shape *s, const float *columns, const float *w, size_t begin, size_t end,
+                     size_t count, float *sums, int32_t *acc)
 {
     blas_open();
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)count, s->out, (blasint)(end - begin), 1.0f, columns + begin,
-                (blasint)shape_reduced(s), w + begin * (size_t)s->out, s->out, 0.0f, sums, s->out);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)count, s->out, (blasint)(end - begin), 1.0f,
+                columns + begin, (blasint)shape_reduced(s), w + begin * (size_t)s->out, s->out, 0.0f, sums, s->out);
     for (size_t i = 0; i < count * (size_t)s->out; i++)
         acc[i] += (int32_t)sums[i];
 }

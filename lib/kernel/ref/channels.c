@@ -3,8 +3,8 @@
 #include "kernel/shape.h"
 #include <string.h>
 
-void elementwise_scale_shift_ref(const float *x, int rows, int c, const float *scale, const float *shift, const float *residual,
-                      int relu, float *y)
+void elementwise_scale_shift_ref(const float *x, int rows, int c, const float *scale, const float *shift,
+                                 const float *residual, int relu, float *y)
 {
     for (int i = 0; i < rows; i++, x += c, y += c) {
         for (int j = 0; j < c; j++)
@@ -32,8 +32,8 @@ void elementwise_sum_and_squares_ref(const float *x, int rows, int c, double *su
         }
 }
 
-void elementwise_batchnorm_backward_sums_ref(const float *x, const float *dy, int rows, int c, const float *mean, const float *inv_std,
-                                  double *sum_dy, double *sum_dy_xhat)
+void elementwise_batchnorm_backward_sums_ref(const float *x, const float *dy, int rows, int c, const float *mean,
+                                             const float *inv_std, double *sum_dy, double *sum_dy_xhat)
 {
     memset(sum_dy, 0, (size_t)c * sizeof *sum_dy);
     memset(sum_dy_xhat, 0, (size_t)c * sizeof *sum_dy_xhat);
@@ -45,8 +45,9 @@ void elementwise_batchnorm_backward_sums_ref(const float *x, const float *dy, in
         }
 }
 
-void elementwise_batchnorm_backward_ref(const float *x, const float *dy, int rows, int c, const float *mean, const float *inv_std,
-                             const float *gamma, const float *mean_dy, const float *mean_dy_xhat, float *dx)
+void elementwise_batchnorm_backward_ref(const float *x, const float *dy, int rows, int c, const float *mean,
+                                        const float *inv_std, const float *gamma, const float *mean_dy,
+                                        const float *mean_dy_xhat, float *dx)
 {
     for (int i = 0; i < rows; i++, x += c, dy += c, dx += c)
         for (int j = 0; j < c; j++) {

@@ -1,4 +1,5 @@
-/* Convolution, forward: the definition. Sums in double, so that the result is the exact one to within its last rounding. */
+/* Convolution, forward: the definition. Sums in double, so that the result is the exact one to within its last
+ * rounding. */
 #include "kernel/list.h"
 #include "kernel/shape.h"
 #include <string.h>
@@ -44,7 +45,8 @@ static void run(const struct conv_shape *s, const struct conv_f32_call *call, vo
                     if (iy < 0 || iy >= s->h || ix < 0 || ix >= s->w)
                         continue;
                     add_pixel(s, call->x + ((size_t)iy * (size_t)s->w + (size_t)ix) * (size_t)s->c,
-                              (const float *)call->packed + (size_t)(r * s->kernel + t) * (size_t)s->c * (size_t)s->out,
+                              (const float *)call->packed +
+                                  (size_t)(r * s->kernel + t) * (size_t)s->c * (size_t)s->out,
                               sum);
                 }
             for (int k = 0; k < s->out; k++) {

@@ -35,7 +35,8 @@ static void gather(const struct conv_shape *s, const float *dy, const float *pac
 {
     for (int r = 0; r < s->kernel; r++)
         for (int t = 0; t < s->kernel; t++) {
-            int oy = output_of(iy, r, s->stride, s->pad, s->out_h), ox = output_of(ix, t, s->stride, s->pad, s->out_w);
+            int oy = output_of(iy, r, s->stride, s->pad, s->out_h),
+                ox = output_of(ix, t, s->stride, s->pad, s->out_w);
             if (oy < 0 || ox < 0)
                 continue;
             const float *g = dy + ((size_t)oy * (size_t)s->out_w + (size_t)ox) * (size_t)s->out;
@@ -46,7 +47,8 @@ static void gather(const struct conv_shape *s, const float *dy, const float *pac
         }
 }
 
-static void run(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate, void *scratch)
+static void run(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate,
+                void *scratch)
 {
     double *sum = scratch;
     for (int iy = 0; iy < s->h; iy++)

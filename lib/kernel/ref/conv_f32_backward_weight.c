@@ -27,7 +27,8 @@ static void add_pixel(const struct conv_shape *s, const float *x, int oy, int ox
         }
 }
 
-static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw, void *scratch)
+static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
+                void *scratch)
 {
     double *sum = scratch;
     memset(sum, 0, scratch_bytes(s));
@@ -38,7 +39,8 @@ static void run(const struct conv_shape *s, int images, const float *x, const fl
     for (int c = 0; c < s->c; c++)
         for (int r = 0; r < s->kernel; r++)
             for (int t = 0; t < s->kernel; t++)
-                dw[shape_weight_at(s, item, c, r, t)] = (float)sum[(size_t)(r * s->kernel + t) * (size_t)s->c + (size_t)c];
+                dw[shape_weight_at(s, item, c, r, t)] =
+                    (float)sum[(size_t)(r * s->kernel + t) * (size_t)s->c + (size_t)c];
 }
 
 const struct conv_f32_backward_weight_kernel conv_f32_backward_weight_ref_direct = {

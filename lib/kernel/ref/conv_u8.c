@@ -47,7 +47,8 @@ static void run(const struct conv_shape *s, const struct conv_u8_call *call, voi
                         continue;
                     add_pixel(s, call->x + ((size_t)iy * (size_t)s->w + (size_t)ix) * (size_t)s->c,
                               call->requantize->zero_point_x,
-                              (const int8_t *)call->packed + (size_t)(r * s->kernel + t) * (size_t)s->c * (size_t)s->out,
+                              (const int8_t *)call->packed +
+                                  (size_t)(r * s->kernel + t) * (size_t)s->c * (size_t)s->out,
                               acc);
                 }
             requantize_pixel(call, acc, 0, s->out, ((size_t)oy * (size_t)s->out_w + (size_t)ox) * (size_t)s->out);

@@ -1,5 +1,4 @@
-/* Philox4x32-10 against the known answers that its authors publish (Random123, tests/kat_vectors), and the draws.
- */
+/* Philox4x32-10 against the known answers that its authors publish (Random123, kat_vectors), and draws. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

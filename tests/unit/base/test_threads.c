@@ -3,7 +3,9 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -123,6 +125,33 @@ static void test_progress_is_silent_where_nobody_looks(void **state)
     assert_true(clock_seconds() >= t);
 }
 
+static void test_progress_rewrites_one_line_on_a_terminal(void **state)
+{
+    (void)state;
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) || unlockpt(master))
+        skip();
+    FILE *f = fopen(ptsname(master), "r+");
+    assert_non_null(f);
+    struct progress p;
+    progress_open(&p, f, 0, "reading", 1000);
+    assert_int_equal(p.active, 1);
+    progress_show(&p, 1, "too soon"); /* within a tenth of a second */
+    p.started -= 10;
+    p.shown -= 10;
+    progress_show(&p, 500, "loss 0.5");
+    progress_clear(&p);
+    char seen[256];
+    ssize_t count = read(master, seen, sizeof seen - 1);
+    assert_true(count > 0);
+    seen[count] = 0;
+    assert_memory_equal(seen, "\r\033[Kreading 500/1000 50/s 0:10 left loss 0.5\r\033[K", (size_t)count);
+    progress_open(&p, f, 1, "quiet", 0);
+    assert_int_equal(p.active, 0);
+    fclose(f);
+    close(master);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_count_is_checked),
         cmocka_unit_test(test_goes_on_with_fewer_threads),
         cmocka_unit_test(test_progress_is_silent_where_nobody_looks),
+        cmocka_unit_test(test_progress_rewrites_one_line_on_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,12 +21,12 @@ struct member {
     size_t size;
     int type;         /* AE_IF..; 0: a regular file */
     const char *link; /* of a symbolic link; of a regular file: a hard link */
-    int64_t lie;      /* size to announce instead, with no data */
+    int64_t lie;      /* size to announce instead; of the first only */
 };
 
-enum packing { PLAIN_TAR, GZIP_TAR, XZ_TAR, BZIP2_TAR, ZIP, PAX_TAR, PACKINGS };
+enum { PLAIN_TAR, GZIP_TAR, XZ_TAR, BZIP2_TAR, ZIP, PAX_TAR, PACKINGS };
 
-static void packing_set(struct archive *a, enum packing packing)
+static void packing_set(struct archive *a, int packing)
 {
     if (packing == ZIP)
         assert_int_equal(archive_write_set_format_zip(a), ARCHIVE_OK);
@@ -48,7 +48,7 @@ static void member_put(struct archive *a, const struct member *p)
     archive_entry_set_pathname(e, p->name);
     archive_entry_set_filetype(e, p->type ? (unsigned)p->type : AE_IFREG);
     archive_entry_set_perm(e, 0644);
-    archive_entry_set_size(e, p->lie ? p->lie : (int64_t)p->size);
+    archive_entry_set_size(e, (int64_t)p->size);
     if (p->link && p->type == AE_IFLNK)
         archive_entry_set_symlink(e, p->link);
     else if (p->link)
@@ -59,24 +59,39 @@ static void member_put(struct archive *a, const struct member *p)
     archive_entry_free(e);
 }
 
+/* Rewrites the size in the header of a tar's first member. */
+static void size_forge(const char *path, int64_t size)
+{
+    char header[512];
+    unsigned sum = 0;
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fread(header, 1, sizeof header, f), sizeof header);
+    snprintf(header + 124, 12, "%011llo", (unsigned long long)size);
+    memset(header + 148, ' ', 8);
+    for (size_t i = 0; i < sizeof header; i++)
+        sum += (unsigned char)header[i];
+    snprintf(header + 148, 8, "%06o", sum);
+    rewind(f);
+    assert_int_equal(fwrite(header, 1, sizeof header, f), sizeof header);
+    assert_int_equal(fclose(f), 0);
+}
+
 /* Members until one without a name. */
-static const char *pack(const char *name, enum packing packing, const struct member *members)
+static const char *pack(const char *name, int packing, const struct member *members)
 {
     const char *path = temporary_path(name);
     struct archive *a = archive_write_new();
     packing_set(a, packing);
     assert_int_equal(archive_write_set_bytes_in_last_block(a, 1), ARCHIVE_OK);
     assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
-    int lies = 0;
-    for (; members->name; members++) {
+    int64_t lie = members->lie;
+    for (; members->name; members++)
         member_put(a, members);
-        lies |= members->lie != 0;
-    }
-    if (lies)
-        archive_write_fail(a); /* leave it cut there */
-    else
-        assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+    assert_int_equal(archive_write_close(a), ARCHIVE_OK);
     archive_write_free(a);
+    if (lie)
+        size_forge(path, lie);
     return path;
 }
 
@@ -199,10 +214,10 @@ static void test_hostile_members(void **state)
          "b/data_batch_1.bin: duplicate member"},
         {{{"a/dataset.tsv", "x", 1, 0, NULL, 0}, {"a/dataset.tsv", "x", 1, 0, NULL, 0}},
          "dataset.tsv: duplicate member"},
-        {{{"data_batch_1.bin", NULL, 0, 0, NULL, 10LL << 30}},
-         "data_batch_1.bin: 10737418240 bytes exceeds limit 30730000"},
+        {{{"data_batch_1.bin", NULL, 0, 0, NULL, (8LL << 30) - 1}},
+         "data_batch_1.bin: 8589934591 bytes exceeds limit 30730000"},
         {{{"data_batch_1.bin", NULL, 0, 0, NULL, 30730001}}, "30730001 bytes exceeds limit 30730000"},
-        {{{"readme.txt", NULL, 0, 0, NULL, 10LL << 30}}, "readme.txt: 10737418240 bytes exceeds limit"},
+        {{{"readme.txt", NULL, 0, 0, NULL, (8LL << 30) - 1}}, "readme.txt: 8589934591 bytes exceeds limit"},
         {{{"train/a/1.png", NULL, 0, 0, NULL, 2 << 20}}, "train/a/1.png: 2097152 bytes exceeds limit 1048576"},
         {{{"data_batch_1.bin", train, BYTES - 1, 0, NULL, 0}},
          "data_batch_1.bin: 61459 bytes is not a multiple of 3073"},
@@ -266,9 +281,15 @@ static void test_damaged_archives(void **state)
         struct text t = {0};
         ASSERT_OK(file_read(pack("whole", packing, members), 1 << 20, &t, &m));
         t.data[t.length / 2] ^= 0x10;
-        assert_true(load(file_write("damaged", t.data, t.length), "train") < 0);
+        int status = load(file_write("damaged", t.data, t.length), "train");
+        if (status >= 0)
+            print_error("packing %d passed\n", packing);
+        assert_true(status < 0);
         text_free(&t);
     }
+    ASSERT_FAILS(load(file_write("cifar-10-binary.tar.gz", "\x1f\x8b", 2), "train"), STATUS_FORMAT,
+                 " (the file's sha256 is ee98dc6af27a9f1c8cc4aaa2fd05b5f6e7c98f51390253a5263b0d096c3510fe, want "
+                 "c4a38c50a1bc5f3a1c5537f2155ab9d6");
     ASSERT_FAILS(load(file_write("rubbish", "this is no archive at all\n", 26), "train"), STATUS_FORMAT,
                  "rubbish: ");
 }

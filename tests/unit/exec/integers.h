@@ -1,5 +1,5 @@
-/* integers.h: the integer arithmetic of lib/quant/QUANT.md written out once more, in 64-bit sums, sharing no code with the
- * library's. Values are codes (as floats hold them exactly) or floats. */
+/* integers.h: the integer arithmetic of lib/quant/QUANT.md written out once more, in 64-bit sums, sharing no code
+ * with the library's. Values are codes (as floats hold them exactly) or floats. */
 #ifndef RESQ_TEST_INTEGERS_H
 #define RESQ_TEST_INTEGERS_H
 
@@ -157,33 +157,33 @@ static inline const float *integers_run(struct integers *t, const uint8_t *image
     return t->values[g->count - 1];
 }
 
-#define NET_INTEGER                                                                                                    \
-    "x = input u8[9,8,3]\n"                                                                                            \
-    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"                                                          \
-    "q = quantize norm\n"                                                                                              \
-    "c1 = conv2d q out=7 kernel=3 pad=1 bias\n"                                                                        \
-    "c2 = conv2d c1 out=6 kernel=3 stride=2 pad=1 bias\n"                                                              \
-    "d = conv2d c1 out=6 kernel=1 stride=2 bias\n"                                                                     \
-    "c3 = conv2d c2 out=6 kernel=5 pad=2 bias add=d\n"                                                                 \
-    "c4 = conv2d c3 out=19 kernel=3 pad=1\n"                                                                           \
-    "c5 = conv2d c4 out=19 kernel=3 pad=1 bias add=c4 relu\n"                                                          \
-    "c6 = conv2d c5 out=6 kernel=3 pad=1\n"                                                                            \
-    "r6 = relu c6\n"                                                                                                   \
-    "pool = avgpool r6\n"                                                                                              \
+#define NET_INTEGER                                           \
+    "x = input u8[9,8,3]\n"                                   \
+    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n" \
+    "q = quantize norm\n"                                     \
+    "c1 = conv2d q out=7 kernel=3 pad=1 bias\n"               \
+    "c2 = conv2d c1 out=6 kernel=3 stride=2 pad=1 bias\n"     \
+    "d = conv2d c1 out=6 kernel=1 stride=2 bias\n"            \
+    "c3 = conv2d c2 out=6 kernel=5 pad=2 bias add=d\n"        \
+    "c4 = conv2d c3 out=19 kernel=3 pad=1\n"                  \
+    "c5 = conv2d c4 out=19 kernel=3 pad=1 bias add=c4 relu\n" \
+    "c6 = conv2d c5 out=6 kernel=3 pad=1\n"                   \
+    "r6 = relu c6\n"                                          \
+    "pool = avgpool r6\n"                                     \
     "fc = linear pool out=5 bias\n"
 
-#define NET_MIXED                                                                                                      \
-    "x = input u8[9,8,3]\n"                                                                                            \
-    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"                                                          \
-    "q = quantize norm\n"                                                                                              \
-    "c1 = conv2d q out=7 kernel=3 pad=1 bias\n"                                                                        \
-    "f1 = dequantize c1\n"                                                                                             \
-    "r1 = relu f1\n"                                                                                                   \
-    "a1 = add r1 f1\n"                                                                                                 \
-    "q1 = quantize a1\n"                                                                                               \
-    "d = conv2d q out=6 kernel=1 stride=2\n"                                                                           \
-    "c2 = conv2d q1 out=6 kernel=3 stride=2 pad=1 bias add=d\n"                                                        \
-    "pool = avgpool c2\n"                                                                                              \
+#define NET_MIXED                                               \
+    "x = input u8[9,8,3]\n"                                     \
+    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"   \
+    "q = quantize norm\n"                                       \
+    "c1 = conv2d q out=7 kernel=3 pad=1 bias\n"                 \
+    "f1 = dequantize c1\n"                                      \
+    "r1 = relu f1\n"                                            \
+    "a1 = add r1 f1\n"                                          \
+    "q1 = quantize a1\n"                                        \
+    "d = conv2d q out=6 kernel=1 stride=2\n"                    \
+    "c2 = conv2d q1 out=6 kernel=3 stride=2 pad=1 bias add=d\n" \
+    "pool = avgpool c2\n"                                       \
     "fc = linear pool out=5\n"
 
 #endif

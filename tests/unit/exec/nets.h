@@ -1,5 +1,5 @@
-/* nets.h: small networks with random tensors, and an interpreter of float graphs in double that shares no code with the library's:
- * loops over the definition, one image batch at a time. */
+/* nets.h: small networks with random tensors, and an interpreter of float graphs in double that shares no code with
+ * the library's: loops over the definition, one image batch at a time. */
 #ifndef RESQ_TEST_NETS_H
 #define RESQ_TEST_NETS_H
 
@@ -17,17 +17,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASSERT_OK(call, m)                                                                                             \
-    do {                                                                                                               \
-        if ((call) < 0)                                                                                                \
-            fail_msg("%s: %s", #call, (m).text);                                                                       \
+#define ASSERT_OK(call, m)                       \
+    do {                                         \
+        if ((call) < 0)                          \
+            fail_msg("%s: %s", #call, (m).text); \
     } while (0)
 
-#define ASSERT_NEAR(got, want, tolerance)                                                                              \
-    do {                                                                                                               \
-        double got_ = (got), want_ = (want);                                                                           \
-        if (!(fabs(got_ - want_) <= (tolerance)))                                                                      \
-            fail_msg("%s is %.9g, want %.9g", #got, got_, want_);                                                      \
+#define ASSERT_NEAR(got, want, tolerance)                         \
+    do {                                                          \
+        double got_ = (got), want_ = (want);                      \
+        if (!(fabs(got_ - want_) <= (tolerance)))                 \
+            fail_msg("%s is %.9g, want %.9g", #got, got_, want_); \
     } while (0)
 
 /* ---- random models ---- */
@@ -38,7 +38,7 @@ static inline double draw(struct random_stream *r, double low, double high)
 }
 
 /* Codes that a test of zero points wants to meet. */
-static const uint8_t zero_points[] = {1, 77, 128, 255, 0, 200};
+static const uint8_t zero_points[] = {255, 1, 200, 128, 77, 0};
 
 static inline void fill_f32(struct tensor *t, const struct node *n, const char *suffix, struct random_stream *r)
 {
@@ -57,7 +57,8 @@ static inline void fill_f32(struct tensor *t, const struct node *n, const char *
 }
 
 /* Scales that spread every integer layer's outputs over the codes; weights with codes of about 40. */
-static inline void fill_integer(struct model *model, int i, struct tensor *t, const char *suffix, struct random_stream *r)
+static inline void fill_integer(struct model *model, int i, struct tensor *t, const char *suffix,
+                                struct random_stream *r)
 {
     const struct node *n = &model->graph.nodes[i], *x = &model->graph.nodes[n->inputs[0]];
     int is_conv = n->op == OP_CONV2D || n->op == OP_LINEAR;
@@ -139,10 +140,11 @@ static inline size_t node_count(const struct node *n)
 static inline void net_open(struct net *net, const struct model *model, int images, int training)
 {
     const struct graph *g = &model->graph;
+    size_t batch = (unsigned)images;
     *net = (struct net){model, images, training, calloc((size_t)g->count, sizeof(double *)),
                         calloc(model->record->tensor_count + 1, sizeof(double *))};
     for (int i = 0; i < g->count; i++)
-        net->values[i] = calloc((size_t)images * node_count(&g->nodes[i]), sizeof(double));
+        net->values[i] = calloc(batch * node_count(&g->nodes[i]), sizeof(double));
     for (size_t k = 0; k < model->record->tensor_count; k++) {
         const struct tensor *t = &model->record->tensors[k];
         net->tensors[k] = calloc(t->count, sizeof(double));
@@ -208,9 +210,9 @@ static inline void net_norm(struct net *net, int i)
                 variance += (x[r * n->c + c] - mean) * (x[r * n->c + c] - mean) / rows;
         }
         for (int r = 0; r < rows; r++)
-            net->values[i][r * n->c + c] = (x[r * n->c + c] - mean) / sqrt(variance + (double)n->eps) *
-                                               net_tensor(net, i, "weight")[c] +
-                                           net_tensor(net, i, "bias")[c];
+            net->values[i][r * n->c + c] =
+                (x[r * n->c + c] - mean) / sqrt(variance + (double)n->eps) * net_tensor(net, i, "weight")[c] +
+                net_tensor(net, i, "bias")[c];
     }
 }
 
@@ -263,41 +265,42 @@ static inline const double *net_run(struct net *net, const uint8_t *images)
 
 /* ---- graphs ---- */
 
-/* Stride 2, a residual with a downsample computed after the main branch, a kernel of 5, a bias, an odd number of channels. */
-#define NET_FLOAT                                                                                                      \
-    "x = input u8[9,8,3]\n"                                                                                            \
-    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"                                                          \
-    "c1 = conv2d norm out=7 kernel=3 pad=1\n"                                                                          \
-    "b1 = batchnorm c1\n"                                                                                              \
-    "r1 = relu b1\n"                                                                                                   \
-    "c2 = conv2d r1 out=6 kernel=3 stride=2 pad=1\n"                                                                   \
-    "b2 = batchnorm c2\n"                                                                                              \
-    "r2 = relu b2\n"                                                                                                   \
-    "c3 = conv2d r2 out=6 kernel=5 pad=2 bias\n"                                                                       \
-    "b3 = batchnorm c3 eps=0.001\n"                                                                                    \
-    "d = conv2d r1 out=6 kernel=1 stride=2\n"                                                                          \
-    "db = batchnorm d\n"                                                                                               \
-    "a = add b3 db\n"                                                                                                  \
-    "r3 = relu a\n"                                                                                                    \
-    "c4 = conv2d r3 out=6 kernel=3 pad=1\n"                                                                            \
-    "b4 = batchnorm c4\n"                                                                                              \
-    "a4 = add b4 r3\n"                                                                                                 \
-    "b5 = batchnorm a4\n"                                                                                              \
-    "r5 = relu b5\n"                                                                                                   \
-    "s = add r5 a4\n"                                                                                                  \
-    "pool = avgpool s\n"                                                                                               \
+/* Stride 2, a residual with a downsample computed after the main branch, a kernel of 5, a bias, an odd number of
+ * channels. */
+#define NET_FLOAT                                             \
+    "x = input u8[9,8,3]\n"                                   \
+    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n" \
+    "c1 = conv2d norm out=7 kernel=3 pad=1\n"                 \
+    "b1 = batchnorm c1\n"                                     \
+    "r1 = relu b1\n"                                          \
+    "c2 = conv2d r1 out=6 kernel=3 stride=2 pad=1\n"          \
+    "b2 = batchnorm c2\n"                                     \
+    "r2 = relu b2\n"                                          \
+    "c3 = conv2d r2 out=6 kernel=5 pad=2 bias\n"              \
+    "b3 = batchnorm c3 eps=0.001\n"                           \
+    "d = conv2d r1 out=6 kernel=1 stride=2\n"                 \
+    "db = batchnorm d\n"                                      \
+    "a = add b3 db\n"                                         \
+    "r3 = relu a\n"                                           \
+    "c4 = conv2d r3 out=6 kernel=3 pad=1\n"                   \
+    "b4 = batchnorm c4\n"                                     \
+    "a4 = add b4 r3\n"                                        \
+    "b5 = batchnorm a4\n"                                     \
+    "r5 = relu b5\n"                                          \
+    "s = add r5 a4\n"                                         \
+    "pool = avgpool s\n"                                      \
     "fc = linear pool out=5 bias\n"
 
 /* The same kinds of layers without batch norm; c4 has a residual and no relu. */
-#define NET_FUSED                                                                                                      \
-    "x = input u8[9,8,3]\n"                                                                                            \
-    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"                                                          \
-    "c1 = conv2d norm out=7 kernel=3 pad=1 bias relu\n"                                                                \
-    "c2 = conv2d c1 out=6 kernel=3 stride=2 pad=1 bias relu\n"                                                         \
-    "d = conv2d c1 out=6 kernel=1 stride=2 bias\n"                                                                     \
-    "c3 = conv2d c2 out=6 kernel=5 pad=2 bias relu add=d\n"                                                            \
-    "c4 = conv2d c3 out=6 kernel=3 pad=1 bias add=c3\n"                                                                \
-    "pool = avgpool c4\n"                                                                                              \
+#define NET_FUSED                                              \
+    "x = input u8[9,8,3]\n"                                    \
+    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"  \
+    "c1 = conv2d norm out=7 kernel=3 pad=1 bias relu\n"        \
+    "c2 = conv2d c1 out=6 kernel=3 stride=2 pad=1 bias relu\n" \
+    "d = conv2d c1 out=6 kernel=1 stride=2 bias\n"             \
+    "c3 = conv2d c2 out=6 kernel=5 pad=2 bias relu add=d\n"    \
+    "c4 = conv2d c3 out=6 kernel=3 pad=1 bias add=c3\n"        \
+    "pool = avgpool c4\n"                                      \
     "fc = linear pool out=5 bias\n"
 
 #endif

@@ -242,9 +242,12 @@ static void test_layers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float_against_double), cmocka_unit_test(test_fused_against_double),
-        cmocka_unit_test(test_same_bits_however_cut), cmocka_unit_test(test_observe),
-        cmocka_unit_test(test_fusion_keeps_bits),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_float_against_double),
+        cmocka_unit_test(test_fused_against_double),
+        cmocka_unit_test(test_same_bits_however_cut),
+        cmocka_unit_test(test_observe),
+        cmocka_unit_test(test_fusion_keeps_bits),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,28 +119,29 @@ static void test_fused_gradients(void **state)
     compare_gradients(NET_FUSED, 25, "avx2");
 }
 
-/* Operands with several users, an operand that needs no gradient, adding a value to itself, a relu at the pixels. */
-#define NET_KNOTS                                                                                                      \
-    "x = input u8[6,6,2]\n"                                                                                            \
-    "n = normalize x mean=0.5,0.5 std=0.25,0.25\n"                                                                     \
-    "rn = relu n\n"                                                                                                    \
-    "c0 = conv2d rn out=2 kernel=3 pad=1\n"                                                                            \
-    "a0 = add c0 n\n"                                                                                                  \
-    "c1 = conv2d a0 out=4 kernel=3 pad=1\n"                                                                            \
-    "t = add c1 c1\n"                                                                                                  \
-    "c2 = conv2d t out=4 kernel=1\n"                                                                                   \
-    "r2 = relu t\n"                                                                                                    \
-    "b2 = batchnorm t\n"                                                                                               \
-    "b3 = batchnorm c2\n"                                                                                              \
-    "s3 = add c2 b3\n"                                                                                                 \
-    "a1 = add s3 r2\n"                                                                                                 \
-    "a2 = add a1 b2\n"                                                                                                 \
-    "p1 = avgpool a2\n"                                                                                                \
-    "p2 = avgpool t\n"                                                                                                 \
-    "f1 = linear p1 out=6 bias\n"                                                                                      \
-    "f2 = linear p2 out=6\n"                                                                                           \
-    "fs = add f1 f2\n"                                                                                                 \
-    "fr = relu fs\n"                                                                                                   \
+/* Operands with several users, an operand that needs no gradient, adding a value to itself, a relu at the pixels.
+ */
+#define NET_KNOTS                                  \
+    "x = input u8[6,6,2]\n"                        \
+    "n = normalize x mean=0.5,0.5 std=0.25,0.25\n" \
+    "rn = relu n\n"                                \
+    "c0 = conv2d rn out=2 kernel=3 pad=1\n"        \
+    "a0 = add c0 n\n"                              \
+    "c1 = conv2d a0 out=4 kernel=3 pad=1\n"        \
+    "t = add c1 c1\n"                              \
+    "c2 = conv2d t out=4 kernel=1\n"               \
+    "r2 = relu t\n"                                \
+    "b2 = batchnorm t\n"                           \
+    "b3 = batchnorm c2\n"                          \
+    "s3 = add c2 b3\n"                             \
+    "a1 = add s3 r2\n"                             \
+    "a2 = add a1 b2\n"                             \
+    "p1 = avgpool a2\n"                            \
+    "p2 = avgpool t\n"                             \
+    "f1 = linear p1 out=6 bias\n"                  \
+    "f2 = linear p2 out=6\n"                       \
+    "fs = add f1 f2\n"                             \
+    "fr = relu fs\n"                               \
     "fc = linear fr out=5 bias\n"
 
 static void test_knotted_gradients(void **state)
@@ -162,7 +163,8 @@ static void test_same_bits_for_any_threads(void **state)
     for (int threads = 1; threads <= 3; threads++) {
         struct gradient *g =
             open_gradient(&model, (struct gradient_options){.batch = IMAGES + threads - 1, .threads = threads});
-        size_t bytes = gradient_parameter_count(g) * sizeof(float), state_bytes = gradient_state_count(g) * sizeof(float);
+        size_t bytes = gradient_parameter_count(g) * sizeof(float),
+               state_bytes = gradient_state_count(g) * sizeof(float);
         for (int step = 0; step < 2; step++) {
             ASSERT_OK(gradient_forward(g, images, IMAGES, logits[threads > 1], &m), m);
             ASSERT_OK(gradient_backward(g, dlogits, &m), m);
@@ -213,8 +215,8 @@ static void test_state_and_store(void **state)
         double unbiased = (squares - rows * mean * mean) / (rows - 1);
         double old_mean = (double)((float *)model_tensor(&model, b1, "running_mean")->data)[c];
         double old_var = (double)((float *)model_tensor(&model, b1, "running_var")->data)[c];
-        ASSERT_NEAR((double)((float *)model_tensor(&stored, b1, "running_mean")->data)[c], 0.9 * old_mean + 0.1 * mean,
-                    1e-6);
+        ASSERT_NEAR((double)((float *)model_tensor(&stored, b1, "running_mean")->data)[c],
+                    0.9 * old_mean + 0.1 * mean, 1e-6);
         ASSERT_NEAR((double)((float *)model_tensor(&stored, b1, "running_var")->data)[c],
                     0.9 * old_var + 0.1 * unbiased, 1e-5);
     }
@@ -281,9 +283,9 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float_gradients),           cmocka_unit_test(test_fused_gradients),
-        cmocka_unit_test(test_knotted_gradients),         cmocka_unit_test(test_same_bits_for_any_threads),
-        cmocka_unit_test(test_state_and_store),           cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_float_gradients),   cmocka_unit_test(test_fused_gradients),
+        cmocka_unit_test(test_knotted_gradients), cmocka_unit_test(test_same_bits_for_any_threads),
+        cmocka_unit_test(test_state_and_store),   cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,66 +9,88 @@
 #include "quant/affine.h"
 #include "quant/histogram.h"
 
-static inline double parameter(const struct model *model, int node, const char *suffix, size_t i, size_t channel)
+/* The reals of a parameter, on the heap: a tensor is looked up once a node, not once a use. */
+static inline double *parameters(const struct model *model, int node, const char *suffix)
 {
+    struct message m;
     const struct tensor *t = model_tensor(model, node, suffix);
-    if (t->dtype == DTYPE_F32)
-        return (double)((const float *)t->data)[i];
-    double scale = (double)((const float *)model_tensor(model, node, "weight_scale")->data)[channel];
-    if (t->dtype == DTYPE_I8)
-        return scale * ((const int8_t *)t->data)[i];
-    int input = model->graph.nodes[node].inputs[0];
-    return scale * (double)*(const float *)model_tensor(model, input, "scale")->data *
-           ((const int32_t *)t->data)[i];
+    if (!t)
+        return NULL;
+    double *values = memory_new(t->count, sizeof *values, &m), input = 1;
+    const float *scales = NULL;
+    if (t->dtype != DTYPE_F32)
+        scales = model_tensor(model, node, "weight_scale")->data;
+    if (t->dtype == DTYPE_I32)
+        input = (double)*(const float *)model_tensor(model, model->graph.nodes[node].inputs[0], "scale")->data;
+    size_t per_channel = t->count / (size_t)model->graph.nodes[node].c;
+    for (size_t i = 0; i < t->count; i++) {
+        double value = t->dtype == DTYPE_F32  ? (double)((const float *)t->data)[i]
+                       : t->dtype == DTYPE_I8 ? ((const int8_t *)t->data)[i]
+                                              : ((const int32_t *)t->data)[i];
+        values[i] = scales ? value * input * (double)scales[i / per_channel] : value;
+    }
+    return values;
 }
 
-static inline void run_conv(const struct model *model, int i, const double *x, double *y)
+static inline void run_conv(const struct model *model, int i, const double *w, const double *x, double *y)
 {
     const struct node *n = &model->graph.nodes[i], *in = &model->graph.nodes[n->inputs[0]];
-    int per_group = in->c / n->groups, outs = n->out / n->groups;
+    int per_group = in->c / n->groups, outs = n->out / n->groups, taps = per_group * n->kernel * n->kernel;
     for (int at = 0; at < n->h * n->w * n->c; at++) {
         int o = at % n->c, column = at / n->c % n->w, row = at / n->c / n->w;
-        double sum = n->has_bias ? parameter(model, i, "bias", (size_t)o, (size_t)o) : 0;
-        for (int k = 0; k < per_group * n->kernel * n->kernel; k++) {
+        for (int k = 0; k < taps; k++) {
             int c = k / (n->kernel * n->kernel), r = row * n->stride + k / n->kernel % n->kernel - n->pad;
             int s = column * n->stride + k % n->kernel - n->pad;
-            if (r < 0 || s < 0 || r >= in->h || s >= in->w)
-                continue;
-            size_t w = (size_t)o * (size_t)(per_group * n->kernel * n->kernel) + (size_t)k;
-            sum +=
-                parameter(model, i, "weight", w, (size_t)o) * x[(r * in->w + s) * in->c + o / outs * per_group + c];
+            if (r >= 0 && s >= 0 && r < in->h && s < in->w)
+                y[at] += w[o * taps + k] * x[(r * in->w + s) * in->c + o / outs * per_group + c];
         }
-        y[at] = sum;
     }
 }
 
-static inline void run_float(const struct model *model, int i, const double *x, const double *r, double *y)
+static inline void run_linear(int out, int in, const double *w, const double *x, double *y)
+{
+    for (int c = 0; c < out; c++)
+        for (int k = 0; k < in; k++)
+            y[c] += w[c * in + k] * x[k];
+}
+
+static inline void run_batchnorm(const struct model *model, int i, const double *gamma, const double *x, double *y)
+{
+    const struct node *n = &model->graph.nodes[i];
+    double *mean = parameters(model, i, "running_mean"), *variance = parameters(model, i, "running_var");
+    for (int at = 0; at < n->h * n->w * n->c; at++) {
+        int c = at % n->c;
+        y[at] = (x[at] - mean[c]) / sqrt(variance[c] + (double)n->eps) * gamma[c];
+    }
+    memory_free(mean);
+    memory_free(variance);
+}
+
+/* y is zero at first. r: the second input, or NULL. */
+static inline void run_node(const struct model *model, int i, const double *x, const double *r, double *y)
 {
     const struct node *n = &model->graph.nodes[i], *in = &model->graph.nodes[n->inputs[0]];
     int size = n->h * n->w * n->c, pixels = in->h * in->w;
+    double *w = parameters(model, i, "weight"), *bias = parameters(model, i, "bias");
     if (n->op == OP_CONV2D)
-        run_conv(model, i, x, y);
+        run_conv(model, i, w, x, y);
+    else if (n->op == OP_LINEAR)
+        run_linear(n->c, in->c, w, x, y);
+    else if (n->op == OP_BATCHNORM)
+        run_batchnorm(model, i, w, x, y);
+    else if (n->op == OP_AVGPOOL)
+        for (int at = 0; at < pixels * n->c; at++)
+            y[at % n->c] += x[at] / pixels;
+    else
+        for (int at = 0; at < size; at++)
+            y[at] = n->op == OP_NORMALIZE ? (x[at] / 255 - (double)n->mean[at % n->c]) / (double)n->std[at % n->c]
+                                          : x[at];
     for (int at = 0; at < size; at++) {
-        int c = at % n->c;
-        size_t k = (size_t)c;
-        if (n->op == OP_NORMALIZE)
-            y[at] = (x[at] / 255 - (double)n->mean[c]) / (double)n->std[c];
-        else if (n->op == OP_BATCHNORM)
-            y[at] = (x[at] - parameter(model, i, "running_mean", k, k)) /
-                        sqrt(parameter(model, i, "running_var", k, k) + (double)n->eps) *
-                        parameter(model, i, "weight", k, k) +
-                    parameter(model, i, "bias", k, k);
-        else if (n->op == OP_AVGPOOL || n->op == OP_LINEAR) {
-            y[at] = n->op == OP_LINEAR && n->has_bias ? parameter(model, i, "bias", k, k) : 0;
-            for (int p = 0; n->op == OP_AVGPOOL && p < pixels; p++)
-                y[at] += x[p * n->c + c] / pixels;
-            for (int p = 0; n->op == OP_LINEAR && p < in->c; p++)
-                y[at] += x[p] * parameter(model, i, "weight", k * (size_t)in->c + (size_t)p, k);
-        } else if (n->op != OP_CONV2D)
-            y[at] = x[at];
-        y[at] += r ? r[at] : 0;
+        y[at] += (bias ? bias[at % n->c] : 0) + (r ? r[at] : 0);
         y[at] = (n->op == OP_RELU || n->has_relu) && y[at] < 0 ? 0 : y[at];
     }
+    memory_free(w);
+    memory_free(bias);
 }
 
 /* Rounds y to the codes of node i, where it has codes. */
@@ -96,7 +118,7 @@ static inline void interpret(const struct model *model, const uint8_t *image, do
         for (size_t k = 0; n->op == OP_INPUT && k < size; k++)
             values[i][k] = image[k];
         if (n->op != OP_INPUT)
-            run_float(model, i, values[n->inputs[0]], n->input_count > 1 ? values[n->inputs[1]] : NULL, values[i]);
+            run_node(model, i, values[n->inputs[0]], n->input_count > 1 ? values[n->inputs[1]] : NULL, values[i]);
         round_u8(model, i, values[i]);
     }
 }

@@ -103,7 +103,7 @@ static void test_show(void **state)
     ASSERT_OK(record_add_copy(r, "fc.accumulator_bound", DTYPE_I64, 0, NULL, &over, &m), m);
     ASSERT_OK(record_add_copy(r, "dead.accumulator_bound", DTYPE_I64, 0, NULL, &none, &m), m);
     ASSERT_OK(record_show(r, &t, &m), m);
-    text_is(&t, "graph: 1 lines\n"
+    text_is(&t, "graph: 1 line\n"
                 "kind: model\n"
                 "made-by: 3 lines\n"
                 "note: escape ?[2J\n"
@@ -126,6 +126,69 @@ static void test_show(void **state)
     assert_string_equal(m.text, "has no absent");
     text_free(&t);
     record_free(r);
+}
+
+static void test_show_tensor(void **state)
+{
+    (void)state;
+    struct message m;
+    struct text t = {0};
+    struct record *r = sample_record();
+    ASSERT_OK(tensor_show(record_find(r, "bytes"), &t, &m), m);
+    text_is(&t, "bytes U8[5]: min 1 max 5 mean 3 deviation 1.41421 zeros 0\n");
+    ((float *)record_find(r, "matrix")->data)[1] = NAN;
+    ASSERT_OK(tensor_show(record_find(r, "matrix"), &t, &m), m);
+    assert_non_null(strstr(t.data, " zeros 1 not-finite 1\n"));
+    text_free(&t);
+    record_free(r);
+}
+
+/* A stream of two batches with `labels` labels each, then an end record that says `said`. */
+static void stream_save(const char *path, int64_t labels, const char *said)
+{
+    struct message m;
+    struct record_writer *w;
+    struct record *batch = record_new(&m), *end = record_new(&m);
+    ASSERT_OK(record_set(batch, "kind", "batch", &m), m);
+    ASSERT_OK(record_add(batch, "labels", DTYPE_U8, 1, &labels, NULL, &m), m);
+    ASSERT_OK(record_set(end, "kind", "end", &m), m);
+    ASSERT_OK(record_set(end, "images", said, &m), m);
+    ASSERT_OK(writer_open(&w, path, &m), m);
+    ASSERT_OK(writer_put(w, batch, &m), m);
+    ASSERT_OK(writer_put(w, batch, &m), m);
+    ASSERT_OK(writer_put(w, end, &m), m);
+    ASSERT_OK(writer_commit(w, &m), m);
+    record_free(batch);
+    record_free(end);
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    struct message m;
+    struct file_summary s;
+    struct text t = {0};
+    const char *path = temporary_path("stream");
+    stream_save(path, 3, "6");
+    ASSERT_OK(record_check(path, &s, &m), m);
+    assert_true(s.records == 2 && s.images == 6);
+    ASSERT_OK(file_show(&s, &t, &m), m);
+    assert_non_null(strstr(t.data, "the first of 2 batches, 6 images\n"));
+    record_free(s.first);
+    stream_save(path, 3, "7");
+    assert_int_equal(record_check(path, &s, &m), STATUS_MISMATCH);
+    assert_non_null(strstr(m.text, "record 3: field images: end record says 7, the stream held 6"));
+    assert_null(s.first);
+    stream_save(path, 3, "many");
+    assert_int_equal(record_check(path, &s, &m), STATUS_RANGE);
+    struct record *r = sample_record();
+    ASSERT_OK(record_save(r, path, &m), m);
+    ASSERT_OK(record_check(path, &s, &m), m);
+    assert_true(s.records == 1 && s.images == 0);
+    assert_same_content(r, s.first);
+    record_free(s.first);
+    record_free(r);
+    text_free(&t);
 }
 
 static void test_compare_same(void **state)
@@ -203,8 +266,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_of_every_type), cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_values_in_rows),       cmocka_unit_test(test_show),
+        cmocka_unit_test(test_show_tensor),          cmocka_unit_test(test_check),
         cmocka_unit_test(test_compare_same),         cmocka_unit_test(test_compare_different),
         cmocka_unit_test(test_compare_quantized),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, temporary_folder_remove);
 }

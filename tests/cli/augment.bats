@@ -1,0 +1,138 @@
+#!/usr/bin/env bats
+# augment: a filter of batches; its bytes depend on seed, epoch, index and options alone.
+# shellcheck disable=SC2154 # bats sets stderr and stderr_lines
+
+load helpers
+
+AUGMENT="$BIN/augment"
+ALL="--crop 4 --pad reflect --flip 0.5 --jitter 0.4,0.4,0.4,0.1 --rotation 15 --cutout 8"
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+setup_file() {
+    export SHARED="$BATS_FILE_TMPDIR"
+    make_bin "$SHARED/one.bin" 150 1
+    "$BIN/cifar-load" -d "$SHARED/one.bin" --shuffle --epochs 2 -b 64 -o "$SHARED/in.batches"
+}
+
+fails() { # REASON INPUT augment's arguments..: status 1, one line, nothing left behind
+    local reason=$1 input=$2
+    shift 2
+    run --separate-stderr timeout 10 bash -c '"$@" < "$0" > /dev/null' "$input" "$AUGMENT" "$@"
+    [ "$status" -eq 1 ] || { echo "status $status: $stderr"; return 1; }
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    [[ $stderr == "augment: "*"$reason"* ]] || { echo "got: $stderr"; return 1; }
+}
+
+misuse() {
+    local reason=$1
+    shift
+    run --separate-stderr "$AUGMENT" "$@" < /dev/null
+    [ "$status" -eq 2 ]
+    [ -z "$output" ]
+    [[ ${stderr_lines[0]} == *"$reason"* ]] || { echo "got: $stderr"; return 1; }
+}
+
+header() { # FILE: of its first record
+    head -c $((8 + $(od -An -tu8 -N8 "$1"))) "$1" | tail -c +9
+}
+
+# The images' bytes of the first record: data of 64-byte aligned tensors, indices (64 x 8) first.
+images() {
+    tail -c +$((9 + $(od -An -tu8 -N8 "$1") + 512)) "$1" | head -c $((64 * 3072))
+}
+
+@test "the same bytes for any number of threads, for a pipe and a file, and however slowly it drips" {
+    # shellcheck disable=SC2086
+    "$AUGMENT" $ALL -j 1 < "$SHARED/in.batches" > a
+    for j in 2 3; do
+        # shellcheck disable=SC2086
+        "$AUGMENT" $ALL -j $j -o b < "$SHARED/in.batches"
+        cmp a b
+    done
+    # shellcheck disable=SC2086
+    dd if="$SHARED/in.batches" bs=997 status=none | "$AUGMENT" $ALL | cat > c
+    cmp a c
+}
+
+@test "nothing asked is nothing changed but the lineage" {
+    "$AUGMENT" < "$SHARED/in.batches" > a
+    cmp <(images a) <(images "$SHARED/in.batches")
+    header a | grep -qF '\naugment 0.1.0 brightness=0 contrast=0 crop=0 cutout=0 flip=0 hue=0 pad=zero rotation=0 saturation=0 seed=1"'
+    diff <(header a | grep -o '"dataset.*"epoch":"0"') <(header "$SHARED/in.batches" | grep -o '"dataset.*"epoch":"0"')
+}
+
+@test "everything changes images, by seed and by epoch" {
+    # shellcheck disable=SC2086
+    "$AUGMENT" $ALL -s 1 < "$SHARED/in.batches" > a
+    # shellcheck disable=SC2086
+    "$AUGMENT" $ALL -s 2 < "$SHARED/in.batches" > b
+    run cmp -s <(images a) <(images "$SHARED/in.batches")
+    [ "$status" -eq 1 ]
+    run cmp -s <(images a) <(images b)
+    [ "$status" -eq 1 ]
+}
+
+@test "batch size and order do not matter to an image" {
+    # shellcheck disable=SC2086
+    "$BIN/cifar-load" -d "$SHARED/one.bin" -b 64 | "$AUGMENT" $ALL > a
+    # shellcheck disable=SC2086
+    "$BIN/cifar-load" -d "$SHARED/one.bin" -b 64 -n 64 | "$AUGMENT" $ALL > b
+    cmp <(images a) <(images b)
+}
+
+@test "--jitter is the four at once" {
+    "$AUGMENT" --jitter 0.1,0.2,0.3,0.05 < "$SHARED/in.batches" > a
+    "$AUGMENT" --brightness 0.1 --contrast 0.2 --saturation 0.3 --hue 0.05 < "$SHARED/in.batches" > b
+    cmp a b
+}
+
+@test "broken streams: one line, exit 1, no file" {
+    fails "stdin: empty input" /dev/null -o out
+    head -c 100000 "$SHARED/in.batches" > cut
+    fails "stdin: truncated stream after 0 records" cut -o out
+    first=$((8 + $(od -An -tu8 -N8 "$SHARED/in.batches") + 64 * (3072 + 8 + 1)))
+    head -c $first "$SHARED/in.batches" > cut
+    fails "stdin: truncated stream after 1 record" cut -o out
+    cat "$SHARED/in.batches" "$SHARED/in.batches" > twice
+    fails "after the end record" twice -o out
+    (cat "$SHARED/in.batches"; echo) > surplus
+    fails "stdin: " surplus -o out
+    tail -c +$((first + 1)) "$SHARED/in.batches" > late
+    fails "stdin: position" late -o out
+    "$BIN/cifar-load" -d "$SHARED/one.bin" -s 9 > other
+    (head -c $first "$SHARED/in.batches"; cat other) > crossed
+    fails "stdin: " crossed -o out
+    [ "$(find . -name 'out*')" = "" ]
+}
+
+@test "every 61st cut of a stream is noticed" {
+    "$BIN/cifar-load" -d "$SHARED/one.bin" -n 1 -o small
+    size=$(stat -c %s small)
+    for ((cut = 0; cut < size; cut += 61)); do
+        run "$AUGMENT" --flip 1 < <(head -c "$cut" small) > /dev/null
+        [ "$status" -eq 1 ]
+    done
+}
+
+@test "an upstream that dies is noticed" {
+    run bash -c "set -o pipefail; ('$BIN/cifar-load' -d '$SHARED/one.bin' -n 50 | head -c 50000) | '$AUGMENT' -o out"
+    [ "$status" -eq 1 ]
+    [[ $output == *"augment: stdin: truncated stream after 0 records"* ]]
+    [ ! -e out ]
+}
+
+@test "misuse" {
+    misuse "--flip" --flip 1.5
+    misuse "--flip" --flip nan
+    misuse "--crop" --crop 17
+    misuse "--pad: 'edge' is not one of zero|reflect" --pad edge
+    misuse "--jitter: want four numbers" --jitter 1,2,3
+    misuse "--jitter: want four numbers" --jitter 1,2,3,0.1,5
+    misuse "--jitter: '0.7'" --jitter 1,2,3,0.7
+    misuse "--jitter goes with none" --jitter 1,1,1,0 --hue 0.1
+    misuse "--rotation" --rotation 181
+    misuse "--threads" -j 0
+}

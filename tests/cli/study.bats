@@ -1,0 +1,258 @@
+#!/usr/bin/env bats
+# The study: what `make results` promises, on a few hundred made-up images.
+# shellcheck disable=SC2154 # bats sets stderr
+
+load helpers
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
+# study RESULTS ARGUMENTS..: make, with ready-made tools and everything it writes under the test's own folder.
+study() {
+    make --no-print-directory -C "$TREE" PREBUILT=1 BIN="${TOOLS:-$BIN}" PROFILE=tests/cli/tiny.mk RESULTS="$1" \
+        DATASETS="$BATS_FILE_TMPDIR/data" DATA="$BATS_FILE_TMPDIR/images" "${@:2}"
+}
+
+setup_file() {
+    mkdir "$BATS_FILE_TMPDIR/images"
+    make_bin "$BATS_FILE_TMPDIR/images/data_batch_1.bin" 400 1
+    make_bin "$BATS_FILE_TMPDIR/images/test_batch.bin" 100 2
+    study "$BATS_FILE_TMPDIR/first" -j1 results > "$BATS_FILE_TMPDIR/log" 2>&1 || {
+        cat "$BATS_FILE_TMPDIR/log" >&2
+        return 1
+    }
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    FIRST=$BATS_FILE_TMPDIR/first/tiny
+    mkdir bin
+}
+
+# A run of the test's own that is finished already.
+copy_first() {
+    mkdir results
+    cp -a "$FIRST" results/tiny
+}
+
+program() { # name, body: a script in place of a tool
+    printf '#!/bin/bash\n%s\n' "$2" > "bin/$1"
+    chmod +x "bin/$1"
+}
+
+# A log without its timings.
+untimed() {
+    sed '/^#/d' "$1" | cut -f 1-6
+}
+
+# The files of the second run that are newer than a file.
+remade() { # than
+    (cd results/tiny && find . -maxdepth 1 -type f -newer "$1" | sed 's|^\./||' | LC_ALL=C sort | tr '\n' ' ')
+}
+
+@test "everything promised is there, and names no path" {
+    cd "$FIRST"
+    for name in best_float_model fused_model ranges final_ptq_quantized_model best_qat_model \
+        {float,ptq,qat}.predictions; do
+        "$BIN/inspect" check "$name.safetensors"
+    done
+    for name in loss accuracy confusion-{float,ptq,qat} compare-{accuracy,size,time}; do
+        [ "$(head -c 4 "charts/$name.png" | tail -c 3)" = PNG ]
+        grep -q '</svg>' "charts/$name.svg"
+    done
+    for name in augmented samples-{float,ptq,qat}; do
+        [ "$(head -c 4 "charts/$name.png" | tail -c 3)" = PNG ]
+    done
+    for name in float.log qat.log {float,ptq,qat}.metrics float-ptq.pair float-qat.pair ptq-qat.pair bench summary; do
+        [ -s "$name.tsv" ]
+    done
+    run ! grep -rlF --exclude-dir=.work "$BATS_FILE_TMPDIR" .
+}
+
+@test "summary.tsv has its rows and columns" {
+    cd "$FIRST"
+    [ "$(grep -v '^#' summary.tsv | head -n 1 | tr '\t' ' ')" = "model dataset images accuracy accuracy_low accuracy_high loss \
+bytes ms_per_sample ms_p95 samples_per_s threads batch isa" ]
+    [ "$(grep -v '^#' summary.tsv | cut -f 1-3 | tail -n +2 | tr '\t\n' '  ')" = "float images 100 ptq images 100 qat images 100 " ]
+    for row in float:best_float_model ptq:final_ptq_quantized_model qat:best_qat_model; do
+        [ "$(awk -F '\t' -v m="${row%:*}" '$1 == m { print $8 }' summary.tsv)" = "$(stat -c %s "${row#*:}.safetensors")" ]
+        # As measured: the accuracy of the row is that of the metrics.
+        [ "$(awk -F '\t' -v m="${row%:*}" '$1 == m { print $4 }' summary.tsv)" = \
+            "$(awk -F '\t' '$1 == "accuracy" { print $4 }' "${row%:*}.metrics.tsv")" ]
+    done
+    awk -F '\t' '/^(float|ptq|qat)/ { if (!($4 >= 0 && $5 <= $4 && $4 <= $6 && $9 > 0 && $10 >= $9 && $12 == 1 && $13 == 1)) exit 1 }' \
+        summary.tsv
+}
+
+@test "-j2 gives the bytes of -j1 in everything but timings" {
+    study "$PWD/results" -j2 JOBS=3 results
+    for file in "$FIRST"/*.safetensors "$FIRST"/*.metrics.tsv "$FIRST"/*.pair.tsv "$FIRST"/charts/*; do
+        case $file in */compare-time.*) continue ;; esac
+        cmp "$file" "results/tiny/${file#"$FIRST"/}"
+    done
+    for file in float.log.tsv qat.log.tsv; do
+        [ "$(untimed "$FIRST/$file")" = "$(untimed "results/tiny/$file")" ]
+    done
+    [ "$(cut -f 1-8 "$FIRST/summary.tsv")" = "$(cut -f 1-8 results/tiny/summary.tsv)" ]
+}
+
+@test "a second call makes nothing" {
+    copy_first
+    touch now
+    run study "$PWD/results" results
+    [ "$status" -eq 0 ]
+    run ! grep -E '^(cifar-load|augment|train-fp32|fuse|calibrate|quantize|qat-finetune|evaluate|bench|plot)' <<< "$output"
+    [ -z "$(remade "$PWD/now")" ]
+}
+
+@test "a changed flag makes what depends on it again, and nothing else" {
+    copy_first
+    touch now
+    study "$PWD/results" QUANTIZE_FLAGS=--per-tensor results
+    [ "$(remade "$PWD/now")" = "README.md bench.tsv final_ptq_quantized_model.safetensors float-ptq.pair.tsv ptq-qat.pair.tsv \
+ptq.metrics.tsv ptq.predictions.safetensors summary.tsv " ]
+    run ! cmp -s "$FIRST/final_ptq_quantized_model.safetensors" results/tiny/final_ptq_quantized_model.safetensors
+    cmp "$FIRST/best_qat_model.safetensors" results/tiny/best_qat_model.safetensors
+}
+
+@test "another seed trains again, on the same held-out images" {
+    copy_first
+    touch now
+    study "$PWD/results" SEED=2 train
+    [ "$(remade "$PWD/now")" = "best_float_model.safetensors float.log.tsv " ]
+    [ results/tiny/.work/held-out.batches -ot now ]
+    run ! cmp -s "$FIRST/best_float_model.safetensors" results/tiny/best_float_model.safetensors
+}
+
+@test "another data set makes all of it again" {
+    copy_first
+    touch now
+    mkdir others
+    make_bin others/data_batch_1.bin 300 3
+    make_bin others/test_batch.bin 50 4
+    study "$PWD/results" DATA="$PWD/others" DATASETS="$PWD/data" train "$PWD/results/tiny/.work/test.batches"
+    [ "$(remade "$PWD/now")" = "best_float_model.safetensors float.log.tsv " ]
+    [ results/tiny/.work/test.batches -nt now ]
+}
+
+@test "a changed tool counts, a touched one does not" {
+    copy_first
+    cp "$BIN"/* bin/
+    touch now
+    TOOLS=$PWD/bin study "$PWD/results" results
+    [ -z "$(remade "$PWD/now")" ]
+    program evaluate "exec '$BIN/evaluate' \"\$@\""
+    TOOLS=$PWD/bin study "$PWD/results" "$PWD/results/tiny/bench.tsv"
+    [ "$(remade "$PWD/now")" = "float-ptq.pair.tsv float-qat.pair.tsv float.metrics.tsv float.predictions.safetensors \
+ptq-qat.pair.tsv ptq.metrics.tsv ptq.predictions.safetensors qat.metrics.tsv qat.predictions.safetensors " ]
+}
+
+@test "killed in the middle and called again, it ends with the same bytes" {
+    study "$PWD/whole" EPOCHS=5 train
+    # A group of its own, so that the kill takes make and all its programs.
+    (
+        set -m
+        study "$PWD/results" EPOCHS=5 train > log 2>&1 &
+        for ((i = 0; i < 1000; i++)); do
+            ! compgen -G 'results/tiny/.work/*.checkpoint' > /dev/null || break
+            sleep 0.02
+        done
+        kill -KILL -$!
+    ) || true
+    compgen -G 'results/tiny/.work/*.checkpoint'
+    [ ! -e results/tiny/best_float_model.safetensors ]
+    study "$PWD/results" EPOCHS=5 train
+    cmp whole/tiny/best_float_model.safetensors results/tiny/best_float_model.safetensors
+    [ "$(untimed whole/tiny/float.log.tsv)" = "$(untimed results/tiny/float.log.tsv)" ]
+    run ! compgen -G 'results/tiny/.work/*.checkpoint'
+}
+
+@test "a failing stage fails the study and leaves nothing of its own" {
+    copy_first
+    program failing 'exit 3'
+    PATH=$PWD/bin:$PATH run study "$PWD/results" AUGMENT=failing SEED=5 models
+    [ "$status" -ne 0 ]
+    cmp "$FIRST/best_float_model.safetensors" results/tiny/best_float_model.safetensors
+    cmp "$FIRST/fused_model.safetensors" results/tiny/fused_model.safetensors
+    # And it is not taken for done afterwards.
+    study "$PWD/results" SEED=5 train
+    run ! cmp -s "$FIRST/best_float_model.safetensors" results/tiny/best_float_model.safetensors
+}
+
+@test "a stage swapped is called just as ours is" {
+    copy_first
+    program my-quantize 'printf "%s\n" "$*" > "$CALLED"; exec quantize --weight-bits "$2" "${@:3}"'
+    CALLED=$PWD/called PATH=$PWD/bin:$PATH study "$PWD/results" QUANTIZE='my-quantize --bits 6' \
+        "$PWD/results/tiny/final_ptq_quantized_model.safetensors"
+    [ "$(< called)" = "--bits 6 -m $PWD/results/tiny/fused_model.safetensors -r $PWD/results/tiny/ranges.safetensors -o \
+$PWD/results/tiny/final_ptq_quantized_model.safetensors" ]
+    "$BIN/inspect" made-by results/tiny/final_ptq_quantized_model.safetensors | grep '^quantize ' | grep -qw weight-bits=6
+}
+
+@test "timing comes after all else that does not need it, and before what does" {
+    copy_first
+    rm results/tiny/charts/* results/tiny/*.tsv
+    program lonely 'cd "$FOLDER" && ls charts/*.png *.tsv > "$SEEN"; exec bench "$@"'
+    # The logs go with the models: all is made again but the images.
+    SEEN=$PWD/seen FOLDER=$PWD/results/tiny PATH=$PWD/bin:$PATH study "$PWD/results" -j4 BENCH=lonely results
+    [ "$(tr '\n' ' ' < seen)" = "charts/accuracy.png charts/augmented.png charts/confusion-float.png charts/confusion-ptq.png \
+charts/confusion-qat.png charts/loss.png charts/samples-float.png charts/samples-ptq.png charts/samples-qat.png \
+float-ptq.pair.tsv float-qat.pair.tsv float.log.tsv float.metrics.tsv ptq-qat.pair.tsv ptq.metrics.tsv qat.log.tsv \
+qat.metrics.tsv " ]
+}
+
+@test "all twenty convolutions and the last layer are int8, with no float node between" {
+    for model in final_ptq_quantized_model best_qat_model; do
+        "$BIN/inspect" graph "$FIRST/$model.safetensors" > graph
+        [ "$(awk '$3 == "conv2d"' graph | grep -c 'u8\[')" -eq 20 ]
+        # Float: the normalised input before `quantize`, and the logits.
+        [ "$(grep 'f32\[' graph | awk '{ print $3 }' | tr '\n' ' ')" = "normalize linear " ]
+        last=$(awk 'END { print $4 }' graph)
+        awk -v n="$last" '$1 == n' graph | grep -q 'u8\['
+    done
+}
+
+@test "qat-finetune without epochs gives the tensors of quantize" {
+    copy_first
+    study "$PWD/results" QAT_EPOCHS=0 models
+    "$BIN/inspect" compare results/tiny/final_ptq_quantized_model.safetensors results/tiny/best_qat_model.safetensors > differs ||
+        true
+    run ! grep -E '^tensor' differs
+    run ! cmp -s "$FIRST/best_qat_model.safetensors" results/tiny/best_qat_model.safetensors
+}
+
+@test "a finished run is recorded without its models" {
+    copy_first
+    mkdir tree
+    cp -r "$TREE"/{Makefile,pipelines,plots,tools,tests} tree/ 2> /dev/null
+    printf 'before\n<!-- recorded tiny -->\nold\n<!-- end -->\nafter\n' > tree/README.md
+    TREE=$PWD/tree study "$PWD/results" record
+    [ -s tree/plots/recorded/tiny/charts/loss.png ]
+    cmp results/tiny/summary.tsv tree/plots/recorded/tiny/summary.tsv
+    grep -q 'command: .make results' tree/plots/recorded/tiny/MADE.md
+    [ -z "$(find tree/plots/recorded/tiny -name '*.safetensors')" ]
+    [ "$(sed -n '1p;$p' tree/README.md | tr '\n' ' ')" = "before after " ]
+    run ! grep -qx old tree/README.md
+    grep -q '^| float |' tree/README.md
+}
+
+@test "what cannot be is said in one line, before anything runs" {
+    run study "$PWD/results" PROFILE=huge results
+    [ "$status" -eq 2 ]
+    [[ $output == *"no profile 'huge'"* ]]
+    run study "$PWD/results" RUN=a/b results
+    [ "$status" -eq 2 ]
+    [[ $output == *"RUN='a/b' is not the name of a folder"* ]]
+    run study "$PWD/results" DATA=/nowhere/at/all results
+    [ "$status" -eq 2 ]
+    XDG_CACHE_HOME=$PWD run study "$PWD/results" DATA=official results
+    [ "$status" -eq 2 ]
+    [[ $output == *"'./setup --official' fetches it"* ]]
+    [ ! -e results ]
+}
+
+@test "the environment changes nothing" {
+    copy_first
+    touch now
+    EPOCHS=9 SEED=4 WIDTH=5 RUN=other QUANTIZE=false OPENBLAS_CORETYPE=Nehalem CIFAR10_DIR=/nowhere LC_ALL=de_DE.UTF-8 \
+        study "$PWD/results" results
+    [ -z "$(remade "$PWD/now")" ]
+}

@@ -1,0 +1,321 @@
+/* Integer convolution: ref against the formula and against ONNX Runtime, every set equal to ref bit for bit. */
+#include "tests/unit/kernel/shapes.h"
+#include "kernel/requantize.h"
+#include "tests/reference/qlinearconv.h"
+
+/* Everything that one call can give. */
+struct result {
+    uint8_t *y;
+    float *before, *logits;
+};
+
+static struct result result_new(const struct conv_shape *s)
+{
+    size_t outputs = outputs_of(s);
+    struct result r = {bytes_new(outputs, 1), bytes_new(outputs, sizeof(float)), bytes_new(outputs, sizeof(float))};
+    return r;
+}
+
+static void result_free(struct result *r)
+{
+    memory_free(r->y), memory_free(r->before), memory_free(r->logits);
+}
+
+struct fixture {
+    struct conv_shape s;
+    uint8_t *x, *residual;
+    int8_t *w;
+    int32_t *bias;
+    float *multiplier;
+    struct requantize requantize;
+};
+
+/* Multipliers that spread the sums of random codes over and beyond 8 bits. */
+static struct fixture fixture_new(struct conv_shape s, uint64_t seed, uint8_t zero_point)
+{
+    struct random_stream random = random_open(seed, RANDOM_TEST, 9, 0);
+    struct fixture f = {.s = s};
+    f.x = codes_new(inputs_of(&s), seed);
+    f.residual = codes_new(outputs_of(&s), seed + 1);
+    f.w = weights_new(weights_of(&s), seed + 2);
+    f.bias = bytes_new((size_t)s.out, sizeof *f.bias);
+    f.multiplier = bytes_new((size_t)s.out, sizeof *f.multiplier);
+    for (int k = 0; k < s.out; k++) {
+        f.bias[k] = (int32_t)random_below(&random, 20001) - 10000;
+        f.multiplier[k] =
+            (float)((0.5 + random_uniform(&random)) / (70 * sqrt((double)(s.c * s.kernel * s.kernel))));
+    }
+    f.requantize = (struct requantize){.multiplier = f.multiplier,
+                                       .bias = f.bias,
+                                       .residual_multiplier = 0.37f,
+                                       .zero_point_x = zero_point,
+                                       .zero_point_y = (uint8_t)(255 - zero_point / 2),
+                                       .residual_zero_point = (uint8_t)(zero_point ^ 77),
+                                       .low = 0,
+                                       .high = 255};
+    return f;
+}
+
+static void fixture_free(struct fixture *f)
+{
+    memory_free(f->x), memory_free(f->residual), memory_free(f->w), memory_free(f->bias),
+        memory_free(f->multiplier);
+}
+
+enum form { WITH_RESIDUAL = 1, WITH_BEFORE = 2, WITH_LOGITS = 4, WITHOUT_Y = 8 };
+
+/* Rows [0,cut) and [cut,out_h) apart. */
+static void run(const struct kernel_table *table, const struct fixture *f, int form, int cut, struct result *to)
+{
+    const struct conv_u8_kernel *kernel = &table->conv_u8;
+    size_t outputs = outputs_of(&f->s);
+    void *packed = bytes_new(kernel->packed_bytes(&f->s), 1), *scratch = bytes_new(kernel->scratch_bytes(&f->s), 1);
+    kernel->pack(&f->s, f->w, f->requantize.zero_point_x, packed);
+    memset(to->y, 0xA5, outputs);
+    memset(to->before, 0xA5, outputs * sizeof(float));
+    memset(to->logits, 0xA5, outputs * sizeof(float));
+    struct conv_u8_call call = {.x = f->x,
+                                .packed = packed,
+                                .requantize = &f->requantize,
+                                .residual = form & WITH_RESIDUAL ? f->residual : NULL,
+                                .y = form & WITHOUT_Y ? NULL : to->y,
+                                .before = form & WITH_BEFORE ? to->before : NULL,
+                                .logits = form & WITH_LOGITS ? to->logits : NULL,
+                                .row_begin = cut,
+                                .row_end = f->s.out_h};
+    kernel->run(&f->s, &call, scratch);
+    if (cut > 0) {
+        call.row_begin = 0;
+        call.row_end = cut;
+        kernel->run(&f->s, &call, scratch);
+    }
+    memory_free(packed), memory_free(scratch);
+}
+
+static int same(const struct conv_shape *s, const struct result *a, const struct result *b)
+{
+    size_t outputs = outputs_of(s);
+    return memcmp(a->y, b->y, outputs) == 0 && memcmp(a->before, b->before, outputs * sizeof(float)) == 0 &&
+           memcmp(a->logits, b->logits, outputs * sizeof(float)) == 0;
+}
+
+static void sets_equal(const struct fixture *f, int form)
+{
+    struct result want = result_new(&f->s), got = result_new(&f->s);
+    run(table_of("ref"), f, form, 0, &want);
+    FOR_EACH_TABLE(table)
+    {
+        int step = f->s.out_h > 10 ? f->s.out_h / 2 : 1;
+        for (int cut = 0; cut < f->s.out_h; cut += step) {
+            run(table, f, form, cut, &got);
+            if (!same(&f->s, &want, &got)) {
+                shape_print(table->isa, &f->s);
+                print_error("form %d, cut at %d, zero point %d\n", form, cut, f->requantize.zero_point_x);
+                fail();
+            }
+        }
+    }
+    result_free(&want), result_free(&got);
+}
+
+static void test_sets_equal_ref(void **state)
+{
+    (void)state;
+    static const uint8_t zero_points[] = {0, 1, 77, 128, 255};
+    for (int i = 0; i < SHAPES; i++) {
+        struct fixture f = fixture_new(shape_at(i), 100 + (uint64_t)i, zero_points[i % 5]);
+        sets_equal(&f, 0);
+        sets_equal(&f, WITH_RESIDUAL | WITH_BEFORE);
+        sets_equal(&f, WITH_BEFORE);
+        sets_equal(&f, WITH_LOGITS | WITHOUT_Y);
+        f.requantize.low = f.requantize.zero_point_y; /* a fused ReLU */
+        sets_equal(&f, WITH_RESIDUAL);
+        f.requantize.low = 3; /* fewer bits */
+        f.requantize.high = 12;
+        sets_equal(&f, WITH_RESIDUAL);
+        fixture_free(&f);
+    }
+}
+
+/* Every product at its largest, of one sign and of both, with biases near 2^30 and multipliers from tiny to huge.
+ */
+static void test_extremes(void **state)
+{
+    (void)state;
+    static const int kinds[][3] = {{255, 127, 0},  {255, -127, 0}, {0, 127, 255},
+                                   {0, -127, 255}, {255, 0, 1},    {255, 0, 128}};
+    static const int32_t biases[] = {1 << 30, -(1 << 30), (1 << 30) - 1, 0};
+    static const float multipliers[] = {1e-9f, 0x1p-24f, 1.0f, 1e9f, 1e-38f, 3e38f};
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        struct conv_shape s = {
+            .h = 4, .w = 4, .c = 130, .out = 24, .kernel = 3, .stride = 1, .pad = 1, .out_h = 4, .out_w = 4};
+        struct fixture f = fixture_new(s, 5, (uint8_t)kinds[kind][2]);
+        memset(f.x, kinds[kind][0], inputs_of(&s));
+        for (size_t i = 0; i < weights_of(&s); i++)
+            f.w[i] = (int8_t)(kinds[kind][1] ? kinds[kind][1] : i % 2 ? 127 : -127);
+        for (int k = 0; k < s.out; k++) {
+            f.bias[k] = biases[k % 4];
+            f.multiplier[k] = multipliers[k % 6];
+        }
+        sets_equal(&f, WITH_BEFORE | WITH_LOGITS);
+        sets_equal(&f, WITH_BEFORE | WITH_RESIDUAL);
+        fixture_free(&f);
+    }
+}
+
+/* Sums of one sign beyond 2^24, of products that differ in their last bits: a sum carried in floats would show. */
+static void test_large_sums(void **state)
+{
+    (void)state;
+    struct random_stream random = random_open(3, RANDOM_TEST, 8, 0);
+    struct conv_shape s = {
+        .h = 5, .w = 4, .c = 301, .out = 17, .kernel = 3, .stride = 1, .pad = 1, .out_h = 5, .out_w = 4};
+    for (int zero_point = 0; zero_point < 256; zero_point += 255) {
+        struct fixture f = fixture_new(s, 6, (uint8_t)zero_point);
+        for (size_t i = 0; i < inputs_of(&s); i++)
+            f.x[i] = (uint8_t)(255 - zero_point + (int)random_below(&random, 9) * (zero_point ? 1 : -1));
+        for (size_t i = 0; i < weights_of(&s); i++)
+            f.w[i] = (int8_t)(i / (weights_of(&s) / 17) % 2 ? 127 - (int)random_below(&random, 9)
+                                                            : -127 + (int)random_below(&random, 9));
+        for (int k = 0; k < s.out; k++)
+            f.multiplier[k] = 1.0f;
+        f.requantize.residual_multiplier = 1.0f;
+        sets_equal(&f, WITH_LOGITS);
+        for (int k = 0; k < s.out; k++) /* so that the small part of the sum is all that is left */
+            f.bias[k] = (k % 2 ? -1 : 1) * (zero_point ? -1 : 1) * 301 * 9 * 251 * 123;
+        sets_equal(&f, WITH_LOGITS);
+        fixture_free(&f);
+    }
+}
+
+/* The formula of kernel.h in 64-bit integers, from unpacked weights. */
+static void test_ref_is_the_formula(void **state)
+{
+    (void)state;
+    struct conv_shape s = shape_at(14);
+    struct fixture f = fixture_new(s, 77, 77);
+    struct result got = result_new(&s);
+    run(table_of("ref"), &f, WITH_RESIDUAL | WITH_BEFORE, 0, &got);
+    size_t at = 0;
+    for (int oy = 0; oy < s.out_h; oy++)
+        for (int ox = 0; ox < s.out_w; ox++)
+            for (int k = 0; k < s.out; k++, at++) {
+                int64_t acc = f.bias[k];
+                for (int c = 0; c < s.c; c++)
+                    for (int r = 0; r < s.kernel; r++)
+                        for (int t = 0; t < s.kernel; t++) {
+                            int iy = oy * s.stride - s.pad + r, ix = ox * s.stride - s.pad + t;
+                            int inside = iy >= 0 && iy < s.h && ix >= 0 && ix < s.w;
+                            int x = inside ? f.x[(iy * s.w + ix) * s.c + c] : f.requantize.zero_point_x;
+                            acc += (x - f.requantize.zero_point_x) *
+                                   (int64_t)f.w[((k * s.c + c) * s.kernel + r) * s.kernel + t];
+                        }
+                volatile float a = (float)acc * f.multiplier[k];
+                volatile float b = (float)(f.residual[at] - f.requantize.residual_zero_point) * 0.37f;
+                volatile float v = a + b;
+                float q = rintf(v) + f.requantize.zero_point_y;
+                assert_true(got.before[at] == v);
+                assert_int_equal(got.y[at], q < 0 ? 0 : q > 255 ? 255 : (int)q);
+            }
+    result_free(&got);
+    fixture_free(&f);
+}
+
+/* ONNX Runtime's QLinearConv, and numpy for the form with a residual: 0 differing codes, in every set. */
+static void test_qlinearconv(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof qlinearconv_cases / sizeof *qlinearconv_cases; i++) {
+        const struct qlinearconv_case *q = &qlinearconv_cases[i];
+        struct fixture f = {.s = q->shape};
+        struct result got = result_new(&f.s);
+        size_t outputs = outputs_of(&f.s), outs = (size_t)f.s.out;
+        /* copies: kernels are given aligned tensors of exact size */
+        f.x = memcpy(bytes_new(inputs_of(&f.s), 1), q->x, inputs_of(&f.s));
+        f.residual = memcpy(bytes_new(outputs, 1), q->residual, outputs);
+        f.w = memcpy(bytes_new(weights_of(&f.s), 1), q->w, weights_of(&f.s));
+        f.bias = memcpy(bytes_new(outs, sizeof *f.bias), q->bias, outs * sizeof *f.bias);
+        f.multiplier = memcpy(bytes_new(outs, sizeof *f.multiplier), q->multiplier, outs * sizeof *f.multiplier);
+        f.requantize = (struct requantize){f.multiplier,
+                                           f.bias,
+                                           q->residual_multiplier,
+                                           q->zero_point_x,
+                                           q->zero_point_y,
+                                           q->residual_zero_point,
+                                           0,
+                                           255};
+        FOR_EACH_TABLE(table)
+        {
+            f.requantize.low = 0;
+            run(table, &f, 0, 0, &got);
+            assert_memory_equal(got.y, q->y, outputs);
+            f.requantize.low = q->zero_point_y;
+            run(table, &f, WITH_RESIDUAL, 0, &got);
+            assert_memory_equal(got.y, q->y_residual, outputs);
+        }
+        result_free(&got);
+        fixture_free(&f);
+    }
+}
+
+static void test_rounding(void **state)
+{
+    (void)state;
+    static const struct {
+        float v;
+        uint8_t zero_point, low, high, want;
+    } cases[] = {
+        {0.5f, 10, 0, 255, 10},     {1.5f, 10, 0, 255, 12},
+        {2.5f, 10, 0, 255, 12},     {-0.5f, 10, 0, 255, 10},
+        {-1.5f, 10, 0, 255, 8},     {-2.5f, 10, 0, 255, 8},
+        {0.5f, 1, 0, 255, 1},       {0.49999997f, 1, 0, 255, 1},
+        {3e38f, 128, 0, 255, 255},  {-3e38f, 128, 0, 255, 0},
+        {INFINITY, 0, 0, 255, 255}, {-INFINITY, 255, 0, 255, 0},
+        {NAN, 7, 3, 255, 3},        {-1.0f, 77, 77, 255, 77},
+        {200.0f, 0, 0, 15, 15},     {1073741824.0f, 0, 0, 255, 255},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(requantize_round(cases[i].v, cases[i].zero_point, cases[i].low, cases[i].high),
+                         cases[i].want);
+}
+
+/* Ties through a whole kernel: acc odd, multiplier 1/2. */
+static void test_ties_in_every_set(void **state)
+{
+    (void)state;
+    struct conv_shape s = {
+        .h = 1, .w = 64, .c = 1, .out = 17, .kernel = 1, .stride = 1, .pad = 0, .out_h = 1, .out_w = 64};
+    struct fixture f = fixture_new(s, 1, 32);
+    struct result got = result_new(&s);
+    for (int i = 0; i < 64; i++)
+        f.x[i] = (uint8_t)i;
+    for (int k = 0; k < s.out; k++) {
+        f.w[k] = 1;
+        f.bias[k] = 0;
+        f.multiplier[k] = 0.5f;
+    }
+    f.requantize.zero_point_y = 101;
+    FOR_EACH_TABLE(table)
+    {
+        run(table, &f, 0, 0, &got);
+        for (int i = 0; i < 64; i++) {
+            int acc = i - 32, even = acc % 2 == 0             ? acc / 2
+                                     : (acc - 1) / 2 % 2 == 0 ? (acc - 1) / 2
+                                                              : (acc + 1) / 2;
+            for (int k = 0; k < s.out; k++)
+                assert_int_equal(got.y[i * s.out + k], even + 101);
+        }
+    }
+    result_free(&got);
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rounding),         cmocka_unit_test(test_ref_is_the_formula),
+        cmocka_unit_test(test_qlinearconv),      cmocka_unit_test(test_sets_equal_ref),
+        cmocka_unit_test(test_extremes),         cmocka_unit_test(test_large_sums),
+        cmocka_unit_test(test_ties_in_every_set)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,255 @@
+/* Loss, optimizer, schedules and averages: the arithmetic of a step. */
+#include "common.h"
+#include "record/stream.h"
+#include "train/average.h"
+#include "train/loss.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+static struct record *reference;
+
+static int reference_load(void **state)
+{
+    (void)state;
+    return record_load(&reference, "tests/reference/sgd.safetensors", &m);
+}
+
+static int reference_free(void **state)
+{
+    (void)state;
+    record_free(reference);
+    return 0;
+}
+
+static const void *reference_data(const char *name)
+{
+    const struct tensor *t = record_find(reference, name);
+    if (!t)
+        fail_msg("no %s in the reference", name);
+    return t->data;
+}
+
+/* ---- loss ---- */
+
+static void test_loss_is_pytorchs(void **state)
+{
+    (void)state;
+    const float *logits = reference_data("loss.logits");
+    const uint8_t *labels = reference_data("loss.labels");
+    const char *cases[] = {"0", "0.1", "0.3"};
+    for (int i = 0; i < 3; i++) {
+        char name[64];
+        float gradient[17 * 10];
+        struct loss_sums sums = {0};
+        ASSERT_OK(loss_cross_entropy(logits, labels, 17, 10, atof(cases[i]), gradient, &sums, &m));
+        snprintf(name, sizeof name, "loss.value.%s", cases[i]);
+        ASSERT_NEAR(loss_mean(&sums), *(const double *)reference_data(name), 1e-12);
+        snprintf(name, sizeof name, "loss.gradient.%s", cases[i]);
+        const double *want = reference_data(name);
+        for (int k = 0; k < 170; k++)
+            ASSERT_NEAR(gradient[k], want[k], 4e-9);
+    }
+}
+
+static void test_loss_gradient_is_the_slope(void **state)
+{
+    (void)state;
+    float logits[6] = {0.3f, -1.25f, 2, 0.5f, 0.5f, -0.75f}, gradient[6];
+    const uint8_t labels[2] = {1, 2};
+    struct loss_sums sums = {0};
+    ASSERT_OK(loss_cross_entropy(logits, labels, 2, 3, 0.2, gradient, &sums, &m));
+    for (int k = 0; k < 6; k++) {
+        const float step = 1.0f / 1024, at = logits[k];
+        double ends[2];
+        for (int side = 0; side < 2; side++) {
+            struct loss_sums end = {0};
+            logits[k] = side ? at + step : at - step;
+            ASSERT_OK(loss_cross_entropy(logits, labels, 2, 3, 0.2, NULL, &end, &m));
+            ends[side] = loss_mean(&end);
+        }
+        logits[k] = at;
+        ASSERT_NEAR(gradient[k], (ends[1] - ends[0]) / (2.0 * step), 1e-6);
+    }
+}
+
+static void test_loss_counts_the_first_of_the_largest(void **state)
+{
+    (void)state;
+    const float logits[] = {1, 1, 0, 0, 2, 2};
+    const uint8_t right[] = {0, 1}, wrong[] = {1, 2};
+    struct loss_sums sums = {0};
+    ASSERT_OK(loss_cross_entropy(logits, right, 2, 3, 0, NULL, &sums, &m));
+    assert_int_equal(sums.correct, 2);
+    ASSERT_OK(loss_cross_entropy(logits, wrong, 2, 3, 0, NULL, &sums, &m));
+    assert_int_equal(sums.correct, 2);
+    assert_int_equal(sums.images, 4);
+    ASSERT_NEAR(loss_accuracy(&sums), 50, 0);
+}
+
+static void test_loss_that_is_not_finite_is_refused(void **state)
+{
+    (void)state;
+    const uint8_t labels[] = {0, 0};
+    const float bad[][4] = {
+        {0, 0, NAN, 0}, {0, 0, INFINITY, 0}, {0, 0, -INFINITY, 0}, {0, 0, -INFINITY, -INFINITY}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct loss_sums sums = {.loss = 1.5, .images = 3, .correct = 2};
+        ASSERT_FAILS(loss_cross_entropy(bad[i], labels, 2, 2, 0, NULL, &sums, &m), STATUS_RANGE, "loss is ");
+        assert_int_equal(sums.images, 3);
+        assert_int_equal(sums.correct, 2);
+        ASSERT_NEAR(sums.loss, 1.5, 0);
+    }
+    const float good[] = {3e38f, -3e38f, -3e38f, 3e38f};
+    struct loss_sums sums = {0};
+    ASSERT_OK(loss_cross_entropy(good, labels, 2, 2, 0, NULL, &sums, &m));
+}
+
+/* ---- optimizer ---- */
+
+static const struct slice slices[] = {
+    {.name = "conv.weight", .role = SLICE_WEIGHT, .rank = 1, .shape = {30}, .offset = 0, .count = 30},
+    {.name = "bn.bias", .role = SLICE_NORM, .rank = 1, .shape = {20}, .offset = 32, .count = 20},
+};
+
+/* 50 numbers of the reference into the two slices, with a gap. */
+static void spread(float *flat, const float *from)
+{
+    memset(flat, 0, 64 * sizeof *flat);
+    memcpy(flat, from, 30 * sizeof *flat);
+    memcpy(flat + 32, from + 30, 20 * sizeof *flat);
+}
+
+static void check_sgd(const char *name, struct optimizer_options options)
+{
+    char after[64];
+    float w[64], g[64], want[64];
+    struct optimizer o;
+    snprintf(after, sizeof after, "sgd.after.%s", name);
+    spread(w, reference_data("sgd.start"));
+    ASSERT_OK(optimizer_open(&o, &options, slices, 2, 64, &m));
+    for (int step = 0; step < 6; step++) {
+        spread(g, (const float *)reference_data("sgd.gradients") + 50 * step);
+        optimizer_step(&o, w, g, ((const double *)reference_data("sgd.rates"))[step]);
+        spread(want, (const float *)reference_data(after) + 50 * step);
+        for (int i = 0; i < 64; i++)
+            ASSERT_NEAR(w[i], want[i], 1e-6);
+    }
+    optimizer_close(&o);
+}
+
+static void test_sgd_is_pytorchs(void **state)
+{
+    (void)state;
+    check_sgd("nesterov", (struct optimizer_options){0.9, 5e-2, 1, 1, 0});
+    check_sgd("plain", (struct optimizer_options){0.9, 5e-2, 0, 1, 1});
+    check_sgd("some", (struct optimizer_options){0.9, 5e-2, 1, 0, 1});
+    check_sgd("bias", (struct optimizer_options){0.9, 5e-2, 1, 1, 2});
+}
+
+static void test_sgd_never_decays_scales(void **state)
+{
+    (void)state;
+    const struct slice scale = {.name = "x.scale", .role = SLICE_SCALE, .count = 1};
+    struct optimizer o;
+    float w = 2, g = 0;
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0.5, 1, 1, 1}, &scale, 1, 1, &m));
+    optimizer_step(&o, &w, &g, 0.1);
+    ASSERT_NEAR(w, 2, 0);
+    optimizer_close(&o);
+}
+
+/* ---- schedules ---- */
+
+static void test_one_cycle(void **state)
+{
+    (void)state;
+    const struct schedule s = {.kind = SCHEDULE_ONE_CYCLE, .rate = 0.4, .peak = 0.25, .warm_up_epochs = 3};
+    ASSERT_NEAR(schedule_rate(&s, 0, 10, 2), 0.4 * 0.025 / 0.25, 1e-12);
+    ASSERT_NEAR(schedule_rate(&s, 4, 10, 2), 0.4 * 0.225 / 0.25, 1e-12);
+    ASSERT_NEAR(schedule_rate(&s, 5, 10, 2), 0.4 * 0.725 / 0.75, 1e-12);
+    ASSERT_NEAR(schedule_rate(&s, 19, 10, 2), 0.4 * 0.025 / 0.75, 1e-12);
+    ASSERT_NEAR(schedule_rate(&s, 0, 1, 1), 0.4 * 0.5 / 0.75, 1e-12);
+    const struct schedule down = {.kind = SCHEDULE_ONE_CYCLE, .rate = 1},
+                          up = {.kind = SCHEDULE_ONE_CYCLE, .rate = 1, .peak = 1};
+    ASSERT_NEAR(schedule_rate(&down, 0, 4, 1), 0.875, 1e-12);
+    ASSERT_NEAR(schedule_rate(&up, 3, 4, 1), 0.875, 1e-12);
+}
+
+static void test_cosine_step_constant(void **state)
+{
+    (void)state;
+    const struct schedule cosine = {.kind = SCHEDULE_COSINE, .rate = 0.2};
+    ASSERT_NEAR(schedule_rate(&cosine, 0, 2, 1), 0.1 * (1 + sqrt(0.5)), 1e-12);
+    ASSERT_NEAR(schedule_rate(&cosine, 1, 2, 1), 0.1 * (1 - sqrt(0.5)), 1e-12);
+    const struct schedule step = {
+        .kind = SCHEDULE_STEP, .rate = 1, .milestones = {0.5, 0.75}, .milestone_count = 2, .factor = 0.1};
+    const double want[] = {1, 1, 0.1, 0.01};
+    for (int i = 0; i < 4; i++)
+        ASSERT_NEAR(schedule_rate(&step, i, 1, 4), want[i], 1e-12);
+    const struct schedule constant = {.kind = SCHEDULE_CONSTANT, .rate = 0.3};
+    ASSERT_NEAR(schedule_rate(&constant, 99, 10, 10), 0.3, 0);
+}
+
+static void test_warm_up(void **state)
+{
+    (void)state;
+    struct schedule s = {.kind = SCHEDULE_COSINE, .rate = 0.2, .warm_up_epochs = 0.5};
+    ASSERT_NEAR(schedule_rate(&s, 0, 4, 1), 0.2 * 0.25, 1e-12);
+    ASSERT_NEAR(schedule_rate(&s, 1, 4, 1), 0.2 * 0.75, 1e-12);
+    ASSERT_NEAR(schedule_rate(&s, 2, 4, 1), 0.1 * (1 + sqrt(0.5)), 1e-12);
+    s.warm_up_epochs = 9; /* longer than the run */
+    ASSERT_NEAR(schedule_rate(&s, 3, 4, 1), 0.2 * 3.5 / 4, 1e-12);
+}
+
+static void test_schedule_names(void **state)
+{
+    (void)state;
+    enum schedule_kind kind;
+    ASSERT_OK(schedule_parse("step", &kind, &m));
+    assert_int_equal(kind, SCHEDULE_STEP);
+    ASSERT_FAILS(schedule_parse("sine", &kind, &m), STATUS_RANGE, SCHEDULE_NAMES);
+}
+
+/* ---- averages ---- */
+
+static void test_average_follows_its_formula(void **state)
+{
+    (void)state;
+    const struct slice states[] = {
+        {.name = "bn.running_mean", .role = SLICE_STATE, .offset = 0, .count = 1},
+        {.name = "bn.num_batches_tracked", .role = SLICE_STATE, .offset = 1, .count = 1}};
+    float values[3] = {1, 1, 0}, parameter[1] = {2}, tracked[2] = {5, 7};
+    struct average a = {.decay = 0.9,
+                        .values = values,
+                        .parameters = 1,
+                        .state = 2,
+                        .state_slices = states,
+                        .state_slice_count = 2};
+    average_update(&a, parameter, tracked, 1); /* decay (1 + 1) / (10 + 1) */
+    ASSERT_NEAR(values[0], 1 + (1 - 2.0 / 11), 1e-6);
+    ASSERT_NEAR(values[1], 1 + 4 * (1 - 2.0 / 11), 1e-6);
+    ASSERT_NEAR(values[2], 7, 0);
+    values[0] = 1;
+    average_update(&a, parameter, tracked, 1000); /* by now 0.9 */
+    ASSERT_NEAR(values[0], 1.1, 1e-6);
+    struct average off = {0};
+    average_update(&off, parameter, tracked, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss_is_pytorchs),
+        cmocka_unit_test(test_loss_gradient_is_the_slope),
+        cmocka_unit_test(test_loss_counts_the_first_of_the_largest),
+        cmocka_unit_test(test_loss_that_is_not_finite_is_refused),
+        cmocka_unit_test(test_sgd_is_pytorchs),
+        cmocka_unit_test(test_sgd_never_decays_scales),
+        cmocka_unit_test(test_one_cycle),
+        cmocka_unit_test(test_cosine_step_constant),
+        cmocka_unit_test(test_warm_up),
+        cmocka_unit_test(test_schedule_names),
+        cmocka_unit_test(test_average_follows_its_formula),
+    };
+    return cmocka_run_group_tests(tests, reference_load, reference_free);
+}

@@ -1,0 +1,194 @@
+/* bench: how long models take: all cases in one run, taking turns, with the machine's own peak beside them. */
+#include "base/memory.h"
+#include "base/random.h"
+#include "data/batch.h"
+#include "exec/measure.h"
+#include "graph/resnet.h"
+#include "record/file.h"
+#include "tools/common/bench_table.h"
+#include "tools/common/options.h"
+#include <stdio.h>
+#include <string.h>
+
+struct opts {
+    struct string_list models;
+    struct integer_list batches, threads;
+    const char *output, *images;
+    int64_t width;
+    double seconds;
+    int layers;
+};
+
+/* Everything a run holds: execs[model * threads.count + t], cases in the order of the table. */
+struct run {
+    const struct opts *o;
+    struct model models[STRING_LIST_MAX + 1];
+    char names[STRING_LIST_MAX + 1][64];
+    int model_count, exec_count, case_count, batch;
+    struct exec **execs;
+    struct measure_case *cases;
+    uint8_t *images[STRING_LIST_MAX + 1];
+};
+
+static const char details[] =
+    "Every model runs with every batch size and number of threads. The cases take turns, call by call, for "
+    "--seconds a\n"
+    "case. Times are per image: a call's time over its batch. Logits are checked in every timed call against those "
+    "of an\n"
+    "untimed one; a difference is a failure. gmac_per_s is reached at the median; peak_gmac_per_s is what this "
+    "machine's\n"
+    "multiply-adds reach on registers alone, measured in this run (- where the instruction set has no such loop).\n"
+    "Rows: what=infer is a whole network (algorithm: that of its largest layer; bytes: activations and packed "
+    "weights);\n"
+    "with --layers, what=layer:NAME is one step of it (bytes: packed weights). Without --images, images are random "
+    "but\n"
+    "always the same. RESQ_ISA chooses the instruction set.\n"
+    "\n"
+    "Examples:\n"
+    "  bench -m fused.safetensors -m ptq.safetensors -b 1,32 -j 1,2 -o bench.tsv\n"
+    "  bench --width 64 -b 1 --layers\n";
+
+/* ---- models and images ---- */
+
+static void name_model(char *out, size_t size, const char *path)
+{
+    static const char suffix[] = ".safetensors";
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    size_t length = strlen(base), tail = sizeof suffix - 1;
+    if (length > tail && strcmp(base + length - tail, suffix) == 0)
+        length -= tail;
+    snprintf(out, size, "%.*s", (int)length, base);
+}
+
+static int load_models(struct run *r, struct message *m)
+{
+    for (int i = 0; i < r->o->models.count; i++) {
+        TRY(model_load(&r->models[i], r->o->models.items[i], m));
+        r->model_count = i + 1;
+        name_model(r->names[i], sizeof r->names[i], r->o->models.items[i]);
+    }
+    if (r->o->width > 0) {
+        struct graph g = {0};
+        TRY(resnet18_build(&g, (int)r->o->width, 10, NULL, NULL, m));
+        TRY(model_initialise(&r->models[r->model_count], &g, 1, m));
+        snprintf(r->names[r->model_count++], sizeof r->names[0], "resnet18-width%d", (int)r->o->width);
+    }
+    return 0;
+}
+
+/* r->batch images for one model: from the set, over and over, or drawn. */
+static int make_images(struct run *r, int i, const struct image_set *set, struct message *m)
+{
+    size_t bytes = exec_image_bytes(r->execs[i * r->o->threads.count]);
+    struct random_stream draw = random_open(1, RANDOM_TEST, 0, 0);
+    if (set->count > 0 && bytes != IMAGE_BYTES)
+        return message_set(m, STATUS_MISMATCH, "%s: wants images of %zu bytes, not %d", r->names[i], bytes,
+                           IMAGE_BYTES);
+    r->images[i] = memory_new((size_t)r->batch, bytes, m);
+    if (!r->images[i])
+        return STATUS_NOMEM;
+    for (int n = 0; n < r->batch && set->count > 0; n++)
+        memcpy(r->images[i] + (size_t)n * bytes, set->images + (size_t)(n % set->count) * bytes, bytes);
+    for (size_t k = 0; set->count == 0 && k < (size_t)r->batch * bytes; k++)
+        r->images[i][k] = (uint8_t)random_below(&draw, 256);
+    return 0;
+}
+
+static int make_cases(struct run *r, struct message *m)
+{
+    const struct opts *o = r->o;
+    struct image_set set = {0};
+    size_t execs = (size_t)r->model_count * (size_t)o->threads.count;
+    r->execs = memory_new(execs, sizeof(struct exec *), m);
+    r->cases = memory_new(execs * (size_t)o->batches.count, sizeof *r->cases, m);
+    if (!r->execs || !r->cases)
+        return STATUS_NOMEM;
+    for (int i = 0; i < o->batches.count; i++)
+        r->batch = r->batch > (int)o->batches.items[i] ? r->batch : (int)o->batches.items[i];
+    if (o->images)
+        TRY(image_set_load(&set, o->images, m));
+    int status = 0;
+    for (int i = 0; i < r->model_count && status >= 0; i++) {
+        for (int t = 0; t < o->threads.count && status >= 0; t++) {
+            const struct exec_options how = {.threads = (int)o->threads.items[t], .batch = r->batch};
+            status = exec_open(&r->execs[r->exec_count], &r->models[i], &how, m);
+            if (status < 0)
+                message_prefix(m, status, "%s", r->names[i]);
+            else
+                r->exec_count++;
+        }
+        if (status >= 0)
+            status = make_images(r, i, &set, m);
+        for (int k = 0; k < o->threads.count * o->batches.count && status >= 0; k++)
+            r->cases[r->case_count++] =
+                (struct measure_case){.exec = r->execs[i * o->threads.count + k / o->batches.count],
+                                      .images = r->images[i],
+                                      .batch = (int)o->batches.items[k % o->batches.count],
+                                      .name = r->names[i]};
+    }
+    image_set_free(&set);
+    return status;
+}
+
+static void run_close(struct run *r)
+{
+    measure_free(r->cases, r->case_count);
+    for (int i = 0; i < r->exec_count; i++)
+        exec_close(r->execs[i]);
+    for (int i = 0; i < r->model_count; i++) {
+        memory_free(r->images[i]);
+        model_free(&r->models[i]);
+    }
+    memory_free(r->execs);
+    memory_free(r->cases);
+}
+
+/* ---- all of it ---- */
+
+static int run(const struct opts *o, struct message *m)
+{
+    static struct run r; /* large */
+    struct table table = {0};
+    r.o = o;
+    int status = output_check(o->output, m);
+    for (int i = 0; i < o->models.count && status >= 0; i++)
+        status = output_differs(o->models.items[i], o->output, m);
+    if (status >= 0)
+        status = load_models(&r, m);
+    if (status >= 0)
+        status = make_cases(&r, m);
+    if (status >= 0)
+        status = measure_run(r.cases, r.case_count, &(struct measure_options){o->seconds, o->layers}, m);
+    if (status >= 0)
+        status = bench_table(&table, r.cases, r.case_count, o->images ? "from a batch file" : "random", m);
+    if (status >= 0)
+        status = table_save(&table, o->output, m);
+    table_free(&table);
+    run_close(&r);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o = {.batches = {{1}, 1}, .threads = {{1}, 1}, .seconds = 1};
+    const struct option_spec options[] = {
+        OPTION_MODELS(&o.models),
+        {"width", 0, OPTION_INTEGER, &o.width, 0, 512, "N", "also a ResNet-18 of this width, untrained; 0: none", 0,
+         0},
+        OPTION_BATCHES(&o.batches),
+        OPTION_THREADS_LIST(&o.threads),
+        OPTION_OUTPUT(&o.output),
+        {"seconds", 0, OPTION_NUMBER, &o.seconds, 0, 3600, "S", "time for each case, at least", 0, 0},
+        {"layers", 0, OPTION_FLAG, &o.layers, 0, 0, 0, "a row for every layer too", 0, 0},
+        {"images", 0, OPTION_STRING, &o.images, 0, 0, "FILE", "images from this batch file", 0, 0},
+    };
+    const struct tool tool =
+        TOOL("bench", "-m MODEL [-m MODEL]... [-b LIST] [-j LIST] [-o TSV]", "Time models.", details, options, 0);
+    struct message m = {0};
+    int status = tool_start(&tool, argc, argv, NULL);
+    if (status >= 0)
+        return status;
+    if (o.models.count == 0 && o.width == 0)
+        return tool_misuse(&tool, "missing option -m MODEL (or --width N)");
+    return tool_end(&tool, run(&o, &m), &m);
+}

@@ -1,0 +1,34 @@
+/* calibration.h: batches on standard input, seen through a fused model. */
+#ifndef RESQ_TOOLS_CALIBRATION_H
+#define RESQ_TOOLS_CALIBRATION_H
+
+#include "base/progress.h"
+#include "data/batch.h"
+#include "exec/exec.h"
+#include "graph/model.h"
+#include "quant/histogram.h"
+#include "tools/common/options.h"
+
+/* All-zero but for what the tool sets: tool, model_path, limit, threads, model, progress. */
+struct calibration {
+    const struct tool *tool;
+    const char *model_path;
+    int64_t limit; /* images; 0: all */
+    int threads;
+    struct model model;
+    struct exec *exec;
+    struct ranges ranges;
+    int *slots; /* node -> index in ranges, or -1 */
+    struct batch_reader reader;
+    struct progress progress;
+    int64_t images;
+};
+
+/* Observes the first `limit` images of the train split into ranges. Reads to the end also when enough was seen: a
+ * stream is known to be whole only there. */
+int calibration_run(struct calibration *c, struct message *m) RESQ_USE_RESULT;
+/* Writes ranges and all metadata into the empty record r. */
+int calibration_describe(const struct calibration *c, struct record *r, struct message *m) RESQ_USE_RESULT;
+void calibration_free(struct calibration *c);
+
+#endif

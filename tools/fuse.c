@@ -1,0 +1,90 @@
+/* fuse: model -> the same network without batch norm. */
+#include "graph/model.h"
+#include "pass/pass.h"
+#include "record/file.h"
+#include "record/stream.h"
+#include "tools/common/options.h"
+#include <stdio.h>
+#include <string.h>
+
+struct opts {
+    const char *model, *output;
+    int verbose, quiet;
+};
+
+static const char details[] =
+    "Folds each batch norm into the convolution before it and fuses ReLU and the residual add into the "
+    "convolution\n"
+    "behind which they stand; the network computes the same. A model that has none of these passes unchanged.\n"
+    "Without -m the model is read from standard input.\n"
+    "\n"
+    "  fuse -m best_float_model.safetensors -o fused_model.safetensors\n"
+    "  diff <(inspect graph float.safetensors) <(inspect graph fused.safetensors)\n";
+
+/* The passes' report: warnings for everybody, the rest for -v. */
+static void show(const struct tool *tool, const struct opts *o, const struct text *report)
+{
+    static const char mark[] = "warning: ";
+    for (const char *line = report->data; line && *line; line += strcspn(line, "\n") + 1) {
+        int length = (int)strcspn(line, "\n"), skip = (int)sizeof mark - 1;
+        if (strncmp(line, mark, sizeof mark - 1) != 0) {
+            if (o->verbose)
+                fprintf(stderr, "%.*s\n", length, line);
+        } else if (!o->quiet) {
+            tool_warn(tool, "%.*s", length - skip, line + skip);
+        }
+    }
+}
+
+static int fuse(struct model *model, const struct tool *tool, const struct opts *o, struct message *m)
+{
+    struct text report = {0};
+    struct lineage lineage = {.message = m};
+    char digest[MODEL_DIGEST_SIZE];
+    if (graph_stage(&model->graph) == STAGE_INT8)
+        return message_set(m, STATUS_MISMATCH, "is at stage int8, want float");
+    TRY(model_digest(model, digest, m));
+    int status = pass_fold_batchnorm(model, &report, m);
+    if (status >= 0)
+        status = pass_fuse_epilogue(model, &report, m);
+    if (status >= 0)
+        status = model_store(model, m);
+    if (status >= 0) {
+        lineage_add(&lineage, "model", "%s", digest);
+        status = lineage_apply(model->record, model->record, tool->name, &lineage, NULL, 0, m);
+        show(tool, o, &report);
+    }
+    lineage_free(&lineage);
+    text_free(&report);
+    return status;
+}
+
+static int run(const struct tool *tool, const struct opts *o, struct message *m)
+{
+    struct model model;
+    TRY(output_check(o->output, m));
+    TRY(output_differs(o->model, o->output, m));
+    TRY(model_load(&model, o->model, m));
+    int status = fuse(&model, tool, o, m);
+    if (status < 0)
+        message_prefix(m, status, "%s", o->model && strcmp(o->model, "-") != 0 ? o->model : "stdin");
+    else
+        status = record_save(model.record, o->output, m);
+    model_free(&model);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o = {0};
+    struct message m = {{0}};
+    const struct option_spec options[] = {OPTION_MODEL(&o.model), OPTION_OUTPUT(&o.output),
+                                          OPTION_VERBOSE(&o.verbose), OPTION_QUIET(&o.quiet)};
+    const struct tool tool =
+        TOOL("fuse", "[-m MODEL] [-o OUT]", "Fold batch norm, ReLU and residual adds into convolutions.", details,
+             options, 0);
+    int status = tool_start(&tool, argc, argv, NULL);
+    if (status >= 0)
+        return status;
+    return tool_end(&tool, run(&tool, &o, &m), &m);
+}

@@ -1,0 +1,178 @@
+/* quantize: fused model + ranges -> int8 model. */
+#include "graph/model.h"
+#include "pass/pass.h"
+#include "quant/observer.h"
+#include "record/digest.h"
+#include "record/file.h"
+#include "record/stream.h"
+#include "tools/common/options.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct opts {
+    const char *model, *ranges, *output, *observer, *keep_float;
+    double percentile;
+    int64_t weight_bits, activation_bits;
+    int per_tensor, verbose, quiet;
+};
+
+static const char details[] =
+    "Every convolution, average pool and linear layer becomes integer arithmetic: activations u8 with scale and "
+    "zero\n"
+    "point per tensor, weights s8, symmetric, with a scale per output channel, sums in i32 (lib/quant/QUANT.md). "
+    "For\n"
+    "every channel it is proven from its weights and bias that no sum can leave 32 bits.\n"
+    "Observers choose what part of the values seen in calibration the codes span:\n"
+    "  min-max      everything seen\n"
+    "  percentile   all but (100 - P) % of the values at either end\n"
+    "  mse          the range of least expected squared error\n"
+    "  entropy      the range of least Kullback-Leibler divergence (as TensorRT)\n"
+    "-v prints a line for every layer: scale and zero point, signal to quantization noise (dB) of its output and "
+    "of\n"
+    "its weights, the largest value its sums can reach and how many times that is below 2^31.\n"
+    "\n"
+    "  quantize -m fused.safetensors -r ranges.safetensors -o int8.safetensors\n"
+    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --keep-float fc -o w4.safetensors\n";
+
+static void print_decibels(double value)
+{
+    if (isnan(value))
+        fprintf(stderr, " %8s", "-");
+    else
+        fprintf(stderr, " %8.2f", value);
+}
+
+static void print_row(const struct lower_row *row)
+{
+    char scale[32] = "-";
+    if (row->scale > 0)
+        format_number_f32(scale, row->scale);
+    fprintf(stderr, "%-24s %14s ", row->name, scale);
+    if (row->scale > 0)
+        fprintf(stderr, "%10d", row->zero_point);
+    else
+        fprintf(stderr, "%10s", "-");
+    print_decibels(row->activation_sqnr);
+    print_decibels(row->weight_sqnr);
+    if (row->bound > 0)
+        fprintf(stderr, " %11lld %8.1f\n", (long long)row->bound, 0x1p31 / (double)row->bound);
+    else
+        fprintf(stderr, " %11s %8s\n", "-", "-");
+}
+
+static void show(const struct tool *tool, const struct opts *o, const struct lower_report *report)
+{
+    if (o->verbose)
+        fprintf(stderr, "%-24s %14s %10s %8s %8s %11s %8s\n", "layer", "scale", "zero_point", "sqnr", "weights",
+                "bound", "margin");
+    for (int i = 0; o->verbose && i < report->count; i++)
+        print_row(&report->rows[i]);
+    for (const char *line = report->warnings.data; line && *line && !o->quiet; line += strcspn(line, "\n") + 1)
+        tool_warn(tool, "%.*s", (int)strcspn(line, "\n"), line);
+}
+
+static int lower(const struct tool *tool, const struct opts *o, struct model *model, const struct ranges *ranges,
+                 struct message *m)
+{
+    const struct lower_options how = {.observer = o->observer,
+                                      .observer_parameter =
+                                          strcmp(o->observer, "percentile") == 0 ? o->percentile : (double)NAN,
+                                      .weight_bits = (int)o->weight_bits,
+                                      .activation_bits = (int)o->activation_bits,
+                                      .per_tensor = o->per_tensor,
+                                      .keep_float = o->keep_float};
+    struct lower_report report = {0};
+    int status = pass_lower_int8(model, ranges, &how, &report, m);
+    if (status >= 0)
+        show(tool, o, &report);
+    lower_report_free(&report);
+    return status < 0 ? message_prefix(m, status, "%s", o->model) : 0;
+}
+
+static int apply_lineage(const struct tool *tool, struct model *model, const char *digest,
+                         const struct record *ranges, struct message *m)
+{
+    struct lineage lineage = {.message = m};
+    char hex[DIGEST_HEX];
+    TRY(digest_record(ranges, hex, m));
+    tool_lineage(tool, &lineage);
+    lineage_add(&lineage, "model", "%s", digest);
+    lineage_add(&lineage, "ranges", "sha256:%s", hex);
+    int status = lineage_apply(model->record, model->record, tool->name, &lineage, &ranges, 1, m);
+    lineage_free(&lineage);
+    return status;
+}
+
+static int quantize(const struct tool *tool, const struct opts *o, struct model *model, const struct record *record,
+                    struct message *m)
+{
+    struct ranges ranges;
+    char digest[MODEL_DIGEST_SIZE];
+    TRY(model_digest(model, digest, m));
+    int status = graph_require_stage(&model->graph, STAGE_FUSED, m);
+    if (status < 0)
+        return message_prefix(m, status, "%s", o->model);
+    status = ranges_from_record(&ranges, record, m);
+    if (status >= 0)
+        status = ranges_match_model(record, model, m);
+    if (status < 0) {
+        message_prefix(m, status, "%s", o->ranges);
+    } else {
+        status = lower(tool, o, model, &ranges, m);
+        if (status >= 0)
+            status = apply_lineage(tool, model, digest, record, m);
+    }
+    ranges_free(&ranges);
+    return status;
+}
+
+static int run(const struct tool *tool, const struct opts *o, struct message *m)
+{
+    struct model model;
+    struct record *ranges = NULL;
+    TRY(output_check(o->output, m));
+    TRY(output_differs(o->model, o->output, m));
+    TRY(output_differs(o->ranges, o->output, m));
+    TRY(model_load(&model, o->model, m));
+    int status = record_load(&ranges, o->ranges, m);
+    if (status >= 0)
+        status = quantize(tool, o, &model, ranges, m);
+    if (status >= 0)
+        status = record_save(model.record, o->output, m);
+    record_free(ranges);
+    model_free(&model);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o = {.observer = "mse", .percentile = 99.99, .weight_bits = 8, .activation_bits = 8};
+    struct message m = {{0}};
+    char observers[256] = "";
+    for (int i = 0; observer_at(i); i++)
+        snprintf(observers + strlen(observers), sizeof observers - strlen(observers), "%s%s", i ? "|" : "",
+                 observer_at(i)->name);
+    const struct option_spec options[] = {
+        OPTION_MODEL(&o.model),
+        OPTION_RANGES(&o.ranges),
+        OPTION_OUTPUT(&o.output),
+        {"observer", 0, OPTION_CHOICE, &o.observer, 0, 0, "NAME", "how ranges are chosen", observers, 1},
+        {"percentile", 0, OPTION_NUMBER, &o.percentile, 50.001, 100, "P", "of the observer percentile", 0, 1},
+        {"weight-bits", 0, OPTION_INTEGER, &o.weight_bits, 2, 8, "N", "bits of the weights, 2 to 8", 0, 1},
+        {"activation-bits", 0, OPTION_INTEGER, &o.activation_bits, 2, 8, "N", "bits of the activations, 2 to 8", 0,
+         1},
+        {"per-tensor", 0, OPTION_FLAG, &o.per_tensor, 0, 0, 0, "one weight scale a layer, not one a channel", 0, 1},
+        {"keep-float", 0, OPTION_STRING, &o.keep_float, 0, 0, "PATTERN", "leave layers whose name matches in float",
+         0, 1},
+        OPTION_VERBOSE(&o.verbose),
+        OPTION_QUIET(&o.quiet)};
+    const struct tool tool = TOOL("quantize", "-m MODEL -r RANGES [-o OUT]",
+                                  "Turn a fused float model into an int8 model.", details, options, 0);
+    int status = tool_start(&tool, argc, argv, NULL);
+    if (status >= 0)
+        return status;
+    if (!o.model || !o.ranges)
+        return tool_misuse(&tool, "missing option: -m MODEL and -r RANGES are needed");
+    return tool_end(&tool, run(&tool, &o, &m), &m);
+}
