@@ -31,6 +31,7 @@ PLOT      = plot
 EPOCHS             = 1
 QAT_EPOCHS         = 1
 TRAIN_IMAGES       = 0
+QAT_IMAGES         = $(TRAIN_IMAGES)
 HELD_OUT_IMAGES    = 0
 TEST_IMAGES        = 0
 CALIBRATION_IMAGES = 8192

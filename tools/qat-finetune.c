@@ -84,7 +84,7 @@ int main(int argc, char **argv)
          "fixed|average|learned", 1},
         {"observer", 0, OPTION_CHOICE, &o.training.lower.observer, 0, 0, 0, "how ranges are chosen at first",
          observers, 1},
-        {"percentile", 0, OPTION_NUMBER, &o.percentile, 50, 100, "P", "of the observer of that name", 0, 1},
+        {"percentile", 0, OPTION_NUMBER, &o.percentile, 50.001, 100, "P", "of the observer of that name", 0, 1},
         {"weight-bits", 0, OPTION_INTEGER, &o.weight_bits, 2, 8, "BITS", "of weights", 0, 1},
         {"activation-bits", 0, OPTION_INTEGER, &o.activation_bits, 2, 8, "BITS", "of activations", 0, 1},
         {"per-tensor", 0, OPTION_FLAG, &o.training.lower.per_tensor, 0, 0, 0, "one weight scale a layer", 0, 1},

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "data/batch.h"
 #include "exec/gradient.h"
+#include "quant/histogram.h"
 #include "record/digest.h"
 #include "record/stream.h"
 #include <stdio.h>
@@ -26,43 +27,28 @@ static int keep_side(struct record **side, const struct record *from, struct mes
     return *side ? record_inherit(*side, from, m) : STATUS_NOMEM;
 }
 
-static int load_model(struct quantized_training *q, struct model *start, char hex[DIGEST_HEX], struct message *m)
+static int load_model(struct quantized_training *q, struct model *start, char digest[MODEL_DIGEST_SIZE],
+                      struct message *m)
 {
-    struct record *record;
-    TRY(record_load(&record, q->model, m));
-    int status = digest_record(record, hex, m);
-    if (status >= 0)
-        status = keep_side(&q->sides[0], record, m);
-    if (status < 0)
-        record_free(record);
-    else
-        status = model_from_record(start, record, m);
+    TRY(model_load(start, q->model, m)); /* names the file itself */
+    int status = model_digest(start, digest, m);
     if (status >= 0)
         status = graph_require_stage(&start->graph, STAGE_FUSED, m);
+    if (status >= 0)
+        status = keep_side(&q->sides[0], start->record, m);
     return status < 0 ? message_prefix(m, status, "%s", q->model) : STATUS_OK;
 }
 
-/* Ranges say which model they were seen in; those of another one fit no better than none. */
-static int check_ranges(const struct record *ranges, const char *hex, struct message *m)
-{
-    const char *said = record_get(ranges, "model-digest");
-    if (said && strncmp(said, "sha256:", 7) == 0)
-        said += 7;
-    if (!said || strcmp(said, hex) == 0)
-        return STATUS_OK;
-    return message_set(m, STATUS_MISMATCH,
-                       "model-digest: these are the ranges of another model (%.12s, want %.12s)", said, hex);
-}
-
-static int load_ranges(struct quantized_training *q, const char *model_hex, char hex[DIGEST_HEX], struct message *m)
+static int load_ranges(struct quantized_training *q, const struct model *model, char hex[DIGEST_HEX],
+                       struct message *m)
 {
     struct record *record;
     TRY(record_load(&record, q->ranges, m));
     int status = digest_record(record, hex, m);
     if (status >= 0)
-        status = check_ranges(record, model_hex, m);
-    if (status >= 0)
         status = ranges_from_record(&q->observed, record, m);
+    if (status >= 0)
+        status = ranges_match_model(record, model, m);
     if (status >= 0)
         status = keep_side(&q->sides[1], record, m);
     record_free(record);
@@ -89,15 +75,15 @@ static int prepare(void *context, const struct record *stream, struct model *sta
                    struct gradient_options *gradient, struct lineage *lineage, struct message *m)
 {
     struct quantized_training *q = context;
-    char model_hex[DIGEST_HEX], ranges_hex[DIGEST_HEX];
+    char model_hex[MODEL_DIGEST_SIZE], ranges_hex[DIGEST_HEX];
     if (stream && q->lower.keep_float)
         return message_set(
             m, STATUS_UNSUPPORTED,
             "--keep-float: layers left in float cannot be trained with quantized ones; only --epochs 0 "
             "takes it");
     TRY(load_model(q, start, model_hex, m));
-    TRY(load_ranges(q, model_hex, ranges_hex, m));
-    lineage_add(lineage, "model", "sha256:%s", model_hex);
+    TRY(load_ranges(q, start, ranges_hex, m));
+    lineage_add(lineage, "model", "%s", model_hex);
     lineage_add(lineage, "ranges", "sha256:%s", ranges_hex);
     if (!stream)
         return STATUS_OK;

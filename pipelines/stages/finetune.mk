@@ -1,7 +1,7 @@
 # Quantization-aware training: from the same fused model and ranges as post-training quantization. See train.mk for the
 # checkpoint.
 $(W)/finetune.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(FINETUNE)) $(SET)/dataset.tsv
-	$(call stamp,$(LOAD) -n $(TRAIN_IMAGES) --epochs $(QAT_EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(FINETUNE) \
+	$(call stamp,$(LOAD) -n $(QAT_IMAGES) --epochs $(QAT_EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(FINETUNE) \
 		$(QUANTIZATION) $(FINETUNE_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
 $(R)/best_qat_model.safetensors $(R)/qat.log.tsv &: $(R)/fused_model.safetensors $(R)/ranges.safetensors \
 		$(W)/finetune.stamp $(W)/held-out.batches

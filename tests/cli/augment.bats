@@ -8,7 +8,7 @@ AUGMENT="$BIN/augment"
 ALL="--crop 4 --pad reflect --flip 0.5 --jitter 0.4,0.4,0.4,0.1 --rotation 15 --cutout 8"
 
 setup() {
-    cd "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR" || return
 }
 
 setup_file() {
@@ -20,6 +20,7 @@ setup_file() {
 fails() { # REASON INPUT augment's arguments..: status 1, one line, nothing left behind
     local reason=$1 input=$2
     shift 2
+    # shellcheck disable=SC2016 # the inner shell's
     run --separate-stderr timeout 10 bash -c '"$@" < "$0" > /dev/null' "$input" "$AUGMENT" "$@"
     [ "$status" -eq 1 ] || { echo "status $status: $stderr"; return 1; }
     [ "${#stderr_lines[@]}" -eq 1 ]
@@ -91,11 +92,11 @@ images() {
 
 @test "broken streams: one line, exit 1, no file" {
     fails "stdin: empty input" /dev/null -o out
-    head -c 100000 "$SHARED/in.batches" > cut
-    fails "stdin: truncated stream after 0 records" cut -o out
+    head -c 100000 "$SHARED/in.batches" > cut.batches
+    fails "stdin: truncated stream after 0 records" cut.batches -o out
     first=$((8 + $(od -An -tu8 -N8 "$SHARED/in.batches") + 64 * (3072 + 8 + 1)))
-    head -c $first "$SHARED/in.batches" > cut
-    fails "stdin: truncated stream after 1 record" cut -o out
+    head -c $first "$SHARED/in.batches" > cut.batches
+    fails "stdin: truncated stream after 1 record" cut.batches -o out
     cat "$SHARED/in.batches" "$SHARED/in.batches" > twice
     fails "after the end record" twice -o out
     (cat "$SHARED/in.batches"; echo) > surplus

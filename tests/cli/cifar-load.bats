@@ -8,7 +8,7 @@ ARCHIVE="$TREE/pipelines/data/cifar10-jpeg-q75.tar.xz"
 LOAD="$BIN/cifar-load"
 
 setup() {
-    cd "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR" || return
     unset CIFAR10_DIR RESQ_DATA
 }
 
@@ -85,8 +85,8 @@ metadata() { # FILE: the header of its first record
     mv train pets/
     cp pets/train/cat/00000.jpg pets/test/cat/
     tar cJf pets.tar.xz pets
-    "$LOAD" -d pets -o folder.batches -v 2> talk
-    grep -q '^cifar-load: pets, sha256:[0-9a-f]*, train/all: ' talk
+    "$LOAD" -d pets -o folder.batches -v 2> talk.txt
+    grep -q '^cifar-load: pets, sha256:[0-9a-f]*, train/all: ' talk.txt
     "$LOAD" -d pets.tar.xz -o archive.batches
     cmp folder.batches archive.batches
     metadata folder.batches | grep -qF '[\"airplane\",\"automobile\",\"bird\",\"cat\",\"deer\",\"dog\",\"horse\",\"ship\",\"truck\"]'

@@ -1,5 +1,6 @@
 /* Archives: the same set whatever it is packed in, and everything hostile or broken refused by name. */
 #include "sets.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "record/file.h"
 #include <archive.h>
@@ -294,6 +295,42 @@ static void test_damaged_archives(void **state)
                  "rubbish: ");
 }
 
+static int allocations_left;
+
+static int allocation_fails(size_t bytes)
+{
+    (void)bytes;
+    return allocations_left-- == 0;
+}
+
+/* The n-th allocation fails, for every n until none does: a status and a reason, and (as sanitizers see) nothing
+ * lost. */
+static void test_every_allocation_may_fail(void **state)
+{
+    (void)state;
+    uint8_t png[8192];
+    size_t size = png_make(png, IMAGE_SIDE, 1);
+    const struct member pictures[] = {
+        {"train/a/1.png", png, size, 0, NULL, 0}, {"test/b/1.png", png, size, 0, NULL, 0}, {0}};
+    const char *archive = pack("memory.tar.gz", GZIP_TAR, pictures);
+    ASSERT_OK(dataset_export(archive, temporary_path("memory-set"), NULL, &m));
+    const char *const paths[] = {archive, temporary_path("memory-set")};
+    for (int i = 0; i < 2; i++) {
+        int status = STATUS_NOMEM, n;
+        for (n = 0; status < 0; n++) {
+            dataset_free(&d);
+            m.text[0] = '\0';
+            allocations_left = n;
+            memory_test_hook = allocation_fails;
+            status = dataset_load(&d, paths[i], "train", NULL, &m);
+            memory_test_hook = NULL;
+            if (status < 0)
+                ASSERT_FAILS(status, STATUS_NOMEM, "memory exhausted");
+        }
+        assert_true(n > 8);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_duplicate_and_mixed_pictures),
         cmocka_unit_test(test_every_cut_archive_is_noticed),
         cmocka_unit_test(test_damaged_archives),
+        cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("archive", tests, samples_make, samples_free);
 }

@@ -141,7 +141,7 @@ static inline void net_open(struct net *net, const struct model *model, int imag
 {
     const struct graph *g = &model->graph;
     size_t batch = (unsigned)images;
-    *net = (struct net){model, images, training, calloc((size_t)g->count, sizeof(double *)),
+    *net = (struct net){model, images, training, calloc((unsigned)g->count, sizeof(double *)),
                         calloc(model->record->tensor_count + 1, sizeof(double *))};
     for (int i = 0; i < g->count; i++)
         net->values[i] = calloc(batch * node_count(&g->nodes[i]), sizeof(double));

@@ -280,12 +280,43 @@ static void test_refusals(void **state)
     model_free(&model);
 }
 
+static int allocations_left;
+
+static int fail_later(size_t bytes)
+{
+    (void)bytes;
+    return allocations_left-- <= 0;
+}
+
+static void test_failing_allocations(void **state)
+{
+    (void)state;
+    struct message m;
+    struct model model;
+    struct gradient *g;
+    random_model(&model, NET_FLOAT, 61);
+    memory_test_hook = fail_later;
+    int status = STATUS_NOMEM, attempts = 0;
+    for (; status < 0 && attempts < 1000; attempts++) {
+        allocations_left = attempts;
+        status = gradient_open(&g, &model, &(struct gradient_options){.batch = 2}, &m);
+        if (status < 0)
+            assert_int_equal(status, STATUS_NOMEM);
+    }
+    memory_test_hook = NULL;
+    ASSERT_OK(status, m);
+    assert_true(attempts > 20);
+    gradient_close(g);
+    model_free(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float_gradients),   cmocka_unit_test(test_fused_gradients),
-        cmocka_unit_test(test_knotted_gradients), cmocka_unit_test(test_same_bits_for_any_threads),
-        cmocka_unit_test(test_state_and_store),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_float_gradients),     cmocka_unit_test(test_fused_gradients),
+        cmocka_unit_test(test_knotted_gradients),   cmocka_unit_test(test_same_bits_for_any_threads),
+        cmocka_unit_test(test_state_and_store),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
