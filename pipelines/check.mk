@@ -25,11 +25,11 @@ lint-rules:
 		'tools: tools base $(filter-out kernel,$(LAYERS))'
 lint-format:
 	@clang-format --dry-run -Werror $(C_FILES)
-# In bats, a failed cd fails the test, and `run` sets stderr.
+# In bats, a failed cd fails the test, and `run` sets status and stderr.
 lint-scripts:
 	@if ! command -v shellcheck > /dev/null; then echo "lint: no shellcheck here"; exit 0; fi; \
-	shellcheck -S warning $(filter-out %.bats,$(SCRIPTS)); \
-	shellcheck -S warning -e SC2154,SC2164 $(filter %.bats,$(SCRIPTS))
+	shellcheck -S warning $(filter-out %.bats %.bash,$(SCRIPTS)); \
+	shellcheck -S warning -e SC2154,SC2164 $(filter %.bats %.bash,$(SCRIPTS))
 lint-build:
 	@$(MAKE) --no-print-directory -s B=build/lint-gcc CC=gcc WERROR=1 all units
 	@$(MAKE) --no-print-directory -s B=build/lint-clang CC=clang WERROR=1 all units

@@ -72,7 +72,7 @@ static int run_merge(const struct opts *o, const struct operands *files, struct 
             status = record_load(&records[i], files->items[i], m);
     }
     if (status >= 0)
-        status = ranges_join(&joined, records, files->count, m);
+        status = ranges_join(&joined, records, (const char *const *)files->items, files->count, m);
     if (status >= 0)
         status = record_save(joined, o->output, m);
     record_free(joined);

@@ -46,10 +46,11 @@ int ranges_from_record(struct ranges *r, const struct record *record, struct mes
 int ranges_merge(struct ranges *into, const struct ranges *from, struct message *m) RESQ_USE_RESULT;
 
 /* Several ranges records -> one: what a single calibration over all their images would have given, whatever their
- * order. Metadata but `images` (added) and `made-by` must agree: the first that differs is named. `made-by` becomes
- * the union: one block of lines for every distinct way that the inputs were made, sorted; merging leaves no other
- * trace. */
-int ranges_join(struct record **out, struct record *const *records, int count, struct message *m) RESQ_USE_RESULT;
+ * order. Metadata but `images` (added) and `made-by` must agree: the first that differs is named. names: what to
+ * call each in messages. `made-by` becomes the union: one block of lines for every distinct way that the inputs
+ * were made, sorted; merging leaves no other trace. */
+int ranges_join(struct record **out, struct record *const *records, const char *const *names, int count,
+                struct message *m) RESQ_USE_RESULT;
 /* STATUS_MISMATCH where the ranges record says that it was made with another model or graph. */
 int ranges_match_model(const struct record *ranges, const struct model *model, struct message *m) RESQ_USE_RESULT;
 

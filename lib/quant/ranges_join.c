@@ -94,12 +94,12 @@ static int is_joined(const char *key)
 }
 
 /* Every key of a stands in b with the same value. */
-static int check_metadata(const struct record *a, const struct record *b, struct message *m)
+static int check_metadata(const struct record *a, const struct record *b, const char *first, struct message *m)
 {
     for (size_t i = 0; i < a->metadata_count; i++) {
         const char *key = a->metadata[i].key, *other = record_get(b, key);
         if (!is_joined(key) && (!other || strcmp(other, a->metadata[i].value) != 0))
-            return message_set(m, STATUS_MISMATCH, "%s: differs between the ranges to be merged", key);
+            return message_set(m, STATUS_MISMATCH, "%s: differs from that of %s", key, first);
     }
     return 0;
 }
@@ -115,41 +115,64 @@ static int add_images(const struct record *record, int64_t *images, struct messa
     return 0;
 }
 
-static int join_counts(struct ranges *sum, struct record *const *records, int count, int64_t *images,
-                       struct message *m)
+/* What is summed so far; `first` is the record that the others must be like. */
+struct sum {
+    struct ranges ranges;
+    int64_t images;
+    const struct record *first;
+    const char *first_name;
+};
+
+static int sum_add(struct sum *s, const struct record *record, const char *name, struct message *m)
 {
-    TRY(ranges_from_record(sum, records[0], m));
-    TRY(add_images(records[0], images, m));
-    for (int i = 1; i < count; i++) {
-        struct ranges other;
-        TRY(check_metadata(records[0], records[i], m));
-        TRY(check_metadata(records[i], records[0], m));
-        TRY(add_images(records[i], images, m));
-        TRY(ranges_from_record(&other, records[i], m));
-        int status = ranges_merge(sum, &other, m);
-        ranges_free(&other);
-        TRY(status);
+    struct ranges more;
+    TRY(ranges_from_record(&more, record, m));
+    int status = add_images(record, &s->images, m);
+    if (status == 0 && !s->first) {
+        s->ranges = more;
+        s->first = record;
+        s->first_name = name;
+        return 0;
+    }
+    if (status == 0)
+        status = check_metadata(s->first, record, s->first_name, m);
+    if (status == 0)
+        status = check_metadata(record, s->first, s->first_name, m);
+    if (status == 0)
+        status = ranges_merge(&s->ranges, &more, m);
+    ranges_free(&more);
+    return status;
+}
+
+static int sum_all(struct sum *s, struct record *const *records, const char *const *names, int count,
+                   struct message *m)
+{
+    for (int i = 0; i < count; i++) {
+        int status = sum_add(s, records[i], names[i], m);
+        if (status < 0)
+            return message_prefix(m, status, "%s", names[i]);
     }
     return 0;
 }
 
-int ranges_join(struct record **out, struct record *const *records, int count, struct message *m)
+static int sum_describe(const struct sum *s, struct record *to, struct record *const *records, int count,
+                        struct message *m)
 {
-    struct ranges sum = {0};
-    int64_t images = 0;
-    int status = join_counts(&sum, records, count, &images, m);
+    TRY(ranges_to_record(&s->ranges, to, m));
+    TRY(join_lineage(to, records, count, m));
+    TRY(record_setf(to, "images", m, "%lld", (long long)s->images));
+    return record_inherit(to, s->first, m);
+}
+
+int ranges_join(struct record **out, struct record *const *records, const char *const *names, int count,
+                struct message *m)
+{
+    struct sum s = {{0}, 0, NULL, NULL};
+    int status = sum_all(&s, records, names, count, m);
     *out = status < 0 ? NULL : record_new(m);
-    if (status == 0 && !*out)
-        status = STATUS_NOMEM;
     if (status == 0)
-        status = ranges_to_record(&sum, *out, m);
-    if (status == 0)
-        status = join_lineage(*out, records, count, m);
-    if (status == 0)
-        status = record_setf(*out, "images", m, "%lld", (long long)images);
-    if (status == 0)
-        status = record_inherit(*out, records[0], m);
-    ranges_free(&sum);
+        status = *out ? sum_describe(&s, *out, records, count, m) : STATUS_NOMEM;
+    ranges_free(&s.ranges);
     if (status < 0) {
         record_free(*out);
         *out = NULL;

@@ -2,8 +2,8 @@
 # from it; outputs get their names when the training is over. NETWORK is ResNet-18 at the profile's width, or any other
 # (NETWORK='--graph my-network.txt').
 NETWORK = --width $(WIDTH)
-# $(call images,EPOCHS): what is trained on; no epochs read nothing.
-images = $(if $(filter 0,$(1)),,$(LOAD) -d $(SET) --split train --part train -n $(TRAIN_IMAGES) --shuffle -s $(SEED) \
+# $(call images,EPOCHS,COUNT): what is trained on; no epochs read nothing.
+images = $(if $(filter 0,$(1)),,$(LOAD) -d $(SET) --split train --part train -n $(2) --shuffle -s $(SEED) \
 	--epochs $(1) | $(AUGMENT) $(AUGMENT_FLAGS) -s $(SEED) -j $(JOBS) | )
 CHECKPOINT = $(W)/$(1)-$$(cat $^ | sha256sum | head -c 16).checkpoint
 
@@ -11,7 +11,7 @@ $(W)/train.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(TRAIN)) $(SET)/dataset.
 	$(call stamp,$(LOAD) -n $(TRAIN_IMAGES) --epochs $(EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(TRAIN) \
 		$(NETWORK) $(TRAIN_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
 $(R)/best_float_model.safetensors $(R)/float.log.tsv &: $(W)/train.stamp $(W)/held-out.batches
-	$(call stage,train,$(call images,$(EPOCHS))$(TRAIN) $(NETWORK) $(TRAIN_FLAGS) \
+	$(call stage,train,$(call images,$(EPOCHS),$(TRAIN_IMAGES))$(TRAIN) $(NETWORK) $(TRAIN_FLAGS) \
 		--epochs $(EPOCHS) -s $(SEED) -j $(JOBS) --validate $(W)/held-out.batches \
 		--checkpoint $(call CHECKPOINT,train) --resume --log $(W)/float.log.tsv -o $(W)/float.safetensors)
 	@mv $(W)/float.log.tsv $(R)/; mv $(W)/float.safetensors $(R)/best_float_model.safetensors

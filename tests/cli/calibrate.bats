@@ -75,9 +75,11 @@ PY
 }
 
 @test "merging parts loaded differently: tensors of one pass, each lineage once, in any association" {
-    for i in 0 1 2; do
-        "$BIN/cifar-load" -d "$G/d.bin" --split train -n 70 --offset $((70 * i)) -b 25 |
-            "$BIN/calibrate" -m "$G/fused.st" -o "p$i"
+    local part=0 range
+    for range in "90 0" "80 90" "30 170"; do
+        "$BIN/cifar-load" -d "$G/d.bin" --split train -n "${range% *}" --offset "${range#* }" -b 25 |
+            "$BIN/calibrate" -m "$G/fused.st" -o "p$part"
+        part=$((part + 1))
     done
     "$BIN/calibrate" --merge p0 p1 p2 -o all
     same_tensors all "$G/ranges.st"
@@ -130,10 +132,10 @@ for i in range(144): put("layer1.0.conv1.weight", i, "f", 3e38)'
 
 @test "merging refuses other models, repeated mistakes and what is no ranges file" {
     record_edit "$G/ranges.st" other 'meta["model-digest"] = "sha256:" + "0" * 64'
-    fails 'model-digest: differs between the ranges to be merged' "$BIN/calibrate" --merge "$G/ranges.st" other -o out
-    fails "is a model record, want a ranges record" "$BIN/calibrate" --merge "$G/ranges.st" "$G/fused.st" -o out
+    fails 'calibrate: other: model-digest: differs from that of' "$BIN/calibrate" --merge "$G/ranges.st" other -o out
+    fails "calibrate: $G/fused.st: is a model record, want a ranges record" "$BIN/calibrate" --merge "$G/ranges.st" "$G/fused.st" -o out
     record_edit "$G/ranges.st" other 'put("conv1.exponent", 0, "i", 3)'
-    fails 'conv1.exponent: ' "$BIN/calibrate" --merge "$G/ranges.st" other -o out
+    fails 'calibrate: other: conv1.exponent: ' "$BIN/calibrate" --merge "$G/ranges.st" other -o out
     cp "$G/ranges.st" same
     fails 'same' "$BIN/calibrate" --merge same -o same
     cmp same "$G/ranges.st"

@@ -115,8 +115,8 @@ meta["graph"] = "\n".join(l.replace("batchnorm conv1 ", "batchnorm conv1 eps=0 "
     fails "fuse: $G/ranges.st: is a ranges record, want a model record" "$BIN/fuse" -m "$G/ranges.st" -o out
     record_edit "$G/model.st" bad 'meta["stage"] = "fused"'
     fails "fuse: bad: stage: says 'fused', but the graph is at stage float" "$BIN/fuse" -m bad -o out
-    record_edit "$G/model.st" bad 'meta["graph"] += "more = relu fc\n"'
-    fails "fuse: bad: more.weight: " "$BIN/fuse" -m bad -o out || fails "fuse: bad: " "$BIN/fuse" -m bad -o out
+    record_edit "$G/model.st" bad 'meta["graph"] += "more = linear fc out=2\n"'
+    fails 'fuse: bad: more.weight: missing tensor' "$BIN/fuse" -m bad -o out
     : > empty
     fails 'empty: empty input' "$BIN/fuse" -m empty -o out
     head -c 5000 "$G/model.st" > cut

@@ -22,7 +22,7 @@ quantize() { # options..: with the models of this file
 @test "all 20 convolutions and the last layer are int8, no float node between them" {
     "$BIN/inspect" graph "$G/int8.st" > graph
     [ "$(grep -Ec ' = conv2d .* u8\[' graph)" -eq 20 ]
-    grep -Eq '^norm.q +== *quantize norm|^norm.q +=' graph
+    grep -Eq '^norm.q += quantize norm ' graph
     [ "$(grep -c 'f32\[' graph)" -eq 2 ] # the normalised input and the logits
     [ "$("$BIN/inspect" show "$G/int8.st" | grep -Ec '\.weight +I8')" -eq 21 ]
     [ "$("$BIN/inspect" show "$G/int8.st" | grep -Ec '\.accumulator_bound +I64')" -eq 21 ]
@@ -36,8 +36,8 @@ quantize() { # options..: with the models of this file
     cmp a "$G/int8.st"
 }
 
-@test "the file is at most 0.3 of the float one's size, though this small, and predicts like it" {
-    [ $((10 * $(stat -c %s "$G/int8.st"))) -lt $((5 * $(stat -c %s "$G/fused.st"))) ]
+@test "the file is less than half the float one, though this small, and predicts like it" {
+    [ $((2 * $(stat -c %s "$G/int8.st"))) -lt "$(stat -c %s "$G/fused.st")" ]
     "$BIN/evaluate" -m "$G/fused.st" --predictions a -o /dev/null < "$G/all.b"
     "$BIN/evaluate" -m "$G/int8.st" --predictions b -o /dev/null < "$G/all.b"
     agreement=$("$BIN/evaluate" --pair a b | awk '$1 == "agreement" {print $3}')
@@ -58,14 +58,12 @@ quantize() { # options..: with the models of this file
 
 @test "bits, one scale a layer, and layers left in float" {
     quantize --weight-bits 4 --activation-bits 3 --per-tensor -o w4
-    run "$BIN/inspect" tensor w4 layer3.0.conv1.weight
-    grep -Eq 'min(imum)?[^0-9-]*-?7(\.0)?$|-7' <<<"$output"
-    run "$BIN/inspect" tensor w4 conv1.range --values
-    [[ $output == *7* ]]
+    [ "$("$BIN/inspect" tensor layer3.0.conv1.weight w4 --values | grep -Eo '[0-9]+$' | sort -n | tail -1)" -eq 7 ]
+    [ "$("$BIN/inspect" tensor conv1.range w4 --values | grep -Eo '[0-9]+$' | tail -2 | xargs)" = "0 7" ]
     quantize --keep-float 'fc' -o kept
     "$BIN/inspect" graph kept > graph
-    grep -Eq '^avgpool.f +== *|^avgpool.f +=' graph
-    grep -Eq '^fc +== *linear avgpool.f|^fc +=' graph
+    grep -Eq '^avgpool.f += dequantize avgpool ' graph
+    grep -Eq '^fc += linear avgpool.f ' graph
     "$BIN/inspect" show kept | grep -Eq '^fc\.weight +F32'
     "$BIN/evaluate" -m kept -o /dev/null < "$G/all.b"
     quantize --keep-float 'layer2.*' -o kept
@@ -138,9 +136,9 @@ for i in range(4): put("layer1.0.conv1.bias", i, "f", -1)'
     [[ $stderr == *"quantize: warning: conv1: activation is always 3"* ]]
     [[ $stderr == *"quantize: warning: layer1.0.conv1: activation is always 0"* ]]
     [[ $stderr == *"quantize: warning: conv1: 4 of 4 channels are zero"* ]]
-    run "$BIN/inspect" tensor int8 conv1.scale --values
+    run "$BIN/inspect" tensor conv1.scale int8 --values
     [[ $output == *0.0117647* ]] # 3/255
-    run "$BIN/inspect" tensor int8 layer1.0.conv1.scale --values
+    run "$BIN/inspect" tensor layer1.0.conv1.scale int8 --values
     [[ $output == *1.1920929e-07* ]]
     "$BIN/evaluate" -m int8 -o /dev/null < "$G/all.b"
     run --separate-stderr "$BIN/quantize" -q -m dull -r ranges -o int8

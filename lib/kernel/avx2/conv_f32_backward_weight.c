@@ -91,15 +91,16 @@ static int chunk_rows_in(const struct conv_shape *s) /* rows of x that a chunk's
 }
 
 /* Channels far apart fall into few sets of the cache, so that wide tensors are copied: 16 outputs, or the item's
- * inputs, of a chunk side by side. So are outputs that do not fill 16 lanes. */
+ * inputs, of a chunk side by side; not for one tap, which would read a copy once. Outputs that do not fill 16 lanes
+ * always are. */
 static int copies_x(const struct conv_shape *s)
 {
-    return s->c >= WIDE;
+    return s->kernel > 1 && s->c >= WIDE;
 }
 
 static int copies_dy(const struct conv_shape *s)
 {
-    return s->out >= WIDE || s->out % OUTPUTS;
+    return (s->kernel > 1 && s->out >= WIDE) || s->out % OUTPUTS;
 }
 
 /* Two pixels that are multiplied, in floats from the chunk's first. */
