@@ -25,11 +25,11 @@ lint-rules:
 		'tools: tools base $(filter-out kernel,$(LAYERS))'
 lint-format:
 	@clang-format --dry-run -Werror $(C_FILES)
-# In bats, a failed cd fails the test, and `run` sets status and stderr.
+# In bats a failed cd fails the test, and `run` sets status and stderr; a file may be called cut.
 lint-scripts:
 	@if ! command -v shellcheck > /dev/null; then echo "lint: no shellcheck here"; exit 0; fi; \
 	shellcheck -S warning $(filter-out %.bats %.bash,$(SCRIPTS)); \
-	shellcheck -S warning -e SC2154,SC2164 $(filter %.bats %.bash,$(SCRIPTS))
+	shellcheck -S warning -e SC2154,SC2164,SC2238 $(filter %.bats %.bash,$(SCRIPTS))
 lint-build:
 	@$(MAKE) --no-print-directory -s B=build/lint-gcc CC=gcc WERROR=1 all units
 	@$(MAKE) --no-print-directory -s B=build/lint-clang CC=clang WERROR=1 all units
@@ -46,9 +46,9 @@ FUZZ_FLAGS := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointe
 
 fuzz:
 	@$(MAKE) --no-print-directory B=$(FUZZ_B) CC=clang SANITIZER='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)' $(FUZZERS:%=fuzz-%)
-fuzz-%: $(FUZZ_B)/fuzz/%
+$(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ_B)/fuzz/%
 	@mkdir -p $(FUZZ_B)/corpus/$* $(FUZZ_B)/found
-	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(FUZZ_B)/found/$*- \
+	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=$(FUZZ_B)/found/$*- \
 		$(FUZZ_B)/corpus/$* $(wildcard tests/fuzz/$* tests/bad)
 $(FUZZ_B)/fuzz/%: $(B)/tests/fuzz/%.o $(call archives,$(LAYERS))
 	@mkdir -p $(@D)

@@ -169,7 +169,8 @@ int batch_reader_next(struct batch_reader *r, struct batch *b, struct message *m
     else if (reader_records(r->reader) == 0)
         status = message_set(m, STATUS_TRUNCATED, "empty input");
     else
-        status = message_set(m, STATUS_TRUNCATED, "truncated stream after %llu records",
-                             (unsigned long long)reader_records(r->reader));
+        status =
+            message_set(m, STATUS_TRUNCATED, "truncated stream after %llu record%s",
+                        (unsigned long long)reader_records(r->reader), reader_records(r->reader) == 1 ? "" : "s");
     return status < 0 ? message_prefix(m, status, "%s", reader_name(r->reader)) : status;
 }

@@ -160,7 +160,7 @@ float pool_multiplier(const struct affine *x, const struct affine *y, int pixels
 void input_table(const struct elementwise_kernels *k, const struct node *normalize, const struct affine *a,
                  float *values, uint8_t *table)
 {
-    uint8_t pixels[4 * 256];
+    uint8_t pixels[4 * 256] = {0};
     int channels = normalize->c;
     for (int p = 0; p < 256; p++)
         for (int c = 0; c < channels; c++)

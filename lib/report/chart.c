@@ -15,14 +15,17 @@ int chart_format_of(const char *path, enum chart_format *format, struct message 
     return 0;
 }
 
-/* Single quotes: gnuplot expands nothing inside them, and '' is a quote. */
-static int quoted(struct text *t, const char *s, struct message *m)
+/* Single quotes: gnuplot expands nothing inside them, and '' is a quote. A tic's label is a format besides: %% is a
+ * %. */
+static int quoted(struct text *t, const char *s, int is_tic, struct message *m)
 {
     TRY(text_add(t, m, "'"));
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
         if (c == '\'')
             TRY(text_add(t, m, "''"));
+        else if (c == '%' && is_tic)
+            TRY(text_add(t, m, "%%%%"));
         else
             TRY(text_add(t, m, "%c", c < 32 || c == 127 ? '?' : c));
     }
@@ -39,7 +42,7 @@ int chart_open(struct chart *c, const char *plots, enum chart_format format, str
 int chart_string(struct chart *c, const char *name, const char *value, struct message *m)
 {
     TRY(text_add(&c->text, m, "%s = ", name));
-    TRY(quoted(&c->text, value, m));
+    TRY(quoted(&c->text, value, 0, m));
     return text_add(&c->text, m, "\n");
 }
 
@@ -50,15 +53,26 @@ int chart_number(struct chart *c, const char *name, double value, struct message
     return text_add(&c->text, m, "%s = %s\n", name, number);
 }
 
-int chart_strings(struct chart *c, const char *name, const char *const *values, int count, struct message *m)
+static int strings_add(struct chart *c, const char *name, const char *const *values, int count, int is_tics,
+                       struct message *m)
 {
     TRY(text_add(&c->text, m, "array %s[%d]\n", name, count));
     for (int i = 0; i < count; i++) {
         TRY(text_add(&c->text, m, "%s[%d] = ", name, i + 1));
-        TRY(quoted(&c->text, values[i], m));
+        TRY(quoted(&c->text, values[i], is_tics, m));
         TRY(text_add(&c->text, m, "\n"));
     }
     return 0;
+}
+
+int chart_strings(struct chart *c, const char *name, const char *const *values, int count, struct message *m)
+{
+    return strings_add(c, name, values, count, 0, m);
+}
+
+int chart_tics(struct chart *c, const char *name, const char *const *values, int count, struct message *m)
+{
+    return strings_add(c, name, values, count, 1, m);
 }
 
 static int subtitle_add(struct text *t, const char *item, int length, struct message *m)

@@ -24,6 +24,9 @@ int chart_number(struct chart *c, const char *name, double value, struct message
 /* name becomes an array of count strings, 1-based. */
 int chart_strings(struct chart *c, const char *name, const char *const *values, int count,
                   struct message *m) RESQ_USE_RESULT;
+/* The same for strings that label an axis's tics. */
+int chart_tics(struct chart *c, const char *name, const char *const *values, int count,
+               struct message *m) RESQ_USE_RESULT;
 /* The dataset's line under the title: dataset, split and part, images, digest as far as t's notes know them. */
 int chart_subtitle(struct chart *c, const struct table *t, const char *more, struct message *m) RESQ_USE_RESULT;
 /* Loads SCRIPT of the folder, runs all in gnuplot and writes the picture to path, whole or not at all. */

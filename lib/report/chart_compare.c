@@ -95,6 +95,7 @@ int chart_compare(struct chart *c, const struct table *summary, enum chart_bars 
     }
     TRY(text_add(&c->text, m, "END_OF_DATA\n"));
     TRY(chart_strings(c, "models", models, summary->rows, m));
+    TRY(chart_tics(c, "model_tics", models, summary->rows, m));
     TRY(chart_number(c, "model_count", summary->rows, m));
     TRY(chart_number(c, "first_value", first, m));
     TRY(chart_number(c, "highest", highest, m));

@@ -92,7 +92,7 @@ static int confusion_chart(struct chart *c, struct confusion *x, const struct ta
     for (int i = 0; i < x->count; i++)
         if ((int)strlen(x->classes[i]) > longest)
             longest = (int)strlen(x->classes[i]);
-    TRY(chart_strings(c, "classes", x->classes, x->count, m));
+    TRY(chart_tics(c, "classes", x->classes, x->count, m));
     TRY(chart_number(c, "class_count", x->count, m));
     TRY(chart_number(c, "longest_name", longest, m));
     TRY(accuracy_text(t, accuracy, sizeof accuracy, m));

@@ -32,7 +32,7 @@ PY
     [ "$(grep -c 'histogram .*U64\[2048\]' <<<"$output")" -eq 22 ] # norm, 20 convolutions, avgpool
     grep -q '^images: 200$' <<<"$output"
     grep -q '^split: train$' <<<"$output"
-    ! grep -q '^fc\.' <<<"$output"
+    run ! grep -q '^fc\.' <<<"$output"
     python3 - "$G/ranges.st" <<'PY'
 import json, struct, sys
 raw = open(sys.argv[1], "rb").read()
@@ -84,10 +84,10 @@ PY
     "$BIN/calibrate" --merge p0 p1 p2 -o all
     same_tensors all "$G/ranges.st"
     "$BIN/inspect" show all | grep -q '^images: 200$'
-    "$BIN/inspect" made-by all > made-by
-    [ "$(grep -c '^cifar-load ' made-by)" -eq 3 ]
-    [ "$(grep -c '^calibrate ' made-by)" -eq 3 ]
-    [ "$(grep -c '^  fuse ' made-by)" -eq 3 ]
+    "$BIN/inspect" made-by all > made-by.txt
+    [ "$(grep -c '^cifar-load ' made-by.txt)" -eq 3 ]
+    [ "$(grep -c '^calibrate ' made-by.txt)" -eq 3 ]
+    [ "$(grep -c '^  fuse ' made-by.txt)" -eq 3 ]
     "$BIN/calibrate" --merge p1 p2 -o p12
     "$BIN/calibrate" --merge p12 p0 -o again
     cmp again all
@@ -102,8 +102,8 @@ PY
     [ "$status" -eq 0 ]
     "$BIN/calibrate" -n 0 -m "$G/fused.st" -o r < "$G/all.b"
     same_tensors r "$G/ranges.st"
-    head -c -2000 "$G/all.b" > cut
-    fails 'stdin: truncated' bash -c "'$BIN/calibrate' -n 10 -m '$G/fused.st' -o out < cut"
+    head -c -2000 "$G/all.b" > cut.st
+    fails 'stdin: truncated' bash -c "'$BIN/calibrate' -n 10 -m '$G/fused.st' -o out < cut.st"
 }
 
 @test "the test split, another data set and other classes are refused" {

@@ -15,9 +15,9 @@ setup() {
 }
 
 @test "no batch norm, relu or add is left; tensors are 21 layers' weight and bias" {
-    "$BIN/inspect" graph "$G/fused.st" > graph
-    ! grep -Eq '= (batchnorm|relu|add) ' graph
-    [ "$(grep -c ' = conv2d ' graph)" -eq 20 ]
+    "$BIN/inspect" graph "$G/fused.st" > graph.txt
+    run ! grep -Eq '= (batchnorm|relu|add) ' graph.txt
+    [ "$(grep -c ' = conv2d ' graph.txt)" -eq 20 ]
     [ "$("$BIN/inspect" show "$G/fused.st" | grep -Ec '(weight|bias) +F32')" -eq 42 ]
     "$BIN/inspect" show "$G/fused.st" | grep -q '^stage: fused$'
 }
@@ -119,8 +119,8 @@ meta["graph"] = "\n".join(l.replace("batchnorm conv1 ", "batchnorm conv1 eps=0 "
     fails 'fuse: bad: more.weight: missing tensor' "$BIN/fuse" -m bad -o out
     : > empty
     fails 'empty: empty input' "$BIN/fuse" -m empty -o out
-    head -c 5000 "$G/model.st" > cut
-    fails 'cut: ' "$BIN/fuse" -m cut -o out
+    head -c 5000 "$G/model.st" > cut.st
+    fails 'cut.st: ' "$BIN/fuse" -m cut.st -o out
     fails 'stdin: ' bash -c "head -c 5000 '$G/model.st' | '$BIN/fuse' -o out"
     fails 'No such file' "$BIN/fuse" -m nothing -o out
 }

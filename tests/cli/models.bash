@@ -1,4 +1,5 @@
 # What the tests of fuse, calibrate and quantize share: a small model at each stage, and a way to edit records.
+# shellcheck disable=SC2154 # bats sets status, output, stderr and stderr_lines
 
 # record_edit IN OUT CODE: Python's CODE changes h (the header), meta (its metadata) and data (a bytearray) of a record; put(name,
 # index, format, value) writes one element, drop(name) removes a tensor. The checksum goes.

@@ -130,7 +130,7 @@ static void test_wrong_streams(void **state)
     } cases[] = {
         {{{0}}, -1, STATUS_TRUNCATED, ": empty input"},
         {{{0}}, 0, STATUS_TRUNCATED, ": empty input"},
-        {{{2, 0, 0, 4, {0}, 0}}, -1, STATUS_TRUNCATED, ": truncated stream after 1 records"},
+        {{{2, 0, 0, 4, {0}, 0}}, -1, STATUS_TRUNCATED, ": truncated stream after 1 record"},
         {{{2, 0, 0, 4, {0}, 0}, {2, 0, 2, 4, {0}, 0}}, -1, STATUS_TRUNCATED, ": truncated stream after 2 records"},
         {{{2, 0, 0, 2, {0}, 0}}, 3, STATUS_MISMATCH, "images: 3, but the stream held 2"},
         {{{2, 0, 1, 4, {0}, 0}}, 2, STATUS_MISMATCH, "position: epoch 0 goes on at 1, want 0"},

@@ -4,7 +4,9 @@
 #include "exec/exec.h"
 #include "graph/resnet.h"
 #include "pass/pass.h"
+#include "train/checkpoint.h"
 #include "train/float_training.h"
+#include "train/held_out.h"
 #include "train/loss.h"
 #include "train/quantized_training.h"
 
@@ -21,6 +23,8 @@ static const char network[] = "x = input u8[32,32,3]\n"
                               "f = linear p out=10 bias\n";
 
 enum { TOTAL = 22, BATCH = 8, EPOCHS = 3, STEPS = 3 };
+
+#define UNSTEADY_RATE 0.3
 
 static int setup(void **state)
 {
@@ -132,6 +136,70 @@ static void stop_after_lines(void *context, int verbose, const char *line)
     (void)verbose;
     if (strncmp(line, "epoch", 5) == 0 && ++talk_lines >= *(const int64_t *)context)
         stop = 1;
+}
+
+static double accuracy_of(const char *path, double *loss)
+{
+    struct held_out h;
+    struct model model;
+    struct loss_sums sums;
+    ASSERT_OK(model_load(&model, path, &m));
+    ASSERT_OK(held_out_open(&h, path_of("held-out"), NULL, NULL, &m));
+    ASSERT_OK(held_out_evaluate(&h, &model, 1, NULL, NULL, &sums, &m));
+    held_out_close(&h);
+    model_free(&model);
+    *loss = loss_mean(&sums);
+    return loss_accuracy(&sums);
+}
+
+/* A rate that makes accuracy go up and down: the best model is the one that the log says, and not the last. */
+static void test_the_best_is_kept(void **state)
+{
+    (void)state;
+    struct files f;
+    struct record *r;
+    double best = -1, loss;
+    struct training_options o = options_for(&f, "best");
+    o.schedule.kind = SCHEDULE_CONSTANT;
+    o.schedule.rate = UNSTEADY_RATE;
+    o.ema = 0;
+    ASSERT_OK(run_float(o));
+    size_t size;
+    char *log = slurp(f.log, &size), *save;
+    for (char *line = strtok_r(log, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        double held_out;
+        if (sscanf(line, "%*d %*d %*f %*f %*f %lf", &held_out) == 1)
+            best = held_out > best ? held_out : best;
+    }
+    free(log);
+    ASSERT_NEAR(accuracy_of(f.output, &loss), best, 1e-3);
+    assert_true(accuracy_of(f.last, &loss) < best);
+    assert_int_equal(checkpoint_load(f.checkpoint, &r, &m), 1);
+    ASSERT_NEAR(atof(record_get(r, "best-accuracy")), best, 1e-3);
+    record_free(r);
+}
+
+/* Weights and batch norm's statistics that are delivered are the averaged ones. */
+static void test_averages_are_delivered(void **state)
+{
+    (void)state;
+    struct files f;
+    struct record *r;
+    struct model model;
+    ASSERT_OK(run_float(options_for(&f, "averaged")));
+    assert_int_equal(checkpoint_load(f.checkpoint, &r, &m), 1);
+    ASSERT_OK(model_load(&model, f.last, &m));
+    const char *names[] = {"c.weight", "b.bias", "b.running_mean", "e.running_var", "f.bias"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char averaged[64];
+        snprintf(averaged, sizeof averaged, "ema.%s", names[i]);
+        const struct tensor *now = record_find(r, names[i]), *ema = record_find(r, averaged),
+                            *delivered = record_find(model.record, names[i]);
+        assert_memory_equal(delivered->data, ema->data, ema->bytes);
+        assert_memory_not_equal(now->data, ema->data, ema->bytes);
+    }
+    model_free(&model);
+    record_free(r);
 }
 
 /* Stopped after each epoch. */
@@ -484,6 +552,9 @@ static void test_quantized_runs(void **state)
         free(b);
         ASSERT_OK(model_load(&made, f.output, &m));
         assert_int_equal(graph_stage(&made.graph), STAGE_INT8);
+        const void *scale = record_find(made.record, "layer1.0.conv1.scale")->data; /* moved where ranges move */
+        const void *given = record_find(fused.record, "layer1.0.conv1.scale")->data;
+        assert_int_equal(memcmp(scale, given, sizeof(float)) == 0, mode == RANGE_FIXED);
         model_free(&made);
     }
     ranges_free(&ranges);
@@ -495,6 +566,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_and_averages),
+        cmocka_unit_test(test_the_best_is_kept),
+        cmocka_unit_test(test_averages_are_delivered),
         cmocka_unit_test(test_resumed_after_each_epoch),
         cmocka_unit_test(test_resumed_after_any_break),
         cmocka_unit_test(test_foreign_checkpoint),

@@ -1,0 +1,239 @@
+#!/usr/bin/env bats
+# evaluate: metrics of a model on images, and two models' predictions side by side.
+# shellcheck disable=SC2154 # bats sets stderr and stderr_lines
+
+load helpers
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    make_bin images.bin 90 1
+    make_bin others.bin 90 2
+    "$BIN/cifar-load" -d images.bin --split test -b 32 -o batches
+    "$BIN/cifar-load" -d others.bin --split test -b 32 -o others
+    "$BIN/train-fp32" --width 4 --epochs 0 -s 1 -o a.model
+    "$BIN/train-fp32" --width 4 --epochs 0 -s 2 -o b.model
+    "$BIN/evaluate" -m a.model --predictions a -o a.tsv < batches
+    "$BIN/evaluate" -m b.model --predictions b -o b.tsv < batches
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    ln -s "$BATS_FILE_TMPDIR"/* .
+}
+
+fails() { # STATUS LINE: one line on stderr, nothing on stdout
+    [ "$status" -eq "$1" ] || { echo "status $status: $output $stderr"; return 1; }
+    [ -z "$output" ]
+    [ "$stderr" = "$2" ] || { echo "got  $stderr"; echo "want $2"; return 1; }
+}
+
+# edit FILE OUT CODE: changes a record: CODE sees its header h (a dict), metadata m and data d (a bytearray).
+edit() {
+    python3 -c '
+import json, struct, sys
+raw = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", raw[:8])[0]
+h, d = json.loads(raw[8 : 8 + n]), bytearray(raw[8 + n :])
+m = h.setdefault("__metadata__", {})
+m.pop("crc32", None)
+def tensor(name, f):
+    a, b = h[name]["data_offsets"]
+    count = (b - a) // struct.calcsize(f)
+    return list(struct.unpack(f"<{count}{f}", d[a:b]))
+def put(name, f, values):
+    a, b = h[name]["data_offsets"]
+    d[a:b] = struct.pack(f"<{len(values)}{f}", *values)
+exec(sys.argv[3])
+text = json.dumps(h).encode()
+open(sys.argv[2], "wb").write(struct.pack("<Q", len(text)) + text + d)' "$@"
+}
+
+value() { # FILE METRIC [CLASS [PREDICTED]]
+    awk -F'\t' -v m="$2" -v c="${3:--}" -v p="${4:--}" '$1 == m && $2 == c && (NF < 6 || $3 == p) { print NF < 6 ? $3 : $4 }' "$1"
+}
+
+@test "the table says of what it speaks, and every metric once" {
+    [ "$(grep -c '^#' a.tsv)" -eq 9 ]
+    for key in tool dataset dataset-digest split part stage model-digest images isa; do
+        grep -q "^# $key: ." a.tsv
+    done
+    grep -qx '# tool: evaluate 0.1.0' a.tsv
+    grep -qx '# images: 90' a.tsv
+    grep -qx '# split: test' a.tsv
+    grep -qx '# stage: float' a.tsv
+    grep -qx $'metric\tclass\tpredicted\tvalue\tlow\thigh' a.tsv
+    [ "$(grep -vc '^#' a.tsv)" -eq $((1 + 5 + 30 + 100)) ]
+    [ "$(grep -v '^#' a.tsv | cut -f1-3 | sort | uniq -d | wc -l)" -eq 0 ]
+}
+
+@test "accuracy, confusion and loss are what another program finds in the predictions" {
+    edit a unused '
+import math
+k = 10
+logits, labels = tensor("logits", "f"), tensor("labels", "B")
+rows = [logits[i * k : i * k + k] for i in range(len(labels))]
+answers = [r.index(max(r)) for r in rows]
+right = sum(a == b for a, b in zip(answers, labels))
+loss = sum(math.log(sum(math.exp(x) for x in r)) - r[b] for r, b in zip(rows, labels)) / len(rows)
+print(tensor("indices", "q") == list(range(90)), f"{100 * right / 90:.4f}", f"{loss:.6f}", len(set(answers)))
+names = json.loads(m["classes"])
+for b in range(k):
+    for a in range(k):
+        print(names[b], names[a], sum(x == a and y == b for x, y in zip(answers, labels)), sep="\t")' > found
+    [ "$(head -n 1 found | cut -d' ' -f1-3)" = "True $(value a.tsv accuracy) $(value a.tsv loss)" ]
+    awk -F'\t' -v OFS='\t' '$1 == "confusion" { print $2, $3, $4 }' a.tsv | diff - <(tail -n +2 found)
+}
+
+@test "the same bytes for every batch size and number of threads, from pipe and file" {
+    for flags in "-b 1 -j 1" "-b 7 -j 2" "-b 1000 -j 3"; do
+        # shellcheck disable=SC2086
+        cat batches | "$BIN/evaluate" -m a.model $flags --predictions again > again.tsv
+        cmp a again
+        cmp a.tsv again.tsv
+    done
+}
+
+@test "predictions carry data, stage, digest and both lineages" {
+    run "$BIN/inspect" made-by a
+    [[ ${lines[0]} == "cifar-load "* ]]
+    [[ ${lines[1]} == "evaluate 0.1.0 model=sha256:"* ]]
+    [[ ${lines[2]} == "  train-fp32 "* ]]
+    digest=$(sed -n 's/^# model-digest: //p' a.tsv)
+    [[ ${lines[1]} == "evaluate 0.1.0 model=$digest" ]]
+    edit a unused 'print(m["kind"], m["stage"], m["split"], m["part"], m["model-digest"] == sys.argv[1])' > says
+    [[ $(< says) == "predictions float test all "* ]]
+}
+
+@test "a state_dict from elsewhere takes the images' classes" {
+    edit a.model foreign 'del h["__metadata__"]; h.pop("__metadata__", None)'
+    "$BIN/evaluate" -m foreign --predictions p -o p.tsv < batches
+    "$BIN/evaluate" --pair a p -o pair.tsv
+    [ "$(value pair.tsv agreement)" = 100.0000 ]
+    [ "$(value p.tsv accuracy)" = "$(value a.tsv accuracy)" ]
+}
+
+@test "other classes are refused; another data set is a warning" {
+    "$BIN/train-fp32" --width 4 --epochs 0 --classes 5 -o five
+    run --separate-stderr "$BIN/evaluate" -m five < batches
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: "*"classes"* ]]
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    [ -z "$output" ]
+    edit a.model other 'm["dataset-digest"] = "sha256:" + 64 * "0"'
+    run --separate-stderr "$BIN/evaluate" -m other < batches
+    [ "$status" -eq 0 ]
+    [[ $stderr == "evaluate: warning: "*"another data set"* ]]
+    run --separate-stderr "$BIN/evaluate" -q -m other < batches
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+}
+
+@test "a weight that is no number is refused by name" {
+    edit a.model nan 'w = tensor("fc.weight", "f"); w[3] = float("nan"); put("fc.weight", "f", w)'
+    run --separate-stderr "$BIN/evaluate" -m nan --predictions p < batches
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: nan: fc.weight: "*3* ]]
+    [ ! -e p ]
+}
+
+@test "--pair: counts add up, the other way round is the mirror" {
+    "$BIN/evaluate" --pair a b -o ab.tsv
+    "$BIN/evaluate" --pair b a > ba.tsv
+    head -n 30 ab.tsv | grep -qx $'metric\tclass\tvalue'
+    [ "$(value ab.tsv images)" -eq 90 ]
+    first=$(value ab.tsv only_first_right) second=$(value ab.tsv only_second_right)
+    both=$(value ab.tsv both_right)
+    [ $((first + second + both + $(value ab.tsv both_wrong))) -eq 90 ]
+    [ $((first + both)) -eq "$(awk -F'\t' '$1 == "confusion" && $2 == $3 { n += $4 } END { print n }' a.tsv)" ]
+    [ "$(value ba.tsv only_first_right)" -eq "$second" ]
+    [ "$(value ab.tsv mcnemar_p)" = "$(value ba.tsv mcnemar_p)" ]
+    [ "$(awk -F'\t' '$1 == "difference" { n += $3 } END { print n }' ab.tsv)" -eq $((second - first)) ]
+    "$BIN/evaluate" --pair a a -o aa.tsv
+    [ "$(value aa.tsv agreement)" = 100.0000 ]
+    [ "$(value aa.tsv mcnemar_p)" = 1 ]
+}
+
+@test "--pair refuses other images, naming the field" {
+    "$BIN/evaluate" -m a.model --predictions o -o o.tsv < others
+    run --separate-stderr "$BIN/evaluate" --pair a o
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: o: dataset-digest: sha256:"*", want sha256:"* ]]
+    edit b swapped 'i = tensor("indices", "q"); i[4], i[5] = i[5], i[4]; put("indices", "q", i)'
+    run --separate-stderr "$BIN/evaluate" --pair a swapped
+    fails 1 "evaluate: swapped: indices: place 4 has image 5, want 4"
+    edit b renamed 'm["classes"] = m["classes"].replace("c", "k")'
+    run --separate-stderr "$BIN/evaluate" --pair a renamed
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: renamed: classes: "* ]]
+    run --separate-stderr "$BIN/evaluate" --pair a a.model
+    fails 1 "evaluate: a.model: is a model record, want a predictions record"
+}
+
+@test "empty, cut and foreign input" {
+    run --separate-stderr "$BIN/evaluate" -m a.model --predictions p < /dev/null
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: stdin: "*"empty input"* ]]
+    [ ! -e p ]
+    head -c -200 batches > cut
+    run --separate-stderr "$BIN/evaluate" -m a.model --predictions p -o t < cut
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: stdin: truncated stream after "* ]]
+    [ ! -e p ] && [ ! -e t ]
+    run --separate-stderr "$BIN/evaluate" -m a.model < a.model
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: stdin: "* ]]
+    run --separate-stderr "$BIN/evaluate" -m absent < batches
+    fails 1 "evaluate: absent: cannot open: No such file or directory"
+    run --separate-stderr "$BIN/evaluate" -m batches < batches
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: batches: "* ]]
+}
+
+@test "a full disk, a limit on files and a closed pipe" {
+    run --separate-stderr bash -c "'$BIN/evaluate' -m a.model < batches > /dev/full"
+    fails 1 "evaluate: stdout: write error: No space left on device"
+    run --separate-stderr bash -c "ulimit -f 1; '$BIN/evaluate' -m a.model --predictions p -o t < batches"
+    fails 1 "evaluate: p: write error: File too large"
+    [ "$(find . -newer batches -name '*.part' | wc -l)" -eq 0 ]
+    [ ! -e p ] && [ ! -e t ]
+    run --separate-stderr bash -c "'$BIN/evaluate' -m a.model < batches | true; exit \${PIPESTATUS[0]}"
+    fails 141 ""
+    run --separate-stderr bash -c "trap '' PIPE; '$BIN/evaluate' -m a.model < batches | true; exit \${PIPESTATUS[0]}"
+    fails 1 ""
+}
+
+@test "outputs are checked before the work" {
+    mkdir folder
+    for out in absent/x folder; do
+        for option in -o --predictions; do
+            run --separate-stderr "$BIN/evaluate" -m a.model $option $out < /dev/null
+            [ "$status" -eq 1 ]
+            [[ $stderr == "evaluate: $out: cannot write"* ]]
+        done
+    done
+    cp a.model mine
+    run --separate-stderr "$BIN/evaluate" -m mine --predictions ./mine < batches
+    fails 1 "evaluate: ./mine: output is the same file as input mine"
+    run --separate-stderr "$BIN/evaluate" --pair a b -o b
+    fails 1 "evaluate: b: output is the same file as input b"
+    cmp mine a.model
+}
+
+@test "binary is not written to a terminal" {
+    command -v script > /dev/null || skip "no script(1)"
+    run script -qec "'$BIN/evaluate' -m a.model -o t --predictions - < batches" /dev/null
+    [ "$status" -eq 1 ]
+    [[ $output == *"terminal"* ]]
+    [ ! -e t ]
+}
+
+@test "misuse" {
+    for arguments in "" "-m a.model extra" "--pair a" "--pair a b c" "--pair a b -m a.model" "-m a.model -b 0" \
+        "-m a.model -j none" "-m a.model --predictions -"; do
+        # shellcheck disable=SC2086
+        run --separate-stderr "$BIN/evaluate" $arguments < /dev/null
+        [ "$status" -eq 2 ] || { echo "$arguments: $status"; return 1; }
+        [ "${#stderr_lines[@]}" -eq 2 ]
+        [ -z "$output" ]
+    done
+}
