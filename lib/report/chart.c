@@ -15,15 +15,15 @@ int chart_format_of(const char *path, enum chart_format *format, struct message 
     return 0;
 }
 
-/* Single quotes: gnuplot expands nothing inside them, and '' is a quote. A tic's label is a format besides: %% is a
- * %. */
+/* As an expression: gnuplot expands nothing inside single quotes, and a single quote stands in double ones. A tic's
+ * label is a format besides: %% is a %. */
 static int quoted(struct text *t, const char *s, int is_tic, struct message *m)
 {
     TRY(text_add(t, m, "'"));
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
         if (c == '\'')
-            TRY(text_add(t, m, "''"));
+            TRY(text_add(t, m, "'.\"'\".'"));
         else if (c == '%' && is_tic)
             TRY(text_add(t, m, "%%%%"));
         else

@@ -169,8 +169,7 @@ END
     needs_gnuplot
     "$BIN/plot" confusion odd.metrics.tsv -o chart.svg
     holds chart.svg "it's @{_dog^}\`id\`" "naïve \"<frog>\" %d"
-    run bash -c "'$BIN/plot' loss float.log.tsv --label '\`touch ran\`' --title \"'; system 'touch ran'\" -o chart.svg"
-    [ "$status" -eq 0 ]
+    "$BIN/plot" loss float.log.tsv --label '`touch ran`' --title "'; system 'touch ran'" -o chart.svg
     [ ! -e ran ]
     holds chart.svg '`touch ran`' "'; system 'touch ran'"
 }

@@ -252,7 +252,7 @@ static void compare_slice(struct surrogate *s, const struct bench *b, const stru
         norm = fmax(norm, fabs((double)got[k]));
     if (slice->role != SLICE_SCALE) /* a learned scale may have next to none */
         assert_true(norm > 1e-3);
-    for (size_t k = 0; k < slice->count; k += slice->count / 30 + 1) {
+    for (size_t k = 0; k < slice->count; k += slice->count / 10 + 1) {
         double want;
         if (slice->role == SLICE_SCALE) {
             char name[NODE_NAME_SIZE];
@@ -370,6 +370,10 @@ static void test_moving_ranges(void **state)
     b.options.range_averaging = 0.25;
     ASSERT_OK(gradient_open(&g, &b.fused, &b.options, &m), m);
     ASSERT_OK(gradient_activations(g, NULL, maps, &m), m);
+    for (int i = 1; i < b.fused.graph.count - 1; i++) { /* begins where it was calibrated */
+        ASSERT_NEAR((double)maps[i].scale, (double)b.maps[i].scale, 1e-6 * (double)b.maps[i].scale);
+        assert_int_equal(maps[i].zero_point, b.maps[i].zero_point);
+    }
     lower_by_hand(&b, maps);
     int c4 = graph_find(&b.fused.graph, "c4");
     struct map y = map_of(&b.integer, lowered(c4));
@@ -437,6 +441,55 @@ static void test_same_bits_for_any_threads(void **state)
     bench_close(&b);
 }
 
+/* A value exactly between two codes rounds to the even one: at an end of the range, that decides whether it was
+ * clamped. The pixel is black, so a channel's value before rounding is its bias over the scale, 1/16. */
+static void expect_mask(const char *conv, int zero_point, const float values[4], const int inside[4])
+{
+    struct message m;
+    struct model model;
+    struct gradient *g;
+    char text[512];
+    const struct affine maps[5] = {{0},
+                                   {0x1p-8f, 0, 0, 255},
+                                   {0x1p-4f, (uint8_t)zero_point, 0, 255},
+                                   {0x1p-4f, (uint8_t)zero_point, 0, 255},
+                                   {0, 0, 0, 0}};
+    snprintf(text, sizeof text,
+             "x = input u8[1,1,1]\nn = normalize x mean=0 std=1\n%s\np = avgpool c\nf = linear p out=2\n", conv);
+    random_model(&model, text, 1);
+    float *weight = model_tensor(&model, 2, "weight")->data, *bias = model_tensor(&model, 2, "bias")->data;
+    for (int k = 0; k < 4; k++) {
+        weight[k] = 127 * 0x1p-7f;
+        bias[k] = values[k] / 16;
+    }
+    struct gradient_options o = {
+        .batch = 1, .quantized = 1, .activations = maps, .weight_bits = 8, .activation_bits = 8};
+    ASSERT_OK(gradient_open(&g, &model, &o, &m), m);
+    float logits[2], dlogits[2] = {1, 0.5f};
+    uint8_t black = 0;
+    ASSERT_OK(gradient_forward(g, &black, 1, logits, &m), m);
+    ASSERT_OK(gradient_backward(g, dlogits, &m), m);
+    const struct slice *slices;
+    assert_true(gradient_slices(g, &slices) == 3 && strcmp(slices[1].name, "c.bias") == 0);
+    for (int k = 0; k < 4; k++)
+        if ((gradient_gradients(g)[slices[1].offset + (size_t)k] != 0) != inside[k])
+            fail_msg("%s, zero point %d: %g is %s the codes", conv, zero_point, (double)values[k],
+                     inside[k] ? "inside" : "outside");
+    gradient_close(g);
+    model_free(&model);
+}
+
+static void test_ties_at_the_ends(void **state)
+{
+    (void)state;
+    expect_mask("c = conv2d n out=4 kernel=1 bias", 1, (float[]){-1.5f, -1.25f, 254.5f, 254.75f},
+                (int[]){0, 1, 1, 0});
+    expect_mask("c = conv2d n out=4 kernel=1 bias", 0, (float[]){-0.5f, -0.75f, 255.5f, 255.25f},
+                (int[]){1, 0, 0, 1});
+    expect_mask("c = conv2d n out=4 kernel=1 bias relu", 7, (float[]){-0.5f, -0.75f, 248.5f, 248.25f},
+                (int[]){1, 0, 1, 1});
+}
+
 static void refuse(const char *text, const char *reason)
 {
     struct message m = {{0}};
@@ -471,9 +524,13 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_straight_through),          cmocka_unit_test(test_learned_scales),
-        cmocka_unit_test(test_learned_scales_are_used),   cmocka_unit_test(test_moving_ranges),
-        cmocka_unit_test(test_same_bits_for_any_threads), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_straight_through),
+        cmocka_unit_test(test_learned_scales),
+        cmocka_unit_test(test_learned_scales_are_used),
+        cmocka_unit_test(test_moving_ranges),
+        cmocka_unit_test(test_ties_at_the_ends),
+        cmocka_unit_test(test_same_bits_for_any_threads),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,10 @@ static void test_text_from_outside_stays_text(void **state)
     ASSERT_OK(chart_open(&c, "plots", CHART_PNG, &m), m);
     text_clear(&c.text);
     ASSERT_OK(chart_string(&c, "title", "it's `rm -rf` @x \"q\" \\\n", &m), m);
-    assert_string_equal(c.text.data, "title = 'it''s `rm -rf` @x \"q\" \\?'\n");
+    assert_string_equal(c.text.data, "title = 'it'.\"'\".'s `rm -rf` @x \"q\" \\?'\n");
+    text_clear(&c.text);
+    ASSERT_OK(chart_tics(&c, "tics", (const char *const[]){"5 %d"}, 1, &m), m);
+    assert_string_equal(c.text.data, "array tics[1]\ntics[1] = '5 %%d'\n");
     chart_free(&c);
 }
 
@@ -54,7 +57,7 @@ static void test_curves(void **state)
     ASSERT_OK(chart_curves(&c, logs, labels, 2, 1, &m), m);
     assert_non_null(strstr(
         c.text.data, "$runs << END_OF_DATA\n1\t2.5\t20\t25\t0.1\n2\t1.5\t40\tNaN\t0\n\n\n0\tNaN\tNaN\t41\tNaN\n"));
-    assert_non_null(strstr(c.text.data, "labels[2] = 'it''s QAT'\n"));
+    assert_non_null(strstr(c.text.data, "labels[2] = 'it'.\"'\".'s QAT'\n"));
     assert_non_null(strstr(c.text.data, "first_epoch = 0\nlast_epoch = 2\n"));
     assert_non_null(strstr(c.text.data, "lowest_rate = 0.1\nhighest_rate = 0.1\n"));
     assert_non_null(strstr(c.text.data, "subtitle = 'CIFAR-10, sha256:0123456789ab'\n"));

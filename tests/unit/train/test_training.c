@@ -2,7 +2,6 @@
  * whose forward pass is the int8 model. */
 #include "common.h"
 #include "exec/exec.h"
-#include "graph/resnet.h"
 #include "pass/pass.h"
 #include "train/checkpoint.h"
 #include "train/float_training.h"
@@ -23,8 +22,6 @@ static const char network[] = "x = input u8[32,32,3]\n"
                               "f = linear p out=10 bias\n";
 
 enum { TOTAL = 22, BATCH = 8, EPOCHS = 3, STEPS = 3 };
-
-#define UNSTEADY_RATE 0.3
 
 static int setup(void **state)
 {
@@ -152,7 +149,7 @@ static double accuracy_of(const char *path, double *loss)
     return loss_accuracy(&sums);
 }
 
-/* A rate that makes accuracy go up and down: the best model is the one that the log says, and not the last. */
+/* The last epoch's steps are so large that they wreck the network: what is delivered is the epoch before. */
 static void test_the_best_is_kept(void **state)
 {
     (void)state;
@@ -160,8 +157,8 @@ static void test_the_best_is_kept(void **state)
     struct record *r;
     double best = -1, loss;
     struct training_options o = options_for(&f, "best");
-    o.schedule.kind = SCHEDULE_CONSTANT;
-    o.schedule.rate = UNSTEADY_RATE;
+    o.schedule = (struct schedule){
+        .kind = SCHEDULE_STEP, .rate = 0.5, .milestones = {0.66}, .milestone_count = 1, .factor = 1e4};
     o.ema = 0;
     ASSERT_OK(run_float(o));
     size_t size;
@@ -360,11 +357,11 @@ static int record_range(void *context, int node, const float *values, size_t cou
     return histogram_add(&r->ranges->histograms[at], values, count, why);
 }
 
-/* A fused model (width-2 ResNet with batch norm's constants drawn at random) and its ranges. */
+/* A fused model, with batch norm's constants drawn at random, and its ranges. */
 static void make_fused(struct model *model, struct ranges *ranges, const uint8_t *images, int count)
 {
     struct graph g = {0};
-    ASSERT_OK(resnet18_build(&g, 2, 10, NULL, NULL, &m));
+    ASSERT_OK(graph_parse(&g, network, &m));
     ASSERT_OK(model_initialise(model, &g, 5, &m));
     struct random_stream r = random_open(5, RANDOM_TEST, 0, 0);
     for (size_t i = 0; i < model->record->tensor_count; i++) {
@@ -508,6 +505,18 @@ static void assert_same_tensors(const struct record *a, const struct record *b)
     }
 }
 
+/* Activation scales that differ. */
+static int moved_scales(const struct record *a, const struct record *b)
+{
+    int moved = 0;
+    for (size_t i = 0; i < a->tensor_count; i++) {
+        const char *name = a->tensors[i].name, *dot = strrchr(name, '.');
+        if (dot && strcmp(dot, ".scale") == 0)
+            moved += memcmp(a->tensors[i].data, record_find(b, name)->data, sizeof(float)) != 0;
+    }
+    return moved;
+}
+
 static void test_quantized_runs(void **state)
 {
     (void)state;
@@ -552,9 +561,7 @@ static void test_quantized_runs(void **state)
         free(b);
         ASSERT_OK(model_load(&made, f.output, &m));
         assert_int_equal(graph_stage(&made.graph), STAGE_INT8);
-        const void *scale = record_find(made.record, "layer1.0.conv1.scale")->data; /* moved where ranges move */
-        const void *given = record_find(fused.record, "layer1.0.conv1.scale")->data;
-        assert_int_equal(memcmp(scale, given, sizeof(float)) == 0, mode == RANGE_FIXED);
+        assert_int_equal(moved_scales(made.record, fused.record) > 0, mode != RANGE_FIXED);
         model_free(&made);
     }
     ranges_free(&ranges);

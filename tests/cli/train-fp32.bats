@@ -1,0 +1,217 @@
+#!/usr/bin/env bats
+# train-fp32: same bytes however it is run, refusals, signals, resuming.
+# shellcheck disable=SC2154 # bats sets stderr
+
+load helpers
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    make_bin images.bin 200 1
+    "$BIN/cifar-load" -d images.bin --part train --shuffle --epochs 3 -o train
+    "$BIN/cifar-load" -d images.bin --part held-out -o held-out
+    "$BIN/cifar-load" -d images.bin --split test -n 50 -o test
+    small < train --validate held-out --log log -o best --last last
+}
+
+setup() {
+    mkdir "$BATS_TEST_TMPDIR/work" # bats keeps files of its own beside it
+    cd "$BATS_TEST_TMPDIR/work" || return 1
+    T=$BATS_FILE_TMPDIR
+}
+
+small() { # options..: a small run
+    local network=(--width 2)
+    [[ " $* " == *" --graph "* ]] && network=()
+    "$BIN/train-fp32" --epochs 3 "${network[@]}" -b 32 --learning-rate 0.2 "$@"
+}
+
+untimed() {
+    cut -f 1-6 "$1"
+}
+
+# What every other parameter had a part in, without the metadata.
+weights() {
+    "$BIN/inspect" tensor fc.weight --values "$1"
+}
+
+# status 1, one line, nothing written
+refused() { # pattern, options..
+    run --separate-stderr small "${@:2}" -o out
+    [ "$status" -eq 1 ]
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    # shellcheck disable=SC2053 # a pattern
+    [[ $stderr == "train-fp32: "$1 ]] || { echo "$stderr"; return 1; }
+    [ ! -e out ] && [ -z "$(ls -A | grep -v '^in')" ]
+}
+
+@test "the model says what it is and where it came from" {
+    "$BIN/inspect" check "$T/best"
+    run "$BIN/inspect" made-by "$T/best"
+    [[ $output == *"cifar-load 0.1.0 "*"train-fp32 0.1.0 batch=32 "*" epochs=3 "*" graph=sha256:"* ]]
+    [[ $output == *" validate=sha256:"*" width=2"* ]]
+    [[ $output != *"$T"* && $output != *threads* ]]
+    run "$BIN/inspect" show "$T/best"
+    [[ $output == *"trained-on"*" train/train"* ]]
+}
+
+@test "the log has its columns and a row an epoch" {
+    grep -q '^# dataset: images$' "$T/log"
+    grep -q '^# dataset-digest: sha256:' "$T/log"
+    [ "$(grep -v '^#' "$T/log" | head -n 1 | tr '\t' ' ')" = "epoch step learning_rate loss accuracy_train accuracy_held_out \
+images_per_s seconds" ]
+    [ "$(grep -v '^#' "$T/log" | tail -n +2 | cut -f 1,2 | tr '\t\n' '  ')" = "1 6 2 12 3 18 " ]
+}
+
+@test "same bytes for 1, 2 and 3 threads, pipe and file, any batches" {
+    for j in 1 2 3; do
+        "$BIN/cifar-load" -d "$T/images.bin" --part train --shuffle --epochs 3 |
+            small -j $j --validate "$T/held-out" --log log -o best --last last
+        cmp best "$T/best"
+        cmp last "$T/last"
+        [ "$(untimed log)" = "$(untimed "$T/log")" ]
+    done
+    "$BIN/cifar-load" -d "$T/images.bin" --part train --shuffle --epochs 3 -b 37 -o in
+    small -q --validate "$T/held-out" -o best < in
+    [ "$(weights best)" = "$(weights "$T/best")" ] # the lineage names the other batch size
+    small --validate "$T/held-out" < "$T/train" > best
+    cmp best "$T/best"
+}
+
+@test "through a slow pipe, a byte at a time" {
+    perl -e 'open my $f, "<:raw", $ARGV[0]; $| = 1; while (read $f, my $b, 60001) { syswrite STDOUT, substr($b, 0, 1); syswrite STDOUT, substr($b, 1) }' \
+        "$T/train" | small --validate "$T/held-out" -o best
+    cmp best "$T/best"
+}
+
+@test "options change the result" {
+    for option in "-s 2" "--ema 0.9" "--label-smoothing 0.1" "--no-nesterov" "--momentum 0.8" "--weight-decay 0.01" \
+        "--no-decay-all" "--bias-rate 2" "--schedule cosine" "--schedule step" "--schedule constant" "--peak 0.5" \
+        "--schedule cosine --warm-up 1" "--normalize 0.5,0.5,0.5:0.2,0.2,0.2"; do
+        # shellcheck disable=SC2086 # several words
+        small $option -o "model-${option// /}" < "$T/train"
+    done
+    [ "$(for f in model-*; do weights "$f" | sha256sum; done | sort -u | wc -l)" -eq 14 ]
+}
+
+@test "--epochs 0 reads nothing and gives the initialised model" {
+    "$BIN/train-fp32" --epochs 0 --width 3 -o model --last last --log log < /dev/null
+    "$BIN/inspect" check model
+    cmp model last
+    [ "$(wc -l < log)" -eq 2 ]
+    run "$BIN/inspect" show model
+    [[ $output == *airplane* ]]
+    "$BIN/train-fp32" --epochs 0 --width 3 --classes 4 -o four
+    [[ $("$BIN/inspect" graph four) == *"f32[4]"* ]]
+    "$BIN/inspect" graph four > in.graph
+    "$BIN/train-fp32" --epochs 0 --graph in.graph -o again
+    [ "$("$BIN/inspect" graph again)" = "$(cat in.graph)" ]
+}
+
+@test "a network from a file is trained" {
+    cat > in.graph <<'EOF'
+x    = input u8[32,32,3]
+norm = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25
+conv = conv2d norm out=4 kernel=3 stride=2 pad=1
+bn   = batchnorm conv
+relu = relu bn
+pool = avgpool relu
+fc   = linear pool out=10 bias
+EOF
+    small --graph in.graph -o in.model < "$T/train"
+    "$BIN/inspect" check in.model
+    refused "in.graph: has 10 classes, want 7 (--classes)" --graph in.graph --classes 7 < "$T/train"
+    echo 'y = relu z' >> in.graph
+    refused "in.graph: *z*" --graph in.graph < "$T/train"
+}
+
+@test "data that may not be trained on or chosen with is refused" {
+    refused "stdin: split: is test*" < "$T/test"
+    refused "$T/test: split: is test*" --validate "$T/test" < "$T/train"
+    "$BIN/cifar-load" -d "$T/images.bin" --part all --epochs 3 -o in.all
+    refused "$T/held-out: part: is held-out, which shares images*" --validate "$T/held-out" < in.all
+    make_bin in.bin 100 9
+    "$BIN/cifar-load" -d in.bin --part held-out -o in.other
+    refused "in.other: dataset-digest: *" --validate in.other < "$T/train"
+}
+
+@test "broken streams" {
+    refused "stdin: empty input" < /dev/null
+    "$BIN/cifar-load" -d "$T/images.bin" --part train --epochs 2 -o in.short
+    refused "stdin: the stream ends after 2 epochs, want 3 (--epochs)" < in.short
+    head -c 500000 "$T/train" > in.cut
+    refused "stdin: truncated *" < in.cut
+    "$BIN/cifar-load" -d "$T/images.bin" --part train --epochs 3 --from 1 -o in.late
+    refused "stdin: the stream begins at epoch 1, want 0" < in.late
+    echo x | cat "$T/train" - > in.surplus
+    refused "stdin: surplus bytes after the end record*" < in.surplus
+}
+
+@test "more epochs than wanted are read past, with a warning" {
+    "$BIN/cifar-load" -d "$T/images.bin" --part train --shuffle --epochs 5 -o in.long
+    run --separate-stderr small --validate "$T/held-out" -o best < in.long
+    [ "$status" -eq 0 ]
+    [[ $stderr == "train-fp32: warning: the stream goes on after epoch 3"*"360 images were not used" ]]
+    [ "$(weights best)" = "$(weights "$T/best")" ]
+}
+
+@test "outputs are checked before anything is read" {
+    refused "$PWD/none/out: *" --last "$PWD/none/out" < "$T/train"
+    refused "*$PWD*" --log "$PWD" < "$T/train"
+    cp "$T/held-out" in
+    run --separate-stderr small --validate in -o in < "$T/train"
+    [ "$status" -eq 1 ]
+    cmp in "$T/held-out"
+    refused "out: would be two outputs at once" --last out < "$T/train"
+}
+
+@test "a disk that is full" {
+    run --separate-stderr bash -c "'$BIN/train-fp32' --epochs 0 --width 2 > /dev/full"
+    [ "$status" -eq 1 ]
+    [ "$stderr" = "train-fp32: stdout: write error: No space left on device" ]
+}
+
+@test "misuse" {
+    for options in "--resume" "--checkpoint-every 5" "--momentum 0" "--normalize 1,2,3" "--peak 2" "--epochs -1" \
+        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0"; do
+        # shellcheck disable=SC2086 # several words
+        run --separate-stderr "$BIN/train-fp32" $options < /dev/null
+        [ "$status" -eq 2 ] || { echo "$options: $status $stderr"; return 1; }
+        [ "${#stderr_lines[@]}" -eq 2 ]
+    done
+    "$BIN/train-fp32" --epochs 0 --width 2 --momentum 0 --no-nesterov > /dev/null
+}
+
+@test "what this build cannot do is said" {
+    refused "*bf16*fp32*" --precision bf16 < "$T/train"
+    refused "*fp16*fp32*" --precision fp16 < "$T/train"
+    refused "*CUDA*" --device cuda < "$T/train"
+}
+
+@test "a loss that is not finite stops the run, and the checkpoint stays as it was" {
+    run --separate-stderr small --learning-rate 1e6 --weight-decay 1 --schedule constant -o out < "$T/train"
+    [ "$status" -eq 1 ]
+    [[ $stderr =~ ^"train-fp32: epoch 1, step "[0-9]+", learning rate 1e+06: ".*(nan|inf)$ ]]
+    [ ! -e out ]
+    small --checkpoint in.checkpoint -o in.out < "$T/train"
+    cp in.checkpoint in.before
+    refused "*learning rate 1e+06*" --learning-rate 1e6 --weight-decay 1 --schedule constant --checkpoint in.checkpoint < "$T/train"
+    cmp in.checkpoint in.before
+}
+
+@test "a checkpoint of another run is refused, with what differs" {
+    small --checkpoint in.checkpoint -o in.out < "$T/train"
+    refused "in.checkpoint: another run's checkpoint: *learning-rate is 0.2, want 0.3; *seed is 1, want 2" \
+        --learning-rate 0.3 -s 2 --resume --checkpoint in.checkpoint < "$T/train"
+    make_bin in.bin 200 5
+    "$BIN/cifar-load" -d in.bin --part train --shuffle -s 4 --epochs 3 -o in.other
+    refused "in.checkpoint: another run's checkpoint: cifar-load.data is *cifar-load.seed is 1, want 4; dataset-digest is *" \
+        --resume --checkpoint in.checkpoint < in.other
+    refused "$T/best: is a model record, want a checkpoint record" --resume --checkpoint "$T/best" < "$T/train"
+}
+
+@test "-v says what runs where; otherwise nothing is said" {
+    run --separate-stderr small -v -o out < "$T/train"
+    [[ ${stderr_lines[0]} == "train-fp32: device cpu, isa "*", threads "* ]]
+    run --separate-stderr small -o out < "$T/train"
+    [ -z "$stderr$output" ]
+}
