@@ -4,7 +4,7 @@ height = 600
 axis_title = 'share of values (%), logarithmic'
 if (!exists("title")) title = 'Values of '.node
 load plots.'/style.gp'
-set lmargin at screen 100.0 / width
+set lmargin at screen 130.0 / width
 set rmargin at screen 1.0 - 40.0 / width
 set bmargin at screen 124.0 / height
 lowest = value_min < clip_low ? value_min : clip_low

@@ -48,10 +48,11 @@ int main(int argc, char **argv)
 {
     struct options o = {.shared = trainer_defaults(), .training.width = DEFAULT_WIDTH};
     const struct option_spec options[] = {
-        {"width", 0, OPTION_INTEGER, &o.training.width, 1, 512, "N", "ResNet-18's channels in its first stage",
-         0, 0},
+        {"width", 0, OPTION_INTEGER, &o.training.width, 1, 512, "N", "ResNet-18's channels in its first stage", 0,
+         0},
         {"graph", 0, OPTION_STRING, &o.training.graph, 0, 0, "FILE", "train this network instead", 0, 0},
-        {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 256, "K", "how many; 0: as the images have, or 10 with --epochs 0", 0, 0},
+        {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 256, "K",
+         "how many; 0: as the images have, or 10 with --epochs 0", 0, 0},
         {"normalize", 0, OPTION_STRING, &o.training.normalize, 0, 0, "M,M,M:S,S,S",
          "mean and deviation of each channel / 255", 0, 0},
         TRAINER_OPTIONS(o.shared),

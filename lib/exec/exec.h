@@ -27,8 +27,8 @@ int exec_open(struct exec **e, const struct model *model, const struct exec_opti
 int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits,
              struct message *m) RESQ_USE_RESULT;
 
-/* Runs and shows every f32 activation that node_is_observed (graph.h) names - by node index, in graph order, for all
- * images of this call at once or in several pieces. Values are f32 [n, h, w, c]. */
+/* Runs and shows every f32 activation that node_is_observed (graph.h) names - by node index, in graph order, for
+ * all images of this call at once or in several pieces. Values are f32 [n, h, w, c]. */
 typedef int exec_visitor(void *context, int node, const float *values, size_t count, struct message *m);
 int exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visitor *visit, void *context,
                  struct message *m) RESQ_USE_RESULT;

@@ -174,8 +174,8 @@ for b in range(k):
     [ "$status" -eq 1 ]
     [[ $stderr == "evaluate: stdin: "*"empty input"* ]]
     [ ! -e p ]
-    head -c -200 batches > cut
-    run --separate-stderr "$BIN/evaluate" -m a.model --predictions p -o t < cut
+    head -c -200 batches > shortened
+    run --separate-stderr "$BIN/evaluate" -m a.model --predictions p -o t < shortened
     [ "$status" -eq 1 ]
     [[ $stderr == "evaluate: stdin: truncated stream after "* ]]
     [ ! -e p ] && [ ! -e t ]

@@ -293,8 +293,8 @@ PY
     run --separate-stderr "$BIN/plot" images -o x.png < /dev/null
     [ "$status" -eq 1 ]
     [[ $stderr == "plot: stdin: "*"empty input"* ]]
-    head -c -300 batches > cut
-    run --separate-stderr "$BIN/plot" images -n 2 -o x.png < cut
+    head -c -300 batches > shortened
+    run --separate-stderr "$BIN/plot" images -n 2 -o x.png < shortened
     [ "$status" -eq 1 ]
     [[ $stderr == "plot: stdin: truncated stream after "* ]]
     : > nothing

@@ -70,7 +70,8 @@ static void option_value(const struct option_spec *o, char *out, size_t size)
             const struct integer_list *list = o->value;
             size_t used = 0;
             for (int i = 0; i < list->count && used < size; i++)
-                used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? "," : "", (long long)list->items[i]);
+                used +=
+                    (size_t)snprintf(out + used, size - used, "%s%lld", i ? "," : "", (long long)list->items[i]);
         }
         break;
     }

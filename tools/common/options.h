@@ -1,4 +1,5 @@
-/* options.h: the command line that every tool shares: one table of options, one parser, one help text, one way to fail.
+/* options.h: the command line that every tool shares: one table of options, one parser, one help text, one way to
+ * fail.
  *
  *     int main(int argc, char **argv)
  *     {
@@ -42,32 +43,70 @@ struct integer_list { /* a default set by the tool is replaced when the option i
 };
 
 struct option_spec {
-    const char *name;     /* long name without dashes */
-    char letter;          /* 0: none */
+    const char *name; /* long name without dashes */
+    char letter;      /* 0: none */
     enum option_kind kind;
     void *value;          /* holds the default before, the result after */
     double low, high;     /* of numbers */
     const char *argument; /* placeholder in the help: "FILE" */
     const char *help;     /* one line; the default is added by the help text */
     const char *choices;
-    int recorded;         /* 1: can change the result, so it stands in made-by (see tool_lineage) */
+    int recorded; /* 1: can change the result, so it stands in made-by (see tool_lineage) */
 };
 
 /* A letter means one thing everywhere. */
-#define OPTION_OUTPUT(v) {"output", 'o', OPTION_STRING, (v), 0, 0, "FILE", "write here instead of standard output", 0, 0}
-#define OPTION_MODEL(v) {"model", 'm', OPTION_STRING, (v), 0, 0, "MODEL", "the model file", 0, 0}
-#define OPTION_MODELS(v) {"model", 'm', OPTION_STRINGS, (v), 0, 0, "MODEL", "a model file; may be repeated", 0, 0}
-#define OPTION_RANGES(v) {"ranges", 'r', OPTION_STRING, (v), 0, 0, "RANGES", "the ranges file, from calibrate", 0, 0}
-#define OPTION_DATA(v) {"data", 'd', OPTION_STRING, (v), 0, 0, "PATH", "the images: folder, archive or .bin file", 0, 0}
-#define OPTION_SEED(v) {"seed", 's', OPTION_INTEGER, (v), 0, 9007199254740992.0, "SEED", "seed of the random numbers", 0, 1}
-#define OPTION_BATCH(v, is_recorded) \
-    {"batch", 'b', OPTION_INTEGER, (v), 1, 65536, "N", "images a batch", 0, is_recorded}
-#define OPTION_BATCHES(v) {"batch", 'b', OPTION_INTEGERS, (v), 1, 65536, "LIST", "batch sizes, comma-separated", 0, 0}
-#define OPTION_THREADS(v) {"threads", 'j', OPTION_INTEGER, (v), 1, 1024, "N", "threads to use", 0, 0}
-#define OPTION_THREADS_LIST(v) {"threads", 'j', OPTION_INTEGERS, (v), 1, 1024, "LIST", "thread counts, comma-separated", 0, 0}
-#define OPTION_COUNT(v) {"count", 'n', OPTION_INTEGER, (v), 0, 9007199254740992.0, "N", "how many images; 0: all", 0, 1}
-#define OPTION_VERBOSE(v) {"verbose", 'v', OPTION_FLAG, (v), 0, 0, 0, "say what is done, on standard error", 0, 0}
-#define OPTION_QUIET(v) {"quiet", 'q', OPTION_FLAG, (v), 0, 0, 0, "no progress line, no warnings", 0, 0}
+#define OPTION_OUTPUT(v)                                                                               \
+    {                                                                                                  \
+        "output", 'o', OPTION_STRING, (v), 0, 0, "FILE", "write here instead of standard output", 0, 0 \
+    }
+#define OPTION_MODEL(v)                                                         \
+    {                                                                           \
+        "model", 'm', OPTION_STRING, (v), 0, 0, "MODEL", "the model file", 0, 0 \
+    }
+#define OPTION_MODELS(v)                                                                        \
+    {                                                                                           \
+        "model", 'm', OPTION_STRINGS, (v), 0, 0, "MODEL", "a model file; may be repeated", 0, 0 \
+    }
+#define OPTION_RANGES(v)                                                                           \
+    {                                                                                              \
+        "ranges", 'r', OPTION_STRING, (v), 0, 0, "RANGES", "the ranges file, from calibrate", 0, 0 \
+    }
+#define OPTION_DATA(v)                                                                                  \
+    {                                                                                                   \
+        "data", 'd', OPTION_STRING, (v), 0, 0, "PATH", "the images: folder, archive or .bin file", 0, 0 \
+    }
+#define OPTION_SEED(v)                                                                                      \
+    {                                                                                                       \
+        "seed", 's', OPTION_INTEGER, (v), 0, 9007199254740992.0, "SEED", "seed of the random numbers", 0, 1 \
+    }
+#define OPTION_BATCH(v, is_recorded)                                                       \
+    {                                                                                      \
+        "batch", 'b', OPTION_INTEGER, (v), 1, 65536, "N", "images a batch", 0, is_recorded \
+    }
+#define OPTION_BATCHES(v)                                                                          \
+    {                                                                                              \
+        "batch", 'b', OPTION_INTEGERS, (v), 1, 65536, "LIST", "batch sizes, comma-separated", 0, 0 \
+    }
+#define OPTION_THREADS(v)                                                         \
+    {                                                                             \
+        "threads", 'j', OPTION_INTEGER, (v), 1, 1024, "N", "threads to use", 0, 0 \
+    }
+#define OPTION_THREADS_LIST(v)                                                                        \
+    {                                                                                                 \
+        "threads", 'j', OPTION_INTEGERS, (v), 1, 1024, "LIST", "thread counts, comma-separated", 0, 0 \
+    }
+#define OPTION_COUNT(v)                                                                                \
+    {                                                                                                  \
+        "count", 'n', OPTION_INTEGER, (v), 0, 9007199254740992.0, "N", "how many images; 0: all", 0, 1 \
+    }
+#define OPTION_VERBOSE(v)                                                                      \
+    {                                                                                          \
+        "verbose", 'v', OPTION_FLAG, (v), 0, 0, 0, "say what is done, on standard error", 0, 0 \
+    }
+#define OPTION_QUIET(v)                                                                \
+    {                                                                                  \
+        "quiet", 'q', OPTION_FLAG, (v), 0, 0, 0, "no progress line, no warnings", 0, 0 \
+    }
 
 struct tool {
     const char *name;
@@ -78,22 +117,24 @@ struct tool {
     int option_count;
     int max_operands; /* operands allowed */
 };
-#define TOOL(name, synopsis, purpose, details, options, max_operands) \
-    {name, synopsis, purpose, details, options, (int)(sizeof(options) / sizeof((options)[0])), max_operands}
+#define TOOL(name, synopsis, purpose, details, options, max_operands)                                          \
+    {                                                                                                          \
+        name, synopsis, purpose, details, options, (int)(sizeof(options) / sizeof((options)[0])), max_operands \
+    }
 
 struct operands {
     char **items;
     int count;
 };
 
-/* Parses argv into the options, handles --help and --version, installs the signal rules (SIGINT and SIGTERM remove unfinished
- * outputs and die by the signal; SIGXFSZ is ignored so that the write fails with EFBIG). Returns -1 to go on, otherwise the
- * exit status. operands may be NULL where max_operands is 0. */
+/* Parses argv into the options, handles --help and --version, installs the signal rules (SIGINT and SIGTERM remove
+ * unfinished outputs and die by the signal; SIGXFSZ is ignored so that the write fails with EFBIG). Returns -1 to
+ * go on, otherwise the exit status. operands may be NULL where max_operands is 0. */
 int tool_start(const struct tool *t, int argc, char **argv, struct operands *operands) RESQ_USE_RESULT;
 /* Misuse found by the tool itself: prints `TOOL: reason` and the hint; returns 2. */
 int tool_misuse(const struct tool *t, const char *format, ...) RESQ_PRINTF(2, 3);
-/* 0 for status >= 0; otherwise prints `TOOL: reason` (nothing for STATUS_PIPE) and returns 1. Checks that standard output could
- * be flushed. */
+/* 0 for status >= 0; otherwise prints `TOOL: reason` (nothing for STATUS_PIPE) and returns 1. Checks that standard
+ * output could be flushed. */
 int tool_end(const struct tool *t, int status, const struct message *m) RESQ_USE_RESULT;
 /* One warning line on standard error: `TOOL: warning: text`. */
 void tool_warn(const struct tool *t, const char *format, ...) RESQ_PRINTF(2, 3);
