@@ -61,7 +61,7 @@ static void observers_list(char *out, size_t size)
 static struct trainer_arguments defaults(void)
 {
     struct trainer_arguments a = trainer_defaults();
-    a.rate = 0.005;
+    a.rate = 0.001; /* no batch norm is left to take larger steps */
     a.schedule = "cosine";
     a.weight_decay = 1e-4;
     return a;

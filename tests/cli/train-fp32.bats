@@ -8,6 +8,7 @@ setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
     make_bin images.bin 200 1
     "$BIN/cifar-load" -d images.bin --part train --shuffle --epochs 3 -o train
+    "$BIN/cifar-load" -d images.bin --part train -n 64 --epochs 3 -o short
     "$BIN/cifar-load" -d images.bin --part held-out -o held-out
     "$BIN/cifar-load" -d images.bin --split test -n 50 -o test
     small < train --validate held-out --log log -o best --last last
@@ -88,7 +89,7 @@ images_per_s seconds" ]
         "--no-decay-all" "--bias-rate 2" "--schedule cosine" "--schedule step" "--schedule constant" "--peak 0.5" \
         "--schedule cosine --warm-up 1" "--normalize 0.5,0.5,0.5:0.2,0.2,0.2"; do
         # shellcheck disable=SC2086 # several words
-        small $option -o "model-${option// /}" < "$T/train"
+        small $option -o "model-${option// /}" < "$T/short"
     done
     [ "$(for f in model-*; do weights "$f" | sha256sum; done | sort -u | wc -l)" -eq 14 ]
 }

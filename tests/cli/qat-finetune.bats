@@ -1,0 +1,168 @@
+#!/usr/bin/env bats
+# qat-finetune: starts from what quantize makes, wins back what few bits lose, delivers int8.
+# shellcheck disable=SC2154 # bats sets stderr
+
+load helpers
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    mkdir images
+    make_bin images/data_batch_1.bin 800 1
+    make_bin images/test_batch.bin 400 2
+    "$BIN/cifar-load" -d images --part train --shuffle --epochs 4 -o train
+    "$BIN/cifar-load" -d images --part train --shuffle --epochs 1 -o once
+    "$BIN/cifar-load" -d images --part train --shuffle -n 200 -o short
+    "$BIN/cifar-load" -d images --part held-out -o held-out
+    "$BIN/cifar-load" -d images --split test -o test
+    "$BIN/train-fp32" --width 4 -b 32 --epochs 4 --validate held-out -o float < train
+    "$BIN/fuse" -m float -o fused
+    "$BIN/calibrate" -m fused -o ranges < once
+}
+
+setup() {
+    mkdir "$BATS_TEST_TMPDIR/work" # bats keeps files of its own beside it
+    cd "$BATS_TEST_TMPDIR/work" || return 1
+    T=$BATS_FILE_TMPDIR
+}
+
+tune() { # options..
+    "$BIN/qat-finetune" -m "$T/fused" -r "$T/ranges" -b 32 "$@"
+}
+
+refused() { # pattern, options..: status 1, one line, nothing written
+    run --separate-stderr tune "${@:2}" -o out
+    [ "$status" -eq 1 ]
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    # shellcheck disable=SC2053 # a pattern
+    [[ $stderr == "qat-finetune: "$1 ]] || { echo "$stderr"; return 1; }
+    [ ! -e out ]
+}
+
+accuracy() { # model
+    "$BIN/evaluate" -m "$1" < "$T/test" | awk -F '\t' '$1 == "accuracy" { print $4 }'
+}
+
+# Names, types, shapes and statistics of every tensor.
+tensors() {
+    "$BIN/inspect" show "$1" | grep -E ' (I8|I32|I64|F32|U8)\['
+}
+
+holds() { # an arithmetic condition
+    awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
+}
+
+@test "--epochs 0 gives the tensors of quantize" {
+    for options in "" "--per-tensor --weight-bits 4" "--activation-bits 5 --observer entropy" "--keep-float layer1.*" \
+        "--observer percentile --percentile 99"; do
+        # shellcheck disable=SC2086 # several words
+        tune --epochs 0 $options -o tuned < /dev/null
+        # shellcheck disable=SC2086
+        "$BIN/quantize" -m "$T/fused" -r "$T/ranges" $options -o quantized
+        # Everything after the header is the tensors' data, laid out alike.
+        for file in tuned quantized; do
+            perl -e 'open my $f, "<:raw", $ARGV[0]; read $f, my $n, 8; seek $f, 8 + unpack("Q<", $n), 0; local $/; print <$f>' \
+                $file > $file.data
+            "$BIN/inspect" graph $file > $file.graph
+        done
+        [ -s tuned.data ]
+        cmp tuned.data quantized.data
+        cmp tuned.graph quantized.graph
+    done
+}
+
+@test "4 bits per tensor lose 5 points or more, and training wins back at least half" {
+    few="--per-tensor --weight-bits 4 --activation-bits 4"
+    # shellcheck disable=SC2086 # several words
+    "$BIN/quantize" -m "$T/fused" -r "$T/ranges" $few -o quantized
+    float=$(accuracy "$T/float")
+    quantized=$(accuracy quantized)
+    holds "$float - $quantized >= 5"
+    for mode in fixed average learned; do
+        # shellcheck disable=SC2086
+        tune $few --epochs 1 --range-mode $mode --validate "$T/held-out" --log log -o tuned < "$T/once"
+        tuned=$(accuracy tuned)
+        holds "$tuned - $quantized >= ($float - $quantized) / 2"
+        "$BIN/inspect" check tuned
+        cp tuned tuned-$mode
+    done
+    run ! cmp -s tuned-fixed tuned-average
+    run ! cmp -s tuned-fixed tuned-learned
+}
+
+@test "what is delivered is all int8, with the lineage of all that went in" {
+    tune --epochs 1 --validate "$T/held-out" --log log -o tuned < "$T/short"
+    [ "$("$BIN/inspect" graph tuned | grep -cE 'conv2d .* u8\[')" -eq 20 ]
+    [ "$("$BIN/inspect" graph tuned | grep -cE '= linear ')" -eq 1 ]
+    [ "$("$BIN/inspect" graph tuned | grep -c ' f32\[')" -eq 2 ] # normalize, and the logits
+    run "$BIN/inspect" made-by tuned
+    [[ $output == "cifar-load "*"qat-finetune 0.1.0 "*" model=sha256:"*" range-mode=fixed ranges=sha256:"* ]]
+    [[ $output == *"  train-fp32 0.1.0 "*"  fuse 0.1.0"*"  calibrate 0.1.0"* ]]
+    [[ $output != *"$T"* ]]
+}
+
+@test "the log begins with the model of quantize, and says what evaluate says" {
+    tune --epochs 1 --validate "$T/held-out" --log log -o tuned --last last < "$T/short"
+    cmp tuned last
+    grep -v '^#' log > rows
+    [ "$(cut -f 1,2,3 rows | tr '\t\n' '  ')" = "epoch step learning_rate 0 0 - 1 7 $(sed -n 3p rows | cut -f 3) " ]
+    "$BIN/quantize" -m "$T/fused" -r "$T/ranges" -o quantized
+    for pair in quantized:2 tuned:3; do
+        want=$("$BIN/evaluate" -m "${pair%:*}" < "$T/held-out" | awk -F '\t' '$1 == "accuracy" { print $4 }')
+        got=$(sed -n "${pair#*:}p" rows | cut -f 6)
+        holds "$want - $got < 0.001 && $got - $want < 0.001"
+    done
+}
+
+@test "same bytes for 1, 2 and 3 threads, pipe and file" {
+    for mode in average learned; do
+        for j in 1 2 3; do
+            "$BIN/cifar-load" -d "$T/images" --part train --shuffle -n 200 | tune -j $j --epochs 1 --range-mode $mode -o tuned-$j
+        done
+        tune --epochs 1 --range-mode $mode -o tuned < "$T/short"
+        cmp tuned-1 tuned-2
+        cmp tuned-1 tuned-3
+        cmp tuned-1 tuned
+    done
+}
+
+@test "what does not fit is refused" {
+    refused "$T/float: is at stage float, want fused: run fuse first" -m "$T/float" --epochs 0
+    "$BIN/train-fp32" --epochs 0 --width 4 -s 9 -o in.float
+    "$BIN/fuse" -m in.float -o in.fused
+    refused "$T/ranges: *" -m in.fused --epochs 0
+    refused "$T/fused: is a model record, want a ranges record" -r "$T/fused" --epochs 0
+    refused "none: cannot open: *" -m none --epochs 0
+    refused "stdin: split: is test*" --epochs 1 < "$T/test"
+    refused "$T/test: split: is test*" --epochs 1 --validate "$T/test" < "$T/once"
+    make_bin in.bin 100 9
+    "$BIN/cifar-load" -d in.bin --part train -o in.other
+    refused "$T/fused: dataset-digest: *" --epochs 1 < in.other
+    refused "--keep-float: *" --epochs 1 --keep-float fc < "$T/once"
+    refused "*bf16*" --epochs 1 --precision bf16 < "$T/once"
+}
+
+@test "a model trained on all may not be chosen by the held-out part" {
+    "$BIN/cifar-load" -d "$T/images" --part all -o in.all
+    "$BIN/train-fp32" --width 4 --epochs 1 -o in.float < in.all
+    "$BIN/fuse" -m in.float -o in.fused
+    "$BIN/calibrate" -m in.fused -o in.ranges < "$T/once"
+    refused "$T/held-out: part: is held-out, which shares images with the model's part all" -m in.fused -r in.ranges \
+        --epochs 1 --validate "$T/held-out" < "$T/once"
+}
+
+@test "misuse" {
+    for options in "" "-m x" "-r x" "-m x -r y --range-mode moving" "-m x -r y --observer best" "-m x -r y --weight-bits 9" \
+        "-m x -r y --activation-bits 1" "-m x -r y --resume"; do
+        # shellcheck disable=SC2086 # several words
+        run --separate-stderr "$BIN/qat-finetune" $options < /dev/null
+        [ "$status" -eq 2 ] || { echo "$options: $status $stderr"; return 1; }
+        [ "${#stderr_lines[@]}" -eq 2 ]
+    done
+}
+
+@test "the inputs are never written over" {
+    cp "$T/fused" fused
+    run --separate-stderr "$BIN/qat-finetune" -m fused -r "$T/ranges" --epochs 0 -o fused
+    [ "$status" -eq 1 ]
+    cmp fused "$T/fused"
+}
