@@ -11,8 +11,8 @@ QAT_IMAGES = 12800
 AUGMENT_FLAGS = --crop 4 --pad reflect --flip 0.5 --jitter 0.1,0.1,0.1,0
 # One cycle to a high peak is the fastest way there in few epochs; averaging the weights takes the last noise out.
 TRAIN_FLAGS    = --batch 128 --learning-rate 0.2 --peak 0.25 --label-smoothing 0.1 --ema 0.99
-# A small rate: the weights are there already, they settle on what int8 can hold.
-FINETUNE_FLAGS = --batch 128 --learning-rate 0.005
+# A small rate and the same loss: the weights are there already, they settle on what int8 can hold.
+FINETUNE_FLAGS = --batch 128 --learning-rate 0.001 --label-smoothing 0.1
 # One image at a time, as in the summary, and batches on all processors.
 BENCH_BATCHES = 1,64
 BENCH_THREADS = 1,$(JOBS)
