@@ -1,9 +1,21 @@
 /* Mini-batches from streams cut any way: same images, same order, whatever the cuts and wherever it starts. */
 #include "common.h"
 #include "train/feed.h"
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
+
+/* Stands before the system's: where no_threads is set, there are no threads to be had. */
+static int no_threads;
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
+{
+    int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+    return no_threads ? EAGAIN : real(thread, attributes, start, argument);
+}
 
 /* All that a feed gives, checked for shape, its images checked against the drawing. */
 static int64_t check_feed(struct feed *f, const struct stream_spec *s, int batch, int epochs, int epoch, int step)
@@ -52,6 +64,29 @@ static void test_any_cut_gives_the_same(void **state)
             feed_close(f);
         }
     }
+}
+
+static void test_without_a_thread(void **state)
+{
+    (void)state;
+    struct feed *f;
+    struct minibatch b;
+    volatile sig_atomic_t stop = 0;
+    const struct stream_spec s = {.epochs = 2, .total = 21, .batch = 8};
+    write_stream(path_of("stream"), &s);
+    no_threads = 1;
+    ASSERT_OK(feed_open(&f, path_of("stream"), 5, 2, &m));
+    ASSERT_OK(feed_start(f, 0, 2, &m));
+    check_feed(f, &s, 5, 2, 0, 2);
+    feed_close(f);
+    ASSERT_OK(feed_open(&f, path_of("stream"), 5, 3, &m));
+    ASSERT_OK(feed_start(f, 1, 4, &m));
+    assert_int_equal(feed_next(f, &b, &stop, &m), 1);
+    ASSERT_FAILS(feed_next(f, &b, &stop, &m), STATUS_MISMATCH, "the stream ends after 2 epochs");
+    stop = 1;
+    ASSERT_FAILS(feed_next(f, &b, &stop, &m), STATUS_INTERRUPTED, "interrupted");
+    feed_close(f);
+    no_threads = 0;
 }
 
 static void test_goes_on_anywhere(void **state)
@@ -183,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_cut_gives_the_same),
+        cmocka_unit_test(test_without_a_thread),
         cmocka_unit_test(test_goes_on_anywhere),
         cmocka_unit_test(test_too_few_and_too_many_epochs),
         cmocka_unit_test(test_truncation),

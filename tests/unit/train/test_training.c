@@ -1,6 +1,8 @@
 /* Whole runs on a tiny network: the same bytes however they are stopped, cut and threaded; and quantized training,
  * whose forward pass is the int8 model. */
 #include "common.h"
+#include <stdatomic.h>
+#include "base/memory.h"
 #include "exec/exec.h"
 #include "pass/pass.h"
 #include "train/checkpoint.h"
@@ -329,6 +331,42 @@ static void test_refusals(void **state)
     assert_int_not_equal(access(f.output, F_OK), 0);
 }
 
+/* ---- memory ---- */
+
+static atomic_long allocations_left;
+
+static int fail_at_last(size_t bytes)
+{
+    (void)bytes;
+    return atomic_fetch_sub(&allocations_left, 1) == 1;
+}
+
+/* Whichever allocation fails: a reason, no crash, no output; and the next run goes on as if nothing had been. */
+static void test_memory_runs_out(void **state)
+{
+    (void)state;
+    struct files f, whole;
+    ASSERT_OK(run_float(options_for(&whole, "plenty")));
+    struct training_options o = options_for(&f, "scarce");
+    int status = STATUS_NOMEM, failures = 0;
+    memory_test_hook = fail_at_last;
+    for (long n = 1; status < 0 && n < 100000; n += n < 50 ? 1 : n / 10) {
+        unlink(f.output);
+        atomic_store(&allocations_left, n);
+        status = run_float(o);
+        if (status < 0) {
+            failures++;
+            if (status != STATUS_NOMEM || !strstr(m.text, "memory exhausted") || access(f.output, F_OK) == 0)
+                break;
+        }
+    }
+    memory_test_hook = NULL; /* before any assertion leaves */
+    if (status < 0)
+        fail_msg("allocation failure %d: %d '%s'", failures, status, m.text);
+    assert_true(failures > 50);
+    assert_same_file(f.output, whole.output);
+}
+
 static void test_normalize(void **state)
 {
     (void)state;
@@ -580,6 +618,7 @@ int main(void)
         cmocka_unit_test(test_foreign_checkpoint),
         cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_memory_runs_out),
         cmocka_unit_test(test_normalize),
         cmocka_unit_test(test_quantized_forward_is_int8),
         cmocka_unit_test(test_quantized_runs),
