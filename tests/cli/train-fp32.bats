@@ -42,7 +42,7 @@ refused() { # pattern, options..
     [ "${#stderr_lines[@]}" -eq 1 ]
     # shellcheck disable=SC2053 # a pattern
     [[ $stderr == "train-fp32: "$1 ]] || { echo "$stderr"; return 1; }
-    [ ! -e out ] && [ -z "$(ls -A | grep -v '^in')" ]
+    [ -z "$(find . -mindepth 1 ! -name 'in*')" ]
 }
 
 @test "the model says what it is and where it came from" {
