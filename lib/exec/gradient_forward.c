@@ -72,13 +72,18 @@ static void norm_statistics(struct gradient *g, const struct train_step *s)
 static void conv_item(const struct gradient *g, const struct train_step *s, int image, int block, void *scratch)
 {
     int begin = block * s->rows;
+    struct layout y_at = layout_dense(s->shape.out_h, s->shape.out_w, s->shape.out);
     struct conv_f32_call call = {
+        .images = 1,
         .x = value_f32(g, s->x, image),
+        .x_at = layout_dense(s->shape.h, s->shape.w, s->shape.c),
         .packed = s->packed,
         .bias = s->bias == NO_OFFSET ? NULL : g->parameters + s->bias,
         .residual = s->other >= 0 ? value_f32(g, s->other, image) : NULL,
+        .residual_at = y_at,
         .relu = s->relu,
         .y = value_f32(g, s->output, image),
+        .y_at = y_at,
         .row_begin = begin,
         .row_end = begin + s->rows < s->shape.out_h ? begin + s->rows : s->shape.out_h,
     };

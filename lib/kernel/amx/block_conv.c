@@ -7,7 +7,7 @@
 #include "kernel/amx/block_parts.h"
 #include "kernel/amx/block_shape.h"
 #include "kernel/amx/block_vectors.h"
-#include "kernel/amx/tiles.h"
+#include "kernel/amx/block_tiles.h"
 
 /* The source pixels that a destination pixel sums over. */
 struct taps {
@@ -209,7 +209,7 @@ void block_conv_run(const struct block_conv *s, enum block_direction d, const st
     /* Wide maps: the rows around stay in the cache for all outputs. Narrow ones fit whole: the weights are read
      * once. */
     int rows_first = way.w >= 16, rows = call->row_end - call->row_begin, panels = past - first;
-    tiles_begin();
+    tiles_configure(TILE_ROWS);
     for (int i = 0; i < rows * panels; i++) {
         int row = call->row_begin + (rows_first ? i / panels : i % rows);
         int panel = first + (rows_first ? i % panels : i / rows);
@@ -218,5 +218,5 @@ void block_conv_run(const struct block_conv *s, enum block_direction d, const st
         else
             row_run(s, &way, call, 3, row, panel, scratch);
     }
-    tiles_end();
+    tiles_release();
 }

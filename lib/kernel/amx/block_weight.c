@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "kernel/amx/block_parts.h"
 #include "kernel/amx/block_shape.h"
-#include "kernel/amx/tiles.h"
+#include "kernel/amx/block_tiles.h"
 #include <string.h>
 
 enum { ROUND_TURN, ROUND_SUM, ROUND_FINISH, MOST_PARTS = 8, SMALL_WEIGHTS = 192 * 1024, CHUNK_BYTES = 640 * 1024 };
@@ -357,10 +357,10 @@ void block_weight_gradient(const struct block_conv *s, const struct block_weight
         parts_finish(s, call, item, shared);
         return;
     }
-    tiles_begin();
+    tiles_configure(TILE_ROWS);
     if (is_small(s))
         part_sum(s, call, item, (float *)shared + (size_t)item * sums_floats(s), scratch);
     else
         inputs_sum(s, call, item, shared, scratch);
-    tiles_end();
+    tiles_release();
 }
