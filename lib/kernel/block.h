@@ -119,7 +119,7 @@ struct block_kernel {
 enum { BLOCK_ROUNDS = 3 };
 
 /* Values of a block's tensor of that many pixels. */
-static inline size_t block_values(int pixels, int c, int planes)
+static inline size_t block_tensor_values(int pixels, int c, int planes)
 {
     return (size_t)pixels * (size_t)block_channels(c) * (size_t)planes * BLOCK_IMAGES;
 }
