@@ -12,6 +12,7 @@
 #define RESQ_KERNEL_KERNEL_H
 
 #include "base/status.h"
+#include "kernel/block.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -137,6 +138,7 @@ struct kernel_table {
     struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
     struct conv_u8_kernel conv_u8;
     struct elementwise_kernels elementwise;
+    struct block_kernel block;
 };
 
 /* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the best that this machine and
@@ -145,6 +147,9 @@ struct kernel_table {
 int kernel_table_get(const struct kernel_table **table, const char *isa, struct message *m) RESQ_USE_RESULT;
 /* Names usable on this machine, strongest last ("ref"); NULL past the end. */
 const char *kernel_isa_at(int i);
+
+/* Whether the table's block kernels are more than the definition, which is too slow to train with. */
+int kernel_block_is_native(const struct kernel_table *table);
 
 /* Every kernel of every set, in the order of kernels.inc; NULL past the end. */
 struct kernel_name {
