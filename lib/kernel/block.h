@@ -19,6 +19,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { BLOCK_IMAGES = 32, BLOCK_CHANNELS = 32, BLOCK_PLANES = 3 /* most */ };
 
@@ -55,8 +56,8 @@ struct block_conv_call {
     int accumulate; /* y += instead of y = */
     int k_begin, k_end, row_begin, row_end;
     /* [2][block_channels(K)] or NULL: the sum and the sum of squares of what was stored, a channel, over this
-     * call's pixels; only [k_begin, k_end) is written. Sums run in float32 within a row of pixels, in double over
-     * rows. */
+     * call's pixels; only [k_begin, k_end) is written; not with accumulate. Sums run in float32 within a row of
+     * pixels, in double over rows. */
     double *sums;
 };
 
@@ -126,11 +127,41 @@ static inline size_t block_tensor_values(int pixels, int c, int planes)
 
 /* ---- one value ---- */
 
-float bf16_to_float(bf16 v);
-/* To the nearest, ties to even; a NaN stays one. Subnormal results become 0, as the matrix units take them. */
-bf16 bf16_from_float(float v);
+static inline float bf16_to_float(bf16 v)
+{
+    uint32_t bits = (uint32_t)v << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* To the nearest, ties to even; a NaN stays one. What is subnormal becomes 0, as the vector units take it. */
+static inline bf16 bf16_from_float(float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000)
+        return (bf16)(bits >> 16 | 0x40);
+    if (!(bits & 0x7f800000))
+        return (bf16)(bits >> 16 & 0x8000);
+    return (bf16)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 /* The value of the planes at p, p + stride, ... and back. */
-float planes_load(const bf16 *p, size_t stride, int planes);
-void planes_store(float v, bf16 *p, size_t stride, int planes);
+static inline float planes_load(const bf16 *p, size_t stride, int planes)
+{
+    float v = bf16_to_float(p[0]);
+    if (planes == 3)
+        v += bf16_to_float(p[2 * stride]) + bf16_to_float(p[stride]);
+    return v;
+}
+
+static inline void planes_store(float v, bf16 *p, size_t stride, int planes)
+{
+    for (int i = 0; i < planes; i++) {
+        p[(size_t)i * stride] = bf16_from_float(v);
+        v -= bf16_to_float(p[(size_t)i * stride]);
+    }
+}
 
 #endif

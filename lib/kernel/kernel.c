@@ -41,6 +41,11 @@ const char *kernel_isa_at(int i)
     return NULL;
 }
 
+int kernel_block_is_native(const struct kernel_table *table)
+{
+    return table->block.conv != tables[ISA_ref].block.conv;
+}
+
 static int isa_unsupported(const char *isa, struct message *m)
 {
     char list[256] = "";

@@ -187,7 +187,7 @@ struct kernel_table {
     struct conv_f32_backward_data_kernel conv_f32_backward_data;
     struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
     struct conv_u8_kernel conv_u8, conv_u8_winograd;
-    struct block_kernel block; /* training in 16-bit products; its isa is that of the set that brought it */
+    struct block_kernel block; /* training in 16-bit products */
     struct elementwise_kernels elementwise;
 };
 
@@ -197,6 +197,9 @@ struct kernel_table {
 int kernel_table_get(const struct kernel_table **table, const char *isa, struct message *m) RESQ_USE_RESULT;
 /* Names usable on this machine, strongest last ("ref"); NULL past the end. */
 const char *kernel_isa_at(int i);
+
+/* Whether the table's block kernels are more than the definition, which is too slow to train with. */
+int kernel_block_is_native(const struct kernel_table *table);
 
 /* Every kernel of every set, in the order of kernels.inc; NULL past the end. */
 struct kernel_name {
