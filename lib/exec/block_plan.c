@@ -1,6 +1,7 @@
 /* Which steps run over blocks, and where their values lie. */
-#include "exec/block_engine.h"
 #include "base/memory.h"
+#include "exec/block_engine.h"
+#include <string.h>
 
 enum { MOST_SIDE = 11 /* of a kernel */ };
 
