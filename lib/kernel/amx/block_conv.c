@@ -100,7 +100,32 @@ static void taps_find(const struct block_conv *s, const struct way *y, const bf1
         _tile_dpbf16ps(3, 5, 7); \
     } while (0)
 
-static inline void sum_cells(const struct taps *taps, int cells)
+/* A finished pixel's sums [4][16][16] (images by outputs) on their way into the destination's cell. They go a few
+ * rows at a time, between the products of the next pixel: the matrix unit never waits for the vector units. */
+struct drain {
+    const float *sums;
+    bf16 *to;
+    int row; /* BLOCK_IMAGES: nothing to do */
+    struct channel_sums stats;
+};
+
+enum drain_mode { DRAIN_PLAIN, DRAIN_ADD, DRAIN_STATS };
+
+ALWAYS_INLINE void drain_rows(struct drain *d, int rows, int planes, enum drain_mode mode)
+{
+    for (int i = 0; i < rows && d->row < BLOCK_IMAGES; i++, d->row++) {
+        const float *row = d->sums + (d->row / TILE_ROWS) * 2 * TILE_FLOATS + (d->row % TILE_ROWS) * 16;
+        struct pair v = {_mm512_load_ps(row), _mm512_load_ps(row + TILE_FLOATS)};
+        bf16 *to = d->to + d->row * BLOCK_CHANNELS;
+        if (mode == DRAIN_ADD)
+            v = pair_add(v, pair_load(to, planes));
+        v = pair_store(v, to, planes);
+        if (mode == DRAIN_STATS)
+            sums_add(&d->stats, v);
+    }
+}
+
+ALWAYS_INLINE void sum_cells(const struct taps *taps, int cells, struct drain *d, int rows, enum drain_mode mode)
 {
     for (int i = 0; i < taps->count; i++) {
         const bf16 *a = taps->a[i], *b = taps->b[i];
@@ -113,12 +138,14 @@ static inline void sum_cells(const struct taps *taps, int cells)
             _tile_loadd(5, a + CELL / 2, 64);
             _tile_dpbf16ps(2, 5, 6);
             _tile_dpbf16ps(3, 5, 7);
+            drain_rows(d, rows, 1, mode);
         }
     }
 }
 
 /* Three planes: the six products that count, ordered so that five of twelve operands stay where they are. */
-static inline void sum_cells_planes(const struct taps *taps, int cells)
+ALWAYS_INLINE void sum_cells_planes(const struct taps *taps, int cells, struct drain *d, int rows,
+                                    enum drain_mode mode)
 {
     for (int i = 0; i < taps->count; i++) {
         const bf16 *a = taps->a[i], *b = taps->b[i];
@@ -128,6 +155,7 @@ static inline void sum_cells_planes(const struct taps *taps, int cells)
             MULTIPLY();
             LOAD_B(b + CELL);
             MULTIPLY();
+            drain_rows(d, rows, 3, mode);
             LOAD_A(a + CELL);
             MULTIPLY();
             LOAD_B(b);
@@ -140,63 +168,38 @@ static inline void sum_cells_planes(const struct taps *taps, int cells)
     }
 }
 
-/* A pixel's sums [4][16][16] (images by outputs) -> the cell of the destination; sums of what was stored. */
-static inline __attribute__((always_inline)) void store_cell(const float *sums, int planes, bf16 *y, int accumulate,
-                                                             struct channel_sums *stats)
+/* One row of pixels, 32 outputs; sums: [2][4][16][16]. */
+ALWAYS_INLINE void row_run(const struct block_conv *s, const struct way *way, const struct block_conv_call *call,
+                           int planes, enum drain_mode mode, int row, int panel, float *sums)
 {
-    for (int n = 0; n < BLOCK_IMAGES; n++) {
-        const float *row = sums + (n / TILE_ROWS) * 2 * TILE_FLOATS + (n % TILE_ROWS) * 16;
-        struct pair v = {_mm512_load_ps(row), _mm512_load_ps(row + TILE_FLOATS)};
-        bf16 *to = y + n * BLOCK_CHANNELS;
-        if (accumulate)
-            v = pair_add(v, pair_load(to, planes));
-        v = pair_store(v, to, planes);
-        if (stats)
-            sums_add(stats, v);
-    }
-}
-
-static inline __attribute__((always_inline)) void pixel_run(const struct block_conv *s, const struct way *way,
-                                                            const struct taps *taps, int planes, float *sums,
-                                                            bf16 *to, int accumulate, struct channel_sums *stats)
-{
-    (void)s;
-    TILES_ZERO();
-    if (planes == 1)
-        sum_cells(taps, way->source_cells);
-    else
-        sum_cells_planes(taps, way->source_cells);
-    TILES_STORE(sums);
-    if (stats)
-        store_cell(sums, planes, to, 0, stats);
-    else if (accumulate)
-        store_cell(sums, planes, to, 1, NULL);
-    else
-        store_cell(sums, planes, to, 0, NULL);
-}
-
-/* One row of pixels, 32 outputs. */
-static inline __attribute__((always_inline)) void row_run(const struct block_conv *s, const struct way *way,
-                                                          const struct block_conv_call *call, int planes, int row,
-                                                          int panel, float *sums)
-{
-    struct channel_sums stats = sums_zero();
+    struct drain d = {.row = BLOCK_IMAGES, .stats = sums_zero()};
     struct taps taps;
     const bf16 *weights = (const bf16 *)call->packed + (size_t)panel * way->panel_values;
     for (int column = 0; column < way->w; column++) {
         size_t pixel = (size_t)row * (size_t)way->w + (size_t)column;
-        bf16 *to = call->y + (pixel * (size_t)way->cells + (size_t)panel) * (size_t)planes * CELL;
+        float *mine = sums + (column & 1) * 4 * TILE_FLOATS;
         taps_find(s, way, call->x, weights, row, column, &taps);
-        pixel_run(s, way, &taps, planes, sums, to, call->accumulate, call->sums ? &stats : NULL);
+        int steps = taps.count * way->source_cells, rows = steps > 0 ? (BLOCK_IMAGES + steps - 1) / steps : 0;
+        TILES_ZERO();
+        if (planes == 1)
+            sum_cells(&taps, way->source_cells, &d, rows, mode);
+        else
+            sum_cells_planes(&taps, way->source_cells, &d, rows, mode);
+        drain_rows(&d, BLOCK_IMAGES, planes, mode);
+        TILES_STORE(mine);
+        d.sums = mine;
+        d.to = call->y + (pixel * (size_t)way->cells + (size_t)panel) * (size_t)planes * CELL;
+        d.row = 0;
     }
-    if (call->sums)
-        sums_to_double(&stats, call->sums + panel * BLOCK_CHANNELS,
+    drain_rows(&d, BLOCK_IMAGES, planes, mode);
+    if (mode == DRAIN_STATS)
+        sums_to_double(&d.stats, call->sums + panel * BLOCK_CHANNELS,
                        call->sums + (way->cells + panel) * BLOCK_CHANNELS);
 }
 
 size_t block_conv_scratch(void)
 {
-    return 4 * TILE_FLOATS * sizeof(float);
+    return 2 * 4 * TILE_FLOATS * sizeof(float);
 }
 
 void block_conv_run(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,
@@ -213,10 +216,16 @@ void block_conv_run(const struct block_conv *s, enum block_direction d, const st
     for (int i = 0; i < rows * panels; i++) {
         int row = call->row_begin + (rows_first ? i / panels : i % rows);
         int panel = first + (rows_first ? i % panels : i / rows);
-        if (s->planes == 1)
-            row_run(s, &way, call, 1, row, panel, scratch);
+        if (s->planes == 1 && call->sums)
+            row_run(s, &way, call, 1, DRAIN_STATS, row, panel, scratch);
+        else if (s->planes == 1 && call->accumulate)
+            row_run(s, &way, call, 1, DRAIN_ADD, row, panel, scratch);
+        else if (s->planes == 1)
+            row_run(s, &way, call, 1, DRAIN_PLAIN, row, panel, scratch);
+        else if (call->sums)
+            row_run(s, &way, call, 3, DRAIN_STATS, row, panel, scratch);
         else
-            row_run(s, &way, call, 3, row, panel, scratch);
+            row_run(s, &way, call, 3, call->accumulate ? DRAIN_ADD : DRAIN_PLAIN, row, panel, scratch);
     }
     tiles_release();
 }

@@ -21,46 +21,72 @@ static void window_values(const struct block_conv *s, const uint8_t *image, cons
     }
 }
 
-/* Where the window's values lie from its centre, so that pixels away from the edges take no decisions. */
-static void window_offsets(const struct block_conv *s, int *offset, int *channel)
+enum { MOST_LINE = 4096 /* floats of an image's rows that one row of windows sees */ };
+
+/* The rows of one image that the windows of output row `row` see, as floats with their padding around:
+ * [R][width][c]. */
+static void line_read(const struct block_conv *s, const uint8_t *image, const float *table, int row, int width,
+                      float *line)
 {
-    int side = s->kernel;
-    for (int i = 0; i < conv_inputs(s); i++) {
-        int c = i / (side * side), r = i / side % side, t = i % side;
-        offset[i] = ((r - s->pad) * s->w + t - s->pad) * s->c + c;
-        channel[i] = c * 256;
+    memset(line, 0, (size_t)(s->kernel * width * s->c) * sizeof *line);
+    for (int r = 0; r < s->kernel; r++) {
+        int y = row * s->stride - s->pad + r;
+        if (y < 0 || y >= s->h)
+            continue;
+        const uint8_t *from = image + (size_t)y * (size_t)s->w * (size_t)s->c;
+        float *to = line + (r * width + s->pad) * s->c;
+        for (int x = 0; x < s->w; x++)
+            for (int c = 0; c < s->c; c++)
+                *to++ = table[c * 256 + *from++];
     }
+}
+
+/* One cell a pixel: two gathers of the window's values. */
+static void input_windows(const struct block_conv *s, const uint8_t *image, const float *table, int row, int n,
+                          bf16 *y)
+{
+    _Alignas(64) float line[MOST_LINE];
+    _Alignas(64) int at[BLOCK_CHANNELS] = {0};
+    int width = s->w + 2 * s->pad, inputs = conv_inputs(s), side = s->kernel;
+    for (int i = 0; i < inputs; i++)
+        at[i] = (i / side % side * width + i % side) * s->c + i / (side * side);
+    line_read(s, image, table, row, width, line);
+    __m512i low = _mm512_load_si512(at), high = _mm512_load_si512(at + 16);
+    __mmask16 low_real = inputs >= 16 ? 0xffff : (__mmask16)((1 << inputs) - 1);
+    __mmask16 high_real = inputs >= 32 ? 0xffff : inputs > 16 ? (__mmask16)((1 << (inputs - 16)) - 1) : 0;
+    for (int column = 0; column < s->out_w; column++, y += (size_t)s->planes * CELL) {
+        const float *from = line + column * s->stride * s->c;
+        struct pair v = {_mm512_mask_i32gather_ps(_mm512_setzero_ps(), low_real, low, from, 4),
+                         _mm512_mask_i32gather_ps(_mm512_setzero_ps(), high_real, high, from, 4)};
+        pair_store(v, y + n * BLOCK_CHANNELS, s->planes);
+    }
+}
+
+static void input_plain(const struct block_conv *s, const uint8_t *const *images, int count, const float *table,
+                        int row, bf16 *y)
+{
+    _Alignas(64) float values[BLOCK_CHANNELS];
+    int cells = cells_of(conv_inputs(s)), width = s->window ? s->out_w : s->w;
+    for (int column = 0; column < width; column++)
+        for (int cell = 0; cell < cells; cell++, y += (size_t)s->planes * CELL)
+            for (int n = 0; n < count; n++) {
+                window_values(s, images[n], table, row, column, cell * BLOCK_CHANNELS, values);
+                pair_store(pair_floats(values), y + n * BLOCK_CHANNELS, s->planes);
+            }
 }
 
 void block_input(const struct block_conv *s, const uint8_t *const *images, int count, const float *table, int row,
                  bf16 *y)
 {
-    _Alignas(64) float values[BLOCK_CHANNELS] = {0};
-    int offset[BLOCK_CHANNELS], channel[BLOCK_CHANNELS];
-    int cells = cells_of(conv_inputs(s)), width = s->window ? s->out_w : s->w, inputs = conv_inputs(s);
-    int one_cell = s->window && cells == 1;
-    if (one_cell)
-        window_offsets(s, offset, channel);
-    int top = row * s->stride - s->pad, safe_row = top >= 0 && top + s->kernel <= s->h;
-    for (int column = 0; column < width; column++)
-        for (int cell = 0; cell < cells; cell++, y += (size_t)s->planes * CELL)
-            for (int n = 0; n < BLOCK_IMAGES; n++) {
-                int left = column * s->stride - s->pad;
-                if (n >= count) {
-                    pair_store_zero(y + n * BLOCK_CHANNELS, s->planes);
-                    continue;
-                }
-                if (one_cell && safe_row && left >= 0 && left + s->kernel <= s->w) {
-                    const uint8_t *centre =
-                        images[n] +
-                        ((size_t)(row * s->stride) * (size_t)s->w + (size_t)(column * s->stride)) * (size_t)s->c;
-                    for (int i = 0; i < inputs; i++)
-                        values[i] = table[channel[i] + centre[offset[i]]];
-                } else {
-                    window_values(s, images[n], table, row, column, cell * BLOCK_CHANNELS, values);
-                }
-                pair_store(pair_floats(values), y + n * BLOCK_CHANNELS, s->planes);
-            }
+    int cells = cells_of(conv_inputs(s)), width = s->window ? s->out_w : s->w;
+    if (count < BLOCK_IMAGES)
+        memset(y, 0, (size_t)(width * cells * s->planes) * CELL * sizeof *y);
+    if (!s->window || cells > 1 || s->kernel * (s->w + 2 * s->pad) * s->c > MOST_LINE) {
+        input_plain(s, images, count, table, row, y);
+        return;
+    }
+    for (int n = 0; n < count; n++)
+        input_windows(s, images[n], table, row, n, y);
 }
 
 /* ---- batch norm, add, relu ---- */

@@ -4,6 +4,7 @@
  * reading of the weights: a gather takes 16 inputs of one output and tap, which lie R*R floats apart. */
 #include "kernel/amx/block_parts.h"
 #include "kernel/amx/block_shape.h"
+#include "kernel/amx/block_transpose.h"
 #include "kernel/amx/block_vectors.h"
 #include <string.h>
 
@@ -64,24 +65,27 @@ void block_pack(const struct block_conv *s, const float *weight, int item, void 
         }
 }
 
-/* Two outputs at a time would be enough for a store buffer; a scatter of 16 inputs at R*R floats keeps lines
- * together. */
-static void scatter_row(const struct block_conv *s, const float *values, int k, int c, int tap, float *dw)
+/* Tile [16 inputs][16 outputs] of one tap -> dw[k][c][tap]. */
+static void unpack_tile(const struct block_conv *s, const float *tile, int k, int c, int tap, float *dw)
 {
-    int taps = conv_taps(s), inputs = conv_inputs(s);
+    int taps = conv_taps(s), inputs = conv_inputs(s), left = inputs - c;
+    __m512i rows[16]; /* by inputs; then by outputs */
+    __m512i at = _mm512_mullo_epi32(_mm512_set1_epi32(taps),
+                                    _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+    __mmask16 real = left >= 16 ? 0xffff : left > 0 ? (__mmask16)((1 << left) - 1) : 0;
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        rows[i] = _mm512_load_si512(tile + i * 16);
+    transpose_16(rows);
     float *to = dw + ((size_t)k * (size_t)inputs + (size_t)c) * (size_t)taps + tap;
-    for (int i = 0; i < BLOCK_CHANNELS && c + i < inputs; i++)
-        to[(size_t)i * (size_t)taps] = values[i];
+    for (int i = 0; i < 16 && k + i < s->k; i++, to += (size_t)inputs * (size_t)taps)
+        _mm512_mask_i32scatter_ps(to, real, at, _mm512_castsi512_ps(rows[i]), 4);
 }
 
 void block_unpack(const struct block_conv *s, const float *sums, int output_cell, int input_cell, float *dw)
 {
-    _Alignas(64) float rows[BLOCK_CHANNELS][BLOCK_CHANNELS]; /* outputs by inputs */
-    for (int tap = 0; tap < conv_taps(s); tap++, sums += CELL) {
-        for (int i = 0; i < BLOCK_CHANNELS; i++) /* sums: [inputs / 16][outputs / 16][16 inputs][16 outputs] */
-            for (int k = 0; k < BLOCK_CHANNELS; k++)
-                rows[k][i] = sums[((i / 16) * 2 + k / 16) * 256 + (i % 16) * 16 + k % 16];
-        for (int k = 0; k < BLOCK_CHANNELS && output_cell * BLOCK_CHANNELS + k < s->k; k++)
-            scatter_row(s, rows[k], output_cell * BLOCK_CHANNELS + k, input_cell * BLOCK_CHANNELS, tap, dw);
-    }
+    for (int tap = 0; tap < conv_taps(s); tap++)
+        for (int i = 0; i < 4; i++, sums += 256) /* [inputs / 16][outputs / 16] */
+            unpack_tile(s, sums, output_cell * BLOCK_CHANNELS + i % 2 * 16,
+                        input_cell * BLOCK_CHANNELS + i / 2 * 16, tap, dw);
 }
