@@ -12,7 +12,8 @@ enum {
     BLOCK_TILES = 4, /* tiles of sums */
     STEP_BYTES = 64, /* inputs of one product */
     WEIGHT_TILE = OUTPUTS * STEP_BYTES,
-    BLOCK_PIXELS = BLOCK_TILES * PIXELS
+    BLOCK_PIXELS = BLOCK_TILES * PIXELS,
+    CHUNK = 4 /* pixels written at once */
 };
 
 /* Elements from the tensors' pointers to each pixel of a block. */
@@ -32,12 +33,13 @@ struct block_outputs {
     int begin[BLOCK_TILES], end[BLOCK_TILES]; /* pixels of each tile to write */
 };
 
-/* Sums on their way to codes. */
+/* Sums on their way to codes, four pixels at a time. */
 struct pending {
     struct block_outputs to;
-    int32_t *sums;     /* [BLOCK_TILES][PIXELS][OUTPUTS] */
-    int32_t *constant; /* [BLOCK_TILES][OUTPUTS], to be added */
-    int next;          /* the first pixel not yet written, of tiles * PIXELS */
+    const int32_t *sums;     /* [BLOCK_TILES][PIXELS][OUTPUTS] */
+    const int32_t *constant; /* [BLOCK_TILES][OUTPUTS], to be added */
+    int next, end;           /* pixels written, of all */
+    int wait, interval;      /* loads of tiles until the next four, and between them */
 };
 
 /* A call's state. */
@@ -63,9 +65,14 @@ struct block_inputs {
 };
 
 void blocks_open(struct blocks *b, const struct requantize *requantize);
-/* constant [to->tiles][OUTPUTS]. Tiles are configured: 0..3 sums, 4..6 weights of 16 rows, 7 inputs. */
-void blocks_add(struct blocks *b, const struct block_inputs *in, const struct block_outputs *to,
-                const int32_t *constant);
+/* Room for the constants of the block that is added next: [BLOCK_TILES][OUTPUTS], on 64 bytes. */
+static inline int32_t *blocks_constants(struct blocks *b)
+{
+    return b->constants[b->turn];
+}
+/* What blocks_constants points to is filled for to->tiles tiles. Tiles are configured: 0..3 sums, 4..6 weights of
+ * 16 rows, 7 inputs. */
+void blocks_add(struct blocks *b, const struct block_inputs *in, const struct block_outputs *to);
 /* Writes what is pending. */
 void blocks_close(struct blocks *b);
 

@@ -32,10 +32,10 @@ static size_t taps_of(const struct conv_shape *s)
     return (size_t)s->kernel * (size_t)s->kernel;
 }
 
-/* A group: tiles of weights, then the sums of each tap [R*R][16]. */
+/* A group: tiles of weights, then the sums of each tap [R*R][16] and of all [16]. */
 static size_t group_bytes(const struct conv_shape *s)
 {
-    return steps_of(s) * WEIGHT_TILE + taps_of(s) * OUTPUTS * sizeof(int32_t);
+    return steps_of(s) * WEIGHT_TILE + (taps_of(s) + 1) * OUTPUTS * sizeof(int32_t);
 }
 
 static size_t packed_bytes(const struct conv_shape *s)
@@ -68,6 +68,7 @@ static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_
                     size_t at = reduced_at(s, c, r, t);
                     group[at / 4 * STEP_BYTES + at % 4] = *weight;
                     sums[(r * s->kernel + t) * OUTPUTS] += *weight;
+                    sums[(int)taps_of(s) * OUTPUTS] += *weight;
                 }
     }
 }
@@ -86,22 +87,28 @@ struct work {
     struct pixel_offsets offsets;
 };
 
-/* What the sums of a tile begin with: bias less zero point times the weights of the taps [row_begin, row_end) x
- * [tap_begin, tap_end). */
-static void constant_of(const struct work *w, int k, const int8_t *group, const int rows[2], const int taps[2],
-                        int32_t *constant)
+static __mmask16 lanes_at(const struct work *w, int k)
+{
+    int count = w->s->out - k;
+    return (__mmask16)(count < OUTPUTS ? (1 << count) - 1 : 0xffff);
+}
+
+/* What is to be added to a tile's sums: bias less zero point times the weights of the taps [rows) x [taps). */
+static __m512i constant_of(const struct work *w, int k, const int8_t *group, const int rows[2], const int taps[2])
 {
     const struct requantize *rq = w->call->requantize;
+    int side = w->s->kernel;
+    __m512i bias = _mm512_maskz_loadu_epi32(lanes_at(w, k), rq->bias + k), sum = _mm512_setzero_si512();
     const int32_t *sums = tap_sums(w->s, group);
-    int count = w->s->out - k < OUTPUTS ? w->s->out - k : OUTPUTS;
-    memset(constant, 0, OUTPUTS * sizeof *constant);
-    memcpy(constant, rq->bias + k, (size_t)count * sizeof *constant);
     if (rq->zero_point_x == 0)
-        return;
-    for (int r = rows[0]; r < rows[1]; r++)
-        for (int t = taps[0]; t < taps[1]; t++)
-            for (int i = 0; i < OUTPUTS; i++)
-                constant[i] -= rq->zero_point_x * sums[(r * w->s->kernel + t) * OUTPUTS + i];
+        return bias;
+    if (rows[0] == 0 && rows[1] == side && taps[0] == 0 && taps[1] == side)
+        sum = _mm512_load_si512(sums + side * side * OUTPUTS);
+    else
+        for (int r = rows[0]; r < rows[1]; r++)
+            for (int t = taps[0]; t < taps[1]; t++)
+                sum = _mm512_add_epi32(sum, _mm512_load_si512(sums + (r * side + t) * OUTPUTS));
+    return _mm512_sub_epi32(bias, _mm512_mullo_epi32(sum, _mm512_set1_epi32(rq->zero_point_x)));
 }
 
 /* The taps of an output's row or column that see the map, of `size` pixels: the others lie in the padding. */
@@ -130,9 +137,8 @@ static void offsets_regular(struct pixel_offsets *o, const struct conv_u8_call *
 static struct block_outputs outputs_at(const struct work *w, int k, int image, int row, int col)
 {
     const struct conv_u8_call *call = w->call;
-    int count = w->s->out - k;
-    struct block_outputs to = {.offsets = &w->offsets, .multiplier = call->requantize->multiplier + k};
-    to.lanes = (unsigned short)(count < OUTPUTS ? (1 << count) - 1 : 0xffff);
+    struct block_outputs to = {
+        .offsets = &w->offsets, .multiplier = call->requantize->multiplier + k, .lanes = lanes_at(w, k)};
     if (call->residual)
         to.residual = call->residual + layout_at(&call->residual_at, image, row, col) + k;
     if (call->y)
@@ -162,17 +168,17 @@ static void patch_outputs(struct work *w, const struct patch *p, struct block_in
     const struct conv_shape *s = w->s;
     const int8_t *group = group_at(w, k);
     struct block_outputs to = outputs_at(w, k, p->image, p->row, p->col);
-    int32_t constant[BLOCK_TILES * OUTPUTS];
+    int32_t *constant = blocks_constants(&w->blocks);
     to.tiles = p->tiles;
     for (int j = 0; j < p->tiles; j++) {
         int rows[2];
         taps_inside(s, p->row + j, s->h, rows);
-        constant_of(w, k, group, rows, taps, constant + j * OUTPUTS);
+        _mm512_store_si512(constant + j * OUTPUTS, constant_of(w, k, group, rows, taps));
         to.begin[j] = p->begin;
         to.end[j] = p->end;
     }
     in->weights = group;
-    blocks_add(&w->blocks, in, &to, constant);
+    blocks_add(&w->blocks, in, &to);
 }
 
 static struct block_inputs patch_inputs(const struct work *w, const struct patch *p, int taps[2])
@@ -349,17 +355,14 @@ static void windows_outputs(struct work *w, int count, const uint8_t *windows, i
                               .steps = (int)steps_of(w->s),
                               .tap_end = 1};
     struct block_outputs to = outputs_at(w, k, 0, 0, 0);
-    int32_t constant[BLOCK_TILES * OUTPUTS];
+    __m512i constant = constant_of(w, k, in.weights, all, all);
     to.tiles = (count + PIXELS - 1) / PIXELS;
     for (int j = 0; j < to.tiles; j++) {
-        if (j == 0)
-            constant_of(w, k, in.weights, all, all, constant);
-        else
-            memcpy(constant + j * OUTPUTS, constant, OUTPUTS * sizeof *constant);
+        _mm512_store_si512(blocks_constants(&w->blocks) + j * OUTPUTS, constant);
         to.begin[j] = 0;
         to.end[j] = count - j * PIXELS < PIXELS ? count - j * PIXELS : PIXELS;
     }
-    blocks_add(&w->blocks, &in, &to, constant);
+    blocks_add(&w->blocks, &in, &to);
 }
 
 /* Images [first, images). Bytes of a window beyond its values are whatever they are: their weights are zero. */
