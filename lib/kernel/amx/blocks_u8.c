@@ -4,91 +4,68 @@
 
 /* ---- from sums to codes ---- */
 
-/* What all pixels of a block have in common, in registers. */
-struct epilogue {
-    __m512 multiplier, residual_multiplier, limit;
-    __m512i residual_zero, zero, low, high;
-    __mmask16 lanes;
-};
-
-static inline struct epilogue epilogue_of(const struct requantize *rq, const struct block_outputs *to)
+static inline __m512i load(const void *lanes)
 {
-    return (struct epilogue){.multiplier = _mm512_maskz_loadu_ps(to->lanes, to->multiplier),
-                             .residual_multiplier = _mm512_set1_ps(rq->residual_multiplier),
-                             .limit = _mm512_set1_ps(REQUANTIZE_LIMIT),
-                             .residual_zero = _mm512_set1_epi32(rq->residual_zero_point),
-                             .zero = _mm512_set1_epi32(rq->zero_point_y),
-                             .low = _mm512_set1_epi32(rq->low),
-                             .high = _mm512_set1_epi32(rq->high),
-                             .lanes = to->lanes};
+    return _mm512_load_si512(lanes);
 }
 
-/* One pixel, as requantize.h has it. The conversion gives -2^31 for what is below and for NaN, which the clamp
- * takes to `low`; above, the minimum with 2^30 (first operand, so that NaN stays) does what is needed. */
-static inline __attribute__((always_inline)) void pixel_write(const struct epilogue *e,
-                                                              const struct block_outputs *to, __m512i sum, int i)
+static inline __m512i residual_load(__m128i codes, const struct lanes *l)
 {
-    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), e->multiplier);
+    __m512i r = _mm512_sub_epi32(_mm512_cvtepu8_epi32(codes), load(l->residual_zero));
+    return _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(r), _mm512_load_ps(l->residual_multiplier)));
+}
+
+/* One pixel, as requantize.h has it, of the outputs in the mask. The conversion gives -2^31 for what is below and
+ * for NaN, which the clamp takes to `low`; above, the minimum with 2^30 (first operand, so that NaN stays) does
+ * what is needed. */
+static void pixel_write(const struct lanes *l, const struct pending *p, int i)
+{
+    const struct block_outputs *to = &p->to;
+    __mmask16 mask = to->lanes;
+    __m512 v = _mm512_cvtepi32_ps(load(p->sums + i * OUTPUTS));
+    v = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(mask, to->multiplier));
     if (to->logits)
-        _mm512_mask_storeu_ps(to->logits + to->offsets->logits[i], e->lanes, v);
+        _mm512_mask_storeu_ps(to->logits + to->offsets->logits[i], mask, v);
     if (to->residual) {
-        __m128i codes = _mm_maskz_loadu_epi8(e->lanes, to->residual + to->offsets->residual[i]);
-        __m512i r = _mm512_sub_epi32(_mm512_cvtepu8_epi32(codes), e->residual_zero);
-        v = _mm512_add_ps(v, _mm512_mul_ps(_mm512_cvtepi32_ps(r), e->residual_multiplier));
+        __m128i codes = _mm_maskz_loadu_epi8(mask, to->residual + to->offsets->residual[i]);
+        v = _mm512_add_ps(v, _mm512_castsi512_ps(residual_load(codes, l)));
     }
     if (to->before)
-        _mm512_mask_storeu_ps(to->before + to->offsets->before[i], e->lanes, v);
+        _mm512_mask_storeu_ps(to->before + to->offsets->before[i], mask, v);
     if (to->y) {
-        __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(e->limit, v)), e->zero);
-        q = _mm512_min_epi32(_mm512_max_epi32(q, e->low), e->high);
-        _mm_mask_storeu_epi8(to->y + to->offsets->y[i], e->lanes, _mm512_cvtepi32_epi8(q));
+        __m512i q = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_load_ps(l->limit), v));
+        q = _mm512_max_epi32(_mm512_add_epi32(q, load(l->zero)), load(l->low));
+        q = _mm512_min_epi32(q, load(l->high));
+        _mm_mask_storeu_epi8(to->y + to->offsets->y[i], mask, _mm512_cvtepi32_epi8(q));
     }
 }
 
-/* acc to the integer nearest to v, as in pixel_write, of one pixel of the four of a chunk. */
-static inline __attribute__((always_inline)) __m512i nearest(const int32_t *sums, __m512i constant,
-                                                             __m512 multiplier)
+/* A whole pixel to integers, without the zero point. */
+static inline __attribute__((always_inline)) __m512i pixel_round(const struct lanes *l, const struct pending *p,
+                                                                 int i, __m512 multiplier, const int residual,
+                                                                 const int small)
 {
-    __m512i sum = _mm512_add_epi32(_mm512_load_si512(sums), constant);
-    return _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier));
-}
-
-static inline __attribute__((always_inline)) __m512i rounded(__m512i v)
-{
-    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_set1_ps(REQUANTIZE_LIMIT), _mm512_castsi512_ps(v)));
-}
-
-static inline __attribute__((always_inline)) __m512i residual_add(__m512i v, const uint8_t *residual, __m512i zero,
-                                                                  __m512 multiplier)
-{
-    __m512i r = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)residual));
-    __m512 b = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(r, zero)), multiplier);
-    return _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(v), b));
+    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(load(p->sums + i * OUTPUTS)), multiplier);
+    if (residual) {
+        const void *codes = p->to.residual + p->to.offsets->residual[i];
+        v = _mm512_add_ps(v, _mm512_castsi512_ps(residual_load(_mm_loadu_si128(codes), l)));
+    }
+    return _mm512_cvtps_epi32(small ? v : _mm512_min_ps(_mm512_load_ps(l->limit), v));
 }
 
 /* Four whole pixels from i on, codes only. Saturation to 16 and then 8 bits cannot change what the clamp gives. */
-static void chunk_write(const struct requantize *rq, const struct pending *p, int i)
+static inline __attribute__((always_inline)) void chunk_write(const struct lanes *l, const struct pending *p, int i,
+                                                              const int residual, const int small)
 {
-    const int32_t *sums = p->sums + i * OUTPUTS;
-    __m512i constant = _mm512_load_si512(p->constant + i / PIXELS * OUTPUTS);
     __m512 multiplier = _mm512_loadu_ps(p->to.multiplier);
-    __m512i a = nearest(sums, constant, multiplier), b = nearest(sums + OUTPUTS, constant, multiplier);
-    __m512i c = nearest(sums + 2 * OUTPUTS, constant, multiplier),
-            d = nearest(sums + 3 * OUTPUTS, constant, multiplier);
-    if (p->to.residual) {
-        const ptrdiff_t *at = p->to.offsets->residual + i;
-        __m512i zero = _mm512_set1_epi32(rq->residual_zero_point);
-        __m512 factor = _mm512_set1_ps(rq->residual_multiplier);
-        a = residual_add(a, p->to.residual + at[0], zero, factor);
-        b = residual_add(b, p->to.residual + at[1], zero, factor);
-        c = residual_add(c, p->to.residual + at[2], zero, factor);
-        d = residual_add(d, p->to.residual + at[3], zero, factor);
-    }
-    __m512i zero = _mm512_set1_epi16(rq->zero_point_y);
-    __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(rounded(a), rounded(b)), zero);
-    __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(rounded(c), rounded(d)), zero);
-    __m512i q = _mm512_max_epu8(_mm512_packus_epi16(ab, cd), _mm512_set1_epi8((char)rq->low));
-    q = _mm512_min_epu8(q, _mm512_set1_epi8((char)rq->high));
+    __m512i a = pixel_round(l, p, i, multiplier, residual, small);
+    __m512i b = pixel_round(l, p, i + 1, multiplier, residual, small);
+    __m512i c = pixel_round(l, p, i + 2, multiplier, residual, small);
+    __m512i d = pixel_round(l, p, i + 3, multiplier, residual, small);
+    __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), load(l->zero_16));
+    __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), load(l->zero_16));
+    __m512i q = _mm512_max_epu8(_mm512_packus_epi16(ab, cd), load(l->low_8));
+    q = _mm512_min_epu8(q, load(l->high_8));
     /* each 128 bits hold four outputs of a, b, c and d */
     q = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), q);
     const ptrdiff_t *at = p->to.offsets->y + i;
@@ -99,26 +76,35 @@ static void chunk_write(const struct requantize *rq, const struct pending *p, in
     _mm_storeu_si128((__m128i *)(void *)(y + at[3]), _mm512_extracti32x4_epi32(q, 3));
 }
 
+static int chunk_is_whole(const struct pending *p, int tile, int pixel)
+{
+    const struct block_outputs *to = &p->to;
+    return pixel >= to->begin[tile] && pixel + CHUNK <= to->end[tile] && to->lanes == 0xffff && to->y &&
+           !to->before && !to->logits;
+}
+
 /* The next four pixels of what is pending. */
 static __attribute__((noinline)) void pending_next(struct blocks *b)
 {
     struct pending *p = &b->last;
-    const struct block_outputs *to = &p->to;
+    const struct lanes *l = &b->lanes;
     int tile = p->next / PIXELS, pixel = p->next % PIXELS;
-    p->wait = p->interval;
-    if (pixel >= to->begin[tile] && pixel + CHUNK <= to->end[tile] && to->lanes == 0xffff && to->y && !to->before &&
-        !to->logits) {
-        chunk_write(b->requantize, p, p->next);
-    } else {
-        const struct epilogue e = epilogue_of(b->requantize, to);
-        __m512i constant = _mm512_load_si512(p->constant + tile * OUTPUTS);
+    if (!chunk_is_whole(p, tile, pixel)) {
         for (int i = 0; i < CHUNK; i++)
-            if (pixel + i >= to->begin[tile] && pixel + i < to->end[tile])
-                pixel_write(&e, to,
-                            _mm512_add_epi32(_mm512_load_si512(p->sums + (p->next + i) * OUTPUTS), constant),
-                            p->next + i);
+            if (pixel + i >= p->to.begin[tile] && pixel + i < p->to.end[tile])
+                pixel_write(l, p, p->next + i);
+    } else if (!b->small) {
+        if (p->to.residual)
+            chunk_write(l, p, p->next, 1, 0);
+        else
+            chunk_write(l, p, p->next, 0, 0);
+    } else if (p->to.residual) {
+        chunk_write(l, p, p->next, 1, 1);
+    } else {
+        chunk_write(l, p, p->next, 0, 1);
     }
     p->next += CHUNK;
+    p->wait = p->interval;
 }
 
 /* After a tile was loaded: now and then four pixels. */
@@ -208,9 +194,29 @@ static void sums_store(int32_t *sums, int tiles)
         _tile_stored(3, sums + 3 * PIXELS * OUTPUTS, STEP_BYTES);
 }
 
-void blocks_open(struct blocks *b, const struct requantize *requantize)
+/* Whether sums of 32 bits and residuals stay below 2^30 before rounding, whatever they are. */
+static int values_are_small(const struct requantize *rq, int outputs)
 {
-    b->requantize = requantize;
+    float largest = 0;
+    for (int k = 0; k < outputs; k++)
+        if (!(rq->multiplier[k] <= largest)) /* NaN too */
+            largest = rq->multiplier[k];
+    return largest <= 0x1p-3f && rq->residual_multiplier <= 0x1p16f;
+}
+
+void blocks_open(struct blocks *b, const struct requantize *rq, int outputs)
+{
+    struct lanes *l = &b->lanes;
+    _mm512_store_si512(l->residual_zero, _mm512_set1_epi32(rq->residual_zero_point));
+    _mm512_store_si512(l->zero, _mm512_set1_epi32(rq->zero_point_y));
+    _mm512_store_si512(l->low, _mm512_set1_epi32(rq->low));
+    _mm512_store_si512(l->high, _mm512_set1_epi32(rq->high));
+    _mm512_store_ps(l->residual_multiplier, _mm512_set1_ps(rq->residual_multiplier));
+    _mm512_store_ps(l->limit, _mm512_set1_ps(REQUANTIZE_LIMIT));
+    _mm512_store_si512(l->zero_16, _mm512_set1_epi16(rq->zero_point_y));
+    _mm512_store_si512(l->low_8, _mm512_set1_epi8((char)rq->low));
+    _mm512_store_si512(l->high_8, _mm512_set1_epi8((char)rq->high));
+    b->small = values_are_small(rq, outputs);
     b->turn = 0;
     b->last.next = b->last.end = 0;
 }
@@ -218,11 +224,11 @@ void blocks_open(struct blocks *b, const struct requantize *requantize)
 void blocks_add(struct blocks *b, const struct block_inputs *in, const struct block_outputs *to)
 {
     pending_pace(b, in);
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
     __asm__ volatile("" ::: "memory"); /* tile loads read what was written before */
+    _tile_loadd(0, in->first, 0);
+    _tile_loadd(1, in->first + OUTPUTS, 0);
+    _tile_loadd(2, in->first + 2 * OUTPUTS, 0);
+    _tile_loadd(3, in->first + 3 * OUTPUTS, 0);
     switch (to->tiles) {
     case 1:
         sum_any(b, in, 1);
@@ -238,8 +244,7 @@ void blocks_add(struct blocks *b, const struct block_inputs *in, const struct bl
     }
     blocks_close(b);
     sums_store(b->sums[b->turn], to->tiles);
-    b->last = (struct pending){
-        .to = *to, .sums = b->sums[b->turn], .constant = b->constants[b->turn], .end = to->tiles * PIXELS};
+    b->last = (struct pending){.to = *to, .sums = b->sums[b->turn], .end = to->tiles * PIXELS};
     b->turn ^= 1;
 }
 

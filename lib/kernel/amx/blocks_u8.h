@@ -36,18 +36,25 @@ struct block_outputs {
 /* Sums on their way to codes, four pixels at a time. */
 struct pending {
     struct block_outputs to;
-    const int32_t *sums;     /* [BLOCK_TILES][PIXELS][OUTPUTS] */
-    const int32_t *constant; /* [BLOCK_TILES][OUTPUTS], to be added */
-    int next, end;           /* pixels written, of all */
-    int wait, interval;      /* loads of tiles until the next four, and between them */
+    const int32_t *sums; /* [BLOCK_TILES][PIXELS][OUTPUTS] */
+    int next, end;       /* pixels written, of all */
+    int wait, interval;  /* loads of tiles until the next four, and between them */
+};
+
+/* The requantization's constants in every lane: loaded from here they cost no vector port. */
+struct lanes {
+    int32_t residual_zero[16], zero[16], low[16], high[16];
+    float residual_multiplier[16], limit[16];
+    int16_t zero_16[32];
+    uint8_t low_8[64], high_8[64];
 };
 
 /* A call's state. */
 struct blocks {
-    const struct requantize *requantize;
-    struct pending last;
+    struct lanes lanes __attribute__((aligned(64)));
     int32_t sums[2][BLOCK_PIXELS * OUTPUTS] __attribute__((aligned(64)));
-    int32_t constants[2][BLOCK_TILES * OUTPUTS] __attribute__((aligned(64)));
+    struct pending last;
+    int small; /* no value before rounding comes near 2^31 */
     int turn;
 };
 
@@ -59,19 +66,15 @@ struct block_inputs {
     const uint8_t *x;
     ptrdiff_t tile_step, row_step, tap_step, pixel_step;
     const int8_t *weights;
-    int taps, steps;
+    int steps;
     int shared; /* 1, 2: tile_step is shared * row_step, so that tiles share rows; 0: they share nothing */
     int row_begin, row_end, tap_begin, tap_end;
+    int32_t first[BLOCK_TILES * OUTPUTS] __attribute__((aligned(64))); /* what the sums of each tile begin with */
 };
 
-void blocks_open(struct blocks *b, const struct requantize *requantize);
-/* Room for the constants of the block that is added next: [BLOCK_TILES][OUTPUTS], on 64 bytes. */
-static inline int32_t *blocks_constants(struct blocks *b)
-{
-    return b->constants[b->turn];
-}
-/* What blocks_constants points to is filled for to->tiles tiles. Tiles are configured: 0..3 sums, 4..6 weights of
- * 16 rows, 7 inputs. */
+/* For `outputs` outputs. */
+void blocks_open(struct blocks *b, const struct requantize *requantize, int outputs);
+/* Tiles are configured: 0..3 sums, 4..6 weights of 16 rows, 7 inputs. */
 void blocks_add(struct blocks *b, const struct block_inputs *in, const struct block_outputs *to);
 /* Writes what is pending. */
 void blocks_close(struct blocks *b);

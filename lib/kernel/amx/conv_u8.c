@@ -161,19 +161,20 @@ static const int8_t *group_at(const struct work *w, int k)
  * images: pixels [0, end). */
 struct patch {
     int image, row, col, tiles, begin, end, by_image;
+    int rows[BLOCK_TILES][2], taps[2]; /* what each tile sees of the map, by patch_open */
+    int alike;                         /* all tiles see the same */
 };
 
-static void patch_outputs(struct work *w, const struct patch *p, struct block_inputs *in, const int taps[2], int k)
+static void patch_outputs(struct work *w, const struct patch *p, struct block_inputs *in, int k)
 {
-    const struct conv_shape *s = w->s;
     const int8_t *group = group_at(w, k);
     struct block_outputs to = outputs_at(w, k, p->image, p->row, p->col);
-    int32_t *constant = blocks_constants(&w->blocks);
+    __m512i first = constant_of(w, k, group, p->rows[0], p->taps);
     to.tiles = p->tiles;
     for (int j = 0; j < p->tiles; j++) {
-        int rows[2];
-        taps_inside(s, p->row + j, s->h, rows);
-        _mm512_store_si512(constant + j * OUTPUTS, constant_of(w, k, group, rows, taps));
+        if (!p->alike)
+            first = constant_of(w, k, group, p->rows[j], p->taps);
+        _mm512_store_si512(in->first + j * OUTPUTS, first);
         to.begin[j] = p->begin;
         to.end[j] = p->end;
     }
@@ -181,33 +182,36 @@ static void patch_outputs(struct work *w, const struct patch *p, struct block_in
     blocks_add(&w->blocks, in, &to);
 }
 
-static struct block_inputs patch_inputs(const struct work *w, const struct patch *p, int taps[2])
+/* The parts of the map that the patch sees, and where its inputs lie. */
+static void patch_open(const struct work *w, struct patch *p, struct block_inputs *in)
 {
     const struct conv_shape *s = w->s;
     const struct layout *at = &w->call->x_at;
     int top = p->row * s->stride - s->pad, left = p->col * s->stride - s->pad;
-    struct block_inputs in = {.x = w->call->x + layout_at(at, p->image, top, left),
-                              .tile_step = (ptrdiff_t)at->row * s->stride,
-                              .row_step = (ptrdiff_t)at->row,
-                              .tap_step = (ptrdiff_t)at->pixel,
-                              .pixel_step = (ptrdiff_t)at->pixel * s->stride,
-                              .taps = s->kernel,
-                              .steps = s->c / STEP_BYTES,
-                              .shared = s->kernel == 1 ? 0 : s->stride,
-                              .row_end = (p->tiles - 1) * s->stride + s->kernel};
+    *in = (struct block_inputs){.x = w->call->x + layout_at(at, p->image, top, left),
+                                .tile_step = (ptrdiff_t)at->row * s->stride,
+                                .row_step = (ptrdiff_t)at->row,
+                                .tap_step = (ptrdiff_t)at->pixel,
+                                .pixel_step = (ptrdiff_t)(p->by_image ? at->image : at->pixel * (size_t)s->stride),
+                                .steps = s->c / STEP_BYTES,
+                                .shared = s->kernel == 1 ? 0 : s->stride,
+                                .row_end = (p->tiles - 1) * s->stride + s->kernel};
+    p->taps[0] = 0;
+    p->taps[1] = s->kernel;
     if (p->by_image)
-        in.pixel_step = (ptrdiff_t)at->image;
-    taps[0] = 0;
-    taps[1] = s->kernel;
-    if (p->by_image)
-        taps_inside(s, p->col, s->w, taps);
-    in.tap_begin = taps[0];
-    in.tap_end = taps[1];
+        taps_inside(s, p->col, s->w, p->taps);
+    p->alike = 1;
+    for (int j = 0; j < p->tiles; j++) {
+        taps_inside(s, p->row + j, s->h, p->rows[j]);
+        p->alike &= p->rows[j][0] == p->rows[0][0] && p->rows[j][1] == p->rows[0][1];
+    }
+    p->alike |= w->call->requantize->zero_point_x == 0;
+    in->tap_begin = p->taps[0];
+    in->tap_end = p->taps[1];
     if (top < 0)
-        in.row_begin = -top;
-    if (top + in.row_end > s->h)
-        in.row_end = s->h - top;
-    return in;
+        in->row_begin = -top;
+    if (top + in->row_end > s->h)
+        in->row_end = s->h - top;
 }
 
 static int patch_tiles(const struct work *w, int row)
@@ -225,11 +229,17 @@ static void run_rows(struct work *w)
     for (int image = 0; image < w->call->images; image++)
         for (int row = w->call->row_begin; row < w->call->row_end; row += BLOCK_TILES)
             for (int col = 0; col < s->out_w; col += PIXELS) {
-                int early = col + PIXELS > s->out_w ? col + PIXELS - s->out_w : 0, taps[2];
-                struct patch p = {image, row, col - early, patch_tiles(w, row), early, PIXELS, 0};
-                struct block_inputs in = patch_inputs(w, &p, taps);
+                int early = col + PIXELS > s->out_w ? col + PIXELS - s->out_w : 0;
+                struct block_inputs in;
+                struct patch p = {.image = image,
+                                  .row = row,
+                                  .col = col - early,
+                                  .tiles = patch_tiles(w, row),
+                                  .begin = early,
+                                  .end = PIXELS};
+                patch_open(w, &p, &in);
                 for (int k = 0; k < s->out; k += OUTPUTS)
-                    patch_outputs(w, &p, &in, taps, k);
+                    patch_outputs(w, &p, &in, k);
             }
     blocks_close(&w->blocks);
 }
@@ -237,15 +247,15 @@ static void run_rows(struct work *w)
 /* One group of at most 16 images, outputs [k_begin, k_end). */
 static void images_group(struct work *w, int image, int count, int k_begin, int k_end)
 {
-    const struct conv_shape *s = w->s;
-    for (int k = k_begin; k < k_end; k += OUTPUTS)
-        for (int row = w->call->row_begin; row < w->call->row_end; row += BLOCK_TILES)
-            for (int col = 0; col < s->out_w; col++) {
-                int taps[2];
-                struct patch p = {image, row, col, patch_tiles(w, row), 0, count, 1};
-                struct block_inputs in = patch_inputs(w, &p, taps);
-                patch_outputs(w, &p, &in, taps, k);
-            }
+    for (int row = w->call->row_begin; row < w->call->row_end; row += BLOCK_TILES)
+        for (int col = 0; col < w->s->out_w; col++) {
+            struct block_inputs in;
+            struct patch p = {
+                .image = image, .row = row, .col = col, .tiles = patch_tiles(w, row), .end = count, .by_image = 1};
+            patch_open(w, &p, &in);
+            for (int k = k_begin; k < k_end; k += OUTPUTS)
+                patch_outputs(w, &p, &in, k);
+        }
 }
 
 /* Images [0, images). Weights that stay in the second-level cache are read again for every group of images; others
@@ -351,14 +361,13 @@ static void windows_outputs(struct work *w, int count, const uint8_t *windows, i
                               .tile_step = PIXELS * bytes,
                               .pixel_step = bytes,
                               .weights = group_at(w, k),
-                              .taps = 1,
                               .steps = (int)steps_of(w->s),
                               .tap_end = 1};
     struct block_outputs to = outputs_at(w, k, 0, 0, 0);
     __m512i constant = constant_of(w, k, in.weights, all, all);
     to.tiles = (count + PIXELS - 1) / PIXELS;
     for (int j = 0; j < to.tiles; j++) {
-        _mm512_store_si512(blocks_constants(&w->blocks) + j * OUTPUTS, constant);
+        _mm512_store_si512(in.first + j * OUTPUTS, constant);
         to.begin[j] = 0;
         to.end[j] = count - j * PIXELS < PIXELS ? count - j * PIXELS : PIXELS;
     }
@@ -391,7 +400,7 @@ static int in_place(const struct conv_shape *s)
 static void run(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch)
 {
     struct work w = {.s = s, .call = call};
-    blocks_open(&w.blocks, call->requantize);
+    blocks_open(&w.blocks, call->requantize, s->out);
     int images = 0; /* done */
     if (in_place(s) && s->out_w >= PIXELS && call->x_at.border >= s->pad) {
         run_rows(&w);
