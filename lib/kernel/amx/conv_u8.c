@@ -11,7 +11,7 @@
 #include "kernel/shape.h"
 #include <string.h>
 
-enum { FEW_IMAGES = 10, WINDOW_PIXELS = BLOCK_PIXELS, WEIGHTS_KEPT = 1 << 20 };
+enum { FEW_IMAGES = 10, WINDOW_PIXELS = BLOCK_PIXELS, WEIGHTS_KEPT = 1 << 20, PATCHES = 4 };
 
 /* ---- weights ---- */
 
@@ -220,42 +220,64 @@ static int patch_tiles(const struct work *w, int row)
     return left < BLOCK_TILES ? left : BLOCK_TILES;
 }
 
+/* A few patches side by side, so that a group of outputs' weights are read from the second-level cache once for
+ * all. */
+struct patches {
+    int count;
+    struct patch patch[PATCHES];
+    struct block_inputs in[PATCHES];
+};
+
+static void patches_flush(struct work *w, struct patches *p, int k_begin, int k_end)
+{
+    for (int k = k_begin; k < k_end; k += OUTPUTS)
+        for (int i = 0; i < p->count; i++)
+            patch_outputs(w, &p->patch[i], &p->in[i], k);
+    p->count = 0;
+}
+
+static void patches_add(struct work *w, struct patches *p, const struct patch *patch, int k_begin, int k_end)
+{
+    p->patch[p->count] = *patch;
+    patch_open(w, &p->patch[p->count], &p->in[p->count]);
+    if (++p->count == PATCHES)
+        patches_flush(w, p, k_begin, k_end);
+}
+
 /* Every image by itself: 16 neighbours of four rows. The last tile of a row begins early enough to be whole. */
 static void run_rows(struct work *w)
 {
     const struct conv_shape *s = w->s;
+    struct patches patches = {0};
     offsets_regular(&w->offsets, w->call, 0);
     tiles_configure(TILE_ROWS);
     for (int image = 0; image < w->call->images; image++)
         for (int row = w->call->row_begin; row < w->call->row_end; row += BLOCK_TILES)
             for (int col = 0; col < s->out_w; col += PIXELS) {
                 int early = col + PIXELS > s->out_w ? col + PIXELS - s->out_w : 0;
-                struct block_inputs in;
                 struct patch p = {.image = image,
                                   .row = row,
                                   .col = col - early,
                                   .tiles = patch_tiles(w, row),
                                   .begin = early,
                                   .end = PIXELS};
-                patch_open(w, &p, &in);
-                for (int k = 0; k < s->out; k += OUTPUTS)
-                    patch_outputs(w, &p, &in, k);
+                patches_add(w, &patches, &p, 0, s->out);
             }
+    patches_flush(w, &patches, 0, s->out);
     blocks_close(&w->blocks);
 }
 
 /* One group of at most 16 images, outputs [k_begin, k_end). */
 static void images_group(struct work *w, int image, int count, int k_begin, int k_end)
 {
+    struct patches patches = {0};
     for (int row = w->call->row_begin; row < w->call->row_end; row += BLOCK_TILES)
         for (int col = 0; col < w->s->out_w; col++) {
-            struct block_inputs in;
             struct patch p = {
                 .image = image, .row = row, .col = col, .tiles = patch_tiles(w, row), .end = count, .by_image = 1};
-            patch_open(w, &p, &in);
-            for (int k = k_begin; k < k_end; k += OUTPUTS)
-                patch_outputs(w, &p, &in, k);
+            patches_add(w, &patches, &p, k_begin, k_end);
         }
+    patches_flush(w, &patches, k_begin, k_end);
 }
 
 /* Images [0, images). Weights that stay in the second-level cache are read again for every group of images; others
@@ -318,17 +340,38 @@ static void tap_copy(const struct work *w, int image, int iy, int ix, int r, int
     }
 }
 
+/* Where window rows may be copied whole: pixels side by side, and nothing outside of what may be read. */
+static int window_readable(const struct work *w, int top, int left)
+{
+    const struct conv_shape *s = w->s;
+    int b = w->call->x_at.border, end = s->kernel;
+    return w->call->x_at.pixel == (size_t)s->c && !whole_steps(s) && top >= -b && left >= -b &&
+           top + end <= s->h + b && left + end <= s->w + b;
+}
+
+/* A window of at most 64 values, put together in a register: row r's lie behind those of the rows before it. */
+static inline void window_small(const uint8_t *x, size_t row, int rows, int run, uint8_t *to)
+{
+    __m512i v = _mm512_setzero_si512();
+    for (int r = 0; r < rows; r++) {
+        __mmask64 mask = (((__mmask64)1 << run) - 1) << (r * run);
+        v = _mm512_mask_loadu_epi8(v, mask, x + (size_t)r * row - r * run);
+    }
+    _mm512_store_si512(to, v);
+}
+
 static void window_copy(const struct work *w, int image, int oy, int ox, uint8_t *to)
 {
     const struct conv_shape *s = w->s;
-    const struct layout *at = &w->call->x_at;
-    int top = oy * s->stride - s->pad, left = ox * s->stride - s->pad, b = at->border;
-    int readable = top >= -b && left >= -b && top + s->kernel <= s->h + b && left + s->kernel <= s->w + b;
-    size_t run = (size_t)s->kernel * (size_t)s->c;
-    if (readable && !whole_steps(s) && at->pixel == (size_t)s->c) {
-        const uint8_t *x = w->call->x + layout_at(at, image, top, left);
-        for (int r = 0; r < s->kernel; r++)
-            bytes_copy(to + (size_t)r * run, x + (size_t)r * at->row, run);
+    int top = oy * s->stride - s->pad, left = ox * s->stride - s->pad, run = s->kernel * s->c;
+    if (window_readable(w, top, left)) {
+        const uint8_t *x = w->call->x + layout_at(&w->call->x_at, image, top, left);
+        size_t row = w->call->x_at.row;
+        if (run * s->kernel <= STEP_BYTES && run < STEP_BYTES)
+            window_small(x, row, s->kernel, run, to);
+        else
+            for (int r = 0; r < s->kernel; r++)
+                bytes_copy(to + r * run, x + (size_t)r * row, (size_t)run);
         return;
     }
     for (int r = 0; r < s->kernel; r++)
@@ -339,17 +382,26 @@ static void window_copy(const struct work *w, int image, int oy, int ox, uint8_t
 /* Copies the windows of pixels [first, first + count), counted over rows and images, and notes where they go. */
 static void windows_copy(struct work *w, size_t first, int count, uint8_t *to)
 {
-    size_t rows = (size_t)(w->call->row_end - w->call->row_begin), width = (size_t)w->s->out_w;
     const struct conv_u8_call *call = w->call;
-    for (int i = 0; i < count; i++, to += window_bytes(w->s)) {
-        size_t at = first + (size_t)i;
-        int image = (int)(at / (rows * width)), row = call->row_begin + (int)(at / width % rows),
-            col = (int)(at % width);
+    size_t rows = (size_t)(call->row_end - call->row_begin), width = (size_t)w->s->out_w,
+           bytes = window_bytes(w->s);
+    struct pixel_offsets *o = &w->offsets;
+    int image = (int)(first / (rows * width)), row = call->row_begin + (int)(first / width % rows);
+    int col = (int)(first % width);
+    for (int i = 0; i < count; i++, to += bytes) {
         window_copy(w, image, row, col, to);
-        w->offsets.y[i] = layout_at(&call->y_at, image, row, col);
-        w->offsets.residual[i] = layout_at(&call->residual_at, image, row, col);
-        w->offsets.before[i] = layout_at(&call->before_at, image, row, col);
-        w->offsets.logits[i] = layout_at(&call->logits_at, image, row, col);
+        o->y[i] = layout_at(&call->y_at, image, row, col);
+        if (call->residual)
+            o->residual[i] = layout_at(&call->residual_at, image, row, col);
+        if (call->before)
+            o->before[i] = layout_at(&call->before_at, image, row, col);
+        if (call->logits)
+            o->logits[i] = layout_at(&call->logits_at, image, row, col);
+        if (++col == (int)width) {
+            col = 0;
+            if (++row == call->row_end)
+                row = call->row_begin, image++;
+        }
     }
 }
 
