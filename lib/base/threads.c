@@ -4,6 +4,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+
+enum { SPINS = 1000 }; /* looks at a value before sleeping: some ten microseconds */
 
 struct worker {
     struct threads *pool;
@@ -18,13 +25,24 @@ struct threads {
     pthread_cond_t start, done;
     /* the current job, written under lock before `generation` moves on: */
     thread_work *work;
+    team_work *team; /* instead of work */
     void *context;
     int items;
     atomic_int next; /* first item not yet taken */
-    int busy;        /* workers that have not finished this generation */
-    unsigned generation;
-    int stop;
+    atomic_int busy; /* workers that have not finished this generation */
+    atomic_uint generation;
+    atomic_int stop;
+    /* the team's barrier: */
+    atomic_int arrived, sleepers;
+    atomic_uint round;
 };
+
+static inline void spin_pause(void)
+{
+#ifdef __x86_64__
+    __builtin_ia32_pause();
+#endif
+}
 
 static void items_take(struct threads *p, int worker)
 {
@@ -41,20 +59,27 @@ static void *worker_main(void *argument)
     struct worker *w = argument;
     struct threads *p = w->pool;
     unsigned seen = 0;
-    pthread_mutex_lock(&p->lock);
-    for (;;) {
+    for (int first = 1;; first = 0) {
+        for (int i = 0; !first && i < SPINS && atomic_load(&p->generation) == seen; i++)
+            spin_pause();
+        pthread_mutex_lock(&p->lock);
         while (p->generation == seen && !p->stop)
             pthread_cond_wait(&p->start, &p->lock);
-        if (p->stop)
-            break;
         seen = p->generation;
+        int stop = p->stop;
         pthread_mutex_unlock(&p->lock);
-        items_take(p, w->index);
-        pthread_mutex_lock(&p->lock);
-        if (--p->busy == 0)
+        if (stop)
+            break;
+        if (p->team)
+            p->team(p->context, w->index, p->count);
+        else
+            items_take(p, w->index);
+        if (atomic_fetch_sub(&p->busy, 1) == 1) {
+            pthread_mutex_lock(&p->lock);
             pthread_cond_signal(&p->done);
+            pthread_mutex_unlock(&p->lock);
+        }
     }
-    pthread_mutex_unlock(&p->lock);
     return NULL;
 }
 
@@ -103,6 +128,29 @@ int threads_count(const struct threads *pool)
     return pool ? pool->count : 1;
 }
 
+/* Wakes the workers for what work or team, context and items say. */
+static void job_start(struct threads *p)
+{
+    pthread_mutex_lock(&p->lock);
+    atomic_store(&p->next, 0);
+    atomic_store(&p->busy, p->count - 1);
+    atomic_fetch_add(&p->generation, 1);
+    pthread_cond_broadcast(&p->start);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void job_wait(struct threads *p)
+{
+    for (int i = 0; i < SPINS && atomic_load(&p->busy) > 0; i++)
+        spin_pause();
+    if (atomic_load(&p->busy) == 0)
+        return;
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load(&p->busy) > 0)
+        pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+}
+
 void threads_run(struct threads *p, thread_work *work, void *context, int items)
 {
     if (!p || p->count == 1 || items <= 1) {
@@ -110,20 +158,70 @@ void threads_run(struct threads *p, thread_work *work, void *context, int items)
             work(context, i, 0);
         return;
     }
-    pthread_mutex_lock(&p->lock);
     p->work = work;
+    p->team = NULL;
     p->context = context;
     p->items = items;
-    atomic_store(&p->next, 0);
-    p->busy = p->count - 1;
-    p->generation++;
-    pthread_cond_broadcast(&p->start);
-    pthread_mutex_unlock(&p->lock);
+    job_start(p);
     items_take(p, 0);
-    pthread_mutex_lock(&p->lock);
-    while (p->busy > 0)
-        pthread_cond_wait(&p->done, &p->lock);
-    pthread_mutex_unlock(&p->lock);
+    job_wait(p);
+}
+
+void threads_team(struct threads *p, team_work *work, void *context)
+{
+    if (!p || p->count == 1) {
+        work(context, 0, 1);
+        return;
+    }
+    p->team = work;
+    p->context = context;
+    atomic_store(&p->arrived, 0);
+    job_start(p);
+    work(context, 0, p->count);
+    job_wait(p);
+}
+
+/* Sleeps while *value is `seen`. */
+static void value_wait(atomic_uint *value, unsigned seen)
+{
+#ifdef __linux__
+    syscall(SYS_futex, value, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+#else
+    (void)value, (void)seen;
+    sched_yield();
+#endif
+}
+
+static void value_wake(atomic_uint *value)
+{
+#ifdef __linux__
+    syscall(SYS_futex, value, FUTEX_WAKE_PRIVATE, 4096, NULL, NULL, 0);
+#else
+    (void)value;
+#endif
+}
+
+void threads_barrier(struct threads *p)
+{
+    if (!p || p->count == 1)
+        return;
+    unsigned round = atomic_load(&p->round);
+    if (atomic_fetch_add(&p->arrived, 1) == p->count - 1) {
+        atomic_store(&p->arrived, 0);
+        atomic_fetch_add(&p->round, 1);
+        if (atomic_load(&p->sleepers) > 0)
+            value_wake(&p->round);
+        return;
+    }
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(&p->round) != round)
+            return;
+        spin_pause();
+    }
+    atomic_fetch_add(&p->sleepers, 1);
+    while (atomic_load(&p->round) == round)
+        value_wait(&p->round, round);
+    atomic_fetch_sub(&p->sleepers, 1);
 }
 
 void threads_close(struct threads *p)
@@ -131,7 +229,7 @@ void threads_close(struct threads *p)
     if (!p)
         return;
     pthread_mutex_lock(&p->lock);
-    p->stop = 1;
+    atomic_store(&p->stop, 1);
     pthread_cond_broadcast(&p->start);
     pthread_mutex_unlock(&p->lock);
     for (int i = 1; i < p->count; i++)

@@ -1,4 +1,4 @@
-/* tiles.h: the tile registers as these kernels configure them: all eight alike, rows of 64 bytes. */
+/* tiles.h: the tile registers as these kernels configure them. */
 #ifndef RESQ_KERNEL_AMX_TILES_H
 #define RESQ_KERNEL_AMX_TILES_H
 
@@ -14,13 +14,13 @@ struct tile_configuration {
     uint8_t rows[16];
 };
 
-/* Every tile is `rows` rows of 64 bytes; tiles are zero. */
+/* Tiles 0..3 (sums) and 7 (inputs) have `rows` rows, 4..6 (weights) sixteen, all of 64 bytes; tiles are zero. */
 static inline void tiles_configure(int rows)
 {
     struct tile_configuration c = {.palette = 1};
     for (int i = 0; i < 8; i++) {
         c.row_bytes[i] = TILE_ROW_BYTES;
-        c.rows[i] = (uint8_t)rows;
+        c.rows[i] = (uint8_t)(i >= 4 && i < 7 ? TILE_ROWS : rows);
     }
     _tile_loadconfig(&c);
 }

@@ -62,6 +62,50 @@ static void test_every_item_runs_once(void **state)
     }
 }
 
+/* Every member writes its own place in each of many rounds and then reads all the others'. */
+struct team_job {
+    struct threads *pool;
+    int places[8], wrong;
+    atomic_int members;
+};
+
+static void team(void *context, int member, int members)
+{
+    struct team_job *job = context;
+    atomic_fetch_add(&job->members, 1);
+    for (int round = 1; round <= 2000; round++) {
+        job->places[member] = round;
+        threads_barrier(job->pool);
+        for (int i = 0; i < members; i++)
+            if (job->places[i] != round)
+                job->wrong = 1;
+        threads_barrier(job->pool);
+        if (round == 1000 && member == members - 1)
+            usleep(2000); /* the others sleep meanwhile */
+    }
+}
+
+static void test_team_moves_together(void **state)
+{
+    (void)state;
+    struct message m;
+    for (int count = 1; count <= 4; count++) {
+        struct team_job job = {0};
+        assert_int_equal(threads_open(&job.pool, count, &m), 0);
+        for (int again = 1; again <= 3; again++) {
+            threads_team(job.pool, team, &job);
+            assert_int_equal(atomic_load(&job.members), again * threads_count(job.pool));
+            assert_int_equal(job.wrong, 0);
+            for (int i = 0; i < count; i++)
+                assert_int_equal(job.places[i], 2000);
+        }
+        threads_close(job.pool);
+    }
+    struct team_job alone = {0};
+    threads_team(NULL, team, &alone);
+    assert_int_equal(alone.places[0], 2000);
+}
+
 static void test_no_pool_is_serial(void **state)
 {
     (void)state;
@@ -156,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_item_runs_once),
+        cmocka_unit_test(test_team_moves_together),
         cmocka_unit_test(test_no_pool_is_serial),
         cmocka_unit_test(test_count_is_checked),
         cmocka_unit_test(test_goes_on_with_fewer_threads),

@@ -255,7 +255,7 @@ static void test_images(void **state)
     for (int i = 0; i < SHAPES; i++)
         for (size_t k = (size_t)i % 3; k < sizeof counts / sizeof *counts; k += 3) {
             struct conv_shape s = shape_at(i);
-            if (counts[k] * (double)(inputs_of(&s) + outputs_of(&s)) > 1e5)
+            if (counts[k] * (double)(inputs_of(&s) + outputs_of(&s)) > 2e5)
                 continue;
             uint8_t zero_point = zero_points[(size_t)i % 5];
             struct fixture f = fixture_many(s, 400 + (uint64_t)i, zero_point, counts[k]);

@@ -1,0 +1,48 @@
+/* Integer convolution, direct, by vpdpbusd: u8 inputs from where they lie, s8 weights, four products in every lane.
+ * It does not saturate in between. The sum of the weights times the zero point is subtracted where sums start. */
+#include "kernel/avx512/vector_u8.h"
+
+enum { GROUP = 4, VECTORS = 4, TILE_PIXELS = 6, WEIGHTS_EXPANDED = 0, INPUT_IN_PLACE = 1 };
+typedef uint8_t input;
+typedef int8_t weight_value;
+#define INPUT_ZERO(zero_point) (zero_point)
+
+static void input_copy(const uint8_t *x, size_t count, uint8_t zero_point, input *to)
+{
+    (void)zero_point;
+    memcpy(to, x, count);
+}
+
+static void input_fill(input *to, size_t count, uint8_t zero_point)
+{
+    memset(to, zero_point, count);
+}
+
+static const weight_value *weights_for(const int8_t *packed, size_t count, weight_value *to)
+{
+    (void)count, (void)to;
+    return packed;
+}
+
+#define tile_multiply_add(sum, x, w) _mm512_dpbusd_epi32(sum, x, w)
+#include "kernel/avx2/tile_u8.inc"
+
+#define TILES(vectors) \
+    TILE(vectors, 1) TILE(vectors, 2) TILE(vectors, 3) TILE(vectors, 4) TILE(vectors, 5) TILE(vectors, 6)
+
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+
+#define TILES_LISTED(v)                                                                          \
+    {                                                                                            \
+        NULL, tile_##v##_1, tile_##v##_2, tile_##v##_3, tile_##v##_4, tile_##v##_5, tile_##v##_6 \
+    }
+static tile_function *const tile_functions[VECTORS + 1][TILE_PIXELS + 1] = {
+    {NULL}, TILES_LISTED(1), TILES_LISTED(2), TILES_LISTED(3), TILES_LISTED(4)};
+
+#include "kernel/avx2/direct_u8.inc"
+
+const struct conv_u8_kernel conv_u8_avx512vnni_direct = {
+    .out_grain = GRAIN, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};
