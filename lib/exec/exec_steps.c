@@ -27,6 +27,12 @@ static void run_lookup_input(const struct exec *e, const struct step *s, const s
                                       exec_value(e, s->output, at->image));
 }
 
+static struct layout dense_of(const struct exec *e, int i)
+{
+    const struct node *n = node_of(e, i);
+    return layout_dense(n->h, n->w, n->c);
+}
+
 static void block_rows(const struct step *s, int block, int *begin, int *end)
 {
     *begin = block * s->rows;
@@ -39,12 +45,16 @@ static void run_conv_f32(const struct exec *e, const struct step *s, const struc
     block_rows(s, at->block, &begin, &end);
     int fused = s->norm >= 0;
     float *y = exec_value(e, s->output, at->image);
-    struct conv_f32_call call = {.x = exec_value(e, s->x, at->image),
+    struct conv_f32_call call = {.images = 1,
+                                 .x = exec_value(e, s->x, at->image),
+                                 .x_at = dense_of(e, s->x),
                                  .packed = s->packed,
                                  .bias = s->bias,
                                  .residual = s->other >= 0 ? exec_value(e, s->other, at->image) : NULL,
+                                 .residual_at = dense_of(e, s->output),
                                  .relu = fused ? 0 : s->relu,
                                  .y = y,
+                                 .y_at = dense_of(e, s->output),
                                  .row_begin = begin,
                                  .row_end = end};
     e->kernels->conv_f32.run(&s->shape, &call, at->scratch);
@@ -61,10 +71,16 @@ static void run_conv_u8(const struct exec *e, const struct step *s, const struct
 {
     int begin, end;
     block_rows(s, at->block, &begin, &end);
-    struct conv_u8_call call = {.x = exec_value(e, s->x, at->image),
+    struct layout dense = dense_of(e, s->output);
+    struct conv_u8_call call = {.images = 1,
+                                .x = exec_value(e, s->x, at->image),
+                                .x_at = dense_of(e, s->x),
                                 .packed = s->packed,
                                 .requantize = &s->requantize,
                                 .residual = s->other >= 0 ? exec_value(e, s->other, at->image) : NULL,
+                                .residual_at = dense,
+                                .y_at = dense,
+                                .logits_at = dense,
                                 .row_begin = begin,
                                 .row_end = end};
     if (s->kind == STEP_LINEAR_U8)

@@ -1,6 +1,6 @@
 #include "exec/gradient.h"
 #include "base/memory.h"
-#include "exec/gradient_plan.h"
+#include "exec/block_engine.h"
 #include <math.h>
 #include <string.h>
 
@@ -11,8 +11,8 @@ static int check_options(const struct gradient_options *o, struct message *m)
     const char *device;
     if (o->batch < 1 || o->batch > 65536)
         return message_set(m, STATUS_RANGE, "batch: %d is not in 1..65536", o->batch);
-    if (o->precision && o->precision[0] && strcmp(o->precision, "fp32") != 0)
-        return message_set(m, STATUS_UNSUPPORTED, "precision '%s' is not one of fp32", o->precision);
+    if (o->precision && o->precision[0] && strcmp(o->precision, "fp32") != 0 && strcmp(o->precision, "bf16") != 0)
+        return message_set(m, STATUS_UNSUPPORTED, "precision '%s' is not one of fp32, bf16", o->precision);
     if (!(o->batchnorm_momentum >= 0 && o->batchnorm_momentum <= 1))
         return message_set(m, STATUS_RANGE, "batch norm momentum %g is not in 0..1", o->batchnorm_momentum);
     if (!(o->range_averaging >= 0 && o->range_averaging <= 1))
@@ -63,6 +63,10 @@ static void measure_scratch(struct gradient *g)
             bytes = max_size(bytes, g->values[s->x].elements * sizeof(float));
         if (s->kind != TRAIN_CONV)
             continue;
+        if (block_on(g, i)) {
+            bytes = max_size(bytes, k->block.scratch_bytes(&g->block->steps[i].conv));
+            continue;
+        }
         bytes = max_size(bytes, gradient_quantized(g) ? k->conv_u8.scratch_bytes(&s->shape)
                                                       : k->conv_f32.scratch_bytes(&s->shape));
         bytes = max_size(bytes, k->conv_f32_backward_data.scratch_bytes(&s->shape));
@@ -95,9 +99,15 @@ static int prepare(struct gradient *g, const struct model *model, struct message
     if (gradient_quantized(g))
         TRY(qat_check_graph(g, m));
     TRY(take_activations(g, g->options.activations, m));
-    TRY(gradient_plan_buffers(g, m));
+    g->bf16 = g->options.precision && strcmp(g->options.precision, "bf16") == 0;
+    if (block_engine_suits(g))
+        TRY(block_plan(g, m));
+    else
+        TRY(gradient_plan_buffers(g, m));
     TRY(gradient_plan_slices(g, model, m));
     TRY(gradient_prepare_steps(g, m));
+    if (g->block)
+        TRY(block_prepare(g, m));
     return take_memory(g, m);
 }
 
@@ -132,6 +142,7 @@ void gradient_close(struct gradient *g)
     if (!g)
         return;
     threads_close(g->pool);
+    block_close(g);
     for (int i = 0; i < g->step_count; i++)
         gradient_release_step(&g->steps[i]);
     memory_free(g->steps);

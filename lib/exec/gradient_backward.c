@@ -1,6 +1,6 @@
 /* Backward, step by step from the last: the gradient of a step's output becomes those of its operands and
  * parameters. */
-#include "exec/gradient_plan.h"
+#include "exec/block_engine.h"
 #include <string.h>
 
 struct job {
@@ -251,8 +251,12 @@ int gradient_backward(struct gradient *g, const float *dlogits, struct message *
                            g->graph.nodes[last].name);
     gradient_pack_backward(g);
     memcpy(value_gradient(g, last, 0), dlogits, (size_t)g->count * g->values[last].elements * sizeof(float));
-    for (int i = g->step_count - 1; i >= 0; i--)
-        step_backward(g, &g->steps[i]);
+    for (int i = g->step_count - 1; i >= 0; i--) {
+        if (block_on(g, i))
+            block_step_backward(g, i);
+        else
+            step_backward(g, &g->steps[i]);
+    }
     g->count = 0; /* gradients were masked in place, and values' memory reused: not twice */
     return 0;
 }

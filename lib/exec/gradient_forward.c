@@ -1,5 +1,6 @@
 /* Forward with everything kept. */
-#include "exec/gradient_plan.h"
+#include "exec/block_engine.h"
+#include "exec/gradient_statistics.h"
 #include <math.h>
 #include <string.h>
 
@@ -42,27 +43,35 @@ static void update_running(struct gradient *g, const struct train_step *s, int c
     *running_var = (float)((1 - momentum) * (double)*running_var + momentum * unbiased);
 }
 
+struct norm_channel norm_channel_update(struct gradient *g, const struct train_step *s, int c,
+                                        struct norm_sums sums, double rows)
+{
+    double mean = sums.sum / rows, variance = sums.squares / rows - mean * mean;
+    variance = variance > 0 ? variance : 0;
+    double inv_std = 1 / sqrt(variance + (double)g->graph.nodes[s->node].eps);
+    double factor = (double)g->parameters[s->weight + (size_t)c] * inv_std;
+    update_running(g, s, c, mean, variance, rows);
+    return (struct norm_channel){(float)mean, (float)inv_std, (float)factor,
+                                 (float)((double)g->parameters[s->bias + (size_t)c] - mean * factor)};
+}
+
 /* Sums over images in order, whoever made them. */
 static void norm_statistics(struct gradient *g, const struct train_step *s)
 {
     const struct node *n = &g->graph.nodes[s->node];
     double rows = (double)g->count * pixels_of(g, s->x);
     for (int c = 0; c < n->c; c++) {
-        double sum = 0, squares = 0;
+        struct norm_sums sums = {0, 0};
         for (int i = 0; i < g->count; i++) {
             const double *partial = g->partials + (size_t)i * g->partial_stride;
-            sum += partial[c];
-            squares += partial[n->c + c];
+            sums.sum += partial[c];
+            sums.squares += partial[n->c + c];
         }
-        double mean = sum / rows, variance = squares / rows - mean * mean;
-        variance = variance > 0 ? variance : 0;
-        double inv_std = 1 / sqrt(variance + (double)n->eps);
-        double factor = (double)g->parameters[s->weight + (size_t)c] * inv_std;
-        saved_row(s, SAVED_MEAN, n->c)[c] = (float)mean;
-        saved_row(s, SAVED_INV_STD, n->c)[c] = (float)inv_std;
-        saved_row(s, SAVED_SCALE, n->c)[c] = (float)factor;
-        saved_row(s, SAVED_SHIFT, n->c)[c] = (float)((double)g->parameters[s->bias + (size_t)c] - mean * factor);
-        update_running(g, s, c, mean, variance, rows);
+        struct norm_channel k = norm_channel_update(g, s, c, sums, rows);
+        saved_row(s, SAVED_MEAN, n->c)[c] = k.mean;
+        saved_row(s, SAVED_INV_STD, n->c)[c] = k.inv_std;
+        saved_row(s, SAVED_SCALE, n->c)[c] = k.scale;
+        saved_row(s, SAVED_SHIFT, n->c)[c] = k.shift;
     }
     g->state[s->tracked] += 1;
 }
@@ -72,13 +81,18 @@ static void norm_statistics(struct gradient *g, const struct train_step *s)
 static void conv_item(const struct gradient *g, const struct train_step *s, int image, int block, void *scratch)
 {
     int begin = block * s->rows;
+    struct layout y_at = layout_dense(s->shape.out_h, s->shape.out_w, s->shape.out);
     struct conv_f32_call call = {
+        .images = 1,
         .x = value_f32(g, s->x, image),
+        .x_at = layout_dense(s->shape.h, s->shape.w, s->shape.c),
         .packed = s->packed,
         .bias = s->bias == NO_OFFSET ? NULL : g->parameters + s->bias,
         .residual = s->other >= 0 ? value_f32(g, s->other, image) : NULL,
+        .residual_at = y_at,
         .relu = s->relu,
         .y = value_f32(g, s->output, image),
+        .y_at = y_at,
         .row_begin = begin,
         .row_end = begin + s->rows < s->shape.out_h ? begin + s->rows : s->shape.out_h,
     };
@@ -145,12 +159,24 @@ int gradient_forward(struct gradient *g, const uint8_t *images, int count, float
         return message_set(m, STATUS_RANGE, "a mini-batch of %d images, want 1..%d", count, g->options.batch);
     if (gradient_quantized(g))
         TRY(qat_begin_forward(g, m));
+    double start = profile_begin(g);
     gradient_pack_forward(g);
+    if (g->block) {
+        g->block->blocks = block_count(count);
+        block_pack_weights(g);
+    }
+    profile_end(g, 0, PASS_FORWARD, start);
     g->count = count;
     for (int i = 0; i < count; i++)
         memcpy(value_u8(g, 0, i), images + (size_t)i * image_bytes, image_bytes);
-    for (int i = 0; i < g->step_count; i++)
-        step_run(g, &g->steps[i]);
+    for (int i = 0; i < g->step_count; i++) {
+        start = profile_begin(g);
+        if (block_on(g, i))
+            block_step_forward(g, i);
+        else
+            step_run(g, &g->steps[i]);
+        profile_end(g, i, PASS_FORWARD, start);
+    }
     memcpy(logits, value_f32(g, last, 0), (size_t)count * classes * sizeof(float));
     return 0;
 }

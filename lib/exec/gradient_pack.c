@@ -1,7 +1,7 @@
 /* Weights in the form that kernels take, made anew from the parameters before each pass. One item a step: layers in
  * parallel. */
 #include "base/memory.h"
-#include "exec/gradient_plan.h"
+#include "exec/block_engine.h"
 
 static size_t weight_count(const struct conv_shape *s)
 {
@@ -31,6 +31,8 @@ int gradient_prepare_steps(struct gradient *g, struct message *m)
 {
     for (int i = 0; i < g->step_count; i++) {
         struct train_step *s = &g->steps[i];
+        if (block_on(g, i))
+            continue;
         if (s->kind == TRAIN_CONV)
             TRY(prepare_conv(g, s, m));
         if (s->kind == TRAIN_NORM) {
@@ -59,7 +61,7 @@ static void pack_forward_item(void *context, int item, int worker)
     struct gradient *g = context;
     struct train_step *s = &g->steps[item];
     (void)worker;
-    if (s->kind != TRAIN_CONV)
+    if (s->kind != TRAIN_CONV || block_on(g, item))
         return;
     const float *weight = g->parameters + s->weight;
     if (!gradient_quantized(g)) {
@@ -98,7 +100,7 @@ static void pack_backward_item(void *context, int item, int worker)
     struct gradient *g = context;
     struct train_step *s = &g->steps[item];
     (void)worker;
-    if (s->kind == TRAIN_CONV && g->values[s->x].wants_gradient)
+    if (s->kind == TRAIN_CONV && !block_on(g, item) && g->values[s->x].wants_gradient)
         g->kernels->conv_f32_backward_data.pack(&s->shape, backward_weights(g, s), s->packed_backward);
 }
 

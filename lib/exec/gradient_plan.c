@@ -104,7 +104,8 @@ static int plan_node(struct gradient *g, const struct grouping *p, int i, struct
     }
 }
 
-/* The first user met in backward order writes an operand's gradient, the others add. Within a step, `other` goes first. */
+/* The first user met in backward order writes an operand's gradient, the others add. Within a step, `other` goes
+ * first. */
 static void plan_accumulation(struct gradient *g, unsigned char *begun)
 {
     for (int i = g->step_count - 1; i >= 0; i--) {

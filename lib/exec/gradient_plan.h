@@ -8,6 +8,7 @@
 #ifndef RESQ_EXEC_GRADIENT_PLAN_H
 #define RESQ_EXEC_GRADIENT_PLAN_H
 
+#include "base/progress.h"
 #include "base/threads.h"
 #include "exec/gradient.h"
 #include "exec/layout.h"
@@ -20,6 +21,8 @@ enum train_kind {
     TRAIN_ADD,
     TRAIN_POOL
 };
+
+enum train_pass { PASS_FORWARD, PASS_DATA, PASS_WEIGHT, PASS_COUNT };
 
 #define NO_OFFSET SIZE_MAX /* no such parameter, state or buffer */
 
@@ -41,6 +44,7 @@ struct train_step {
     float *code_scale, *multiplier;
     int32_t *code_bias;
     struct requantize requantize;
+    double seconds[PASS_COUNT]; /* since profiling began */
 };
 
 enum saved_row {
@@ -81,7 +85,21 @@ struct gradient {
     uint8_t *table;        /* quantized: the input's, [C][256] */
     float *table_values;
     int count; /* images of the last forward; 0: none yet */
+    int bf16;  /* 16-bit products, where the block engine runs */
+    int profiling;
+    struct block_engine *block; /* NULL: image by image */
 };
+
+static inline double profile_begin(const struct gradient *g)
+{
+    return g->profiling ? clock_seconds() : 0;
+}
+
+static inline void profile_end(struct gradient *g, int step, enum train_pass pass, double start)
+{
+    if (g->profiling)
+        g->steps[step].seconds[pass] += clock_seconds() - start;
+}
 
 /* gradient_plan.c */
 int gradient_plan_steps(struct gradient *g, struct message *m) RESQ_USE_RESULT;

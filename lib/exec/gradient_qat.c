@@ -100,11 +100,18 @@ void qat_constants(struct gradient *g, struct train_step *s)
 static void conv_item(struct gradient *g, const struct train_step *s, int image, int block, void *scratch)
 {
     int begin = block * s->rows;
+    struct layout y_at = layout_dense(s->shape.out_h, s->shape.out_w, s->shape.out);
     struct conv_u8_call call = {
+        .images = 1,
         .x = value_u8(g, s->x, image),
+        .x_at = layout_dense(s->shape.h, s->shape.w, s->shape.c),
         .packed = s->packed,
         .requantize = &s->requantize,
         .residual = s->other >= 0 ? value_u8(g, s->other, image) : NULL,
+        .residual_at = y_at,
+        .y_at = y_at,
+        .before_at = y_at,
+        .logits_at = y_at,
         .row_begin = begin,
         .row_end = begin + s->rows < s->shape.out_h ? begin + s->rows : s->shape.out_h,
     };

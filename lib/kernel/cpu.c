@@ -2,6 +2,8 @@
 
 #ifdef __x86_64__
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* XCR0: the register states that the operating system saves on a switch. */
 static unsigned saved_states(void)
@@ -11,20 +13,79 @@ static unsigned saved_states(void)
     return low;
 }
 
+static int has_bits(unsigned word, unsigned bits)
+{
+    return (word & bits) == bits;
+}
+
 int cpu_has_avx2(void)
 {
     enum { SSE_AND_AVX = 2 | 4 };
     unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX) || !(c & bit_FMA))
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !has_bits(c, bit_OSXSAVE | bit_AVX | bit_FMA))
         return 0;
-    if ((saved_states() & SSE_AND_AVX) != SSE_AND_AVX)
+    if (!has_bits(saved_states(), SSE_AND_AVX))
         return 0;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
+}
+
+int cpu_has_avx512(void)
+{
+    enum { MASKS_AND_ZMM = 7 << 5 };
+    unsigned a, b, c, d;
+    if (!cpu_has_avx2() || !has_bits(saved_states(), MASKS_AND_ZMM))
+        return 0;
+    __cpuid_count(7, 0, a, b, c, d);
+    return has_bits(b, bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL);
+}
+
+int cpu_has_avx512vnni(void)
+{
+    unsigned a, b, c, d;
+    if (!cpu_has_avx512())
+        return 0;
+    __cpuid_count(7, 0, a, b, c, d);
+    return (c & bit_AVX512VNNI) != 0;
+}
+
+/* Linux hands out the tiles' large state only to a process that asked for it. */
+static int tiles_permitted(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+int cpu_has_amx(void)
+{
+    enum { TILES = 3 << 17, AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25, AVX512_BF16 = 1 << 5 };
+    unsigned a, b, c, d;
+    if (!cpu_has_avx512vnni() || !has_bits(saved_states(), TILES))
+        return 0;
+    __cpuid_count(7, 0, a, b, c, d);
+    if (a < 1 || !has_bits(d, AMX_BF16 | AMX_TILE | AMX_INT8))
+        return 0;
+    __cpuid_count(7, 1, a, b, c, d);
+    return (a & AVX512_BF16) && tiles_permitted();
 }
 
 #else
 
 int cpu_has_avx2(void)
+{
+    return 0;
+}
+
+int cpu_has_avx512(void)
+{
+    return 0;
+}
+
+int cpu_has_avx512vnni(void)
+{
+    return 0;
+}
+
+int cpu_has_amx(void)
 {
     return 0;
 }

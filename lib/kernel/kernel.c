@@ -87,11 +87,10 @@ const struct kernel_name *kernel_name_at(int i)
 
 double kernel_peak(const struct kernel_table *table, const char *type, double seconds)
 {
-    double peak = 0;
-#define PEAK(what, name)                                            \
-    if (strcmp(table->isa, #name) == 0 && strcmp(type, #what) == 0) \
-        peak = peak_##what##_##name(seconds);
+    double (*measure)(double seconds) = NULL;
+#define PEAK(what, name)                                          \
+    if (table >= &tables[ISA_##name] && strcmp(type, #what) == 0) \
+        measure = peak_##what##_##name;
 #include "kernel/kernels.inc"
-    (void)table, (void)type, (void)seconds;
-    return peak;
+    return measure ? measure(seconds) : 0;
 }

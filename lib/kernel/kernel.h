@@ -6,8 +6,9 @@
  * scratch of its own.
  *
  * `ref` is plain C and defines every operation. Integer kernels of every set equal it bit for bit; float kernels
- * meet a relative tolerance of 1e-5 of the sum of absolute products. All pointers to tensors are aligned to 64
- * bytes; scratch too. */
+ * meet a relative tolerance of 1e-5 of the sum of absolute products. Packed weights and scratch are aligned to 64
+ * bytes. Activations of convolutions, logits and per-output constants may begin anywhere that their elements may.
+ */
 #ifndef RESQ_KERNEL_KERNEL_H
 #define RESQ_KERNEL_KERNEL_H
 
@@ -23,22 +24,61 @@ struct conv_shape {
     int out_h, out_w;             /* (h + 2 pad - kernel) / stride + 1 */
 };
 
-/* y = [relu](conv(x) + bias [+ residual]), output rows [row_begin, row_end) of one image. */
+/* Where the pixels of an activation lie, in elements: pixel (y,x) of image i begins at pointer + i*image + y*row +
+ * x*pixel; its channels lie side by side. border: that many pixels around every image are memory of the same buffer
+ * (y and x from -border to H-1+border may be read) and hold the padding value (u8: the zero point of x; f32: 0). A
+ * kernel that finds border >= pad reads them in place; with less it must copy (scratch) or skip. Nobody but the
+ * owner of the buffer writes the border. */
+struct layout {
+    size_t image, row, pixel;
+    int border;
+};
+
+/* Images of h x w pixels, one behind the other, without a border. */
+static inline struct layout layout_dense(int h, int w, int c)
+{
+    size_t row = (size_t)w * (size_t)c;
+    return (struct layout){.image = (size_t)h * row, .row = row, .pixel = (size_t)c};
+}
+
+/* Elements from the pointer to a pixel; row and col may lie in the border. */
+static inline ptrdiff_t layout_at(const struct layout *l, int image, int row, int col)
+{
+    return image * (ptrdiff_t)l->image + row * (ptrdiff_t)l->row + col * (ptrdiff_t)l->pixel;
+}
+
+/* Both kinds of convolution compute output rows [row_begin, row_end) of `images` images, and write nothing else.
+ *
+ * A range of outputs [first, first + count) is computed by a shape with out = count, pointers to residual, y,
+ * before and logits (and bias, or the arrays of requantize) moved by `first`, and layouts as they are: `pixel`
+ * stays that of the whole tensor. Where `first` is a multiple of the kernel's out_grain, the packed weights of all
+ * outputs serve at packed + packed_bytes(a shape with out = first), a multiple of 64 bytes; else, and where
+ * out_grain is 0, the range needs packed weights of its own.
+ *
+ * A convolution's result for an image does not depend on the other images of the call, nor on the cut of rows. */
+
+/* y = [relu](conv(x) + bias [+ residual]) */
 struct conv_f32_call {
-    const float *x;        /* [H,W,C] */
+    int images; /* >= 1 */
+    const float *x;
+    struct layout x_at;
     const void *packed;    /* from pack */
     const float *bias;     /* [K] or NULL */
-    const float *residual; /* [H',W',K] or NULL */
+    const float *residual; /* or NULL; may be y */
+    struct layout residual_at;
     int relu;
-    float *y; /* [H',W',K]; only the given rows are written */
+    float *y;
+    struct layout y_at;
     int row_begin, row_end;
 };
 
 struct conv_f32_kernel {
-    const char *algorithm; /* "direct", "im2col" ... for bench */
+    const char *algorithm; /* "direct", "winograd" ... for bench */
+    int out_grain;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     size_t (*packed_bytes)(const struct conv_shape *s);
     void (*pack)(const struct conv_shape *s, const float *weight /* [K,C,R,R] */, void *packed);
-    size_t (*scratch_bytes)(const struct conv_shape *s); /* a worker; enough for a whole image */
+    size_t (*scratch_bytes)(const struct conv_shape *s); /* a worker's, whatever the number of images */
     void (*run)(const struct conv_shape *s, const struct conv_f32_call *call, void *scratch);
 };
 
@@ -74,21 +114,28 @@ struct requantize {
     uint8_t low, high;
 };
 
-/* y = requantize(sum (x - zero_point_x) * w + bias), output rows [row_begin, row_end) of one image; padding is
- * zero_point_x. */
+/* y = requantize(sum (x - zero_point_x) * w + bias); padding is zero_point_x. */
 struct conv_u8_call {
-    const uint8_t *x;   /* [H,W,C] */
+    int images; /* >= 1 */
+    const uint8_t *x;
+    struct layout x_at;
     const void *packed; /* from pack */
     const struct requantize *requantize;
-    const uint8_t *residual; /* [H',W',K] or NULL */
-    uint8_t *y;              /* [H',W',K]; may be NULL where logits is given */
-    float *before;           /* [H',W',K]: v, the value before rounding; NULL unless training */
-    float *logits;           /* [H',W',K]: (float)acc * multiplier[k] and nothing more (last layer), or NULL */
+    const uint8_t *residual; /* or NULL */
+    struct layout residual_at;
+    uint8_t *y; /* may be NULL where logits is given */
+    struct layout y_at;
+    float *before; /* v, the value before rounding; NULL unless training */
+    struct layout before_at;
+    float *logits; /* (float)acc * multiplier[k] and nothing more (last layer), or NULL */
+    struct layout logits_at;
     int row_begin, row_end;
 };
 
 struct conv_u8_kernel {
     const char *algorithm;
+    int out_grain;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     size_t (*packed_bytes)(const struct conv_shape *s);
     /* weight s8 in [-127,127], OIHW; zero_point_x as in requantize: the kernel may fold it. */
     void (*pack)(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed);
@@ -131,14 +178,17 @@ struct elementwise_kernels {
                 float weight_decay, int nesterov, int first_step);
 };
 
+/* The direct convolutions take every shape. The Winograd ones are there where run is not NULL, for the shapes that
+ * `supports` names; conv_u8_winograd is exact only for outputs whose accumulator without bias and zero point stays
+ * in [-2^25, 2^25): whoever calls it has proved that from the weights. */
 struct kernel_table {
-    const char *isa; /* "ref", "blas", "avx2" */
-    struct conv_f32_kernel conv_f32;
+    const char *isa; /* "ref", "blas", "avx2" ... */
+    struct conv_f32_kernel conv_f32, conv_f32_winograd;
     struct conv_f32_backward_data_kernel conv_f32_backward_data;
     struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
-    struct conv_u8_kernel conv_u8;
+    struct conv_u8_kernel conv_u8, conv_u8_winograd;
+    struct block_kernel block; /* training in 16-bit products */
     struct elementwise_kernels elementwise;
-    struct block_kernel block;
 };
 
 /* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the best that this machine and
@@ -158,8 +208,8 @@ struct kernel_name {
 const struct kernel_name *kernel_name_at(int i);
 
 /* The machine's own peak, multiply-accumulates a second on one thread, measured in a few milliseconds by a loop of
- * register-only multiply-adds of the table's strongest instruction: type "f32" or "u8". 0 where the set has no such
- * loop (ref, blas: f32 by a large sgemm). */
+ * register-only multiply-adds of the table's strongest instruction: type "f32", "u8" or "bf16". 0 where the set has
+ * no such loop (ref; blas: f32 by a large sgemm). */
 double kernel_peak(const struct kernel_table *table, const char *type, double seconds);
 
 #endif

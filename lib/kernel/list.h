@@ -5,7 +5,7 @@
 #include "kernel/kernel.h"
 
 #define KERNEL(operation, isa, algorithm, types) \
-    extern const struct operation##_kernel operation##_##isa##_##algorithm;
+    extern const __typeof__(((struct kernel_table *)0)->operation) operation##_##isa##_##algorithm;
 #define ELEMENTWISE(operation, isa, types) \
     extern __typeof__(*((struct elementwise_kernels *)0)->operation) elementwise_##operation##_##isa;
 #define PEAK(type, isa) double peak_##type##_##isa(double seconds);

@@ -18,23 +18,41 @@ static inline uint8_t requantize_round(float v, uint8_t zero_point, uint8_t low,
     return (uint8_t)(q < high ? q : high);
 }
 
-/* The outputs [k_begin, k_end) of one pixel; `at` is the index of its output 0 in residual, y, before and logits.
- */
-static inline void requantize_pixel(const struct conv_u8_call *call, const int32_t *acc, int k_begin, int k_end,
-                                    size_t at)
+/* Where the outputs of one pixel lie: its output 0, NULL where the call has no such tensor. */
+struct requantize_pointers {
+    const uint8_t *residual;
+    uint8_t *y;
+    float *before, *logits;
+};
+
+static inline struct requantize_pointers requantize_at(const struct conv_u8_call *call, int image, int row, int col)
 {
-    const struct requantize *rq = call->requantize;
+    struct requantize_pointers at = {NULL, NULL, NULL, NULL};
+    if (call->residual)
+        at.residual = call->residual + layout_at(&call->residual_at, image, row, col);
+    if (call->y)
+        at.y = call->y + layout_at(&call->y_at, image, row, col);
+    if (call->before)
+        at.before = call->before + layout_at(&call->before_at, image, row, col);
+    if (call->logits)
+        at.logits = call->logits + layout_at(&call->logits_at, image, row, col);
+    return at;
+}
+
+/* The outputs [k_begin, k_end) of one pixel. */
+static inline void requantize_pixel(const struct requantize *rq, const struct requantize_pointers *at,
+                                    const int32_t *acc, int k_begin, int k_end)
+{
     for (int k = k_begin; k < k_end; k++) {
-        size_t i = at + (size_t)k;
         float v = (float)acc[k - k_begin] * rq->multiplier[k];
-        if (call->logits)
-            call->logits[i] = v;
-        if (call->residual)
-            v += (float)((int)call->residual[i] - rq->residual_zero_point) * rq->residual_multiplier;
-        if (call->before)
-            call->before[i] = v;
-        if (call->y)
-            call->y[i] = requantize_round(v, rq->zero_point_y, rq->low, rq->high);
+        if (at->logits)
+            at->logits[k] = v;
+        if (at->residual)
+            v += (float)((int)at->residual[k] - rq->residual_zero_point) * rq->residual_multiplier;
+        if (at->before)
+            at->before[k] = v;
+        if (at->y)
+            at->y[k] = requantize_round(v, rq->zero_point_y, rq->low, rq->high);
     }
 }
 

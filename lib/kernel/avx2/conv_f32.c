@@ -14,9 +14,7 @@ static struct tiles_f32 tiles_of(const struct conv_shape *s)
                               .taps_w = s->kernel,
                               .stride = s->stride,
                               .out = s->out,
-                              .cols = s->out_w,
-                              .y_row = (size_t)s->out_w * (size_t)s->out,
-                              .y_col = (size_t)s->out};
+                              .cols = s->out_w};
 }
 
 static size_t packed_bytes(const struct conv_shape *s)
@@ -44,14 +42,26 @@ static size_t scratch_bytes(const struct conv_shape *s)
 static void run(const struct conv_shape *s, const struct conv_f32_call *call, void *scratch)
 {
     struct tiles_f32 t = tiles_of(s);
-    t.x = call->x;
+    t.x_row = call->x_at.row;
+    t.x_pixel = call->x_at.pixel;
+    t.border = call->x_at.border;
     t.packed = call->packed;
     t.bias = call->bias;
-    t.residual = call->residual;
+    t.residual_row = call->residual_at.row;
+    t.residual_col = call->residual_at.pixel;
     t.relu = call->relu;
-    t.y = call->y;
-    tiles_f32_run(&t, call->row_begin, call->row_end, scratch);
+    t.y_row = call->y_at.row;
+    t.y_col = call->y_at.pixel;
+    for (int image = 0; image < call->images; image++) {
+        t.x = call->x + layout_at(&call->x_at, image, 0, 0);
+        t.residual = call->residual ? call->residual + layout_at(&call->residual_at, image, 0, 0) : NULL;
+        t.y = call->y + layout_at(&call->y_at, image, 0, 0);
+        tiles_f32_run(&t, call->row_begin, call->row_end, scratch);
+    }
 }
 
-const struct conv_f32_kernel conv_f32_avx2_direct = {
-    .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};
+const struct conv_f32_kernel conv_f32_avx2_direct = {.out_grain = TILE_OUTPUTS,
+                                                     .packed_bytes = packed_bytes,
+                                                     .pack = pack,
+                                                     .scratch_bytes = scratch_bytes,
+                                                     .run = run};

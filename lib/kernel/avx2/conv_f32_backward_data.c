@@ -64,6 +64,8 @@ static struct tiles_f32 tiles_of(const struct conv_shape *s, struct phase row, s
                               .stride = 1,
                               .out = s->c,
                               .cols = col.count,
+                              .x_row = (size_t)s->out_w * (size_t)s->out,
+                              .x_pixel = (size_t)s->out,
                               .y_row = (size_t)s->stride * (size_t)s->w * (size_t)s->c,
                               .y_col = (size_t)s->stride * (size_t)s->c};
 }
@@ -102,6 +104,8 @@ static void run(const struct conv_shape *s, const float *dy, const void *packed,
             t.packed = weights;
             t.y = dx + ((size_t)y * (size_t)s->w + (size_t)x) * (size_t)s->c;
             t.residual = accumulate ? t.y : NULL;
+            t.residual_row = t.y_row;
+            t.residual_col = t.y_col;
             weights += tiles_f32_packed_floats(row.taps * col.taps, s->out, s->c);
             if (!row.count || !col.count)
                 continue;

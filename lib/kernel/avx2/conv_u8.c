@@ -81,9 +81,22 @@ static void widen(const uint8_t *x, size_t count, uint8_t zero_point, int16_t *t
         to[i] = (int16_t)(x[i] - zero_point);
 }
 
+/* `pixels` pixels side by side. */
+static void widen_pixels(const struct conv_shape *s, const struct conv_u8_call *call, const uint8_t *x,
+                         size_t pixels, int16_t *to)
+{
+    size_t c = (size_t)s->c;
+    if (call->x_at.pixel == c) {
+        widen(x, pixels * c, call->requantize->zero_point_x, to);
+        return;
+    }
+    for (size_t i = 0; i < pixels; i++)
+        widen(x + i * call->x_at.pixel, c, call->requantize->zero_point_x, to + i * c);
+}
+
 /* What the output rows [row_begin, row_end) see, as x - zero point, zeros around. */
-static void band_copy(const struct conv_shape *s, const struct conv_u8_call *call, int row_begin, int row_end,
-                      int16_t *to)
+static void band_copy(const struct conv_shape *s, const struct conv_u8_call *call, int image, int row_begin,
+                      int row_end, int16_t *to)
 {
     int width = seen(s->out_w, s), first = row_begin * s->stride - s->pad,
         past = first + seen(row_end - row_begin, s);
@@ -96,8 +109,7 @@ static void band_copy(const struct conv_shape *s, const struct conv_u8_call *cal
             continue;
         }
         memset(to, 0, zeros * sizeof *to);
-        widen(call->x + (size_t)row * (size_t)s->w * (size_t)s->c, values, call->requantize->zero_point_x,
-              to + zeros);
+        widen_pixels(s, call, call->x + layout_at(&call->x_at, image, row, 0), (size_t)inside, to + zeros);
         memset(to + zeros + values, 0, (line - zeros - values) * sizeof *to);
     }
     *to = 0;
@@ -167,81 +179,94 @@ typedef void tile_function(const struct tile *t);
 static tile_function *const tile_functions[PIXELS + 1] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
 
 /* requantize_pixel for 8 outputs: the 32-bit codes, not yet clamped to [low, high]. */
-static __m256i requantize_8(const struct conv_u8_call *call, __m256i acc, size_t k, size_t at)
+static __m256i requantize_8(const struct requantize *rq, const struct requantize_pointers *at, __m256i acc, int k)
 {
-    const struct requantize *rq = call->requantize;
     __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(rq->multiplier + k));
-    if (call->logits)
-        _mm256_storeu_ps(call->logits + at, v);
-    if (call->residual) {
-        __m256i r = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(call->residual + at)));
+    if (at->logits)
+        _mm256_storeu_ps(at->logits + k, v);
+    if (at->residual) {
+        __m256i r = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(at->residual + k)));
         r = _mm256_sub_epi32(r, _mm256_set1_epi32(rq->residual_zero_point));
         v = _mm256_add_ps(v, _mm256_mul_ps(_mm256_cvtepi32_ps(r), _mm256_set1_ps(rq->residual_multiplier)));
     }
-    if (call->before)
-        _mm256_storeu_ps(call->before + at, v);
+    if (at->before)
+        _mm256_storeu_ps(at->before + k, v);
     v = _mm256_max_ps(v, _mm256_set1_ps(-REQUANTIZE_LIMIT));
     v = _mm256_min_ps(v, _mm256_set1_ps(REQUANTIZE_LIMIT));
     return _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(rq->zero_point_y));
 }
 
-static void requantize_16(const struct conv_u8_call *call, const int32_t *acc, size_t k, size_t at)
+static void requantize_16(const struct requantize *rq, const struct requantize_pointers *at, const int32_t *acc,
+                          int k)
 {
-    const struct requantize *rq = call->requantize;
-    __m256i a = requantize_8(call, _mm256_load_si256((const __m256i *)(const void *)acc), k, at);
-    __m256i b = requantize_8(call, _mm256_load_si256((const __m256i *)(const void *)(acc + 8)), k + 8, at + 8);
-    if (!call->y)
+    __m256i a = requantize_8(rq, at, _mm256_load_si256((const __m256i *)(const void *)acc), k);
+    __m256i b = requantize_8(rq, at, _mm256_load_si256((const __m256i *)(const void *)(acc + 8)), k + 8);
+    if (!at->y)
         return;
     /* Saturation to 16 and then 8 bits cannot change what the clamp gives. */
     __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8);
     __m128i q = _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
     q = _mm_max_epu8(q, _mm_set1_epi8((char)rq->low));
     q = _mm_min_epu8(q, _mm_set1_epi8((char)rq->high));
-    _mm_storeu_si128((__m128i *)(void *)(call->y + at), q);
+    _mm_storeu_si128((__m128i *)(void *)(at->y + k), q);
 }
 
-/* All tiles of 16 outputs from k on; first: index of the band's first pixel in the image. Sizes of tiles differ by
- * one at most. */
+/* Where a band of rows lies: its image, first row and number of pixels. */
+struct band {
+    int image, row;
+    size_t pixels;
+};
+
+/* All tiles of 16 outputs from k on. Sizes of tiles differ by one at most. */
 static void block_run(const struct conv_shape *s, const struct conv_u8_call *call, struct tile tile, int k,
-                      size_t first, size_t pixels)
+                      const struct band *band)
 {
-    size_t tiles = (pixels + PIXELS - 1) / PIXELS, at = first * (size_t)s->out;
-    int width = s->out - k < OUTPUTS ? s->out - k : OUTPUTS;
+    size_t tiles = (band->pixels + PIXELS - 1) / PIXELS;
+    int width = s->out - k < OUTPUTS ? s->out - k : OUTPUTS, row = band->row, col = 0;
     memcpy(tile.bias, call->requantize->bias + k, (size_t)width * sizeof *tile.bias);
     for (size_t i = 0; i < tiles; i++) {
-        size_t count = pixels / tiles + (i < pixels % tiles);
+        size_t count = band->pixels / tiles + (i < band->pixels % tiles);
         tile_functions[count](&tile);
         tile.x += count;
-        for (size_t p = 0; p < count; p++, at += (size_t)s->out) {
+        for (size_t p = 0; p < count; p++) {
+            struct requantize_pointers at = requantize_at(call, band->image, row, col);
             if (width == OUTPUTS)
-                requantize_16(call, tile.acc + p * OUTPUTS, (size_t)k, at + (size_t)k);
+                requantize_16(call->requantize, &at, tile.acc + p * OUTPUTS, k);
             else
-                requantize_pixel(call, tile.acc + p * OUTPUTS, k, k + width, at);
+                requantize_pixel(call->requantize, &at, tile.acc + p * OUTPUTS, k, k + width);
+            if (++col == s->out_w)
+                col = 0, row++;
         }
     }
 }
 
-static void run(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch)
+static void run_image(const struct conv_shape *s, const struct conv_u8_call *call, int image, void *scratch)
 {
     _Alignas(32) int32_t acc[PIXELS * OUTPUTS];
-    int16_t *band = scratch;
+    int16_t *copy = scratch;
     const int16_t **x = (const int16_t **)(void *)((char *)scratch + band_bytes(s));
     int rows = band_rows(s);
     size_t line = (size_t)seen(s->out_w, s) * (size_t)s->c;
     for (int begin = call->row_begin; begin < call->row_end; begin += rows) {
         int end = begin + rows < call->row_end ? begin + rows : call->row_end;
-        band_copy(s, call, begin, end, band);
-        size_t pixels = 0;
+        struct band band = {image, begin, 0};
+        band_copy(s, call, image, begin, end, copy);
         for (int row = begin; row < end; row++)
             for (int col = 0; col < s->out_w; col++)
-                x[pixels++] =
-                    band + (size_t)((row - begin) * s->stride) * line + (size_t)(col * s->stride) * (size_t)s->c;
+                x[band.pixels++] =
+                    copy + (size_t)((row - begin) * s->stride) * line + (size_t)(col * s->stride) * (size_t)s->c;
         struct tile tile = {
             .x = x, .w = call->packed, .runs = s->kernel, .pairs = run_pairs(s), .stride = line, .acc = acc};
         for (int k = 0; k < s->out; k += OUTPUTS, tile.w += block_values(s))
-            block_run(s, call, tile, k, (size_t)begin * (size_t)s->out_w, pixels);
+            block_run(s, call, tile, k, &band);
     }
 }
 
+static void run(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch)
+{
+    for (int image = 0; image < call->images; image++)
+        run_image(s, call, image, scratch);
+}
+
 const struct conv_u8_kernel conv_u8_avx2_direct = {
-    .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};
+    .out_grain = OUTPUTS, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};

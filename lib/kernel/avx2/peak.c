@@ -1,7 +1,7 @@
 /* The machine's own peak: independent multiply-adds that touch nothing but registers, counted by the clock. Inline
  * assembly, so that no compiler folds the loop. */
-#include "base/progress.h"
 #include "kernel/list.h"
+#include "kernel/peak.h"
 #include <immintrin.h>
 
 enum { ROUNDS = 20000, CHAINS = 12 };
@@ -39,26 +39,12 @@ static void rounds_u8(void)
     /* clang-format on */
 }
 
-/* The fastest of as many rounds as fit: others share the machine. */
-static double fastest(void (*rounds)(void), double products, double seconds)
-{
-    double start = clock_seconds(), best = 0;
-    do {
-        double t = clock_seconds();
-        rounds();
-        t = clock_seconds() - t;
-        double rate = t > 0 ? products / t : 0;
-        best = rate > best ? rate : best;
-    } while (clock_seconds() - start < seconds);
-    return best;
-}
-
 double peak_f32_avx2(double seconds)
 {
-    return fastest(rounds_f32, (double)ROUNDS * CHAINS * 8, seconds);
+    return peak_fastest(rounds_f32, (double)ROUNDS * CHAINS * 8, seconds);
 }
 
 double peak_u8_avx2(double seconds)
 {
-    return fastest(rounds_u8, (double)ROUNDS * CHAINS * 16, seconds);
+    return peak_fastest(rounds_u8, (double)ROUNDS * CHAINS * 16, seconds);
 }

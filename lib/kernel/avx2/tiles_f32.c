@@ -11,7 +11,7 @@ enum { BAND_BYTES = 12 * 1024 };
 /* One tile's work. Accumulators are variables of their own, not arrays: compilers keep arrays in memory. */
 struct tile {
     const float *const *x; /* a pointer for each pixel, to its window's first value */
-    const size_t *y;       /* offsets of each pixel's outputs */
+    const size_t *y, *r;   /* offsets of each pixel's outputs in out and residual */
     const float *w;        /* [runs][length][16] */
     int runs;
     size_t length, stride; /* floats in a run; from one run to the next */
@@ -22,25 +22,24 @@ struct tile {
     int whole, relu;
 };
 
-static inline __attribute__((always_inline)) void tile_store(const struct tile *t, size_t at, __m256 a, __m256 b)
+static inline __attribute__((always_inline)) void tile_store(const struct tile *t, int i, __m256 a, __m256 b)
 {
-    if (t->residual && t->whole) {
-        a = _mm256_add_ps(a, _mm256_loadu_ps(t->residual + at));
-        b = _mm256_add_ps(b, _mm256_loadu_ps(t->residual + at + 8));
-    } else if (t->residual) {
-        a = _mm256_add_ps(a, _mm256_maskload_ps(t->residual + at, t->low));
-        b = _mm256_add_ps(b, _mm256_maskload_ps(t->residual + at + 8, t->high));
+    float *out = t->out + t->y[i];
+    if (t->residual) {
+        const float *residual = t->residual + t->r[i];
+        a = _mm256_add_ps(a, t->whole ? _mm256_loadu_ps(residual) : _mm256_maskload_ps(residual, t->low));
+        b = _mm256_add_ps(b, t->whole ? _mm256_loadu_ps(residual + 8) : _mm256_maskload_ps(residual + 8, t->high));
     }
     if (t->relu) {
         a = _mm256_max_ps(_mm256_setzero_ps(), a);
         b = _mm256_max_ps(_mm256_setzero_ps(), b);
     }
     if (t->whole) {
-        _mm256_storeu_ps(t->out + at, a);
-        _mm256_storeu_ps(t->out + at + 8, b);
+        _mm256_storeu_ps(out, a);
+        _mm256_storeu_ps(out + 8, b);
     } else {
-        _mm256_maskstore_ps(t->out + at, t->low, a);
-        _mm256_maskstore_ps(t->out + at + 8, t->high, b);
+        _mm256_maskstore_ps(out, t->low, a);
+        _mm256_maskstore_ps(out + 8, t->high, b);
     }
 }
 
@@ -60,7 +59,7 @@ static inline __attribute__((always_inline)) void tile_store(const struct tile *
         a##i = _mm256_fmadd_ps(v, wa, a##i);      \
         b##i = _mm256_fmadd_ps(v, wb, b##i);      \
     }
-#define TILE_CLOSE(i) tile_store(t, t->y[i], a##i, b##i);
+#define TILE_CLOSE(i) tile_store(t, i, a##i, b##i);
 
 #define TILE(pixels)                                                                     \
     static void tile_##pixels(const struct tile *t)                                      \
@@ -119,7 +118,7 @@ size_t tiles_f32_scratch_bytes(const struct tiles_f32 *t, int rows)
     int band = band_rows(t, rows);
     size_t pixels = (size_t)band * (size_t)t->cols;
     return round_up_64(band_floats(t, band) * sizeof(float)) + round_up_64(pixels * sizeof(float *)) +
-           round_up_64(pixels * sizeof(size_t));
+           2 * round_up_64(pixels * sizeof(size_t));
 }
 
 /* Copies what the output rows [row_begin, row_end) see, zeros around. */
@@ -140,16 +139,22 @@ static void band_copy(const struct tiles_f32 *t, int row_begin, int row_end, flo
         }
         size_t zeros = (size_t)left * (size_t)c, values = (size_t)inside * (size_t)c;
         memset(to, 0, zeros * sizeof *to);
-        memcpy(to + zeros, t->x + ((size_t)row * (size_t)t->w + (size_t)from) * (size_t)c, values * sizeof *to);
+        const float *x = t->x + (size_t)row * t->x_row + (size_t)from * t->x_pixel;
+        if (t->x_pixel == (size_t)c)
+            memcpy(to + zeros, x, values * sizeof *to);
+        else
+            for (int i = 0; i < inside; i++)
+                memcpy(to + zeros + (size_t)i * (size_t)c, x + (size_t)i * t->x_pixel, (size_t)c * sizeof *to);
         memset(to + zeros + values, 0, (line - zeros - values) * sizeof *to);
     }
 }
 
 static int needs_copy(const struct tiles_f32 *t, int row_begin, int row_end)
 {
-    return t->left < 0 || t->left + seen(t->cols, t->stride, t->taps_w) > t->w ||
-           t->top + row_begin * t->stride < 0 ||
-           t->top + row_begin * t->stride + seen(row_end - row_begin, t->stride, t->taps_h) > t->h;
+    int top = t->top + row_begin * t->stride, bottom = top + seen(row_end - row_begin, t->stride, t->taps_h);
+    int right = t->left + seen(t->cols, t->stride, t->taps_w);
+    return t->x_pixel != (size_t)t->c || t->left < -t->border || right > t->w + t->border || top < -t->border ||
+           bottom > t->h + t->border;
 }
 
 /* All tiles of one block of 16 outputs; tile.x and tile.y begin at the band's first pixel. Sizes differ by one at
@@ -162,6 +167,7 @@ static void block_run(struct tile tile, size_t pixels)
         tile_functions[count](&tile);
         tile.x += count;
         tile.y += count;
+        tile.r += count;
     }
 }
 
@@ -185,36 +191,53 @@ static void blocks_run(const struct tiles_f32 *t, struct tile tile, size_t pixel
     }
 }
 
+/* Where the pixels of a band of rows lie. */
+struct band {
+    const float **x;
+    size_t *y, *r;
+    size_t pixels;
+};
+
+static void band_fill(struct band *b, const struct tiles_f32 *t, int begin, int end, const float *origin,
+                      size_t line)
+{
+    b->pixels = 0;
+    for (int row = begin; row < end; row++)
+        for (int col = 0; col < t->cols; col++, b->pixels++) {
+            b->x[b->pixels] =
+                origin + (size_t)((row - begin) * t->stride) * line + (size_t)(col * t->stride) * (size_t)t->c;
+            b->y[b->pixels] = (size_t)row * t->y_row + (size_t)col * t->y_col;
+            b->r[b->pixels] = (size_t)row * t->residual_row + (size_t)col * t->residual_col;
+        }
+}
+
 void tiles_f32_run(const struct tiles_f32 *t, int row_begin, int row_end, void *scratch)
 {
     int rows = band_rows(t, row_end - row_begin);
     float *copy = scratch;
-    const float **x = (const float **)(void *)((char *)scratch + round_up_64(band_floats(t, rows) * sizeof(float)));
-    size_t *y = (size_t *)(void *)((char *)x + round_up_64((size_t)rows * (size_t)t->cols * sizeof *x));
+    size_t pixels = (size_t)rows * (size_t)t->cols;
+    struct band band;
+    band.x = (const float **)(void *)((char *)scratch + round_up_64(band_floats(t, rows) * sizeof(float)));
+    band.y = (size_t *)(void *)((char *)band.x + round_up_64(pixels * sizeof *band.x));
+    band.r = (size_t *)(void *)((char *)band.y + round_up_64(pixels * sizeof *band.y));
     for (int begin = row_begin; begin < row_end; begin += rows) {
         int end = begin + rows < row_end ? begin + rows : row_end;
-        size_t line = (size_t)t->w * (size_t)t->c;
-        const float *origin = t->x;
+        size_t line = t->x_row;
+        const float *origin = copy;
         if (needs_copy(t, begin, end)) {
             band_copy(t, begin, end, copy);
-            origin = copy;
             line = (size_t)seen(t->cols, t->stride, t->taps_w) * (size_t)t->c;
         } else {
-            origin += (size_t)(t->top + begin * t->stride) * line + (size_t)t->left * (size_t)t->c;
+            origin = t->x + (ptrdiff_t)(t->top + begin * t->stride) * (ptrdiff_t)line + (ptrdiff_t)t->left * t->c;
         }
-        size_t pixels = 0;
-        for (int row = begin; row < end; row++)
-            for (int col = 0; col < t->cols; col++, pixels++) {
-                x[pixels] =
-                    origin + (size_t)((row - begin) * t->stride) * line + (size_t)(col * t->stride) * (size_t)t->c;
-                y[pixels] = (size_t)row * t->y_row + (size_t)col * t->y_col;
-            }
-        struct tile tile = {.x = x,
-                            .y = y,
+        band_fill(&band, t, begin, end, origin, line);
+        struct tile tile = {.x = band.x,
+                            .y = band.y,
+                            .r = band.r,
                             .runs = t->taps_h,
                             .length = (size_t)t->taps_w * (size_t)t->c,
                             .stride = line,
                             .relu = t->relu};
-        blocks_run(t, tile, pixels);
+        blocks_run(t, tile, band.pixels);
     }
 }

@@ -10,14 +10,17 @@ enum { TILE_OUTPUTS = 16, TILE_PIXELS = 6 };
 /* y[row,col,k] = [relu](bias[k] + residual + sum over r, t, i of x[row*stride+top+r, col*stride+left+t, i] *
  * w[r,t,i,k]), x being zero outside of its h x w pixels. */
 struct tiles_f32 {
-    const float *x; /* [h,w,c] */
+    const float *x; /* pixel (0,0) of h x w x c, with zeros around */
     int h, w, c;
-    int top, left; /* where the first tap of output (0,0) lies; negative: in the padding */
+    size_t x_row, x_pixel; /* floats from one row and pixel to the next */
+    int border;            /* zeros around that may be read in place */
+    int top, left;         /* where the first tap of output (0,0) lies; negative: in the padding */
     int taps_h, taps_w, stride;
     int out, cols;
     const float *packed;   /* [ceil(out/16)][taps_h][taps_w][c][16], zeros beyond out */
     const float *bias;     /* [out] or NULL */
-    const float *residual; /* laid out as y, may be y; or NULL */
+    const float *residual; /* or NULL; may be y */
+    size_t residual_row, residual_col;
     int relu;
     float *y;
     size_t y_row, y_col; /* floats from one output row and column to the next */

@@ -21,10 +21,12 @@ void blas_open(void);
 /* c [m,n] = a [m,k] b [k,n] (+ c), rows contiguous; with transpose, a is [k,m]. */
 void blas_multiply(int transpose, size_t m, size_t n, size_t k, const float *a, const float *b, int add, float *c);
 
-/* Windows of `count` output pixels from `first` on, one a row, [count][R,R,C]; zeros for padding. */
-void columns_f32(const struct conv_shape *s, const float *x, size_t first, size_t count, float *to);
+/* Windows of `count` output pixels of one image from `first` on, one a row, [count][R,R,C]; zeros for padding. x:
+ * the image's pixel (0,0). */
+void columns_f32(const struct conv_shape *s, const float *x, const struct layout *x_at, size_t first, size_t count,
+                 float *to);
 /* The same of x - zero point, in floats. */
-void columns_u8(const struct conv_shape *s, const uint8_t *x, uint8_t zero_point, size_t first, size_t count,
-                float *to);
+void columns_u8(const struct conv_shape *s, const uint8_t *x, const struct layout *x_at, uint8_t zero_point,
+                size_t first, size_t count, float *to);
 
 #endif

@@ -76,24 +76,35 @@ static void part_add(const struct conv_shape *s, const float *columns, const flo
         acc[i] += (int32_t)sums[i];
 }
 
-static void run(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch)
+static void run_image(const struct conv_shape *s, const struct conv_u8_call *call, int image, void *scratch)
 {
     float *columns = scratch, *sums = (float *)(void *)((char *)columns + columns_bytes(s));
     int32_t *acc = (int32_t *)(void *)((char *)sums + outputs_bytes(s));
     const float *w = (const float *)(const void *)((const char *)call->packed + ends_bytes(s));
+    const uint8_t *x = call->x + layout_at(&call->x_at, image, 0, 0);
     size_t past = (size_t)call->row_end * (size_t)s->out_w, k = (size_t)s->out;
     for (size_t first = (size_t)call->row_begin * (size_t)s->out_w; first < past; first += BLOCK_PIXELS) {
         size_t count = past - first < BLOCK_PIXELS ? past - first : BLOCK_PIXELS;
-        columns_u8(s, call->x, call->requantize->zero_point_x, first, count, columns);
+        columns_u8(s, x, &call->x_at, call->requantize->zero_point_x, first, count, columns);
         for (size_t i = 0; i < count; i++)
             memcpy(acc + i * k, call->requantize->bias, k * sizeof *acc);
         const int32_t *ends = call->packed;
         for (size_t begin = 0; begin < shape_reduced(s); begin = (size_t)*ends++)
             part_add(s, columns, w, begin, (size_t)*ends, count, sums, acc);
-        for (size_t i = 0; i < count; i++)
-            requantize_pixel(call, acc + i * k, 0, s->out, (first + i) * k);
+        for (size_t i = first; i < first + count; i++) {
+            struct requantize_pointers at =
+                requantize_at(call, image, (int)(i / (size_t)s->out_w), (int)(i % (size_t)s->out_w));
+            requantize_pixel(call->requantize, &at, acc + (i - first) * k, 0, s->out);
+        }
     }
 }
 
+static void run(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch)
+{
+    for (int image = 0; image < call->images; image++)
+        run_image(s, call, image, scratch);
+}
+
+/* The parts of the reduction are those of all outputs: no cut by outputs. */
 const struct conv_u8_kernel conv_u8_blas_im2col = {
     .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};

@@ -4,56 +4,80 @@
 #include "kernel/shape.h"
 #include <string.h>
 
-static size_t packed_bytes(const struct conv_shape *s)
+enum { OUTPUTS = 16 };
+
+static size_t block_weights(const struct conv_shape *s)
 {
-    return shape_weights(s);
+    return round_up_64(shape_reduced(s) * OUTPUTS);
 }
 
-/* [R,R,C,K]: the outputs lie side by side. */
+static size_t packed_bytes(const struct conv_shape *s)
+{
+    return (size_t)((s->out + OUTPUTS - 1) / OUTPUTS) * block_weights(s);
+}
+
+/* [ceil(K/16)][R,R,C,16], zeros beyond K: the outputs of a block lie side by side. */
 static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed)
 {
     (void)zero_point_x;
-    int8_t *to = packed;
-    for (int r = 0; r < s->kernel; r++)
-        for (int t = 0; t < s->kernel; t++)
-            for (int c = 0; c < s->c; c++)
-                for (int k = 0; k < s->out; k++)
-                    *to++ = weight[shape_weight_at(s, k, c, r, t)];
+    memset(packed, 0, packed_bytes(s));
+    for (int k = 0; k < s->out; k++) {
+        int8_t *to = (int8_t *)packed + (size_t)(k / OUTPUTS) * block_weights(s) + k % OUTPUTS;
+        for (int r = 0; r < s->kernel; r++)
+            for (int t = 0; t < s->kernel; t++)
+                for (int c = 0; c < s->c; c++, to += OUTPUTS)
+                    *to = weight[shape_weight_at(s, k, c, r, t)];
+    }
 }
 
 static size_t scratch_bytes(const struct conv_shape *s)
 {
-    return (size_t)s->out * sizeof(int32_t);
+    (void)s;
+    return 0;
 }
 
 static void add_pixel(const struct conv_shape *s, const uint8_t *x, int zero_point, const int8_t *w, int32_t *acc)
 {
-    for (int c = 0; c < s->c; c++, w += s->out)
-        for (int k = 0; k < s->out; k++)
+    for (int c = 0; c < s->c; c++, w += OUTPUTS)
+        for (int k = 0; k < OUTPUTS; k++)
             acc[k] += (x[c] - zero_point) * w[k];
+}
+
+/* The window of one output pixel, for one block of outputs. Padding is the zero point: it adds nothing. */
+static void add_window(const struct conv_shape *s, const struct conv_u8_call *call, int image, int oy, int ox,
+                       const int8_t *w, int32_t *acc)
+{
+    for (int r = 0; r < s->kernel; r++)
+        for (int t = 0; t < s->kernel; t++, w += (size_t)s->c * OUTPUTS) {
+            int iy = oy * s->stride - s->pad + r, ix = ox * s->stride - s->pad + t;
+            if (iy >= 0 && iy < s->h && ix >= 0 && ix < s->w)
+                add_pixel(s, call->x + layout_at(&call->x_at, image, iy, ix), call->requantize->zero_point_x, w,
+                          acc);
+        }
+}
+
+static void run_block(const struct conv_shape *s, const struct conv_u8_call *call, int image, int k)
+{
+    const struct requantize *rq = call->requantize;
+    const int8_t *w = (const int8_t *)call->packed + (size_t)(k / OUTPUTS) * block_weights(s);
+    int count = s->out - k < OUTPUTS ? s->out - k : OUTPUTS;
+    for (int oy = call->row_begin; oy < call->row_end; oy++)
+        for (int ox = 0; ox < s->out_w; ox++) {
+            int32_t acc[OUTPUTS] = {0};
+            memcpy(acc, rq->bias + k, (size_t)count * sizeof *acc);
+            add_window(s, call, image, oy, ox, w, acc);
+            struct requantize_pointers at = requantize_at(call, image, oy, ox);
+            requantize_pixel(rq, &at, acc, k, k + count);
+        }
 }
 
 static void run(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch)
 {
-    int32_t *acc = scratch;
-    for (int oy = call->row_begin; oy < call->row_end; oy++)
-        for (int ox = 0; ox < s->out_w; ox++) {
-            memcpy(acc, call->requantize->bias, (size_t)s->out * sizeof *acc);
-            /* Padding is the zero point: it adds nothing. */
-            for (int r = 0; r < s->kernel; r++)
-                for (int t = 0; t < s->kernel; t++) {
-                    int iy = oy * s->stride - s->pad + r, ix = ox * s->stride - s->pad + t;
-                    if (iy < 0 || iy >= s->h || ix < 0 || ix >= s->w)
-                        continue;
-                    add_pixel(s, call->x + ((size_t)iy * (size_t)s->w + (size_t)ix) * (size_t)s->c,
-                              call->requantize->zero_point_x,
-                              (const int8_t *)call->packed +
-                                  (size_t)(r * s->kernel + t) * (size_t)s->c * (size_t)s->out,
-                              acc);
-                }
-            requantize_pixel(call, acc, 0, s->out, ((size_t)oy * (size_t)s->out_w + (size_t)ox) * (size_t)s->out);
-        }
+    (void)scratch;
+    for (int image = 0; image < call->images; image++)
+        for (int k = 0; k < s->out; k += OUTPUTS)
+            run_block(s, call, image, k);
 }
 
 const struct conv_u8_kernel conv_u8_ref_direct = {
-    .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};
+    .out_grain = OUTPUTS, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};

@@ -1,7 +1,7 @@
 /* Float inference against the double interpreter, and what must not change a single bit. */
 #include "nets.h"
 
-static const char *const isas[] = {"ref", "blas", "avx2"};
+static const char *const isas[] = {"ref", "blas", "avx2", "avx512", "avx512vnni", "amx"};
 
 static struct exec *open_exec(const struct model *model, struct exec_options options)
 {

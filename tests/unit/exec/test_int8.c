@@ -5,7 +5,7 @@
 
 enum { IMAGES = 7, CLASSES = 5 };
 
-static const char *const isas[] = {"ref", "blas", "avx2"};
+static const char *const isas[] = {"ref", "blas", "avx2", "avx512", "avx512vnni", "amx"};
 
 static void expect_logits(const struct model *model, const uint8_t *images, const float *want,
                           struct exec_options options, const char *precision)

@@ -1,5 +1,5 @@
 /* Forward convolution: ref against a naive sum, every set against ref, rows computed apart, fused forms. */
-#include "tests/unit/kernel/shapes.h"
+#include "tests/unit/kernel/arrange.h"
 
 /* The definition, from the formula and from unpacked weights. */
 static double naive(const struct conv_shape *s, const float *x, const float *w, int oy, int ox, int k)
@@ -29,7 +29,13 @@ static void test_ref_is_the_formula(void **state)
         void *packed = bytes_new(ref->conv_f32.packed_bytes(&s), 1),
              *scratch = bytes_new(ref->conv_f32.scratch_bytes(&s), 1);
         ref->conv_f32.pack(&s, w, packed);
-        struct conv_f32_call call = {.x = x, .packed = packed, .y = y, .row_end = s.out_h};
+        struct conv_f32_call call = {.images = 1,
+                                     .x = x,
+                                     .x_at = layout_dense(s.h, s.w, s.c),
+                                     .packed = packed,
+                                     .y = y,
+                                     .y_at = layout_dense(s.out_h, s.out_w, s.out),
+                                     .row_end = s.out_h};
         ref->conv_f32.run(&s, &call, scratch);
         const float *at = y;
         for (int oy = 0; oy < s.out_h; oy++)
@@ -42,42 +48,90 @@ static void test_ref_is_the_formula(void **state)
 
 struct fixture {
     struct conv_shape s;
+    int images;
     float *x, *w, *bias, *residual;
     float *want, *absolute; /* of ref: the result, and the sum of absolute products, bias and residual */
 };
 
-/* Runs a table's kernel, rows [0,cut) and [cut,out_h) apart, into y prefilled with a mark. */
-static void run(const struct kernel_table *table, const struct fixture *f, const float *x, const float *w,
-                const float *bias, const float *residual, int relu, int cut, float *y)
+/* How a result is asked for: where the rows and the outputs are cut, where the pixels lie. */
+struct way {
+    int row_cut, out_cut;
+    struct arrangement at;
+};
+
+static size_t values_of(const struct fixture *f)
 {
-    const struct conv_f32_kernel *kernel = &table->conv_f32;
-    void *packed = bytes_new(kernel->packed_bytes(&f->s), 1), *scratch = bytes_new(kernel->scratch_bytes(&f->s), 1);
-    kernel->pack(&f->s, w, packed);
-    for (size_t i = 0; i < outputs_of(&f->s); i++)
-        y[i] = NAN;
-    struct conv_f32_call call = {.x = x,
-                                 .packed = packed,
-                                 .bias = bias,
-                                 .residual = residual,
-                                 .relu = relu,
-                                 .y = y,
-                                 .row_begin = cut,
-                                 .row_end = f->s.out_h};
-    kernel->run(&f->s, &call, scratch);
-    if (cut > 0) {
-        assert_true(isnan(y[0]) &&
-                    isnan(y[(size_t)(cut * f->s.out_w) * (size_t)f->s.out - 1])); /* other rows stay */
-        call.row_begin = 0;
-        call.row_end = cut;
-        kernel->run(&f->s, &call, scratch);
+    return (size_t)f->images * outputs_of(&f->s);
+}
+
+/* What is convolved, and how. */
+struct operands {
+    const float *x, *w, *bias, *residual;
+    int relu;
+};
+
+/* Outputs [first, first + count), rows [row_begin, row_end). */
+static void run_range(const struct conv_f32_kernel *kernel, const struct fixture *f, const struct operands *o,
+                      struct arranged t[3], const char *packed, int first, int count, int row_begin, int row_end,
+                      void *scratch)
+{
+    struct conv_shape s = f->s, before = f->s;
+    before.out = first;
+    s.out = count;
+    struct conv_f32_call call = {.images = f->images,
+                                 .x = arranged_origin(&t[0]),
+                                 .x_at = t[0].at,
+                                 .packed = packed + (first ? kernel->packed_bytes(&before) : 0),
+                                 .bias = o->bias ? o->bias + first : NULL,
+                                 .residual = o->residual ? (float *)arranged_origin(&t[1]) + first : NULL,
+                                 .residual_at = t[1].at,
+                                 .relu = o->relu,
+                                 .y = (float *)arranged_origin(&t[2]) + first,
+                                 .y_at = t[2].at,
+                                 .row_begin = row_begin,
+                                 .row_end = row_end};
+    kernel->run(&s, &call, scratch);
+}
+
+static void run_kernel(const struct conv_f32_kernel *kernel, const struct fixture *f, const struct operands *o,
+                       const struct way *way, float *y)
+{
+    static const float zero = 0;
+    const struct conv_shape *s = &f->s;
+    struct arranged t[3] = {arranged_new(&way->at, f->images, s->h, s->w, s->c, sizeof(float)),
+                            arranged_new(&way->at, f->images, s->out_h, s->out_w, s->out, sizeof(float)),
+                            arranged_new(&way->at, f->images, s->out_h, s->out_w, s->out, sizeof(float))};
+    arranged_fill(&t[0], o->x, &zero);
+    if (o->residual)
+        arranged_fill(&t[1], o->residual, &zero);
+    int grain = kernel->out_grain, cut = way->out_cut && grain && s->out > grain ? (s->out - 1) / grain * grain : 0;
+    char *packed = bytes_new(kernel->packed_bytes(s), 1);
+    void *scratch = bytes_new(kernel->scratch_bytes(s), 1);
+    kernel->pack(s, o->w, packed);
+    for (int part = 0; part < (way->row_cut ? 2 : 1); part++) {
+        int row_begin = part ? 0 : way->row_cut, row_end = part ? way->row_cut : s->out_h;
+        run_range(kernel, f, o, t, packed, cut, s->out - cut, row_begin, row_end, scratch);
+        if (cut)
+            run_range(kernel, f, o, t, packed, 0, cut, row_begin, row_end, scratch);
     }
+    arranged_gather(&t[2], y);
+    for (int i = 0; i < 3; i++)
+        arranged_free(&t[i]);
     memory_free(packed), memory_free(scratch);
 }
 
-static struct fixture fixture_new(int i)
+/* The direct kernel of a table, one image after another or all at once, dense. */
+static void run(const struct kernel_table *table, const struct fixture *f, const float *x, const float *w,
+                const float *bias, const float *residual, int relu, int cut, float *y)
 {
-    struct fixture f = {.s = shape_at(i)};
-    size_t outputs = outputs_of(&f.s), inputs = inputs_of(&f.s), weights = weights_of(&f.s);
+    const struct operands o = {x, w, bias, residual, relu};
+    run_kernel(&table->conv_f32, f, &o, &(struct way){.row_cut = cut}, y);
+}
+
+static struct fixture fixture_many(int i, int images)
+{
+    struct fixture f = {.s = shape_at(i), .images = images};
+    size_t outputs = values_of(&f), inputs = (size_t)images * inputs_of(&f.s), weights = weights_of(&f.s);
     uint64_t seed = 10 * (uint64_t)i;
     f.x = floats_new(inputs, seed);
     f.w = floats_new(weights, seed + 1);
@@ -90,6 +144,11 @@ static struct fixture fixture_new(int i)
     run(table_of("ref"), &f, x, w, bias, residual, 0, 0, f.absolute);
     memory_free(x), memory_free(w), memory_free(bias), memory_free(residual);
     return f;
+}
+
+static struct fixture fixture_new(int i)
+{
+    return fixture_many(i, 1);
 }
 
 static void fixture_free(struct fixture *f)
@@ -148,6 +207,48 @@ static void test_rows_apart(void **state)
     }
 }
 
+/* Images in one call, layouts and cuts of the outputs: the bits of the plain form, or for another algorithm its
+ * tolerance. */
+static void kernel_ways(const char *isa, const struct conv_f32_kernel *kernel, const struct fixture *f)
+{
+    const struct operands o = {f->x, f->w, f->bias, f->residual, 1};
+    size_t values = values_of(f);
+    float *plain = bytes_new(values, sizeof *plain), *y = bytes_new(values, sizeof *y);
+    run_kernel(kernel, f, &o, &(struct way){0}, plain);
+    ptrdiff_t apart = first_apart(plain, f->want, f->absolute, values);
+    for (int i = 0; i < ARRANGEMENTS && apart < 0; i++) {
+        run_kernel(kernel, f, &o, &(struct way){.out_cut = i % 2, .at = arrangements[i]}, y);
+        apart = memcmp(y, plain, values * sizeof *y) ? i : -1;
+    }
+    if (apart >= 0) {
+        shape_print(isa, &f->s);
+        print_error("%s: %d images, difference or layout %td\n", kernel->algorithm, f->images, apart);
+        fail();
+    }
+    memory_free(plain), memory_free(y);
+}
+
+static void test_layouts_and_images(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        struct conv_shape s = shape_at(i);
+        int images = 1 + i % 5;
+        if (images * (double)(inputs_of(&s) + outputs_of(&s)) > 1e5)
+            images = 1;
+        struct fixture f = fixture_many(i, images);
+        run(table_of("ref"), &f, f.x, f.w, f.bias, f.residual, 1, 0, f.want);
+        FOR_EACH_TABLE(table)
+        {
+            const struct conv_f32_kernel *winograd = &table->conv_f32_winograd;
+            kernel_ways(table->isa, &table->conv_f32, &f);
+            if (winograd->run && (!winograd->supports || winograd->supports(&s)))
+                kernel_ways(table->isa, winograd, &f);
+        }
+        fixture_free(&f);
+    }
+}
+
 /* What is not a number stays visible through a fused ReLU. */
 static void test_nan_survives(void **state)
 {
@@ -167,6 +268,7 @@ static void test_nan_survives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ref_is_the_formula), cmocka_unit_test(test_sets_agree),
-                                       cmocka_unit_test(test_rows_apart), cmocka_unit_test(test_nan_survives)};
+                                       cmocka_unit_test(test_rows_apart), cmocka_unit_test(test_layouts_and_images),
+                                       cmocka_unit_test(test_nan_survives)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,18 +1,34 @@
 /* Integer convolution: ref against the formula and against ONNX Runtime, every set equal to ref bit for bit. */
-#include "tests/unit/kernel/shapes.h"
+#include "tests/unit/kernel/arrange.h"
 #include "kernel/requantize.h"
 #include "tests/reference/qlinearconv.h"
+#include <stdlib.h>
 
-/* Everything that one call can give. */
+/* Everything that one call can give, dense. */
 struct result {
     uint8_t *y;
     float *before, *logits;
 };
 
-static struct result result_new(const struct conv_shape *s)
+struct fixture {
+    struct conv_shape s;
+    int images;
+    uint8_t *x, *residual;
+    int8_t *w;
+    int32_t *bias;
+    float *multiplier;
+    struct requantize requantize;
+};
+
+static size_t values_of(const struct fixture *f)
 {
-    size_t outputs = outputs_of(s);
-    struct result r = {bytes_new(outputs, 1), bytes_new(outputs, sizeof(float)), bytes_new(outputs, sizeof(float))};
+    return (size_t)f->images * outputs_of(&f->s);
+}
+
+static struct result result_new(const struct fixture *f)
+{
+    size_t values = values_of(f);
+    struct result r = {bytes_new(values, 1), bytes_new(values, sizeof(float)), bytes_new(values, sizeof(float))};
     return r;
 }
 
@@ -21,22 +37,13 @@ static void result_free(struct result *r)
     memory_free(r->y), memory_free(r->before), memory_free(r->logits);
 }
 
-struct fixture {
-    struct conv_shape s;
-    uint8_t *x, *residual;
-    int8_t *w;
-    int32_t *bias;
-    float *multiplier;
-    struct requantize requantize;
-};
-
 /* Multipliers that spread the sums of random codes over and beyond 8 bits. */
-static struct fixture fixture_new(struct conv_shape s, uint64_t seed, uint8_t zero_point)
+static struct fixture fixture_many(struct conv_shape s, uint64_t seed, uint8_t zero_point, int images)
 {
     struct random_stream random = random_open(seed, RANDOM_TEST, 9, 0);
-    struct fixture f = {.s = s};
-    f.x = codes_new(inputs_of(&s), seed);
-    f.residual = codes_new(outputs_of(&s), seed + 1);
+    struct fixture f = {.s = s, .images = images};
+    f.x = codes_new((size_t)images * inputs_of(&s), seed);
+    f.residual = codes_new((size_t)images * outputs_of(&s), seed + 1);
     f.w = weights_new(weights_of(&s), seed + 2);
     f.bias = bytes_new((size_t)s.out, sizeof *f.bias);
     f.multiplier = bytes_new((size_t)s.out, sizeof *f.multiplier);
@@ -56,6 +63,11 @@ static struct fixture fixture_new(struct conv_shape s, uint64_t seed, uint8_t ze
     return f;
 }
 
+static struct fixture fixture_new(struct conv_shape s, uint64_t seed, uint8_t zero_point)
+{
+    return fixture_many(s, seed, zero_point, 1);
+}
+
 static void fixture_free(struct fixture *f)
 {
     memory_free(f->x), memory_free(f->residual), memory_free(f->w), memory_free(f->bias),
@@ -64,58 +76,155 @@ static void fixture_free(struct fixture *f)
 
 enum form { WITH_RESIDUAL = 1, WITH_BEFORE = 2, WITH_LOGITS = 4, WITHOUT_Y = 8 };
 
-/* Rows [0,cut) and [cut,out_h) apart. */
-static void run(const struct kernel_table *table, const struct fixture *f, int form, int cut, struct result *to)
+/* How a result is asked for: which tensors, where the rows and the outputs are cut, where the pixels lie. */
+struct way {
+    int form, row_cut, out_cut;
+    struct arrangement at;
+};
+
+/* The tensors of one call. */
+struct tensors {
+    struct arranged x, residual, y, before, logits;
+};
+
+static struct tensors tensors_new(const struct fixture *f, const struct way *way)
 {
-    const struct conv_u8_kernel *kernel = &table->conv_u8;
-    size_t outputs = outputs_of(&f->s);
-    void *packed = bytes_new(kernel->packed_bytes(&f->s), 1), *scratch = bytes_new(kernel->scratch_bytes(&f->s), 1);
+    const struct conv_shape *s = &f->s;
+    struct tensors t = {
+        .x = arranged_new(&way->at, f->images, s->h, s->w, s->c, 1),
+        .residual = arranged_new(&way->at, f->images, s->out_h, s->out_w, s->out, 1),
+        .y = arranged_new(&way->at, f->images, s->out_h, s->out_w, s->out, 1),
+        .before = arranged_new(&way->at, f->images, s->out_h, s->out_w, s->out, sizeof(float)),
+        .logits = arranged_new(&way->at, f->images, s->out_h, s->out_w, s->out, sizeof(float)),
+    };
+    arranged_fill(&t.x, f->x, &f->requantize.zero_point_x);
+    arranged_fill(&t.residual, f->residual, "");
+    return t;
+}
+
+static void tensors_free(struct tensors *t)
+{
+    arranged_free(&t->x), arranged_free(&t->residual), arranged_free(&t->y), arranged_free(&t->before),
+        arranged_free(&t->logits);
+}
+
+/* Outputs [first, first + count), rows [row_begin, row_end). */
+static void run_range(const struct conv_u8_kernel *kernel, const struct fixture *f, const struct way *way,
+                      struct tensors *t, const char *packed, int first, int count, int row_begin, int row_end,
+                      void *scratch)
+{
+    struct conv_shape s = f->s, before = f->s;
+    struct requantize rq = f->requantize;
+    before.out = first;
+    s.out = count;
+    rq.multiplier += first;
+    rq.bias += first;
+    struct conv_u8_call call = {.images = f->images,
+                                .x = arranged_origin(&t->x),
+                                .x_at = t->x.at,
+                                .packed = packed + (first ? kernel->packed_bytes(&before) : 0),
+                                .requantize = &rq,
+                                .residual_at = t->residual.at,
+                                .y_at = t->y.at,
+                                .before_at = t->before.at,
+                                .logits_at = t->logits.at,
+                                .row_begin = row_begin,
+                                .row_end = row_end};
+    if (way->form & WITH_RESIDUAL)
+        call.residual = (uint8_t *)arranged_origin(&t->residual) + first;
+    if (!(way->form & WITHOUT_Y))
+        call.y = (uint8_t *)arranged_origin(&t->y) + first;
+    if (way->form & WITH_BEFORE)
+        call.before = (float *)arranged_origin(&t->before) + first;
+    if (way->form & WITH_LOGITS)
+        call.logits = (float *)arranged_origin(&t->logits) + first;
+    kernel->run(&s, &call, scratch);
+}
+
+static void run(const struct conv_u8_kernel *kernel, const struct fixture *f, const struct way *way,
+                struct result *to)
+{
+    struct tensors t = tensors_new(f, way);
+    int grain = kernel->out_grain, out = f->s.out;
+    int cut = way->out_cut && grain && out > grain ? (out - 1) / grain * grain : 0;
+    char *packed = bytes_new(kernel->packed_bytes(&f->s), 1);
+    void *scratch = bytes_new(kernel->scratch_bytes(&f->s), 1);
     kernel->pack(&f->s, f->w, f->requantize.zero_point_x, packed);
-    memset(to->y, 0xA5, outputs);
-    memset(to->before, 0xA5, outputs * sizeof(float));
-    memset(to->logits, 0xA5, outputs * sizeof(float));
-    struct conv_u8_call call = {.x = f->x,
-                                .packed = packed,
-                                .requantize = &f->requantize,
-                                .residual = form & WITH_RESIDUAL ? f->residual : NULL,
-                                .y = form & WITHOUT_Y ? NULL : to->y,
-                                .before = form & WITH_BEFORE ? to->before : NULL,
-                                .logits = form & WITH_LOGITS ? to->logits : NULL,
-                                .row_begin = cut,
-                                .row_end = f->s.out_h};
-    kernel->run(&f->s, &call, scratch);
-    if (cut > 0) {
-        call.row_begin = 0;
-        call.row_end = cut;
-        kernel->run(&f->s, &call, scratch);
+    for (int part = 0; part < (way->row_cut ? 2 : 1); part++) {
+        int row_begin = part ? 0 : way->row_cut, row_end = part ? way->row_cut : f->s.out_h;
+        run_range(kernel, f, way, &t, packed, cut, out - cut, row_begin, row_end, scratch);
+        if (cut)
+            run_range(kernel, f, way, &t, packed, 0, cut, row_begin, row_end, scratch);
     }
+    arranged_gather(&t.y, to->y);
+    arranged_gather(&t.before, to->before);
+    arranged_gather(&t.logits, to->logits);
     memory_free(packed), memory_free(scratch);
+    tensors_free(&t);
 }
 
-static int same(const struct conv_shape *s, const struct result *a, const struct result *b)
+static int same(const struct fixture *f, const struct result *a, const struct result *b)
 {
-    size_t outputs = outputs_of(s);
-    return memcmp(a->y, b->y, outputs) == 0 && memcmp(a->before, b->before, outputs * sizeof(float)) == 0 &&
-           memcmp(a->logits, b->logits, outputs * sizeof(float)) == 0;
+    size_t values = values_of(f);
+    return memcmp(a->y, b->y, values) == 0 && memcmp(a->before, b->before, values * sizeof(float)) == 0 &&
+           memcmp(a->logits, b->logits, values * sizeof(float)) == 0;
 }
 
-static void sets_equal(const struct fixture *f, int form)
+static void expect(const char *isa, const struct conv_u8_kernel *kernel, const struct fixture *f,
+                   const struct way *way, const struct result *want)
 {
-    struct result want = result_new(&f->s), got = result_new(&f->s);
-    run(table_of("ref"), f, form, 0, &want);
+    struct result got = result_new(f);
+    run(kernel, f, way, &got);
+    if (!same(f, want, &got)) {
+        shape_print(isa, &f->s);
+        print_error(
+            "%s: form %d, %d images, rows cut at %d, outputs cut: %d, zero point %d, border %d, between %zu %zu "
+            "%zu\n",
+            kernel->algorithm, way->form, f->images, way->row_cut, way->out_cut, f->requantize.zero_point_x,
+            way->at.border, way->at.image, way->at.row, way->at.pixel);
+        fail();
+    }
+    result_free(&got);
+}
+
+/* What Winograd kernels ask for, see kernel.h: proved from the weights. */
+static int sums_are_small(const struct fixture *f)
+{
+    size_t row = weights_of(&f->s) / (size_t)f->s.out;
+    for (size_t k = 0; k < (size_t)f->s.out; k++) {
+        int64_t positive = 0, negative = 0;
+        for (size_t i = 0; i < row; i++)
+            *(f->w[k * row + i] > 0 ? &positive : &negative) += abs(f->w[k * row + i]);
+        if (255 * (positive > negative ? positive : negative) >= 1 << 25)
+            return 0;
+    }
+    return 1;
+}
+
+/* Every kernel of every set that may compute f, in the given way. */
+static void kernels_equal(const struct fixture *f, const struct way *way, const struct result *want)
+{
     FOR_EACH_TABLE(table)
     {
-        int step = f->s.out_h > 10 ? f->s.out_h / 2 : 1;
-        for (int cut = 0; cut < f->s.out_h; cut += step) {
-            run(table, f, form, cut, &got);
-            if (!same(&f->s, &want, &got)) {
-                shape_print(table->isa, &f->s);
-                print_error("form %d, cut at %d, zero point %d\n", form, cut, f->requantize.zero_point_x);
-                fail();
-            }
-        }
+        const struct conv_u8_kernel *winograd = &table->conv_u8_winograd;
+        expect(table->isa, &table->conv_u8, f, way, want);
+        if (winograd->run && sums_are_small(f) && (!winograd->supports || winograd->supports(&f->s)))
+            expect(table->isa, winograd, f, way, want);
     }
-    result_free(&want), result_free(&got);
+}
+
+/* Cuts of the rows, cuts of the outputs, layouts. */
+static void sets_equal(const struct fixture *f, int form)
+{
+    struct way plain = {.form = form};
+    struct result want = result_new(f);
+    run(&table_of("ref")->conv_u8, f, &plain, &want);
+    int step = f->s.out_h > 10 ? f->s.out_h / 2 : f->s.out_h > 4 ? 3 : 1;
+    for (int cut = 0; cut < f->s.out_h; cut += step)
+        kernels_equal(f, &(struct way){.form = form, .row_cut = cut, .out_cut = cut % 2}, &want);
+    for (int i = 0; i < ARRANGEMENTS; i++)
+        kernels_equal(f, &(struct way){.form = form, .out_cut = i % 2, .at = arrangements[i]}, &want);
+    result_free(&want);
 }
 
 static void test_sets_equal_ref(void **state)
@@ -135,6 +244,25 @@ static void test_sets_equal_ref(void **state)
         sets_equal(&f, WITH_RESIDUAL);
         fixture_free(&f);
     }
+}
+
+/* Several images in one call, beyond what kernels take at once, and every zero point with every border. */
+static void test_images(void **state)
+{
+    (void)state;
+    static const uint8_t zero_points[] = {0, 1, 77, 128, 255};
+    static const int counts[] = {2, 3, 4, 5, 6, 7, 8, 9, 17, 33};
+    for (int i = 0; i < SHAPES; i++)
+        for (size_t k = (size_t)i % 3; k < sizeof counts / sizeof *counts; k += 3) {
+            struct conv_shape s = shape_at(i);
+            if (counts[k] * (double)(inputs_of(&s) + outputs_of(&s)) > 1e5)
+                continue;
+            uint8_t zero_point = zero_points[(size_t)i % 5];
+            struct fixture f = fixture_many(s, 400 + (uint64_t)i, zero_point, counts[k]);
+            sets_equal(&f, WITH_RESIDUAL);
+            sets_equal(&f, WITH_LOGITS | WITH_BEFORE);
+            fixture_free(&f);
+        }
 }
 
 /* Every product at its largest, of one sign and of both, with biases near 2^30 and multipliers from tiny to huge.
@@ -194,8 +322,8 @@ static void test_ref_is_the_formula(void **state)
     (void)state;
     struct conv_shape s = shape_at(14);
     struct fixture f = fixture_new(s, 77, 77);
-    struct result got = result_new(&s);
-    run(table_of("ref"), &f, WITH_RESIDUAL | WITH_BEFORE, 0, &got);
+    struct result got = result_new(&f);
+    run(&table_of("ref")->conv_u8, &f, &(struct way){.form = WITH_RESIDUAL | WITH_BEFORE}, &got);
     size_t at = 0;
     for (int oy = 0; oy < s.out_h; oy++)
         for (int ox = 0; ox < s.out_w; ox++)
@@ -227,8 +355,8 @@ static void test_qlinearconv(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof qlinearconv_cases / sizeof *qlinearconv_cases; i++) {
         const struct qlinearconv_case *q = &qlinearconv_cases[i];
-        struct fixture f = {.s = q->shape};
-        struct result got = result_new(&f.s);
+        struct fixture f = {.s = q->shape, .images = 1};
+        struct result got = result_new(&f);
         size_t outputs = outputs_of(&f.s), outs = (size_t)f.s.out;
         /* copies: kernels are given aligned tensors of exact size */
         f.x = memcpy(bytes_new(inputs_of(&f.s), 1), q->x, inputs_of(&f.s));
@@ -247,10 +375,10 @@ static void test_qlinearconv(void **state)
         FOR_EACH_TABLE(table)
         {
             f.requantize.low = 0;
-            run(table, &f, 0, 0, &got);
+            run(&table->conv_u8, &f, &(struct way){0}, &got);
             assert_memory_equal(got.y, q->y, outputs);
             f.requantize.low = q->zero_point_y;
-            run(table, &f, WITH_RESIDUAL, 0, &got);
+            run(&table->conv_u8, &f, &(struct way){.form = WITH_RESIDUAL}, &got);
             assert_memory_equal(got.y, q->y_residual, outputs);
         }
         result_free(&got);
@@ -286,7 +414,7 @@ static void test_ties_in_every_set(void **state)
     struct conv_shape s = {
         .h = 1, .w = 64, .c = 1, .out = 17, .kernel = 1, .stride = 1, .pad = 0, .out_h = 1, .out_w = 64};
     struct fixture f = fixture_new(s, 1, 32);
-    struct result got = result_new(&s);
+    struct result got = result_new(&f);
     for (int i = 0; i < 64; i++)
         f.x[i] = (uint8_t)i;
     for (int k = 0; k < s.out; k++) {
@@ -297,7 +425,7 @@ static void test_ties_in_every_set(void **state)
     f.requantize.zero_point_y = 101;
     FOR_EACH_TABLE(table)
     {
-        run(table, &f, 0, 0, &got);
+        run(&table->conv_u8, &f, &(struct way){0}, &got);
         for (int i = 0; i < 64; i++) {
             int acc = i - 32, even = acc % 2 == 0             ? acc / 2
                                      : (acc - 1) / 2 % 2 == 0 ? (acc - 1) / 2
@@ -313,9 +441,9 @@ static void test_ties_in_every_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),         cmocka_unit_test(test_ref_is_the_formula),
-        cmocka_unit_test(test_qlinearconv),      cmocka_unit_test(test_sets_equal_ref),
-        cmocka_unit_test(test_extremes),         cmocka_unit_test(test_large_sums),
-        cmocka_unit_test(test_ties_in_every_set)};
+        cmocka_unit_test(test_rounding),    cmocka_unit_test(test_ref_is_the_formula),
+        cmocka_unit_test(test_qlinearconv), cmocka_unit_test(test_sets_equal_ref),
+        cmocka_unit_test(test_images),      cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_large_sums),  cmocka_unit_test(test_ties_in_every_set)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

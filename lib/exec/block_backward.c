@@ -1,0 +1,196 @@
+/* Backward over blocks: the gradient of a step's output becomes those of its operands and parameters. */
+#include "exec/block_engine.h"
+
+struct job {
+    struct gradient *g;
+    int step, round;
+};
+
+static void *worker_scratch(const struct gradient *g, int worker)
+{
+    return g->scratch + (size_t)worker * g->scratch_stride;
+}
+
+/* ---- convolution ---- */
+
+static void weight_item(void *context, int item, int worker)
+{
+    const struct job *j = context;
+    struct gradient *g = j->g;
+    const struct train_step *s = &g->steps[j->step];
+    const struct block_weight_call call = {.blocks = g->block->blocks,
+                                           .x = block_value_at(g, s->x, 0),
+                                           .dy = block_gradient_at(g, s->output, 0),
+                                           .x_block = g->block->values[s->x].block,
+                                           .dy_block = g->block->values[s->output].block,
+                                           .dw = g->gradients + s->weight};
+    g->block->kernels->weight_gradient(&g->block->steps[j->step].conv, &call, j->round, item,
+                                       g->arena + g->block->shared, worker_scratch(g, worker));
+}
+
+static int data_parts(const struct block_conv *c)
+{
+    return c->w >= 16 ? 2 : 1;
+}
+
+static void data_item(void *context, int item, int worker)
+{
+    const struct job *j = context;
+    const struct gradient *g = j->g;
+    const struct train_step *s = &g->steps[j->step];
+    const struct block_step *t = &g->block->steps[j->step];
+    int parts = data_parts(&t->conv), b = parts > 1 ? item / parts : item % g->block->blocks;
+    struct block_conv_call call = {.x = block_gradient_at(g, s->output, b),
+                                   .packed = t->backward,
+                                   .y = block_gradient_at(g, s->x, b),
+                                   .accumulate = s->accumulate_x,
+                                   .k_end = block_channels(t->conv.c)};
+    part_rows(t->conv.h, parts, parts > 1 ? item % parts : 0, &call.row_begin, &call.row_end);
+    if (parts == 1) {
+        call.k_begin = item / g->block->blocks * BLOCK_CHANNELS;
+        call.k_end = call.k_begin + BLOCK_CHANNELS;
+    }
+    g->block->kernels->conv(&t->conv, BLOCK_BACKWARD, &call, worker_scratch(g, worker));
+}
+
+static void conv_backward(struct job *j)
+{
+    struct gradient *g = j->g;
+    const struct block_conv *c = &g->block->steps[j->step].conv;
+    int blocks = g->block->blocks;
+    double start = profile_begin(g);
+    for (j->round = 0; j->round < BLOCK_ROUNDS; j->round++)
+        threads_run(g->pool, weight_item, j, g->block->kernels->weight_items(c, blocks, j->round));
+    profile_end(g, j->step, PASS_WEIGHT, start);
+    start = profile_begin(g);
+    if (g->values[g->steps[j->step].x].wants_gradient)
+        threads_run(g->pool, data_item, j,
+                    blocks * (data_parts(c) > 1 ? data_parts(c) : block_channels(c->c) / BLOCK_CHANNELS));
+    profile_end(g, j->step, PASS_DATA, start);
+}
+
+/* ---- batch norm, add, relu ---- */
+
+/* An item's part of a map: whole rows of one block. */
+struct part {
+    int block, pixels;
+    size_t first;             /* values before it in the block */
+    const uint32_t *positive; /* or NULL */
+};
+
+static struct part part_of(const struct gradient *g, int step, int item)
+{
+    const struct block_step *t = &g->block->steps[step];
+    const struct node *n = &g->graph.nodes[g->steps[step].output];
+    int parts = map_parts(n->h, n->w), row, end;
+    struct part p = {.block = item / parts};
+    part_rows(n->h, parts, item % parts, &row, &end);
+    size_t pixel = (size_t)row * (size_t)n->w;
+    p.pixels = (end - row) * n->w;
+    p.first = block_tensor_values(1, n->c, g->block->planes) * pixel;
+    if (t->positive != NO_OFFSET)
+        p.positive = (const uint32_t *)(const void *)(g->arena + t->positive) +
+                     ((size_t)p.block * (size_t)(n->h * n->w) + pixel) * (size_t)block_channels(n->c) /
+                         BLOCK_CHANNELS * BLOCK_IMAGES;
+    return p;
+}
+
+static void sums_item(void *context, int item, int worker)
+{
+    const struct job *j = context;
+    const struct gradient *g = j->g;
+    const struct train_step *s = &g->steps[j->step];
+    const struct block_step *t = &g->block->steps[j->step];
+    int real = g->graph.nodes[s->output].c, channels = block_channels(real);
+    struct part p = part_of(g, j->step, item);
+    (void)worker;
+    g->block->kernels->norm_backward_sums(
+        block_value_at(g, s->x, p.block) + p.first, block_gradient_at(g, s->output, p.block) + p.first, p.positive,
+        p.pixels, channels, g->block->planes, block_images(g, p.block), block_constant(t, BLOCK_MEAN, real),
+        block_constant(t, BLOCK_INV_STD, real), g->block->partials + (size_t)item * 2 * (size_t)channels);
+}
+
+/* Sums the items in order; dx = a g + b x + d from gamma inv_std (g - mean g - xhat mean(g xhat)). */
+static void norm_gradients(struct gradient *g, int step, int items)
+{
+    const struct train_step *s = &g->steps[step];
+    const struct block_step *t = &g->block->steps[step];
+    const struct node *n = &g->graph.nodes[s->node];
+    size_t channels = (size_t)block_channels(n->c);
+    double rows = (double)g->count * n->h * n->w;
+    for (size_t c = 0; c < (size_t)n->c; c++) {
+        double sum = 0, product = 0;
+        for (size_t i = 0; i < (size_t)items; i++) {
+            sum += g->block->partials[i * 2 * channels + c];
+            product += g->block->partials[(i * 2 + 1) * channels + c];
+        }
+        g->gradients[s->bias + c] = (float)sum;
+        g->gradients[s->weight + c] = (float)product;
+        double inv_std = (double)block_constant(t, BLOCK_INV_STD, n->c)[c];
+        double a = (double)g->parameters[s->weight + c] * inv_std, b = -a * inv_std * product / rows;
+        block_constant(t, BLOCK_A, n->c)[c] = (float)a;
+        block_constant(t, BLOCK_B, n->c)[c] = (float)b;
+        block_constant(t, BLOCK_D, n->c)[c] =
+            (float)(-a * sum / rows - b * (double)block_constant(t, BLOCK_MEAN, n->c)[c]);
+    }
+}
+
+static bf16 *operand_gradient(const struct gradient *g, int operand, const struct part *p)
+{
+    return operand >= 0 && g->values[operand].wants_gradient ? block_gradient_at(g, operand, p->block) + p->first
+                                                             : NULL;
+}
+
+static void pass_item(void *context, int item, int worker)
+{
+    const struct job *j = context;
+    const struct gradient *g = j->g;
+    const struct train_step *s = &g->steps[j->step];
+    const struct block_step *t = &g->block->steps[j->step];
+    int real = g->graph.nodes[s->output].c, norm = s->kind == TRAIN_NORM;
+    struct part p = part_of(g, j->step, item);
+    (void)worker;
+    g->block->kernels->norm_backward(
+        norm ? block_value_at(g, s->x, p.block) + p.first : NULL,
+        block_gradient_at(g, s->output, p.block) + p.first, p.positive, p.pixels, block_channels(real),
+        g->block->planes, block_images(g, p.block), norm ? block_constant(t, BLOCK_A, real) : NULL,
+        norm ? block_constant(t, BLOCK_B, real) : NULL, norm ? block_constant(t, BLOCK_D, real) : NULL,
+        operand_gradient(g, s->x, &p), s->accumulate_x, operand_gradient(g, s->other, &p), s->accumulate_other);
+}
+
+static void pool_item(void *context, int b, int worker)
+{
+    const struct job *j = context;
+    const struct gradient *g = j->g;
+    const struct train_step *s = &g->steps[j->step];
+    const struct node *x = &g->graph.nodes[s->x];
+    (void)worker;
+    g->block->kernels->pool_backward(value_gradient(g, s->output, b * BLOCK_IMAGES), x->c, x->h * x->w, x->c,
+                                     g->block->planes, block_images(g, b), block_gradient_at(g, s->x, b),
+                                     s->accumulate_x);
+}
+
+void block_step_backward(struct gradient *g, int step)
+{
+    struct job job = {g, step, 0};
+    const struct train_step *s = &g->steps[step];
+    const struct node *n = &g->graph.nodes[s->output];
+    int blocks = g->block->blocks, items = blocks * map_parts(n->h, n->w);
+    if (s->kind == TRAIN_NORMALIZE || !g->values[s->output].wants_gradient)
+        return;
+    if (s->kind == TRAIN_CONV) {
+        conv_backward(&job);
+        return;
+    }
+    double start = profile_begin(g);
+    if (s->kind == TRAIN_POOL) {
+        threads_run(g->pool, pool_item, &job, blocks);
+    } else {
+        if (s->kind == TRAIN_NORM) {
+            threads_run(g->pool, sums_item, &job, items);
+            norm_gradients(g, step, items);
+        }
+        threads_run(g->pool, pass_item, &job, items);
+    }
+    profile_end(g, step, PASS_DATA, start);
+}

@@ -1,0 +1,177 @@
+/* Forward over blocks: what a step's items do. */
+#include "exec/block_engine.h"
+#include "exec/gradient_statistics.h"
+
+struct job {
+    struct gradient *g;
+    int step;
+};
+
+static void *worker_scratch(const struct gradient *g, int worker)
+{
+    return g->scratch + (size_t)worker * g->scratch_stride;
+}
+
+/* ---- weights ---- */
+
+static void pack_item(void *context, int item, int worker)
+{
+    struct gradient *g = context;
+    const struct block_engine *e = g->block;
+    int i = g->step_count - 1;
+    (void)worker;
+    while (e->pack_first[i] > item)
+        i--;
+    const struct block_step *b = &e->steps[i];
+    e->kernels->pack(&b->conv, g->parameters + g->steps[i].weight, item - e->pack_first[i], b->forward,
+                     b->backward);
+}
+
+void block_pack_weights(struct gradient *g)
+{
+    threads_run(g->pool, pack_item, g, g->block->pack_items);
+}
+
+/* ---- input ---- */
+
+static int input_rows(const struct gradient *g, int step, const struct block_conv **conv)
+{
+    const struct node *n = &g->graph.nodes[g->steps[step].output];
+    *conv = NULL;
+    for (int i = step + 1; i < g->step_count && !*conv; i++)
+        if (g->steps[i].x == g->steps[step].output && g->block->steps[i].conv.window)
+            *conv = &g->block->steps[i].conv;
+    return *conv ? (*conv)->out_h : n->h;
+}
+
+static void input_item(void *context, int item, int worker)
+{
+    const struct job *j = context;
+    const struct gradient *g = j->g;
+    const struct node *n = &g->graph.nodes[g->steps[j->step].output];
+    const struct block_conv *window;
+    int rows = input_rows(g, j->step, &window), b = item / rows, row = item % rows;
+    const struct block_conv plain = {
+        .h = n->h, .w = n->w, .c = n->c, .kernel = 1, .stride = 1, .planes = g->block->planes};
+    const uint8_t *images[BLOCK_IMAGES];
+    int output = g->steps[j->step].output;
+    (void)worker;
+    for (int i = 0; i < block_images(g, b); i++)
+        images[i] = value_u8(g, 0, b * BLOCK_IMAGES + i);
+    g->block->kernels->input(window ? window : &plain, images, block_images(g, b), g->block->table, row,
+                             block_value_at(g, output, b) +
+                                 (size_t)row * (g->block->values[output].block / (size_t)rows));
+}
+
+/* ---- convolution ---- */
+
+/* Wide maps are cut by rows, narrow ones by outputs; items of one block and the next stand side by side there, so
+ * that weights are read once. */
+static void conv_item(void *context, int item, int worker)
+{
+    const struct job *j = context;
+    const struct gradient *g = j->g;
+    const struct train_step *s = &g->steps[j->step];
+    const struct block_step *t = &g->block->steps[j->step];
+    int channels = block_channels(t->conv.k), wide = t->parts > 1;
+    int b = wide ? item / t->parts : item % g->block->blocks, part = wide ? item % t->parts : 0;
+    struct block_conv_call call = {.x = block_value_at(g, s->x, b),
+                                   .packed = t->forward,
+                                   .y = block_value_at(g, s->output, b),
+                                   .k_end = channels,
+                                   .sums = t->sums +
+                                           ((size_t)b * (size_t)t->parts + (size_t)part) * 2 * (size_t)channels};
+    part_rows(t->conv.out_h, t->parts, part, &call.row_begin, &call.row_end);
+    if (!wide) {
+        call.k_begin = item / g->block->blocks * BLOCK_CHANNELS;
+        call.k_end = call.k_begin + BLOCK_CHANNELS;
+    }
+    g->block->kernels->conv(&t->conv, BLOCK_FORWARD, &call, worker_scratch(g, worker));
+}
+
+/* ---- batch norm ---- */
+
+static void norm_constants_of(struct gradient *g, int step)
+{
+    const struct train_step *s = &g->steps[step];
+    struct block_step *t = &g->block->steps[step];
+    const struct block_step *maker = &g->block->steps[t->maker];
+    const struct node *n = &g->graph.nodes[s->node];
+    int channels = block_channels(n->c), parts = g->block->blocks * maker->parts;
+    double rows = (double)g->count * n->h * n->w;
+    for (int c = 0; c < n->c; c++) {
+        struct norm_sums sums = {0, 0};
+        for (int i = 0; i < parts; i++) {
+            sums.sum += maker->sums[(size_t)i * 2 * (size_t)channels + (size_t)c];
+            sums.squares += maker->sums[((size_t)i * 2 + 1) * (size_t)channels + (size_t)c];
+        }
+        struct norm_channel k = norm_channel_update(g, s, c, sums, rows);
+        block_constant(t, BLOCK_MEAN, n->c)[c] = k.mean;
+        block_constant(t, BLOCK_INV_STD, n->c)[c] = k.inv_std;
+        block_constant(t, BLOCK_SCALE, n->c)[c] = k.scale;
+        block_constant(t, BLOCK_SHIFT, n->c)[c] = k.shift;
+    }
+    g->state[s->tracked] += 1;
+}
+
+/* Batch norm, add and relu alike: y = [relu](x [* scale + shift] [+ other]). */
+static void norm_item(void *context, int item, int worker)
+{
+    const struct job *j = context;
+    const struct gradient *g = j->g;
+    const struct train_step *s = &g->steps[j->step];
+    const struct block_step *t = &g->block->steps[j->step];
+    const struct node *n = &g->graph.nodes[s->output];
+    int parts = map_parts(n->h, n->w), b = item / parts, row, end, cells = block_channels(n->c) / BLOCK_CHANNELS;
+    (void)worker;
+    part_rows(n->h, parts, item % parts, &row, &end);
+    size_t pixel = (size_t)row * (size_t)n->w, first = block_tensor_values(1, n->c, g->block->planes) * pixel;
+    uint32_t *positive = NULL;
+    if (t->positive != NO_OFFSET)
+        positive = (uint32_t *)(void *)(g->arena + t->positive) +
+                   ((size_t)b * (size_t)(n->h * n->w) + pixel) * (size_t)cells * BLOCK_IMAGES;
+    g->block->kernels->norm(block_value_at(g, s->x, b) + first, (end - row) * n->w, block_channels(n->c),
+                            g->block->planes, block_images(g, b),
+                            s->kind == TRAIN_NORM ? block_constant(t, BLOCK_SCALE, n->c) : NULL,
+                            s->kind == TRAIN_NORM ? block_constant(t, BLOCK_SHIFT, n->c) : NULL,
+                            s->other >= 0 ? block_value_at(g, s->other, b) + first : NULL,
+                            s->relu || s->kind == TRAIN_RELU, block_value_at(g, s->output, b) + first, positive);
+}
+
+static void pool_item(void *context, int b, int worker)
+{
+    const struct job *j = context;
+    const struct gradient *g = j->g;
+    const struct train_step *s = &g->steps[j->step];
+    const struct node *x = &g->graph.nodes[s->x];
+    (void)worker;
+    g->block->kernels->pool(block_value_at(g, s->x, b), x->h * x->w, x->c, g->block->planes, block_images(g, b),
+                            value_f32(g, s->output, b * BLOCK_IMAGES), x->c);
+}
+
+void block_step_forward(struct gradient *g, int step)
+{
+    struct job job = {g, step};
+    const struct train_step *s = &g->steps[step];
+    const struct block_step *t = &g->block->steps[step];
+    const struct node *n = &g->graph.nodes[s->output];
+    const struct block_conv *window;
+    int blocks = g->block->blocks;
+    switch (s->kind) {
+    case TRAIN_NORMALIZE:
+        threads_run(g->pool, input_item, &job, blocks * input_rows(g, step, &window));
+        break;
+    case TRAIN_CONV:
+        threads_run(g->pool, conv_item, &job,
+                    blocks * (t->parts > 1 ? t->parts : block_channels(t->conv.k) / BLOCK_CHANNELS));
+        break;
+    case TRAIN_POOL:
+        threads_run(g->pool, pool_item, &job, blocks);
+        break;
+    case TRAIN_NORM:
+        norm_constants_of(g, step);
+        /* fall through */
+    default:
+        threads_run(g->pool, norm_item, &job, blocks * map_parts(n->h, n->w));
+    }
+}

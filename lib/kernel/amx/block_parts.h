@@ -1,0 +1,46 @@
+/* block_parts.h: the parts of block_amx_direct, a file each. Contracts: block.h. */
+#ifndef RESQ_KERNEL_AMX_BLOCK_PARTS_H
+#define RESQ_KERNEL_AMX_BLOCK_PARTS_H
+
+#include "kernel/block.h"
+
+/* block_pack.c. Packed: [outputs/32][taps][cells of inputs][P][2][16 input pairs][16 outputs][2]. */
+size_t block_packed_bytes(const struct block_conv *s, enum block_direction d);
+int block_pack_items(const struct block_conv *s);
+void block_pack(const struct block_conv *s, const float *weight, int item, void *forward, void *backward);
+/* dw[k][c][tap] of 32 outputs and 32 inputs, whole: from sums [taps][4 tiles of inputs by outputs][16][16]. */
+void block_unpack(const struct block_conv *s, const float *sums, int output_cell, int input_cell, float *dw);
+
+/* block_conv.c */
+size_t block_conv_scratch(void);
+void block_conv_run(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,
+                    void *scratch);
+
+/* block_weight.c */
+size_t block_weight_scratch(const struct block_conv *s);
+size_t block_weight_shared_bytes(const struct block_conv *s, int blocks);
+int block_weight_items(const struct block_conv *s, int blocks, int round);
+void block_weight_gradient(const struct block_conv *s, const struct block_weight_call *call, int round, int item,
+                           void *shared, void *scratch);
+
+/* block_transpose.c: a cell for the weight gradient, whose sum runs over images. */
+/* [32 images][32 channels] -> [32 channels][32 images], the A operand. */
+void cell_transpose(const bf16 *cell, bf16 *to);
+/* -> [2][16 image pairs][16 channels][2], the B operand. */
+void cell_pair(const bf16 *cell, bf16 *to);
+
+/* block_elementwise.c */
+void block_input(const struct block_conv *s, const uint8_t *const *images, int count, const float *table, int row,
+                 bf16 *y);
+void block_norm(const bf16 *x, int pixels, int c, int planes, int images, const float *scale, const float *shift,
+                const bf16 *other, int relu, bf16 *y, uint32_t *positive);
+void block_norm_backward_sums(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c,
+                              int planes, int images, const float *mean, const float *inv_std, double *sums);
+void block_norm_backward(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c, int planes,
+                         int images, const float *a, const float *b, const float *d, bf16 *dx, int accumulate,
+                         bf16 *other, int accumulate_other);
+void block_pool(const bf16 *x, int pixels, int c_real, int planes, int images, float *y, int y_stride);
+void block_pool_backward(const float *dy, int dy_stride, int pixels, int c_real, int planes, int images, bf16 *dx,
+                         int accumulate);
+
+#endif
