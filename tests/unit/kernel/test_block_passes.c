@@ -89,7 +89,7 @@ static void test_input(void **state)
             int rows = s.window ? s.out_h : s.h;
             FOR_EACH_TABLE(table)
             {
-                if (!kernel_block_is_native(table) && strcmp(table->isa, "ref") != 0)
+                if (!own(table))
                     continue;
                 check_input(table, &s, 32, 0);
                 check_input(table, &s, 1, rows - 1);
@@ -152,11 +152,6 @@ static void passing_free(struct passing *p)
     for (int i = 0; i < (p)->pixels; i++)      \
         for (int n = 0; n < BLOCK_IMAGES; n++) \
             for (int c = 0; c < (p)->c; c++)
-
-static int own(const struct kernel_table *table)
-{
-    return kernel_block_is_native(table) || strcmp(table->isa, "ref") == 0;
-}
 
 static void wrong(const struct kernel_table *table, const struct passing *p, const char *what, int i, int n, int c)
 {
