@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 * 1024 * 1024 };
 
 int (*memory_test_hook)(size_t bytes);
 
@@ -25,6 +26,20 @@ static void *memory_fail(size_t count, size_t size, struct message *m)
     return NULL;
 }
 
+/* Large blocks in huge pages, where the system has them: training walks over hundreds of megabytes, and would
+ * otherwise wait for page tables. */
+static void *allocate(size_t bytes)
+{
+    if (bytes < HUGE_PAGE)
+        return aligned_alloc(ALIGNMENT, bytes);
+    void *p = aligned_alloc(HUGE_PAGE, bytes);
+#ifdef MADV_HUGEPAGE
+    if (p)
+        (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
+#endif
+    return p;
+}
+
 void *memory_new_raw(size_t count, size_t size, struct message *m)
 {
     size_t bytes;
@@ -33,7 +48,7 @@ void *memory_new_raw(size_t count, size_t size, struct message *m)
     size_t rounded = bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
     void *p = NULL;
     if (!memory_test_hook || !memory_test_hook(bytes))
-        p = aligned_alloc(ALIGNMENT, rounded);
+        p = allocate(rounded);
     return p ? p : memory_fail(count, size, m);
 }
 

@@ -228,3 +228,58 @@ size_t gradient_arena_bytes(const struct gradient *g)
 {
     return g->arena_bytes;
 }
+
+const char *gradient_engine(const struct gradient *g)
+{
+    return g->block ? "block" : "image";
+}
+
+const char *gradient_precision(const struct gradient *g)
+{
+    return g->block && g->bf16 ? "bf16" : "fp32";
+}
+
+double gradient_macs(const struct gradient *g)
+{
+    double macs = 0;
+    for (int i = 0; i < g->step_count; i++) {
+        const struct train_step *s = &g->steps[i];
+        if (s->kind == TRAIN_CONV)
+            macs += node_macs(&g->graph, s->node) * (g->values[s->x].wants_gradient ? 3 : 2);
+    }
+    return macs;
+}
+
+/* Planes of floats are six products each. */
+double gradient_peak(const struct gradient *g)
+{
+    const char *type = g->block ? "bf16" : "f32";
+    double one = kernel_peak(g->kernels, type, 0.05) / (g->block && !g->bf16 ? 6 : 1);
+    return one * threads_count(g->pool);
+}
+
+/* ---- profile ---- */
+
+void gradient_profile(struct gradient *g, int on)
+{
+    g->profiling = on;
+    for (int i = 0; on && i < g->step_count; i++)
+        memset(g->steps[i].seconds, 0, sizeof g->steps[i].seconds);
+}
+
+int gradient_layer_count(const struct gradient *g)
+{
+    return g->step_count;
+}
+
+struct gradient_layer gradient_layer_at(const struct gradient *g, int i)
+{
+    const struct train_step *s = &g->steps[i];
+    const struct node *n = &g->graph.nodes[s->node];
+    return (struct gradient_layer){n->name,
+                                   graph_op_name(n->op),
+                                   s->kind == TRAIN_CONV ? node_macs(&g->graph, s->node) : 0,
+                                   s->seconds[PASS_FORWARD],
+                                   s->seconds[PASS_DATA],
+                                   s->seconds[PASS_WEIGHT]};
+}

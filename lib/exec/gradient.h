@@ -73,6 +73,26 @@ int gradient_activations(const struct gradient *g, const float *parameters, stru
 int gradient_threads(const struct gradient *g);
 const char *gradient_isa(const struct gradient *g);
 size_t gradient_arena_bytes(const struct gradient *g);
+/* What computes: "bf16" or "fp32"; asked for bf16 and unable (no kernels of that kind on this machine, or for this
+ * network), "fp32". */
+const char *gradient_precision(const struct gradient *g);
+/* "block" (kernel/block.h) or "image". */
+const char *gradient_engine(const struct gradient *g);
+/* Multiply-accumulates of one image's step: forward and both gradients. */
+double gradient_macs(const struct gradient *g);
+/* This machine's peak for them, all threads, MAC/s; 0 where there is none to measure. */
+double gradient_peak(const struct gradient *g);
+
+/* One step of the plan, for bench --train --layers. Seconds since gradient_profile(g, 1); packing weights counts as
+ * the forward of the first. */
+struct gradient_layer {
+    const char *name, *op;
+    double macs; /* one image, one pass */
+    double forward, data, weight;
+};
+void gradient_profile(struct gradient *g, int on); /* on: clears and starts; off: stops */
+int gradient_layer_count(const struct gradient *g);
+struct gradient_layer gradient_layer_at(const struct gradient *g, int i);
 void gradient_close(struct gradient *g);
 
 #endif

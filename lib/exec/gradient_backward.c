@@ -254,8 +254,11 @@ int gradient_backward(struct gradient *g, const float *dlogits, struct message *
     for (int i = g->step_count - 1; i >= 0; i--) {
         if (block_on(g, i))
             block_step_backward(g, i);
-        else
+        else {
+            double start = profile_begin(g);
             step_backward(g, &g->steps[i]);
+            profile_end(g, i, PASS_DATA, start);
+        }
     }
     g->count = 0; /* gradients were masked in place, and values' memory reused: not twice */
     return 0;

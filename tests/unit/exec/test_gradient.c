@@ -256,8 +256,8 @@ static void test_refusals(void **state)
     refuse(&model, (struct gradient_options){0}, STATUS_RANGE, "batch: 0 is not in 1..65536");
     refuse(&model, (struct gradient_options){.batch = 1, .device = "cuda"}, STATUS_UNSUPPORTED,
            "no CUDA backend in this build");
-    refuse(&model, (struct gradient_options){.batch = 1, .precision = "bf16"}, STATUS_UNSUPPORTED,
-           "precision 'bf16' is not one of fp32");
+    refuse(&model, (struct gradient_options){.batch = 1, .precision = "fp8"}, STATUS_UNSUPPORTED,
+           "precision 'fp8' is not one of fp32, bf16");
     struct affine none[32] = {{0}};
     struct gradient *g;
     struct gradient_options quantized = {
