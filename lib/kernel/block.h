@@ -96,8 +96,8 @@ struct block_kernel {
      * input that the tap (r, t) sees from here (0 in the padding); otherwise C' = block_channels(c). */
     void (*input)(const struct block_conv *s, const uint8_t *const *images, int count, const float *table, int row,
                   bf16 *y);
-    /* y = [relu](x * scale[c] + shift[c] [+ other]); scale and shift may be NULL: 1 and 0. positive: NULL, or
-     * [pixels][c/32][32], a bit a channel: the result is above 0. */
+    /* y = [relu](x * scale[c] + shift[c] [+ other]); scale and shift may be NULL: 1 and 0. positive: NULL
+     * (always without relu), or [pixels][c/32][32], a bit a channel: the result is above 0. */
     void (*norm)(const bf16 *x, int pixels, int c, int planes, int images, const float *scale, const float *shift,
                  const bf16 *other, int relu, bf16 *y, uint32_t *positive);
     /* sums [2][c]: of g and of g * (x - mean[c]) * inv_std[c], where g is dy where positive (NULL: everywhere),

@@ -1,9 +1,10 @@
-/* Gradient by the weights: the definition. All in the first round; an item is one output channel. */
+/* Gradient by the weights: the definition. All in the first round; an item is 32 output channels. */
 #include "kernel/ref/block_parts.h"
 
+/* Sums in double: [taps][c][32 outputs]. */
 size_t block_ref_weight_scratch(const struct block_conv *s)
 {
-    return (size_t)s->kernel * (size_t)s->kernel * (size_t)s->c * sizeof(double);
+    return (size_t)s->kernel * (size_t)s->kernel * (size_t)s->c * BLOCK_CHANNELS * sizeof(double);
 }
 
 size_t block_ref_weight_shared_bytes(const struct block_conv *s, int blocks)
@@ -15,21 +16,37 @@ size_t block_ref_weight_shared_bytes(const struct block_conv *s, int blocks)
 int block_ref_weight_items(const struct block_conv *s, int blocks, int round)
 {
     (void)blocks;
-    return round == 0 ? s->k : 0;
+    return round == 0 ? block_channels(s->k) / BLOCK_CHANNELS : 0;
 }
 
-/* sum [taps][c] += dy * x over the inputs that one output value of one image has seen. */
-static void add_output(const struct block_conv *t, const bf16 *x, int oy, int ox, int image, double dy, double *sum)
+/* sum [c][32] += x * dy over the images of one pixel of the input and one of the output. */
+static void add_pixel(const struct block_conv *t, const bf16 *x, int pixel, double (*dy)[BLOCK_CHANNELS],
+                      double *sum)
 {
-    for (int r = 0; r < t->kernel; r++)
-        for (int q = 0; q < t->kernel; q++, sum += t->c) {
-            int iy = oy * t->stride - t->pad + r, ix = ox * t->stride - t->pad + q;
-            if (iy < 0 || iy >= t->h || ix < 0 || ix >= t->w)
-                continue;
-            for (int c = 0; c < t->c; c++)
-                sum[c] += dy * (double)planes_load(x + block_at(iy * t->w + ix, t->c, t->planes, image, c),
-                                                   BLOCK_CELL, t->planes);
+    for (int c = 0; c < t->c; c++, sum += BLOCK_CHANNELS)
+        for (int n = 0; n < BLOCK_IMAGES; n++) {
+            double v = (double)planes_load(x + block_at(pixel, t->c, t->planes, n, c), BLOCK_CELL, t->planes);
+            for (int k = 0; k < BLOCK_CHANNELS; k++)
+                sum[k] += v * dy[n][k];
         }
+}
+
+static void add_block(const struct block_conv *t, const bf16 *x, const bf16 *dy, int item, double *sum)
+{
+    double g[BLOCK_IMAGES][BLOCK_CHANNELS];
+    for (int pixel = 0; pixel < t->out_h * t->out_w; pixel++) {
+        for (int i = 0; i < BLOCK_CELL; i++) {
+            int n = i / BLOCK_CHANNELS, k = i % BLOCK_CHANNELS;
+            size_t at = block_at(pixel, t->k, t->planes, n, item * BLOCK_CHANNELS + k);
+            g[n][k] = (double)planes_load(dy + at, BLOCK_CELL, t->planes);
+        }
+        for (int tap = 0; tap < t->kernel * t->kernel; tap++) {
+            int y = pixel / t->out_w * t->stride - t->pad + tap / t->kernel;
+            int column = pixel % t->out_w * t->stride - t->pad + tap % t->kernel;
+            if (y >= 0 && y < t->h && column >= 0 && column < t->w)
+                add_pixel(t, x, y * t->w + column, g, sum + tap * t->c * BLOCK_CHANNELS);
+        }
+    }
 }
 
 void block_ref_weight_gradient(const struct block_conv *s, const struct block_weight_call *call, int round,
@@ -40,17 +57,12 @@ void block_ref_weight_gradient(const struct block_conv *s, const struct block_we
     double *sum = scratch;
     (void)shared, (void)round;
     memset(sum, 0, block_ref_weight_scratch(s));
-    for (int block = 0; block < call->blocks; block++) {
-        const bf16 *x = call->x + (size_t)block * call->x_block, *dy = call->dy + (size_t)block * call->dy_block;
-        for (int pixel = 0; pixel < t.out_h * t.out_w; pixel++)
-            for (int n = 0; n < BLOCK_IMAGES; n++) {
-                const bf16 *g = dy + block_at(pixel, t.k, t.planes, n, item);
-                add_output(&t, x, pixel / t.out_w, pixel % t.out_w, n, (double)planes_load(g, BLOCK_CELL, t.planes),
-                           sum);
-            }
+    for (int b = 0; b < call->blocks; b++)
+        add_block(&t, call->x + (size_t)b * call->x_block, call->dy + (size_t)b * call->dy_block, item, sum);
+    for (int k = 0; k < BLOCK_CHANNELS && item * BLOCK_CHANNELS + k < t.k; k++) {
+        float *dw = call->dw + (size_t)(item * BLOCK_CHANNELS + k) * (size_t)(t.c * taps);
+        for (int c = 0; c < t.c; c++)
+            for (int tap = 0; tap < taps; tap++)
+                *dw++ = (float)sum[(tap * t.c + c) * BLOCK_CHANNELS + k];
     }
-    float *dw = call->dw + (size_t)item * (size_t)(t.c * taps);
-    for (int c = 0; c < t.c; c++)
-        for (int tap = 0; tap < taps; tap++)
-            *dw++ = (float)sum[tap * t.c + c];
 }

@@ -155,7 +155,8 @@ static inline double planes_error(double v, int planes)
 }
 
 /* Whether every value of `got` lies as near to `want` as the contract asks: 1e-5 of the sum of absolute products
- * (or terms) before rounding; both may have been rounded apart, but not many of them. */
+ * (or terms) before rounding. Most lie much nearer, or one of the small products is missing; only where both round
+ * to bfloat16 across a tie they may not. */
 static inline int tensor_near(const struct tensor *got, const struct tensor *want, const struct tensor *absolute)
 {
     size_t different = 0, count = (size_t)(got->h * got->w * BLOCK_IMAGES * block_channels(got->c));
@@ -167,9 +168,9 @@ static inline int tensor_near(const struct tensor *got, const struct tensor *wan
                 double all = tensor_value(absolute, i / got->w, i % got->w, n, c);
                 if (!(fabs(a - b) <= 1e-5 * all + 2 * planes_error(b, got->planes)))
                     return print_error("pixel %d image %d channel %d: %.9g, not %.9g\n", i, n, c, a, b), 0;
-                different += fabs(a - b) > 2e-7 * all;
+                different += fabs(a - b) > 3e-7 * all; /* a lost product of planes is 2^-17 at most */
             }
-    if (got->planes == 1 && different > 8 && different * 50 > count)
+    if (different > 8 && different * 50 > count)
         return print_error("%zu of %zu differ\n", different, count), 0;
     return 1;
 }
@@ -194,6 +195,12 @@ static inline void *packed_new(const struct block_kernel *kernel, const struct b
 static inline size_t block_weights(const struct block_conv *s)
 {
     return (size_t)s->k * (size_t)s->c * (size_t)s->kernel * (size_t)s->kernel;
+}
+
+/* The definition, or kernels of the set's own: not the definition again under another name. */
+static inline int own(const struct kernel_table *table)
+{
+    return kernel_block_is_native(table) || strcmp(table->isa, "ref") == 0;
 }
 
 /* for each instruction set of this machine whose block kernels are its own */

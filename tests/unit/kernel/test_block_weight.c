@@ -133,6 +133,13 @@ static void check_set(const struct kernel_table *table, const struct fixture *f,
         block_print(table->isa, &f->s, "gradient by the weights");
         fail();
     }
+    size_t far = 0; /* a product of planes that is missing shows where few values are summed */
+    for (size_t i = 0; i < block_weights(&f->s); i++)
+        far += fabsf(dw[i] - want[i]) > 3e-7f * absolute[i];
+    if (far * 20 > block_weights(&f->s)) {
+        block_print(table->isa, &f->s, "many far from exact");
+        fail();
+    }
     assert_memory_equal(dw, again, block_weights(&f->s) * sizeof *dw);
     memory_free(dw), memory_free(again);
 }
@@ -143,7 +150,9 @@ static void test_sets_agree(void **state)
     int natives = 0;
     FOR_EACH_NATIVE(table)
     natives++;
-    for (int i = 0; natives && i < BLOCK_CASES; i++)
+    if (natives == 0)
+        skip(); /* the definition is all this machine has */
+    for (int i = 0; i < BLOCK_CASES; i++)
         for (int planes = 1; planes <= 3; planes += 2) {
             int wide = block_weights(&(struct block_conv){
                            .c = block_cases[i].c, .k = block_cases[i].k, .kernel = block_cases[i].kernel}) > 10000;

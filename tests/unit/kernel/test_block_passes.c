@@ -1,0 +1,395 @@
+/* The passes over blocks, of every set that has its own and of ref, each against the formula in double. */
+#include "tests/unit/kernel/blocks.h"
+
+/* ---- one value ---- */
+
+static void test_rounding(void **state)
+{
+    (void)state;
+    for (uint32_t high = 0x0080; high < 0x7f7f; high++) { /* between two neighbours, both normal */
+        float low = bf16_to_float((bf16)high), next = bf16_to_float((bf16)(high + 1));
+        float half = (float)(((double)low + (double)next) / 2);
+        assert_int_equal(bf16_from_float(low), high);
+        assert_int_equal(bf16_from_float(half), high % 2 ? high + 1 : high);
+        assert_int_equal(bf16_from_float(nextafterf(half, 0)), high);
+        assert_int_equal(bf16_from_float(nextafterf(half, next)), high + 1);
+        assert_int_equal(bf16_from_float(-nextafterf(half, next)), 0x8000 | (high + 1));
+    }
+    assert_int_equal(bf16_from_float(FLT_MAX), 0x7f80);
+    assert_int_equal(bf16_from_float(FLT_MIN / 2), 0);
+    assert_int_equal(bf16_from_float(-FLT_MIN / 2), 0x8000);
+    assert_true(isnan(bf16_to_float(bf16_from_float(NAN))));
+    uint32_t bits = 0x7f800001; /* the least of them must not become infinity */
+    float least;
+    memcpy(&least, &bits, sizeof least);
+    assert_true(isnan(bf16_to_float(bf16_from_float(least))));
+}
+
+static void test_planes_are_exact(void **state)
+{
+    (void)state;
+    float *v = floats_new(5000, 3);
+    for (int i = 0; i < 5000; i++) {
+        bf16 p[3 * 7];
+        float x = ldexpf(v[i], i % 180 - 90);
+        planes_store(x, p, 7, 3);
+        assert_true(planes_load(p, 7, 3) == x);
+        assert_true(bf16_to_float(p[0]) == bf16_to_float(bf16_from_float(x)));
+        planes_store(x, p + 1, 7, 1);
+        assert_true(planes_load(p + 1, 7, 1) == bf16_to_float(bf16_from_float(x)));
+    }
+    memory_free(v);
+}
+
+/* ---- input ---- */
+
+static float pixel_value(const struct block_conv *s, const uint8_t *image, const float *table, int y, int x, int c)
+{
+    return y < 0 || y >= s->h || x < 0 || x >= s->w ? 0 : table[c * 256 + image[(y * s->w + x) * s->c + c]];
+}
+
+static void check_input(const struct kernel_table *table, const struct block_conv *s, int count, int row)
+{
+    uint8_t *images[BLOCK_IMAGES];
+    for (int n = 0; n < count; n++)
+        images[n] = codes_new((size_t)(s->h * s->w * s->c), (uint64_t)n);
+    float *values = floats_new((size_t)s->c * 256, 9);
+    struct tensor all = tensor_input(s), y = tensor_new(1, all.w, all.c, s->planes);
+    memset(y.p, 0xff, y.values * sizeof(bf16));
+    table->block.input(s, (const uint8_t *const *)images, count, values, row, y.p);
+    for (int x = 0; x < y.w; x++)
+        for (int n = 0; n < BLOCK_IMAGES; n++)
+            for (int i = 0; i < block_channels(y.c); i++) {
+                int side = s->window ? s->kernel : 1, c = i / side / side, r = i / side % side, t = i % side;
+                float v = 0;
+                if (n < count && i < y.c)
+                    v = s->window ? pixel_value(s, images[n], values, row * s->stride - s->pad + r,
+                                                x * s->stride - s->pad + t, c)
+                                  : pixel_value(s, images[n], values, row, x, c);
+                bf16 want[3];
+                planes_store(v, want, 1, s->planes);
+                for (int p = 0; p < s->planes; p++)
+                    if (tensor_at(&y, 0, x, n, i)[p * 1024] != want[p]) {
+                        print_error("row %d column %d image %d channel %d plane %d\n", row, x, n, i, p);
+                        block_print(table->isa, s, "input");
+                        fail();
+                    }
+            }
+    for (int n = 0; n < count; n++)
+        memory_free(images[n]);
+    memory_free(values), memory_free(all.p), memory_free(y.p);
+}
+
+static void test_input(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BLOCK_CASES; i++)
+        for (int planes = 1; planes <= 3 && block_cases[i].c <= 40; planes += 2) {
+            struct block_conv s = block_case_at(i, planes);
+            int rows = s.window ? s.out_h : s.h;
+            FOR_EACH_TABLE(table)
+            {
+                if (!own(table))
+                    continue;
+                check_input(table, &s, 32, 0);
+                check_input(table, &s, 1, rows - 1);
+                check_input(table, &s, 31, rows / 2);
+            }
+        }
+}
+
+/* ---- batch norm ---- */
+
+/* The forms that a pass comes in, and its size. */
+struct passing {
+    int pixels, c, planes, images, form;
+    struct tensor x, dy, other;
+    uint32_t *positive;
+    float *constants[3];
+};
+
+static const int sizes[][2] = {{1, 32}, {5, 96}, {33, 32}, {34, 64}}; /* pixels, channels */
+
+static struct passing passing_new(int size, int planes, int images, int form)
+{
+    struct passing p = {
+        .pixels = sizes[size][0], .c = sizes[size][1], .planes = planes, .images = images, .form = form};
+    p.x = tensor_new(1, p.pixels, p.c, planes);
+    p.dy = tensor_new(1, p.pixels, p.c, planes);
+    p.other = tensor_new(1, p.pixels, p.c, planes);
+    tensor_random(&p.x, images, 0, 1);
+    tensor_random(&p.dy, images, 0, 2);
+    tensor_random(&p.other, images, 0, 3);
+    size_t words = (size_t)p.pixels * (size_t)p.c;
+    p.positive = bytes_new(words, sizeof *p.positive);
+    struct random_stream r = random_open(5, RANDOM_TEST, 0, 0);
+    for (size_t i = 0; i < words; i++)
+        p.positive[i] = (uint32_t)random_below(&r, 65536) << 16 | (uint32_t)random_below(&r, 65536);
+    for (int i = 0; i < 3; i++) {
+        p.constants[i] = floats_new((size_t)p.c, 6 + (uint64_t)i);
+        for (int c = 0; c < p.c; c++)
+            p.constants[i][c] += i == 0 ? 1.5f : 0;
+    }
+    return p;
+}
+
+static void passing_free(struct passing *p)
+{
+    memory_free(p->x.p), memory_free(p->dy.p), memory_free(p->other.p), memory_free(p->positive);
+    for (int i = 0; i < 3; i++)
+        memory_free(p->constants[i]);
+}
+
+#define FOR_EACH_PASSING(p, forms)                                                          \
+    for (int size = 0; size < 4; size++)                                                    \
+        for (int planes = 1; planes <= 3; planes += 2)                                      \
+            for (int images = 5; images <= 32; images += 27)                                \
+                for (int form = 0; form < (forms); form++)                                  \
+                    for (struct passing p = passing_new(size, planes, images, form); p.x.p; \
+                         passing_free(&p), p.x.p = NULL)
+
+#define FOR_EACH_VALUE(p, i, n, c)             \
+    for (int i = 0; i < (p)->pixels; i++)      \
+        for (int n = 0; n < BLOCK_IMAGES; n++) \
+            for (int c = 0; c < (p)->c; c++)
+
+static void wrong(const struct kernel_table *table, const struct passing *p, const char *what, int i, int n, int c)
+{
+    print_error("%s: %s: %d pixels, %d channels, %d planes, %d images, form %d: at pixel %d image %d channel %d\n",
+                table->isa, what, p->pixels, p->c, p->planes, p->images, p->form, i, n, c);
+    fail();
+}
+
+static int bit_of(const struct passing *p, const uint32_t *positive, int i, int n, int c)
+{
+    return (int)(positive[(i * (p->c / 32) + c / 32) * 32 + n] >> (c % 32) & 1);
+}
+
+/* Forms: 1 scale, 2 shift, 4 other, 8 relu, 16 bits (with relu alone), 32 in place of x (or of other). */
+static void check_norm(const struct kernel_table *table, const struct passing *p)
+{
+    struct tensor x = tensor_copy(&p->x), other = tensor_copy(&p->other), fresh = tensor_copy(&p->x);
+    size_t words = (size_t)p->pixels * (size_t)p->c;
+    uint32_t *positive = bytes_new(words, sizeof *positive);
+    memset(positive, 0xff, words * sizeof *positive);
+    memset(fresh.p, 0xff, fresh.values * sizeof(bf16));
+    const float *scale = p->form & 1 ? p->constants[0] : NULL, *shift = p->form & 2 ? p->constants[1] : NULL;
+    struct tensor y = !(p->form & 32) ? fresh : p->form & 4 ? other : x;
+    table->block.norm(x.p, p->pixels, p->c, p->planes, p->images, scale, shift, p->form & 4 ? other.p : NULL,
+                      (p->form & 8) != 0, y.p, p->form & 16 ? positive : NULL);
+    FOR_EACH_VALUE(p, i, n, c)
+    {
+        double a = tensor_value(&p->x, 0, i, n, c) * (scale ? (double)scale[c] : 1);
+        double b = shift ? (double)shift[c] : 0, o = p->form & 4 ? tensor_value(&p->other, 0, i, n, c) : 0;
+        double want = n < p->images ? a + b + o : 0, tiny = 1e-6 * (fabs(a) + fabs(b) + fabs(o));
+        int bit = want > 0;
+        if (p->form & 8 && want < 0)
+            want = 0;
+        double got = tensor_value(&y, 0, i, n, c);
+        if (n >= p->images ? got != 0 : !(fabs(got - want) <= tiny + planes_error(want, p->planes)))
+            wrong(table, p, "norm", i, n, c);
+        if (p->form & 16 && bit_of(p, positive, i, n, c) != bit && (n >= p->images || fabs(a + b + o) > tiny))
+            wrong(table, p, "norm: positive", i, n, c);
+    }
+    memory_free(x.p), memory_free(other.p), memory_free(fresh.p), memory_free(positive);
+}
+
+static void test_norm(void **state)
+{
+    (void)state;
+    FOR_EACH_PASSING(p, 64)
+    {
+        FOR_EACH_TABLE(table)
+        if (own(table) && (form & 8 || !(form & 16)) && (size < 2 || form % 5 == 0))
+            check_norm(table, &p);
+    }
+}
+
+/* What is not a number passes, and nothing else becomes so. */
+static void test_nan_passes(void **state)
+{
+    (void)state;
+    FOR_EACH_PASSING(p, 2)
+    {
+        FOR_EACH_TABLE(table)
+        {
+            struct tensor x = tensor_copy(&p.x);
+            planes_store(NAN, tensor_at(&x, 0, 0, 3, 7), 1024, planes);
+            p.positive[3] |= 1 << 7;
+            table->block.norm(x.p, p.pixels, p.c, planes, images, p.constants[0], p.constants[1],
+                              form ? p.other.p : NULL, 1, x.p, p.positive);
+            FOR_EACH_VALUE(&p, i, n, c)
+            assert_int_equal(isnan(tensor_value(&x, 0, i, n, c)) != 0, i == 0 && n == 3 && c == 7);
+            assert_int_equal(bit_of(&p, p.positive, 0, 3, 7), 0);
+            memory_free(x.p);
+        }
+    }
+}
+
+static double gradient_value(const struct passing *p, const uint32_t *positive, int i, int n, int c)
+{
+    if (n >= p->images || (positive && !bit_of(p, positive, i, n, c)))
+        return 0;
+    return tensor_value(&p->dy, 0, i, n, c);
+}
+
+static void check_backward_sums(const struct kernel_table *table, const struct passing *p)
+{
+    const uint32_t *positive = p->form ? p->positive : NULL;
+    const float *mean = p->constants[1], *inv_std = p->constants[0];
+    double *sums = bytes_new(2 * (size_t)p->c, sizeof *sums);
+    memset(sums, 0xff, 2 * (size_t)p->c * sizeof *sums);
+    table->block.norm_backward_sums(p->x.p, p->dy.p, positive, p->pixels, p->c, p->planes, p->images, mean, inv_std,
+                                    sums);
+    for (int c = 0; c < p->c; c++) {
+        double sum = 0, products = 0, absolute = 0, both = 0;
+        for (int i = 0; i < p->pixels; i++)
+            for (int n = 0; n < p->images; n++) {
+                double g = gradient_value(p, positive, i, n, c), x = tensor_value(&p->x, 0, i, n, c);
+                sum += g, absolute += fabs(g);
+                products += g * (x - (double)mean[c]) * (double)inv_std[c];
+                both += fabs(g) * (fabs(x) + fabs((double)mean[c])) * (double)inv_std[c];
+            }
+        if (!(fabs(sums[c] - sum) <= 1e-5 * absolute) || !(fabs(sums[p->c + c] - products) <= 1e-5 * both)) {
+            print_error("%g %g, not %g %g\n", sums[c], sums[p->c + c], sum, products);
+            wrong(table, p, "norm_backward_sums", 0, 0, c);
+        }
+    }
+    memory_free(sums);
+}
+
+static void test_backward_sums(void **state)
+{
+    (void)state;
+    FOR_EACH_PASSING(p, 2)
+    {
+        FOR_EACH_TABLE(table)
+        if (own(table))
+            check_backward_sums(table, &p);
+    }
+}
+
+/* One tensor of the result: value, or value before + value. */
+static int near_sum(const struct passing *p, double got, double before, int accumulate, double value,
+                    double absolute)
+{
+    double want = accumulate ? before + value : value;
+    return fabs(got - want) <= 1e-6 * (absolute + fabs(before)) + planes_error(want, p->planes);
+}
+
+enum { AFFINE = 1, MASKED = 2, ADD = 4, OTHER = 8, ADD_OTHER = 16, NO_DX = 32, DX_IS_DY = 64, OTHER_IS_DY = 128 };
+
+static int makes_sense(int form)
+{
+    return !(form & NO_DX && form & (ADD | DX_IS_DY)) && !(form & DX_IS_DY && form & (ADD | OTHER_IS_DY)) &&
+           !(form & OTHER_IS_DY && form & ADD_OTHER) && !(form & (ADD_OTHER | OTHER_IS_DY) && !(form & OTHER));
+}
+
+static void check_backward(const struct kernel_table *table, const struct passing *p)
+{
+    int form = p->form;
+    const uint32_t *positive = form & MASKED ? p->positive : NULL;
+    const float *a = form & AFFINE ? p->constants[0] : NULL, *b = p->constants[1], *d = p->constants[2];
+    struct tensor dy = tensor_copy(&p->dy), dx = tensor_copy(&p->other), other = tensor_copy(&p->x);
+    if (!(form & ADD)) /* overwritten, whatever it was */
+        memset(dx.p, 0xff, dx.values * sizeof(bf16));
+    struct tensor to = form & DX_IS_DY ? dy : dx, pass = form & OTHER_IS_DY ? dy : other;
+    table->block.norm_backward(a ? p->x.p : NULL, dy.p, positive, p->pixels, p->c, p->planes, p->images, a,
+                               a ? b : NULL, a ? d : NULL, form & NO_DX ? NULL : to.p, (form & ADD) != 0,
+                               form & OTHER ? pass.p : NULL, (form & ADD_OTHER) != 0);
+    FOR_EACH_VALUE(p, i, n, c)
+    {
+        double g = gradient_value(p, positive, i, n, c), v = g, absolute = fabs(g),
+               x = tensor_value(&p->x, 0, i, n, c);
+        if (a && n < p->images) {
+            v = (double)a[c] * g + (double)b[c] * x + (double)d[c];
+            absolute = fabs((double)a[c] * g) + fabs((double)b[c] * x) + fabs((double)d[c]);
+        }
+        if (!(form & NO_DX) && !near_sum(p, tensor_value(&to, 0, i, n, c), tensor_value(&p->other, 0, i, n, c),
+                                         form & ADD, v, absolute))
+            wrong(table, p, "norm_backward", i, n, c);
+        if (form & OTHER && !near_sum(p, tensor_value(&pass, 0, i, n, c), x, form & ADD_OTHER, g, fabs(g)))
+            wrong(table, p, "norm_backward: other", i, n, c);
+    }
+    memory_free(dy.p), memory_free(dx.p), memory_free(other.p);
+}
+
+static void test_backward(void **state)
+{
+    (void)state;
+    FOR_EACH_PASSING(p, 256)
+    {
+        FOR_EACH_TABLE(table)
+        if (own(table) && makes_sense(form) && (size == 1 || (size == 0 && form % 3 == 0)))
+            check_backward(table, &p);
+    }
+}
+
+/* ---- pool ---- */
+
+static void check_pool(const struct kernel_table *table, const struct passing *p, int real)
+{
+    int stride = real + 3;
+    size_t count = (size_t)(BLOCK_IMAGES * stride);
+    float *y = bytes_new(count, sizeof *y);
+    memset(y, 0xff, count * sizeof *y);
+    struct tensor x = tensor_new(1, p->pixels, real, p->planes);
+    tensor_random(&x, p->images, 0, 4);
+    table->block.pool(x.p, p->pixels, real, p->planes, p->images, y, stride);
+    for (int n = 0; n < BLOCK_IMAGES; n++)
+        for (int c = 0; c < stride; c++) {
+            double sum = 0, absolute = 0;
+            for (int i = 0; i < p->pixels && c < real; i++) {
+                double v = tensor_value(&x, 0, i, n, c);
+                sum += v, absolute += fabs(v);
+            }
+            float got = y[n * stride + c];
+            if (n < p->images && c < real ? !(fabs((double)got * p->pixels - sum) <= 1e-5 * absolute) : !isnan(got))
+                wrong(table, p, "pool", 0, n, c);
+        }
+    memory_free(y), memory_free(x.p);
+}
+
+static void check_pool_backward(const struct kernel_table *table, const struct passing *p, int real)
+{
+    int stride = real + 3;
+    float *dy = floats_new((size_t)(BLOCK_IMAGES * stride), 8);
+    struct tensor before = tensor_new(1, p->pixels, real, p->planes);
+    tensor_random(&before, p->images, 0, 4);
+    struct tensor dx = tensor_copy(&before);
+    if (!p->form)
+        memset(dx.p, 0xff, dx.values * sizeof(bf16));
+    table->block.pool_backward(dy, stride, p->pixels, real, p->planes, p->images, dx.p, p->form);
+    for (int i = 0; i < p->pixels; i++)
+        for (int n = 0; n < BLOCK_IMAGES; n++)
+            for (int c = 0; c < block_channels(real); c++) {
+                double v = n < p->images && c < real ? (double)dy[n * stride + c] / p->pixels : 0;
+                double b = tensor_value(&before, 0, i, n, c);
+                if (!near_sum(p, tensor_value(&dx, 0, i, n, c), b, p->form, v, fabs(v)))
+                    wrong(table, p, "pool_backward", i, n, c);
+            }
+    memory_free(dy), memory_free(before.p), memory_free(dx.p);
+}
+
+static void test_pool(void **state)
+{
+    (void)state;
+    static const int channels[] = {1, 10, 16, 17, 32, 40, 64};
+    FOR_EACH_PASSING(p, 2)
+    {
+        FOR_EACH_TABLE(table)
+        for (int i = 0; own(table) && i < 7; i++) {
+            check_pool(table, &p, channels[i]);
+            check_pool_backward(table, &p, channels[i]);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rounding),   cmocka_unit_test(test_planes_are_exact),
+                                       cmocka_unit_test(test_input),      cmocka_unit_test(test_norm),
+                                       cmocka_unit_test(test_nan_passes), cmocka_unit_test(test_backward_sums),
+                                       cmocka_unit_test(test_backward),   cmocka_unit_test(test_pool)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
