@@ -252,7 +252,9 @@ int gradient_backward(struct gradient *g, const float *dlogits, struct message *
     gradient_pack_backward(g);
     memcpy(value_gradient(g, last, 0), dlogits, (size_t)g->count * g->values[last].elements * sizeof(float));
     for (int i = g->step_count - 1; i >= 0; i--) {
-        if (block_on(g, i))
+        if (block_back(g, i) && gradient_quantized(g))
+            block_qat_step_backward(g, i);
+        else if (block_back(g, i))
             block_step_backward(g, i);
         else {
             double start = profile_begin(g);
