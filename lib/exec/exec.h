@@ -46,7 +46,7 @@ size_t exec_arena_bytes(const struct exec *e);
 struct exec_layer {
     const char *name, *op, *algorithm;
     double macs;    /* an image */
-    double seconds; /* accumulated since exec_profile(e, 1) */
+    double seconds; /* accumulated since exec_profile(e, 1), the mean of all threads */
     size_t bytes;   /* of packed weights */
 };
 void exec_profile(struct exec *e, int on); /* on: clears and starts timing each step; off: stops */
