@@ -34,10 +34,12 @@ static const weight_value *weights_for(const int8_t *packed, size_t count, weigh
 #define tile_multiply_add(sum, x, w) _mm512_add_epi32(sum, _mm512_madd_epi16(x, w))
 #include "kernel/avx2/tile_u8.inc"
 
-#define TILES(vectors)                                                                                    \
-    TILE(vectors, 1)                                                                                      \
-    TILE(vectors, 2) TILE(vectors, 3) TILE(vectors, 4) TILE(vectors, 5) TILE(vectors, 6) TILE(vectors, 7) \
-        TILE(vectors, 8) TILE(vectors, 9) TILE(vectors, 10) TILE(vectors, 11) TILE(vectors, 12)
+/* clang-format off */
+#define TILES(vectors)                                                   \
+    TILE(vectors, 1) TILE(vectors, 2) TILE(vectors, 3) TILE(vectors, 4)  \
+    TILE(vectors, 5) TILE(vectors, 6) TILE(vectors, 7) TILE(vectors, 8)  \
+    TILE(vectors, 9) TILE(vectors, 10) TILE(vectors, 11) TILE(vectors, 12)
+/* clang-format on */
 
 TILES(1)
 TILES(2)
