@@ -23,9 +23,4 @@ double cost_of(enum algorithm algorithm, const struct conv_shape *s, const char 
 /* The cheaper one for calls of `images` images. */
 enum algorithm cost_choose(const struct conv_shape *s, const char *isa, int is_integer, int images);
 
-/* The largest absolute value that the sum of codes 0..255 times an output's weights (per_output of them) can take:
- * what Winograd's exactness asks to be below WINOGRAD_SUM_LIMIT. */
-int64_t winograd_bound(const int8_t *weight, int per_output);
-#define WINOGRAD_SUM_LIMIT ((int64_t)1 << 25)
-
 #endif

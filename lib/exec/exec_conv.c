@@ -1,5 +1,6 @@
 /* Convolutions: which algorithm computes which outputs, weights packed for it, and one worker's part of a call. */
 #include "base/memory.h"
+#include "exec/bounds.h"
 #include "exec/plan.h"
 #include <string.h>
 
@@ -72,11 +73,14 @@ static void part_extend(struct conv_parts *parts, int first, int count, enum alg
 
 static int choose_winograd(const struct exec *e, const struct step *s, enum conv_choice choice)
 {
+    enum { MOST = 16 /* images in one call, about: see chunk_of */ };
     if (!can_winograd(e, s) || choice == CHOOSE_DIRECT)
         return 0;
     if (choice == CHOOSE_WINOGRAD)
         return 1;
-    int is_integer = s->kind != STEP_CONV_F32, images = e->batch < 16 ? e->batch : 16;
+    /* The algorithms round floats differently, and logits must not depend on the batch: floats are planned for one.
+     */
+    int is_integer = s->kind != STEP_CONV_F32, images = !is_integer ? 1 : e->batch < MOST ? e->batch : MOST;
     return cost_choose(&s->shape, e->kernels->isa, is_integer, images) == ALGORITHM_WINOGRAD;
 }
 
