@@ -160,7 +160,50 @@ class Torch:
         return Case(put, run), lambda y: y.numpy().copy()
 
 
-PROGRAMS = {"onnxruntime": OnnxRuntime, "openvino": OpenVino, "torch": Torch}
+class TorchTraining:
+    """A call is a step on the same images: forward, backward, SGD with Nesterov momentum. fp32 is strict; bf16 is autocast."""
+
+    def __init__(self, threads, work):
+        import resnet
+        import torch
+
+        self.torch, self.resnet = torch, resnet
+        torch.set_num_threads(threads)
+
+    def about(self):
+        return self.torch.__version__.split("+")[0], "-"
+
+    def forms(self, precision):
+        return ["compiled", "eager"] if precision in ("fp32", "bf16") else []
+
+    def open(self, precision, batch, form, x):
+        torch = self.torch
+        torch.manual_seed(1)
+        net = self.resnet.ResNet18(self.models["float"].width, 10).to(memory_format=torch.channels_last)
+        images = torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
+        labels = torch.arange(batch) % 10
+        optimizer = torch.optim.SGD(
+            net.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005, nesterov=True, foreach=form == "eager", fused=form != "eager"
+        )
+
+        def loss():
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                return torch.nn.functional.cross_entropy(net(images).float(), labels)
+
+        if form == "compiled":
+            loss = torch.compile(loss, dynamic=False)
+
+        def run():
+            optimizer.zero_grad(set_to_none=True)
+            value = loss()
+            value.backward()
+            optimizer.step()
+            return value
+
+        return Case(lambda images: None, run), None
+
+
+PROGRAMS = {"onnxruntime": OnnxRuntime, "openvino": OpenVino, "torch": Torch, "torch-training": TorchTraining}
 
 
 class Worker:
