@@ -54,9 +54,11 @@ peers-training: $(PEERS)/graphs.stamp $(call ours,$(BENCH)) | peers-inference
 peers: peers-inference peers-training
 	@$(PEERS_PYTHON) -B tests/peers/chart.py $(PEERS_RESULTS)
 	@tests/peers/table $(PEERS_RESULTS)
+	@echo $(call quote,make $@$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES))) > $(PEERS_RESULTS)/command
+	@{ git describe --always --dirty --abbrev=40 2> /dev/null || echo none; } > $(PEERS_RESULTS)/commit
 	@echo "$(PEERS_RESULTS) has the tables and the charts"
 
 # Copies what the last `make peers` left to plots/recorded/peers/ and into the README; measures nothing.
 record-peers:
-	@tests/peers/record $(PEERS_RESULTS) plots/recorded/peers $(call quote,make peers$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES)))
+	@tests/peers/record $(PEERS_RESULTS) plots/recorded/peers
 .PHONY: peers peers-inference peers-training record-peers
