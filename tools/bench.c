@@ -6,17 +6,18 @@
 #include "graph/resnet.h"
 #include "record/file.h"
 #include "tools/common/bench_table.h"
+#include "tools/common/bench_train.h"
 #include "tools/common/options.h"
 #include <stdio.h>
 #include <string.h>
 
 struct opts {
-    struct string_list models;
+    struct string_list models, precisions;
     struct integer_list batches, threads;
-    const char *output, *images;
+    const char *output, *images, *ranges;
     int64_t width;
     double seconds;
-    int layers;
+    int layers, train;
 };
 
 /* Everything a run holds: one exec a case, planned for its batch and threads; cases in the order of the table. */
@@ -49,26 +50,16 @@ static const char details[] =
     "\n"
     "Examples:\n"
     "  bench -m fused.safetensors -m ptq.safetensors -b 1,32 -j 1,2 -o bench.tsv\n"
-    "  bench --width 64 -b 1 --layers\n";
+    "  bench --width 64 -b 1 --layers\n" BENCH_TRAIN_HELP;
 
 /* ---- models and images ---- */
-
-static void name_model(char *out, size_t size, const char *path)
-{
-    static const char suffix[] = ".safetensors";
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    size_t length = strlen(base), tail = sizeof suffix - 1;
-    if (length > tail && strcmp(base + length - tail, suffix) == 0)
-        length -= tail;
-    snprintf(out, size, "%.*s", (int)length, base);
-}
 
 static int load_models(struct run *r, struct message *m)
 {
     for (int i = 0; i < r->o->models.count; i++) {
         TRY(model_load(&r->models[i], r->o->models.items[i], m));
         r->model_count = i + 1;
-        name_model(r->names[i], sizeof r->names[i], r->o->models.items[i]);
+        bench_name(r->names[i], sizeof r->names[i], r->o->models.items[i]);
     }
     if (r->o->width > 0) {
         struct graph g = {0};
@@ -175,6 +166,13 @@ static int run(const struct opts *o, struct message *m)
     return status;
 }
 
+static int run_train(const struct opts *o, struct message *m)
+{
+    const struct bench_train train = {&o->models, &o->precisions, &o->batches, &o->threads, o->ranges,
+                                      o->images,  o->output,      o->width,    o->seconds,  o->layers};
+    return bench_train_run(&train, m);
+}
+
 int main(int argc, char **argv)
 {
     struct opts o = {.batches = {{1}, 1}, .threads = {{1}, 1}, .seconds = 1};
@@ -188,6 +186,10 @@ int main(int argc, char **argv)
         {"seconds", 0, OPTION_NUMBER, &o.seconds, 0, 3600, "S", "time for each case, at least", 0, 0},
         {"layers", 0, OPTION_FLAG, &o.layers, 0, 0, 0, "a row for every layer too", 0, 0},
         {"images", 0, OPTION_STRING, &o.images, 0, 0, "FILE", "images from this batch file", 0, 0},
+        {"train", 0, OPTION_FLAG, &o.train, 0, 0, 0, "time training steps", 0, 0},
+        {"precision", 0, OPTION_STRINGS, &o.precisions, 0, 0, "NAME", "--train: fp32 or bf16; may be repeated", 0,
+         0},
+        OPTION_RANGES(&o.ranges),
     };
     const struct tool tool =
         TOOL("bench", "-m MODEL [-m MODEL]... [-b LIST] [-j LIST] [-o TSV]", "Time models.", details, options, 0);
@@ -197,5 +199,7 @@ int main(int argc, char **argv)
         return status;
     if (o.models.count == 0 && o.width == 0)
         return tool_misuse(&tool, "missing option -m MODEL (or --width N)");
-    return tool_end(&tool, run(&o, &m), &m);
+    if (!o.train && (o.precisions.count > 0 || o.ranges))
+        return tool_misuse(&tool, "--precision and --ranges: need --train");
+    return tool_end(&tool, o.train ? run_train(&o, &m) : run(&o, &m), &m);
 }

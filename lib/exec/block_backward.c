@@ -64,10 +64,11 @@ void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_b
     for (j->round = 0; j->round < BLOCK_ROUNDS; j->round++)
         threads_run(g->pool, weight_item, j, g->block->kernels->weight_items(c, blocks, j->round));
     profile_end(g, j->step, PASS_WEIGHT, start);
+    if (!g->values[g->steps[j->step].x].wants_gradient)
+        return;
     start = profile_begin(g);
-    if (g->values[g->steps[j->step].x].wants_gradient)
-        threads_run(g->pool, data_item, j,
-                    blocks * (data_parts(c) > 1 ? data_parts(c) : block_channels(c->c) / BLOCK_CHANNELS));
+    threads_run(g->pool, data_item, j,
+                blocks * (data_parts(c) > 1 ? data_parts(c) : block_channels(c->c) / BLOCK_CHANNELS));
     profile_end(g, j->step, PASS_DATA, start);
 }
 

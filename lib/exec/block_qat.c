@@ -177,7 +177,7 @@ void block_qat_step_backward(struct gradient *g, int step)
     threads_run(g->pool, mask_item, &job, items);
     sum_items(g, s, items);
     threads_run(g->pool, codes_item, &job, items_of(g, s->x));
-    profile_end(g, step, PASS_DATA, start);
+    profile_end(g, step, PASS_WEIGHT, start);
     block_conv_backward(g, step, (const bf16 *)(const void *)(g->arena + g->block->codes),
                         block_tensor_values(s->shape.h * s->shape.w, s->shape.c, g->block->planes));
 }

@@ -2,6 +2,17 @@
 #include "base/threads.h"
 #include "record/lineage.h"
 #include <stdio.h>
+#include <string.h>
+
+void bench_name(char *out, size_t size, const char *path)
+{
+    static const char suffix[] = ".safetensors";
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    size_t length = strlen(base), tail = sizeof suffix - 1;
+    if (length > tail && strcmp(base + length - tail, suffix) == 0)
+        length -= tail;
+    snprintf(out, size, "%.*s", (int)length, base);
+}
 
 static int add_row(struct table *t, const struct measure_case *c, const char *what, const char *algorithm,
                    struct timing s, double macs, size_t bytes, const struct exec_comparison *o, struct message *m)
