@@ -7,6 +7,7 @@ Targets
                  parts of it: images exported; the float network; all three models; the charts
   record         a finished run's tables and charts to plots/recorded/$(RUN)/ and into the README
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
+  verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   lint           layers, words, format, scripts, and both compilers without a warning
   fuzz           every reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) under clang's libFuzzer
   install uninstall
