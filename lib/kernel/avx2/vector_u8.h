@@ -72,6 +72,8 @@ static inline vector vector_multiply_add(vector sum, vector a, vector b)
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
 }
 
+/* A line of memory into the first-level cache. */
+#define vector_fetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 #define vector_add_16(a, b) _mm256_add_epi16(a, b)
 #define vector_sub_16(a, b) _mm256_sub_epi16(a, b)
 #define vector_shift_16(a, bits) _mm256_slli_epi16(a, bits)

@@ -1,7 +1,7 @@
 /* 16 registers of 8 lanes: 6 tiles and 2 vectors of outputs in a pass of products. */
 #include "kernel/avx2/vector_u8.h"
 
-enum { PRODUCT_TILES = 6, EXPAND_TILES = 2 };
+enum { PRODUCT_TILES = 6, EXPAND_TILES = 2, KEEP_TILES = 3 * EXPAND_TILES };
 #include "kernel/avx2/products_u8.inc"
 
 PRODUCTS(1)

@@ -72,6 +72,8 @@ static inline vector vector_multiply_add(vector sum, vector a, vector b)
 #endif
 }
 
+/* A line of memory into the first-level cache. */
+#define vector_fetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 #define vector_add_16(a, b) _mm512_add_epi16(a, b)
 #define vector_sub_16(a, b) _mm512_sub_epi16(a, b)
 #define vector_shift_16(a, bits) _mm512_slli_epi16(a, bits)
