@@ -1,18 +1,6 @@
 #include "kernel/blas/columns.h"
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* OpenBLAS starts its threads when it is loaded, and lets them spin for a while, whether anybody multiplies or not.
- * So it is told before: this runs ahead of the constructors of shared libraries. */
-#if defined(__linux__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
-static void no_threads(void)
-{
-    setenv("OPENBLAS_NUM_THREADS", "1", 1);
-}
-
-__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = no_threads;
-#endif
 
 static void one_thread(void)
 {
