@@ -9,7 +9,7 @@ static const char *const isas[] = {"ref", "blas", "avx2", "avx512", "avx512vnni"
 enum { ISAS = sizeof isas / sizeof *isas };
 
 #define HEAD                                                  \
-    "x = input u8[9,8,3]\n"                                   \
+    "x = input u8[6,17,3]\n"                                  \
     "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n" \
     "q = quantize norm\n"
 
