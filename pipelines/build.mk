@@ -43,6 +43,7 @@ OPT_kernel/avx512 := -O3
 OPT_kernel/avx512vnni := -O3
 OPT_kernel/amx := -O3
 OPT_kernel/ref := -O3
+OPT_quant := -O3
 
 sources_kernel := $(foreach d,$(KERNEL_DIRS),$(wildcard lib/$(d)/*.c))
 $(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c)))

@@ -54,3 +54,9 @@ $(FUZZ_B)/fuzz/%: $(B)/tests/fuzz/%.o $(call archives,$(LAYERS))
 	@mkdir -p $(@D)
 	$(CC) -fsanitize=fuzzer,$(FUZZ_FLAGS) -g -o $@ $< $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
 .PHONY: fuzz $(FUZZERS:%=fuzz-%)
+
+# ---- verify: all 10,000 test images at full width; every instruction set and algorithm gives the logits of ref ----
+# Half an hour or more, since ref is slow: no part of `make test`.
+verify: all
+	BIN=$(abspath $(BIN)) tests/verify -j $(JOBS)
+.PHONY: verify

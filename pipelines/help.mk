@@ -9,6 +9,7 @@ Targets
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   record-peers   what it found to plots/recorded/peers/ and into the README
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
+  verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   lint           layers, words, format, scripts, and both compilers without a warning
   fuzz           every reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) under clang's libFuzzer
   install uninstall

@@ -24,9 +24,10 @@ static int check_values(const struct tensor *t, enum tensor_rule rule, struct me
 {
     if (t->dtype == DTYPE_F32)
         return check_f32(t, rule, m);
-    for (size_t i = 0; rule == RULE_CODE && i < t->count; i++)
-        if (((const int8_t *)t->data)[i] == INT8_MIN)
-            return message_set(m, STATUS_RANGE, "%s: -128 at index %zu, want -127..127", t->name, i);
+    const int8_t *bad = rule == RULE_CODE && t->count > 0 ? memchr(t->data, 0x80, t->count) : NULL;
+    if (bad)
+        return message_set(m, STATUS_RANGE, "%s: -128 at index %zu, want -127..127", t->name,
+                           (size_t)(bad - (const int8_t *)t->data));
     for (size_t i = 0; rule == RULE_BIAS && i < t->count; i++)
         if (((const int32_t *)t->data)[i] > 1 << 30 || ((const int32_t *)t->data)[i] < -(1 << 30))
             return message_set(m, STATUS_RANGE, "%s: magnitude at index %zu exceeds 2^30", t->name, i);

@@ -119,16 +119,30 @@ int layer_quantize(const float *w, const float *bias, int outputs, int per_outpu
     return raised;
 }
 
+/* The sums of the positive and of the negated negative weights, in 32 bits a while so that compilers use vectors.
+ */
+static void signed_sums(const int8_t *w, int count, int64_t *positive, int64_t *negative)
+{
+    enum { PIECE = 1 << 20 };
+    *positive = *negative = 0;
+    for (int at = 0; at < count; at += PIECE) {
+        int end = count - at < PIECE ? count : at + PIECE, above = 0, all = 0;
+        for (int i = at; i < end; i++) {
+            above += w[i] > 0 ? w[i] : 0;
+            all += w[i];
+        }
+        *positive += above;
+        *negative += above - all;
+    }
+}
+
 int64_t accumulator_bound(const int8_t *q, const int32_t *bias, int outputs, int per_output, uint8_t zero_point,
                           uint8_t qmin, uint8_t qmax)
 {
     int64_t bound = 0, up = qmax - zero_point, down = zero_point - qmin;
     for (int c = 0; c < outputs; c++) {
-        int64_t positive = 0, negative = 0;
-        for (int i = 0; i < per_output; i++) {
-            int weight = q[(size_t)c * (size_t)per_output + (size_t)i];
-            *(weight > 0 ? &positive : &negative) += weight > 0 ? weight : -weight;
-        }
+        int64_t positive, negative;
+        signed_sums(q + (size_t)c * (size_t)per_output, per_output, &positive, &negative);
         int64_t high = positive * up + negative * down, low = positive * down + negative * up;
         int64_t offset = bias ? (bias[c] < 0 ? -(int64_t)bias[c] : bias[c]) : 0;
         int64_t here = (high > low ? high : low) + offset;

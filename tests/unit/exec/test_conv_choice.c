@@ -9,7 +9,7 @@ static const char *const isas[] = {"ref", "blas", "avx2", "avx512", "avx512vnni"
 enum { ISAS = sizeof isas / sizeof *isas };
 
 #define HEAD                                                  \
-    "x = input u8[9,8,3]\n"                                   \
+    "x = input u8[6,17,3]\n"                                  \
     "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n" \
     "q = quantize norm\n"
 
@@ -18,8 +18,10 @@ enum { ISAS = sizeof isas / sizeof *isas };
     HEAD "c0 = conv2d q out=64 kernel=3 pad=1 bias\n"         \
          "c1 = conv2d c0 out=64 kernel=3 pad=1 bias\n"        \
          "c2 = conv2d c1 out=64 kernel=3 pad=1 add=c0\n"      \
-         "d = conv2d c2 out=128 kernel=1 stride=2 bias\n"     \
-         "c3 = conv2d c2 out=128 kernel=3 stride=2 pad=1\n"   \
+         "e = conv2d c2 out=64 kernel=3 pad=1 bias\n"         \
+         "f = conv2d e out=64 kernel=3 pad=1 bias\n"          \
+         "d = conv2d f out=128 kernel=1 stride=2 bias\n"      \
+         "c3 = conv2d f out=128 kernel=3 stride=2 pad=1\n"    \
          "c4 = conv2d c3 out=128 kernel=3 pad=1 bias add=d\n" \
          "c5 = conv2d c4 out=128 kernel=3 pad=1 bias relu\n"  \
          "pool = avgpool c5\n"                                \
