@@ -55,7 +55,8 @@ class Resq:
         table = [line.split("\t") for line in lines if not line.startswith("#")]
         row = next(dict(zip(table[0], r)) for r in table[1:] if not r[0].startswith("layer:"))
         self.form = row["isa"]
-        return (float(row["ms_median"]) * self.batch / 1e3, float(row["ms_min"]) * self.batch / 1e3)
+        median = self.batch / float(row["samples_per_s"])
+        return median, median * float(row["ms_min"]) / float(row["ms_median"])
 
 
 def can_train(bench):
