@@ -4,6 +4,8 @@
 struct job {
     struct gradient *g;
     int step, round;
+    const bf16 *x; /* of a convolution */
+    size_t x_block;
 };
 
 static void *worker_scratch(const struct gradient *g, int worker)
@@ -19,9 +21,9 @@ static void weight_item(void *context, int item, int worker)
     struct gradient *g = j->g;
     const struct train_step *s = &g->steps[j->step];
     const struct block_weight_call call = {.blocks = g->block->blocks,
-                                           .x = block_value_at(g, s->x, 0),
+                                           .x = j->x,
                                            .dy = block_gradient_at(g, s->output, 0),
-                                           .x_block = g->block->values[s->x].block,
+                                           .x_block = j->x_block,
                                            .dy_block = g->block->values[s->output].block,
                                            .dw = g->gradients + s->weight};
     g->block->kernels->weight_gradient(&g->block->steps[j->step].conv, &call, j->round, item,
@@ -53,19 +55,20 @@ static void data_item(void *context, int item, int worker)
     g->block->kernels->conv(&t->conv, BLOCK_BACKWARD, &call, worker_scratch(g, worker));
 }
 
-static void conv_backward(struct job *j)
+void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_block)
 {
-    struct gradient *g = j->g;
-    const struct block_conv *c = &g->block->steps[j->step].conv;
+    struct job job = {g, step, 0, x, x_block}, *j = &job;
+    const struct block_conv *c = &g->block->steps[step].conv;
     int blocks = g->block->blocks;
     double start = profile_begin(g);
     for (j->round = 0; j->round < BLOCK_ROUNDS; j->round++)
         threads_run(g->pool, weight_item, j, g->block->kernels->weight_items(c, blocks, j->round));
     profile_end(g, j->step, PASS_WEIGHT, start);
+    if (!g->values[g->steps[j->step].x].wants_gradient)
+        return;
     start = profile_begin(g);
-    if (g->values[g->steps[j->step].x].wants_gradient)
-        threads_run(g->pool, data_item, j,
-                    blocks * (data_parts(c) > 1 ? data_parts(c) : block_channels(c->c) / BLOCK_CHANNELS));
+    threads_run(g->pool, data_item, j,
+                blocks * (data_parts(c) > 1 ? data_parts(c) : block_channels(c->c) / BLOCK_CHANNELS));
     profile_end(g, j->step, PASS_DATA, start);
 }
 
@@ -172,14 +175,14 @@ static void pool_item(void *context, int b, int worker)
 
 void block_step_backward(struct gradient *g, int step)
 {
-    struct job job = {g, step, 0};
+    struct job job = {.g = g, .step = step};
     const struct train_step *s = &g->steps[step];
     const struct node *n = &g->graph.nodes[s->output];
     int blocks = g->block->blocks, items = blocks * map_parts(n->h, n->w);
     if (s->kind == TRAIN_NORMALIZE || !g->values[s->output].wants_gradient)
         return;
     if (s->kind == TRAIN_CONV) {
-        conv_backward(&job);
+        block_conv_backward(g, step, block_value_at(g, s->x, 0), g->block->values[s->x].block);
         return;
     }
     double start = profile_begin(g);

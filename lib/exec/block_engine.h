@@ -11,7 +11,7 @@
 
 /* What a step needs besides its train_step. */
 struct block_step {
-    int on; /* runs over blocks */
+    int forward_on, backward_on; /* runs over blocks; quantized: only backward does */
     struct block_conv conv;
     void *forward, *backward; /* packed weights; backward NULL where no gradient is wanted by the input */
     double *sums;             /* of a convolution whose batch norm follows: [parts][2][C'] */
@@ -42,10 +42,13 @@ struct block_engine {
     int planes, blocks; /* blocks: of the last forward */
     struct block_step *steps;
     struct block_value *values;
-    double *partials; /* batch norm backward: [items][2][C'] */
-    float *table;     /* the input's: [C][256] */
-    size_t shared;    /* in the arena: weight gradients' */
-    int *pack_first;  /* item numbers of a step's weights */
+    double *partials;   /* batch norm backward: [items][2][C'] */
+    float *table;       /* the input's: [C][256] */
+    size_t codes, mask; /* quantized, in the arena: x of the step in backward as reals; what passes its clamp */
+    double *scale_sums; /* quantized: one an item */
+    float *zeros;       /* as many as the widest map has channels */
+    size_t shared;      /* in the arena: weight gradients' */
+    int *pack_first;    /* item numbers of a step's weights */
     int pack_items;
 };
 
@@ -58,14 +61,25 @@ int block_plan(struct gradient *g, struct message *m) RESQ_USE_RESULT;
 int block_prepare(struct gradient *g, struct message *m) RESQ_USE_RESULT;
 void block_close(struct gradient *g);
 
-/* One step, of those with steps[i].on. */
+/* One step that block_on and block_back name. */
 void block_step_forward(struct gradient *g, int step);
 void block_step_backward(struct gradient *g, int step);
+/* Both gradients of a convolution whose input lies at x, x_block values a block. */
+void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_block);
+/* block_qat.c: a step of quantized mode, and what it needs in the arena. */
+void block_qat_step_backward(struct gradient *g, int step);
+size_t block_qat_codes_bytes(const struct gradient *g, int step);
+size_t block_qat_mask_bytes(const struct gradient *g, int step);
 void block_pack_weights(struct gradient *g);
 
 static inline int block_on(const struct gradient *g, int step)
 {
-    return g->block && g->block->steps[step].on;
+    return g->block && g->block->steps[step].forward_on;
+}
+
+static inline int block_back(const struct gradient *g, int step)
+{
+    return g->block && g->block->steps[step].backward_on;
 }
 
 /* Real images of block b. */

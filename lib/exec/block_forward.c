@@ -23,8 +23,8 @@ static void pack_item(void *context, int item, int worker)
     while (e->pack_first[i] > item)
         i--;
     const struct block_step *b = &e->steps[i];
-    e->kernels->pack(&b->conv, g->parameters + g->steps[i].weight, item - e->pack_first[i], b->forward,
-                     b->backward);
+    const float *weight = gradient_quantized(g) ? g->gradients : g->parameters; /* see gradient_pack_backward */
+    e->kernels->pack(&b->conv, weight + g->steps[i].weight, item - e->pack_first[i], b->forward, b->backward);
 }
 
 void block_pack_weights(struct gradient *g)

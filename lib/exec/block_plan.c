@@ -25,7 +25,7 @@ static int step_suits(const struct gradient *g, int i, int *pooled)
     case TRAIN_NORMALIZE:
         return i == 0 && s->x == 0;
     case TRAIN_CONV:
-        return n->op == OP_CONV2D && !n->has_bias && n->kernel <= MOST_SIDE;
+        return n->op == OP_CONV2D && (gradient_quantized(g) || !n->has_bias) && n->kernel <= MOST_SIDE;
     case TRAIN_NORM:
         return maker && maker->kind == TRAIN_CONV;
     case TRAIN_POOL:
@@ -44,7 +44,7 @@ static int kernels_suit(const struct gradient *g)
 
 int block_engine_suits(const struct gradient *g)
 {
-    int pooled = 0, suits = !gradient_quantized(g) && kernels_suit(g);
+    int pooled = 0, suits = kernels_suit(g);
     for (int i = 0; suits && i < g->step_count; i++)
         suits = step_suits(g, i, &pooled);
     return suits && pooled && g->step_count > 0 && g->steps[0].kind == TRAIN_NORMALIZE;
@@ -80,8 +80,8 @@ static void plan_conv(struct gradient *g, int i)
                                   .pad = s->pad,
                                   .planes = g->block->planes};
     /* Few channels: all that a window sees fits one cell, and the input is laid out so. */
-    b->conv.window = maker && maker->kind == TRAIN_NORMALIZE && s->c * s->kernel * s->kernel <= BLOCK_CHANNELS &&
-                     users_of(g, g->steps[i].x, &user) == 1;
+    b->conv.window = !gradient_quantized(g) && maker && maker->kind == TRAIN_NORMALIZE &&
+                     s->c * s->kernel * s->kernel <= BLOCK_CHANNELS && users_of(g, g->steps[i].x, &user) == 1;
     b->parts = s->out_w >= 16 ? 2 : 1;
 }
 
@@ -91,7 +91,7 @@ static void plan_value(struct gradient *g, int i)
     const struct node *n = &g->graph.nodes[s->output];
     struct block_value *v = &g->block->values[s->output];
     int user = 0, pixels = n->h * n->w, channels = n->c;
-    v->on = block_on(g, i) && s->kind != TRAIN_POOL;
+    v->on = block_back(g, i) && s->kind != TRAIN_POOL;
     if (s->kind == TRAIN_NORMALIZE && users_of(g, s->output, &user) == 1 && g->block->steps[user].conv.window) {
         const struct block_conv *c = &g->block->steps[user].conv;
         pixels = c->out_h * c->out_w;
@@ -113,11 +113,12 @@ static int plan_steps(struct gradient *g, struct message *m)
     if (!e->steps || !e->values)
         return STATUS_NOMEM;
     for (int i = 0, pooled = 0; i < g->step_count; i++) {
-        e->steps[i].on = !pooled;
+        e->steps[i].backward_on = !pooled;
+        e->steps[i].forward_on = !pooled && !gradient_quantized(g);
         e->steps[i].positive = NO_OFFSET;
         e->steps[i].maker = -1;
         pooled |= g->steps[i].kind == TRAIN_POOL;
-        if (e->steps[i].on && g->steps[i].kind == TRAIN_CONV)
+        if (e->steps[i].backward_on && g->steps[i].kind == TRAIN_CONV)
             plan_conv(g, i);
         for (int k = 0; g->steps[i].kind == TRAIN_NORM && k < i; k++)
             if (g->steps[k].output == g->steps[i].x)
@@ -130,7 +131,7 @@ static int plan_steps(struct gradient *g, struct message *m)
 
 /* ---- buffers ---- */
 
-static size_t value_bytes(const struct gradient *g, int node)
+static size_t gradient_bytes(const struct gradient *g, int node)
 {
     const struct block_value *v = &g->block->values[node];
     size_t batch = (size_t)g->options.batch;
@@ -151,25 +152,41 @@ static size_t shared_bytes(const struct gradient *g)
 {
     size_t bytes = 0;
     for (int i = 0; i < g->step_count; i++)
-        if (block_on(g, i) && g->steps[i].kind == TRAIN_CONV)
+        if (block_back(g, i) && g->steps[i].kind == TRAIN_CONV)
             bytes = max_size(bytes, g->block->kernels->weight_shared_bytes(&g->block->steps[i].conv,
                                                                            block_count(g->options.batch)));
     return bytes;
 }
 
+/* Quantized: codes image by image; else as the gradient. */
+static size_t value_bytes(const struct gradient *g, int node)
+{
+    return gradient_quantized(g) && node != g->graph.count - 1
+               ? round_up_64(g->values[node].elements) * (size_t)g->options.batch
+               : gradient_bytes(g, node);
+}
+
+static size_t before_bytes(const struct gradient *g, const struct train_step *s)
+{
+    int has = gradient_quantized(g) && s->output != g->graph.count - 1 && s->kind != TRAIN_NORMALIZE;
+    return has ? g->values[s->output].elements * sizeof(float) * (size_t)g->options.batch : 0;
+}
+
 /* As gradient_plan.c's, with masks in place of values for the relus: forward step i at time i, its backward at end
  * - i. */
-static void plan_lifetimes(const struct gradient *g, struct lifetime *value, struct lifetime *gradient,
-                           struct lifetime *positive)
+static void plan_lifetimes(const struct gradient *g, struct lifetime *value, struct lifetime *before,
+                           struct lifetime *gradient, struct lifetime *positive)
 {
     int end = 2 * g->step_count - 1;
     for (int i = 0; i < g->step_count; i++) {
         const struct train_step *s = &g->steps[i];
         value[s->output] = (struct lifetime){value_bytes(g, s->output), i, end - i, 0};
+        before[s->output] = (struct lifetime){before_bytes(g, s), i, end - i, 0};
         positive[i] = (struct lifetime){positive_bytes(g, i), i, end - i, 0};
         if (g->values[s->output].wants_gradient)
-            gradient[s->output] = (struct lifetime){
-                value_bytes(g, s->output), s->output == g->graph.count - 1 ? g->step_count : end - i, end - i, 0};
+            gradient[s->output] =
+                (struct lifetime){gradient_bytes(g, s->output),
+                                  s->output == g->graph.count - 1 ? g->step_count : end - i, end - i, 0};
     }
     for (int i = 0; i < g->step_count; i++) {
         const int operands[2] = {g->steps[i].x, g->steps[i].other};
@@ -179,27 +196,52 @@ static void plan_lifetimes(const struct gradient *g, struct lifetime *value, str
     }
 }
 
+/* Quantized: the largest of any step, all through backward. `plain`: the floats of a plain layer's codes, as in
+ * gradient_plan.c. */
+static void plan_quantized(const struct gradient *g, struct lifetime *codes, struct lifetime *mask,
+                           struct lifetime *plain)
+{
+    size_t codes_bytes = 0, mask_bytes = 0, elements = 0;
+    for (int i = 0; gradient_quantized(g) && i < g->step_count; i++) {
+        if (g->steps[i].kind == TRAIN_CONV && block_back(g, i)) {
+            codes_bytes = max_size(codes_bytes, block_qat_codes_bytes(g, i));
+            mask_bytes = max_size(mask_bytes, block_qat_mask_bytes(g, i));
+        } else if (g->steps[i].kind == TRAIN_CONV) {
+            elements = max_size(elements, g->values[g->steps[i].x].elements);
+        }
+    }
+    int begin = g->step_count, end = 2 * g->step_count - 1;
+    *codes = (struct lifetime){codes_bytes, begin, end, 0};
+    *mask = (struct lifetime){mask_bytes, begin, end, 0};
+    *plain = (struct lifetime){elements * sizeof(float) * (size_t)g->options.batch, begin, end, 0};
+}
+
 static int plan_buffers(struct gradient *g, struct message *m)
 {
-    int nodes = g->graph.count, steps = g->step_count, all = 2 * nodes + steps + 1;
+    enum { CODES, MASK, PLAIN, SHARED, OTHERS };
+    int nodes = g->graph.count, steps = g->step_count, all = 3 * nodes + steps + OTHERS;
     struct lifetime *value = memory_new((size_t)all, sizeof *value, m);
     if (!value)
         return STATUS_NOMEM;
-    struct lifetime *gradient = value + nodes, *positive = gradient + nodes, *shared = positive + steps;
-    for (int i = 0; i < nodes; i++)
-        g->values[i].elements = node_elements(&g->graph.nodes[i]);
-    plan_lifetimes(g, value, gradient, positive);
+    struct lifetime *before = value + nodes, *gradient = before + nodes, *positive = gradient + nodes,
+                    *others = positive + steps;
+    plan_lifetimes(g, value, before, gradient, positive);
     value[0] = (struct lifetime){round_up_64(g->values[0].elements) * (size_t)g->options.batch, 0, 0, 0};
-    *shared = (struct lifetime){shared_bytes(g), steps, 2 * steps - 1, 0};
+    plan_quantized(g, &others[CODES], &others[MASK], &others[PLAIN]);
+    others[SHARED] = (struct lifetime){shared_bytes(g), steps, 2 * steps - 1, 0};
     int status = lifetimes_place(value, all, &g->arena_bytes, m);
     for (int i = 0; i < nodes; i++) {
         g->values[i].value = value[i].offset;
+        g->values[i].before = before[i].offset;
         g->values[i].gradient = gradient[i].offset;
     }
     for (int i = 0; i < steps; i++)
         if (positive[i].bytes > 0)
             g->block->steps[i].positive = positive[i].offset;
-    g->block->shared = shared->offset;
+    g->block->codes = others[CODES].offset;
+    g->block->mask = others[MASK].offset;
+    g->dequantized = others[PLAIN].offset;
+    g->block->shared = others[SHARED].offset;
     memory_free(value);
     return status;
 }
@@ -219,10 +261,15 @@ static int prepare_conv(struct gradient *g, int i, struct message *m)
     struct block_step *b = &g->block->steps[i];
     const struct block_kernel *k = g->block->kernels;
     size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->parts;
+    /* a quantized step packs backward alone, but kernels pack both */
     b->forward = memory_new(k->packed_bytes(&b->conv, BLOCK_FORWARD), 1, m);
-    b->sums = memory_new(parts * 2 * (size_t)block_channels(b->conv.k), sizeof *b->sums, m);
-    if (!b->forward || !b->sums)
+    if (!b->forward)
         return STATUS_NOMEM;
+    if (b->forward_on) {
+        b->sums = memory_new(parts * 2 * (size_t)block_channels(b->conv.k), sizeof *b->sums, m);
+        if (!b->sums)
+            return STATUS_NOMEM;
+    }
     if (!g->values[g->steps[i].x].wants_gradient)
         return 0;
     b->backward = memory_new(k->packed_bytes(&b->conv, BLOCK_BACKWARD), 1, m);
@@ -251,7 +298,7 @@ static int prepare_table(struct gradient *g, struct message *m)
 int block_prepare(struct gradient *g, struct message *m)
 {
     struct block_engine *e = g->block;
-    size_t items = 1;
+    size_t items = 1, channels = 1; /* most parts a map, most channels */
     e->pack_first = memory_new((size_t)g->step_count, sizeof *e->pack_first, m);
     if (!e->pack_first)
         return STATUS_NOMEM;
@@ -260,21 +307,24 @@ int block_prepare(struct gradient *g, struct message *m)
         const struct train_step *s = &g->steps[i];
         const struct node *n = &g->graph.nodes[s->node];
         e->pack_first[i] = e->pack_items;
-        if (!block_on(g, i))
+        if (!block_back(g, i))
             continue;
+        channels = max_size(channels, (size_t)block_channels(n->c));
+        items = max_size(items, (size_t)map_parts(n->h, n->w));
         if (s->kind == TRAIN_CONV) {
             TRY(prepare_conv(g, i, m));
             e->pack_items += e->kernels->pack_items(&e->steps[i].conv);
         } else if (s->kind == TRAIN_NORM) {
-            size_t channels = (size_t)block_channels(n->c);
-            e->steps[i].constants = memory_new(BLOCK_CONSTANTS * channels, sizeof(float), m);
+            e->steps[i].constants = memory_new(BLOCK_CONSTANTS * (size_t)block_channels(n->c), sizeof(float), m);
             if (!e->steps[i].constants)
                 return STATUS_NOMEM;
-            items = max_size(items, (size_t)map_parts(n->h, n->w) * channels);
         }
     }
-    e->partials = memory_new(items * 2 * (size_t)block_count(g->options.batch), sizeof(double), m);
-    return e->partials ? 0 : STATUS_NOMEM;
+    items *= (size_t)block_count(g->options.batch);
+    e->partials = memory_new(items * 2, channels * sizeof(double), m);
+    e->scale_sums = memory_new(items, sizeof(double), m);
+    e->zeros = memory_new(channels, sizeof(float), m);
+    return e->partials && e->scale_sums && e->zeros ? 0 : STATUS_NOMEM;
 }
 
 void block_close(struct gradient *g)
@@ -291,6 +341,8 @@ void block_close(struct gradient *g)
     memory_free(e->steps);
     memory_free(e->values);
     memory_free(e->partials);
+    memory_free(e->scale_sums);
+    memory_free(e->zeros);
     memory_free(e->table);
     memory_free(e->pack_first);
     memory_free(e);

@@ -63,10 +63,10 @@ static void measure_scratch(struct gradient *g)
             bytes = max_size(bytes, g->values[s->x].elements * sizeof(float));
         if (s->kind != TRAIN_CONV)
             continue;
-        if (block_on(g, i)) {
+        if (block_back(g, i))
             bytes = max_size(bytes, k->block.scratch_bytes(&g->block->steps[i].conv));
+        if (block_on(g, i))
             continue;
-        }
         bytes = max_size(bytes, gradient_quantized(g) ? k->conv_u8.scratch_bytes(&s->shape)
                                                       : k->conv_f32.scratch_bytes(&s->shape));
         bytes = max_size(bytes, k->conv_f32_backward_data.scratch_bytes(&s->shape));

@@ -17,10 +17,10 @@ struct gradient; /* opaque */
 enum range_mode { RANGE_FIXED, RANGE_AVERAGE, RANGE_LEARNED };
 
 struct gradient_options {
-    int threads, batch; /* batch: the largest mini-batch, > 0 */
-    const char *isa, *device,
-        *precision;            /* precision: "fp32" (NULL too); others STATUS_UNSUPPORTED with the list */
-    double batchnorm_momentum; /* 0: 0.1, PyTorch's */
+    int threads, batch;                   /* batch: the largest mini-batch, > 0 */
+    const char *isa, *device, *precision; /* precision: "fp32" (NULL too) or "bf16", see gradient_precision; others
+                                           * STATUS_UNSUPPORTED with the list */
+    double batchnorm_momentum;            /* 0: 0.1, PyTorch's */
     int quantized;
     const struct affine
         *activations; /* quantized: one an original node of the fused graph (see lower_choose_activations) */
@@ -73,6 +73,8 @@ int gradient_activations(const struct gradient *g, const float *parameters, stru
 int gradient_threads(const struct gradient *g);
 const char *gradient_isa(const struct gradient *g);
 size_t gradient_arena_bytes(const struct gradient *g);
+/* All of it: arena, scratch, packed weights, flat buffers. */
+size_t gradient_held_bytes(const struct gradient *g);
 /* What computes: "bf16" or "fp32"; asked for bf16 and unable (no kernels of that kind on this machine, or for this
  * network), "fp32". */
 const char *gradient_precision(const struct gradient *g);
@@ -83,8 +85,9 @@ double gradient_macs(const struct gradient *g);
 /* This machine's peak for them, all threads, MAC/s; 0 where there is none to measure. */
 double gradient_peak(const struct gradient *g);
 
-/* One step of the plan, for bench --train --layers. Seconds since gradient_profile(g, 1); packing weights counts as
- * the forward of the first. */
+/* One step of the plan, for bench --train --layers. Seconds since gradient_profile(g, 1), 0 where a pass does not
+ * exist; packing weights counts as the forward of the first. What has no weights is all
+ * forward and data; what a convolution's gradients have in common counts as that by the weights. */
 struct gradient_layer {
     const char *name, *op;
     double macs; /* one image, one pass */

@@ -122,6 +122,8 @@ static void conv_backward(struct job *j)
 {
     struct gradient *g = j->g;
     const struct train_step *s = j->s;
+    int step = (int)(s - g->steps);
+    double start = profile_begin(g);
     threads_run(g->pool, conv_begin_item, j, g->count);
     if (s->scale != NO_OFFSET)
         qat_scale_gradient(g, s);
@@ -130,8 +132,12 @@ static void conv_backward(struct job *j)
         sum_partials(g, s->bias, s->shape.out, 0);
     }
     threads_run(g->pool, conv_weight_item, j, g->kernels->conv_f32_backward_weight.items(&s->shape));
-    if (g->values[s->x].wants_gradient)
-        threads_run(g->pool, conv_data_item, j, g->count);
+    profile_end(g, step, PASS_WEIGHT, start);
+    if (!g->values[s->x].wants_gradient)
+        return;
+    start = profile_begin(g);
+    threads_run(g->pool, conv_data_item, j, g->count);
+    profile_end(g, step, PASS_DATA, start);
 }
 
 /* ---- batch norm ---- */
@@ -252,12 +258,15 @@ int gradient_backward(struct gradient *g, const float *dlogits, struct message *
     gradient_pack_backward(g);
     memcpy(value_gradient(g, last, 0), dlogits, (size_t)g->count * g->values[last].elements * sizeof(float));
     for (int i = g->step_count - 1; i >= 0; i--) {
-        if (block_on(g, i))
+        if (block_back(g, i) && gradient_quantized(g))
+            block_qat_step_backward(g, i);
+        else if (block_back(g, i))
             block_step_backward(g, i);
         else {
             double start = profile_begin(g);
             step_backward(g, &g->steps[i]);
-            profile_end(g, i, PASS_DATA, start);
+            if (g->steps[i].kind != TRAIN_CONV) /* which tells its passes apart itself */
+                profile_end(g, i, PASS_DATA, start);
         }
     }
     g->count = 0; /* gradients were masked in place, and values' memory reused: not twice */

@@ -163,7 +163,8 @@ int gradient_forward(struct gradient *g, const uint8_t *images, int count, float
     gradient_pack_forward(g);
     if (g->block) {
         g->block->blocks = block_count(count);
-        block_pack_weights(g);
+        if (!gradient_quantized(g))
+            block_pack_weights(g);
     }
     profile_end(g, 0, PASS_FORWARD, start);
     g->count = count;

@@ -15,8 +15,12 @@ static int prepare_conv(struct gradient *g, struct train_step *s, struct message
     int quantized = gradient_quantized(g);
     s->packed =
         memory_new(quantized ? k->conv_u8.packed_bytes(&s->shape) : k->conv_f32.packed_bytes(&s->shape), 1, m);
-    s->packed_backward = memory_new(k->conv_f32_backward_data.packed_bytes(&s->shape), 1, m);
-    if (!s->packed || !s->packed_backward)
+    if (!block_back(g, (int)(s - g->steps))) {
+        s->packed_backward = memory_new(k->conv_f32_backward_data.packed_bytes(&s->shape), 1, m);
+        if (!s->packed_backward)
+            return STATUS_NOMEM;
+    }
+    if (!s->packed)
         return STATUS_NOMEM;
     if (!quantized)
         return 0;
@@ -100,11 +104,17 @@ static void pack_backward_item(void *context, int item, int worker)
     struct gradient *g = context;
     struct train_step *s = &g->steps[item];
     (void)worker;
-    if (s->kind == TRAIN_CONV && !block_on(g, item) && g->values[s->x].wants_gradient)
+    if (s->kind != TRAIN_CONV || !g->values[s->x].wants_gradient)
+        return;
+    if (!block_back(g, item))
         g->kernels->conv_f32_backward_data.pack(&s->shape, backward_weights(g, s), s->packed_backward);
+    else if (gradient_quantized(g))
+        (void)backward_weights(g, s); /* for block_pack_weights */
 }
 
 void gradient_pack_backward(struct gradient *g)
 {
     threads_run(g->pool, pack_backward_item, g, g->step_count);
+    if (g->block && gradient_quantized(g))
+        block_pack_weights(g);
 }

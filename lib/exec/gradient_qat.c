@@ -173,7 +173,7 @@ void qat_forward_item(struct gradient *g, const struct train_step *s, int image,
 /* ---- backward ---- */
 
 /* The values that round into the codes, both ends included; rint takes a half to the even neighbour. */
-static void mask_bounds(const struct gradient *g, const struct train_step *s, float *low, float *high)
+void qat_mask_bounds(const struct gradient *g, const struct train_step *s, float *low, float *high)
 {
     const struct affine *y = &g->values[s->output].map;
     int first = (int)low_code(g, s) - y->zero_point, last = (int)y->qmax - y->zero_point;
@@ -186,41 +186,52 @@ static void mask_bounds(const struct gradient *g, const struct train_step *s, fl
 }
 
 /* d q / d scale at v, see above. Adding and taking away 1.5 * 2^23 rounds to even, and takes no call. */
-static float scale_slope(float v, float low, float high, float first, float last)
+float qat_slope_at(const struct qat_slope *s, float v)
 {
-    if (v < low)
-        return first;
-    return v > high ? last : (v + 12582912.0f) - 12582912.0f - v;
+    if (v < s->low)
+        return s->first;
+    return v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f - v;
+}
+
+struct qat_slope qat_slope_of(const struct gradient *g, const struct train_step *s)
+{
+    const struct affine *y = &g->values[s->output].map;
+    struct qat_slope slope = {.first = (float)(low_code(g, s) - y->zero_point),
+                              .last = (float)(y->qmax - y->zero_point)};
+    qat_mask_bounds(g, s, &slope.low, &slope.high);
+    return slope;
 }
 
 void qat_mask_item(struct gradient *g, const struct train_step *s, int image)
 {
-    const struct affine *y = &g->values[s->output].map;
     const float *v = value_before(g, s->output, image);
     float *dy = value_gradient(g, s->output, image);
     size_t elements = g->values[s->output].elements;
-    float low, high;
-    mask_bounds(g, s, &low, &high);
+    struct qat_slope slope = qat_slope_of(g, s);
     if (s->scale != NO_OFFSET) {
-        float first = (float)(low_code(g, s) - y->zero_point), last = (float)(y->qmax - y->zero_point);
         double sum = 0;
         for (size_t i = 0; i < elements; i++)
-            sum += (double)(dy[i] * scale_slope(v[i], low, high, first, last));
+            sum += (double)(dy[i] * qat_slope_at(&slope, v[i]));
         g->partials[(size_t)image * g->partial_stride] = sum;
     }
     for (size_t i = 0; i < elements; i++)
-        dy[i] = v[i] >= low && v[i] <= high ? dy[i] : 0.0f;
+        dy[i] = v[i] >= slope.low && v[i] <= slope.high ? dy[i] : 0.0f;
 }
 
 /* The sum over the mini-batch, scaled by 1 / sqrt(features * codes) as the paper does, so that a scale moves as
  * weights do. */
-void qat_scale_gradient(struct gradient *g, const struct train_step *s)
+void qat_set_scale_gradient(struct gradient *g, const struct train_step *s, double sum)
 {
     const struct train_value *v = &g->values[s->output];
+    g->gradients[s->scale] = (float)(sum / sqrt((double)v->elements * (v->map.qmax - v->map.qmin)));
+}
+
+void qat_scale_gradient(struct gradient *g, const struct train_step *s)
+{
     double sum = 0;
     for (int i = 0; i < g->count; i++)
         sum += g->partials[(size_t)i * g->partial_stride];
-    g->gradients[s->scale] = (float)(sum / sqrt((double)v->elements * (v->map.qmax - v->map.qmin)));
+    qat_set_scale_gradient(g, s, sum);
 }
 
 void qat_dequantize_item(struct gradient *g, const struct train_step *s, int image)

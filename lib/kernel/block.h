@@ -110,6 +110,13 @@ struct block_kernel {
     void (*norm_backward)(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c, int planes,
                           int images, const float *a, const float *b, const float *d, bf16 *dx, int accumulate,
                           bf16 *other, int accumulate_other);
+    /* Codes as reals, scale * (q - zero_point), for the gradient by quantized weights: image n's at q + n *
+     * q_image, u8 [pixels][c]; y its pixels as blocks. */
+    void (*dequantize)(const uint8_t *q, size_t q_image, int images, int pixels, int c, float scale,
+                       uint8_t zero_point, int planes, bf16 *y);
+    /* The bits, as norm's `positive`, of low <= v <= high; v f32, laid out as q above. */
+    void (*within)(const float *v, size_t v_image, int images, int pixels, int c, float low, float high,
+                   uint32_t *bits);
     /* The average of `pixels` pixels: y f32 [images][y_stride], channels [0, c_real); and back: dx = dy / pixels.
      */
     void (*pool)(const bf16 *x, int pixels, int c_real, int planes, int images, float *y, int y_stride);

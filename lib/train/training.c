@@ -201,6 +201,20 @@ static int open_inputs(struct trainer *t, struct gradient_options *gradient, str
     return recipe_make(&t->recipe, o->tool, t->lineage, t->stream, m);
 }
 
+static void say_what_runs(const struct trainer *t)
+{
+    const struct training_options *o = t->options;
+    const char *precision = gradient_precision(t->gradient);
+    trainer_say(t, 1, "device %s, isa %s, threads %d, precision %s %s, %zu parameters",
+                o->device && strcmp(o->device, "auto") != 0 ? o->device : "cpu", gradient_isa(t->gradient),
+                gradient_threads(t->gradient), precision,
+                strcmp(gradient_engine(t->gradient), "block") == 0 ? "over blocks" : "image by image",
+                (size_t)model_parameter_elements(&t->start));
+    if (o->precision && strcmp(o->precision, precision) != 0)
+        trainer_say(t, 1, "precision %s: no kernels of that kind for this network on this machine: trains in %s",
+                    o->precision, precision);
+}
+
 static int open_run(struct trainer *t, const struct record *checkpoint, struct message *m)
 {
     const struct training_options *o = t->options;
@@ -212,13 +226,12 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     TRY(open_inputs(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
     TRY(open_buffers(t, m));
-    trainer_say(t, 1, "device %s, isa %s, threads %d, %zu parameters",
-                o->device && strcmp(o->device, "auto") != 0 ? o->device : "cpu", gradient_isa(t->gradient),
-                gradient_threads(t->gradient), (size_t)model_parameter_elements(&t->start));
+    say_what_runs(t);
     if (checkpoint)
         TRY(trainer_restore(t, checkpoint, m));
     else
-        TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count, m));
+        TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count,
+                      gradient_precision(t->gradient), m));
     TRY(log_save(&t->state.log, o->log, m));
     return feed_start(t->feed, t->state.epoch, t->state.epoch_step, m);
 }
@@ -241,7 +254,7 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
 static int run_nothing(struct trainer *t, struct message *m)
 {
     struct gradient_options unused = {0};
-    TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, m));
+    TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, m));
     return t->kind->prepare(t->context, NULL, &t->start, &unused, t->lineage, m);
 }
 

@@ -17,7 +17,7 @@ column() {
     run -0 --separate-stderr "$BIN/bench" -m "$MODEL" --width 5 -b 1,3 -j 1,2 --seconds 0 -o out.tsv
     [ -z "$output" ] && [ -z "$stderr" ]
     [ "$(grep -v '^#' out.tsv | head -1)" = "$(printf '%s\t' what model isa device precision algorithm threads batch \
-        ms_median ms_min ms_p95 ms_p99 samples_per_s gmac_per_s peak_gmac_per_s of_peak)bytes" ]
+        ms_median ms_min ms_p95 ms_p99 samples_per_s gmac_per_s peak_gmac_per_s of_peak bytes ms_alone other)ms_other" ]
     [ "$(column what out.tsv | sort | uniq -c | tr -s ' ')" = " 8 infer" ]
     [ "$(column model out.tsv | uniq | xargs)" = "train_step_model resnet18-width5" ]
     [ "$(column batch out.tsv | xargs)" = "1 3 1 3 1 3 1 3" ]
@@ -48,6 +48,9 @@ column() {
     [ "$(column what out.tsv | grep -c '^layer:')" -ge 22 ]
     column what out.tsv | grep -qx layer:layer4.1.conv2
     column what out.tsv | grep -qx layer:fc
+    # what the other algorithm costs: of convolutions alone, and with both times or neither
+    awk -F'\t' '!/^#/ && NR > 1 && $1 != "what" { if (($18 == "-") != ($19 == "-") || ($19 == "-") != ($20 == "-")) exit 1
+        if ($19 != "-" && $1 !~ /conv/) exit 1 }' out.tsv
     # gmac_per_s * ms = multiply-adds
     awk -F'\t' '/^infer/ { whole = $14 * $9 } /^layer:/ { sum += $14 * $9 }
         END { exit !(sum > 0.9 * whole && sum < 1.1 * whole) }' out.tsv
@@ -83,4 +86,57 @@ column() {
     [ ! -e out.tsv ]
     run -0 "$BIN/bench" --help
     run -0 "$BIN/bench" --version
+}
+
+@test "--train: a row a model, precision, batch and thread count" {
+    run -0 --separate-stderr "$BIN/bench" --train --width 8 --precision fp32 --precision bf16 -b 16,33 -j 1,2 --seconds 0 -o out.tsv
+    # shellcheck disable=SC2154
+    [ -z "$output" ] && [ -z "$stderr" ]
+    [ "$(column what out.tsv | sort | uniq -c | tr -s ' ')" = " 8 train" ]
+    [ "$(column threads out.tsv | xargs)" = "1 2 1 2 1 2 1 2" ]
+    [ "$(column batch out.tsv | xargs)" = "16 16 33 33 16 16 33 33" ]
+    [ "$(column precision out.tsv | head -n 4 | sort -u)" = fp32 ]
+    for note in tool cpu processors steps times images peak-resident-bytes; do
+        grep -q "^# $note: ." out.tsv
+    done
+    # the rate is in images, the time of a step
+    awk -F'\t' '!/^#/ && $1 == "train" { if (!($10 <= $9 && $9 <= $11 && $11 <= $12 && $17 > 1000000)) exit 1
+                                          r = $9 * $13 / 1000 / $8; if (r < 0.98 || r > 1.02) exit 1 }' out.tsv
+}
+
+@test "--train --layers: passes and parts; their multiply-adds are the step's" {
+    "$BIN/bench" --train --width 8 -b 16 --seconds 0 --layers > out.tsv
+    for what in train-part:forward train-part:loss train-part:backward train-part:update train-part:products \
+        train-part:elementwise train-layer:conv1:forward train-layer:conv1:weight train-layer:layer4.1.conv2:data \
+        train-layer:layer1.0.bn1:data train-layer:fc:weight; do
+        column what out.tsv | grep -qx "$what" || { echo "no $what"; return 1; }
+    done
+    [ "$(column what out.tsv | grep -cx train-layer:conv1:data)" -eq 0 ] # pixels want no gradient
+    awk -F'\t' '$1 == "train" { whole = $14 * $9 } $1 == "train-part:products" { products = $14 * $9 }
+        /^train-layer:/ { sum += $14 * $9 }
+        END { exit !(sum > 0.99 * whole && sum < 1.01 * whole && products > 0.99 * whole && products < 1.01 * whole) }' out.tsv
+}
+
+@test "--train on other sets, on images from a file, and quantized" {
+    RESQ_ISA=avx2 "$BIN/bench" --train --width 2 -b 4 --precision bf16 --seconds 0 > out.tsv
+    [ "$(column isa out.tsv) $(column precision out.tsv) $(column algorithm out.tsv)" = "avx2 fp32 image" ]
+    make_bin images.bin 40 1
+    "$BIN/cifar-load" -d images.bin --part train -b 20 > images
+    "$BIN/train-fp32" --epochs 0 --width 8 -o float
+    "$BIN/fuse" -m float -o fused
+    "$BIN/calibrate" -m fused -o ranges < images
+    "$BIN/bench" --train -m fused -r ranges --width 8 -b 8 -j 1,2 --images images --seconds 0 > out.tsv
+    [ "$(column model out.tsv | uniq | xargs)" = "fused resnet18-width8" ]
+    [ "$(column precision out.tsv | uniq | xargs)" = "int8+fp32 fp32" ]
+    grep -q '^# images: from a batch file$' out.tsv
+}
+
+@test "--train: misuse and failures" {
+    run -2 "$BIN/bench" -m "$MODEL" --precision bf16
+    run -2 "$BIN/bench" --train
+    run -1 "$BIN/bench" --train --width 2 --precision fp16
+    [ "$output" = "bench: resnet18-width2: precision 'fp16' is not one of fp32, bf16" ]
+    run -1 "$BIN/bench" --train -m "$MODEL" -r absent
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == "bench: absent: "* ]]
 }

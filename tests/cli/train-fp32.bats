@@ -183,8 +183,7 @@ EOF
 }
 
 @test "what this build cannot do is said" {
-    refused "*bf16*fp32*" --precision bf16 < "$T/train"
-    refused "*fp16*fp32*" --precision fp16 < "$T/train"
+    refused "precision 'fp16' is not one of fp32, bf16" --precision fp16 < "$T/train"
     refused "*CUDA*" --device cuda < "$T/train"
 }
 
@@ -210,9 +209,37 @@ EOF
     refused "$T/best: is a model record, want a checkpoint record" --resume --checkpoint "$T/best" < "$T/train"
 }
 
+# The last mini-batch of an epoch, 20 images of 180, and the second block of each, 8 of 32, are not full.
+@test "bf16: same bytes for 1, 2 and 3 threads, pipe and file" {
+    small --width 8 --precision bf16 -b 40 -j 1 --validate "$T/held-out" --log log -o best --last last < "$T/train"
+    for j in 2 3; do
+        "$BIN/cifar-load" -d "$T/images.bin" --part train --shuffle --epochs 3 |
+            small --width 8 --precision bf16 -b 40 -j $j --validate "$T/held-out" --log again.log -o again --last again.last
+        cmp again best
+        cmp again.last last
+        [ "$(untimed again.log)" = "$(untimed log)" ]
+    done
+    grep -q '^# precision: \(bf16\|fp32\)$' log
+}
+
+@test "bf16 where there are no kernels for it trains in fp32, and says so" {
+    export RESQ_ISA=avx2
+    "$BIN/bench" --width 1 --seconds 0 > /dev/null 2>&1 || skip "no AVX2 here"
+    run -0 --separate-stderr small --precision bf16 -v --log log -o best < "$T/train"
+    [ "$(grep -c 'precision bf16: ' <<< "$stderr")" -eq 1 ]
+    [[ $stderr == *"train-fp32: precision bf16: no kernels of that kind for this network on this machine: trains in fp32"* ]]
+    grep -q '^# precision: fp32$' log
+    run -0 --separate-stderr small --precision bf16 -o again < "$T/train"
+    [ -z "$stderr" ]
+    small --precision fp32 -o same < "$T/train"
+    [ "$(weights again)" = "$(weights same)" ]
+    run -0 --separate-stderr small --precision fp32 -v -o other < "$T/train"
+    [[ $stderr != *"no kernels"* ]]
+}
+
 @test "-v says what runs where; otherwise nothing is said" {
     run --separate-stderr small -v -o out < "$T/train"
-    [[ ${stderr_lines[0]} == "train-fp32: device cpu, isa "*", threads "* ]]
+    [[ ${stderr_lines[0]} == "train-fp32: device cpu, isa "*", threads "*", precision fp32 "*" parameters" ]]
     run --separate-stderr small -o out < "$T/train"
     [ -z "$stderr$output" ]
 }

@@ -10,4 +10,7 @@
 int bench_table(struct table *t, const struct measure_case *cases, int count, const char *images,
                 struct message *m) RESQ_USE_RESULT;
 
+/* A model as the table names it: its file's name without folders and suffix. */
+void bench_name(char *out, size_t size, const char *path);
+
 #endif

@@ -22,5 +22,7 @@ const struct block_kernel block_amx_direct = {.packed_bytes = block_packed_bytes
                                               .norm = block_norm,
                                               .norm_backward_sums = block_norm_backward_sums,
                                               .norm_backward = block_norm_backward,
+                                              .dequantize = block_dequantize,
+                                              .within = block_within,
                                               .pool = block_pool,
                                               .pool_backward = block_pool_backward};

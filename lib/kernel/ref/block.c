@@ -20,5 +20,7 @@ const struct block_kernel block_ref_direct = {.packed_bytes = block_ref_packed_b
                                               .norm = block_ref_norm,
                                               .norm_backward_sums = block_ref_norm_backward_sums,
                                               .norm_backward = block_ref_norm_backward,
+                                              .dequantize = block_ref_dequantize,
+                                              .within = block_ref_within,
                                               .pool = block_ref_pool,
                                               .pool_backward = block_ref_pool_backward};

@@ -53,6 +53,10 @@ void block_ref_norm_backward_sums(const bf16 *x, const bf16 *dy, const uint32_t 
 void block_ref_norm_backward(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c, int planes,
                              int images, const float *a, const float *b, const float *d, bf16 *dx, int accumulate,
                              bf16 *other, int accumulate_other);
+void block_ref_dequantize(const uint8_t *q, size_t q_image, int images, int pixels, int c, float scale,
+                          uint8_t zero_point, int planes, bf16 *y);
+void block_ref_within(const float *v, size_t v_image, int images, int pixels, int c, float low, float high,
+                      uint32_t *bits);
 void block_ref_pool(const bf16 *x, int pixels, int c_real, int planes, int images, float *y, int y_stride);
 void block_ref_pool_backward(const float *dy, int dy_stride, int pixels, int c_real, int planes, int images,
                              bf16 *dx, int accumulate);

@@ -139,3 +139,31 @@ void block_ref_pool_backward(const float *dy, int dy_stride, int pixels, int c_r
                 store_or_add(v, dx + block_at(i, c_real, planes, n, c), planes, accumulate && real);
             }
 }
+
+/* ---- codes ---- */
+
+void block_ref_dequantize(const uint8_t *q, size_t q_image, int images, int pixels, int c, float scale,
+                          uint8_t zero_point, int planes, bf16 *y)
+{
+    memset(y, 0, block_tensor_values(pixels, c, planes) * sizeof *y);
+    for (int n = 0; n < images; n++)
+        for (int p = 0; p < pixels; p++)
+            for (int k = 0; k < c; k++)
+                planes_store(scale *
+                                 (float)(q[(size_t)n * q_image + (size_t)p * (size_t)c + (size_t)k] - zero_point),
+                             y + block_at(p, c, planes, n, k), BLOCK_CELL, planes);
+}
+
+void block_ref_within(const float *v, size_t v_image, int images, int pixels, int c, float low, float high,
+                      uint32_t *bits)
+{
+    size_t cells = (size_t)(block_channels(c) / BLOCK_CHANNELS);
+    memset(bits, 0, (size_t)pixels * cells * BLOCK_IMAGES * sizeof *bits);
+    for (int n = 0; n < images; n++)
+        for (int p = 0; p < pixels; p++)
+            for (int k = 0; k < c; k++) {
+                float at = v[(size_t)n * v_image + (size_t)p * (size_t)c + (size_t)k];
+                size_t word = ((size_t)p * cells + (size_t)(k / BLOCK_CHANNELS)) * BLOCK_IMAGES + (size_t)n;
+                bits[word] |= (uint32_t)(at >= low && at <= high) << (k % BLOCK_CHANNELS);
+            }
+}

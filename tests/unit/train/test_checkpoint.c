@@ -133,18 +133,19 @@ static void test_log(void **state)
     struct record *r = record_new(&m);
     ASSERT_OK(record_set(r, "dataset", "CIFAR-10", &m));
     ASSERT_OK(record_set(r, "dataset-digest", "sha256:aa", &m));
-    ASSERT_OK(log_begin(&log, "train-fp32", r, 45000, 5000, &m));
+    ASSERT_OK(log_begin(&log, "train-fp32", r, 45000, 5000, "bf16", &m));
     ASSERT_OK(log_add(&log, &(struct log_row){0, 0, NAN, NAN, NAN, 12.5, NAN, 0.25}, &m));
     ASSERT_OK(log_add(&log, &(struct log_row){1, 352, 0.05, 1.25, 50, 60.125, 1234.56, 9}, &m));
     ASSERT_OK(log_save(&log, path_of("log"), &m));
     ASSERT_OK(log_save(&log, NULL, &m));
     size_t size;
     char *text = slurp(path_of("log"), &size);
-    assert_string_equal(text,
-                        "# tool: train-fp32 " RESQ_VERSION "\n# dataset: CIFAR-10\n# dataset-digest: sha256:aa\n"
-                        "# images: 45000\n# held-out: 5000\nepoch\tstep\tlearning_rate\tloss\taccuracy_train\t"
-                        "accuracy_held_out\timages_per_s\tseconds\n0\t0\t-\t-\t-\t12.500\t-\t0.25\n"
-                        "1\t352\t0.05\t1.250000\t50.000\t60.125\t1234.6\t9.00\n");
+    assert_string_equal(
+        text,
+        "# tool: train-fp32 " RESQ_VERSION "\n# dataset: CIFAR-10\n# dataset-digest: sha256:aa\n"
+        "# images: 45000\n# held-out: 5000\n# precision: bf16\nepoch\tstep\tlearning_rate\tloss\taccuracy_train\t"
+        "accuracy_held_out\timages_per_s\tseconds\n0\t0\t-\t-\t-\t12.500\t-\t0.25\n"
+        "1\t352\t0.05\t1.250000\t50.000\t60.125\t1234.6\t9.00\n");
     free(text);
     text_free(&log);
     record_free(r);

@@ -241,8 +241,8 @@ static void test_refusals(void **state)
     o.output = o.input;
     ASSERT_FAILS(run_float(o), STATUS_MISMATCH, "train");
     o = options_for(&f, "refused");
-    o.precision = "bf16";
-    ASSERT_FAILS(run_float(o), STATUS_UNSUPPORTED, "bf16");
+    o.precision = "fp16";
+    ASSERT_FAILS(run_float(o), STATUS_UNSUPPORTED, "fp16");
     assert_non_null(strstr(m.text, "fp32"));
     assert_int_not_equal(access(f.output, F_OK), 0);
 }

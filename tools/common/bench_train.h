@@ -1,0 +1,39 @@
+/* bench_train.h: bench --train: whole training steps, as the table that lib/FORMATS.md describes. */
+#ifndef RESQ_TOOLS_BENCH_TRAIN_H
+#define RESQ_TOOLS_BENCH_TRAIN_H
+
+#include "tools/common/options.h"
+
+struct bench_train {
+    const struct string_list *models;     /* float ones; with ranges fused ones, trained quantized */
+    const struct string_list *precisions; /* none: fp32 */
+    const struct integer_list *batches, *threads;
+    const char *ranges, *images, *output; /* NULL: none */
+    int64_t width;                        /* also a float ResNet-18 of this width; 0: none */
+    double seconds;
+    int layers;
+};
+
+/* For --help. */
+/* clang-format off */
+#define BENCH_TRAIN_HELP \
+    "\n" \
+    "--train times training steps instead: forward, loss, backward, optimizer and averaged weights, always on the " \
+    "same\n" \
+    "images. Models are float ones; with -r RANGES they are fused ones, trained as qat-finetune does, and --width " \
+    "stays\n" \
+    "float. Steps of one start must give the same loss for every -j, or the run fails. Times are of a whole step. " \
+    "Rows:\n" \
+    "what=train (gmac_per_s: products of forward and both gradients; bytes: activations, gradients, weights); " \
+    "with\n" \
+    "--layers train-part:forward, loss, backward, update, and of forward and backward products (convolutions and " \
+    "linear\n" \
+    "layers, packing their weights included) and elementwise (the rest); train-layer:NAME:forward, data, weight.\n" \
+    "\n" \
+    "  bench --train --width 64 --precision fp32 --precision bf16 -b 128 -j 1,2 --layers\n"
+/* clang-format on */
+
+/* Every model with every precision, batch size and number of threads, a step of each in turn. */
+int bench_train_run(const struct bench_train *o, struct message *m) RESQ_USE_RESULT;
+
+#endif
