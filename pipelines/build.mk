@@ -33,14 +33,16 @@ archives = $(patsubst %,$(B)/lib%.a,$(1))
 
 # Instruction-set flags belong to one folder's objects each.
 X86 := $(filter x86_64,$(shell uname -m))
-KERNEL_DIRS := kernel kernel/ref kernel/blas $(if $(X86),kernel/avx2 kernel/avx512 kernel/avx512vnni kernel/amx)
+KERNEL_DIRS := kernel kernel/ref kernel/blas $(if $(X86),kernel/avx2 kernel/avx512 kernel/avx512vnni kernel/avx512bf16 kernel/amx)
 ISA_kernel/avx2 := -mavx2 -mfma
 ISA_kernel/avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 ISA_kernel/avx512vnni := $(ISA_kernel/avx512) -mavx512vnni
-ISA_kernel/amx := $(ISA_kernel/avx512vnni) -mamx-tile -mamx-int8 -mamx-bf16 -mavx512bf16
+ISA_kernel/avx512bf16 := $(ISA_kernel/avx512vnni) -mavx512bf16
+ISA_kernel/amx := $(ISA_kernel/avx512bf16) -mamx-tile -mamx-int8 -mamx-bf16
 OPT_kernel/avx2 := -O3
 OPT_kernel/avx512 := -O3
 OPT_kernel/avx512vnni := -O3
+OPT_kernel/avx512bf16 := -O3
 OPT_kernel/amx := -O3
 OPT_kernel/ref := -O3
 OPT_quant := -O3

@@ -48,6 +48,19 @@ int cpu_has_avx512vnni(void)
     return (c & bit_AVX512VNNI) != 0;
 }
 
+int cpu_has_avx512bf16(void)
+{
+    enum { AVX512_BF16 = 1 << 5 };
+    unsigned a, b, c, d;
+    if (!cpu_has_avx512vnni())
+        return 0;
+    __cpuid_count(7, 0, a, b, c, d);
+    if (a < 1) /* subleaves */
+        return 0;
+    __cpuid_count(7, 1, a, b, c, d);
+    return (a & AVX512_BF16) != 0;
+}
+
 /* Linux hands out the tiles' large state only to a process that asked for it. */
 static int tiles_permitted(void)
 {
@@ -57,15 +70,12 @@ static int tiles_permitted(void)
 
 int cpu_has_amx(void)
 {
-    enum { TILES = 3 << 17, AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25, AVX512_BF16 = 1 << 5 };
+    enum { TILES = 3 << 17, AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 };
     unsigned a, b, c, d;
-    if (!cpu_has_avx512vnni() || !has_bits(saved_states(), TILES))
+    if (!cpu_has_avx512bf16() || !has_bits(saved_states(), TILES))
         return 0;
     __cpuid_count(7, 0, a, b, c, d);
-    if (a < 1 || !has_bits(d, AMX_BF16 | AMX_TILE | AMX_INT8))
-        return 0;
-    __cpuid_count(7, 1, a, b, c, d);
-    return (a & AVX512_BF16) && tiles_permitted();
+    return has_bits(d, AMX_BF16 | AMX_TILE | AMX_INT8) && tiles_permitted();
 }
 
 #else
@@ -81,6 +91,11 @@ int cpu_has_avx512(void)
 }
 
 int cpu_has_avx512vnni(void)
+{
+    return 0;
+}
+
+int cpu_has_avx512bf16(void)
 {
     return 0;
 }

@@ -6,7 +6,8 @@ int cpu_has_avx2(void); /* AVX2 and FMA, and the system keeps the 256-bit regist
 
 int cpu_has_avx512(void);     /* the above, and AVX-512 F, BW, VL, DQ, CD with their registers */
 int cpu_has_avx512vnni(void); /* the above, and VNNI */
-/* The above, AVX512-BF16, and the tiles of AMX for INT8 and BF16, whose use it asks the kernel to permit. */
+int cpu_has_avx512bf16(void); /* the above, and BF16 */
+/* The above, and the tiles of AMX for INT8 and BF16, whose use it asks the kernel to permit. */
 int cpu_has_amx(void);
 
 #endif

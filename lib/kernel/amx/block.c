@@ -1,5 +1,7 @@
 /* The table entry: block.h on the matrix unit (AMX), elementwise passes in AVX-512. */
-#include "kernel/amx/block_parts.h"
+#include "kernel/amx/block_conv.h"
+#include "kernel/amx/block_square.h"
+#include "kernel/avx512bf16/block_weight.inc"
 #include "kernel/list.h"
 
 static size_t scratch_bytes(const struct block_conv *s)

@@ -1,6 +1,7 @@
-/* block_parts.h: the parts of block_amx_direct, a file each. Contracts: block.h. */
-#ifndef RESQ_KERNEL_AMX_BLOCK_PARTS_H
-#define RESQ_KERNEL_AMX_BLOCK_PARTS_H
+/* block_parts.h: the parts of block.h's kernels that multiply no matrices, a file each; `amx` takes them from here.
+ * Contracts: block.h. */
+#ifndef RESQ_KERNEL_AVX512BF16_BLOCK_PARTS_H
+#define RESQ_KERNEL_AVX512BF16_BLOCK_PARTS_H
 
 #include "kernel/block.h"
 
@@ -10,18 +11,6 @@ int block_pack_items(const struct block_conv *s);
 void block_pack(const struct block_conv *s, const float *weight, int item, void *forward, void *backward);
 /* dw[k][c][tap] of 32 outputs and 32 inputs, whole: from sums [taps][4 tiles of inputs by outputs][16][16]. */
 void block_unpack(const struct block_conv *s, const float *sums, int output_cell, int input_cell, float *dw);
-
-/* block_conv.c */
-size_t block_conv_scratch(void);
-void block_conv_run(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,
-                    void *scratch);
-
-/* block_weight.c */
-size_t block_weight_scratch(const struct block_conv *s);
-size_t block_weight_shared_bytes(const struct block_conv *s, int blocks);
-int block_weight_items(const struct block_conv *s, int blocks, int round);
-void block_weight_gradient(const struct block_conv *s, const struct block_weight_call *call, int round, int item,
-                           void *shared, void *scratch);
 
 /* block_transpose.c: a cell for the weight gradient, whose sum runs over images. */
 /* [32 images][32 channels] -> [32 channels][32 images], the A operand. */

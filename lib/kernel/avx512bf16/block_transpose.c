@@ -1,7 +1,7 @@
 /* Cells turned for the weight gradient. */
-#include "kernel/amx/block_parts.h"
-#include "kernel/amx/block_shape.h"
-#include "kernel/amx/block_transpose.h"
+#include "kernel/avx512bf16/block_parts.h"
+#include "kernel/avx512bf16/block_shape.h"
+#include "kernel/avx512bf16/block_transpose.h"
 #include <immintrin.h>
 
 /* Rows i and i+1 interleaved: pairs of images for each channel, channels 0-15 and 16-31. */

@@ -1,7 +1,7 @@
 /* The passes between convolutions: memory in, memory out, 32 channels of an image at a time. */
-#include "kernel/amx/block_parts.h"
-#include "kernel/amx/block_shape.h"
-#include "kernel/amx/block_vectors.h"
+#include "kernel/avx512bf16/block_parts.h"
+#include "kernel/avx512bf16/block_shape.h"
+#include "kernel/avx512bf16/block_vectors.h"
 #include <string.h>
 
 /* ---- input ---- */

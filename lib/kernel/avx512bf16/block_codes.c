@@ -1,7 +1,7 @@
 /* What quantization-aware training passes between its codes, which lie image by image, and blocks. */
-#include "kernel/amx/block_parts.h"
-#include "kernel/amx/block_shape.h"
-#include "kernel/amx/block_vectors.h"
+#include "kernel/avx512bf16/block_parts.h"
+#include "kernel/avx512bf16/block_shape.h"
+#include "kernel/avx512bf16/block_vectors.h"
 #include <string.h>
 
 static __mmask32 real_channels(int c, int cell)

@@ -1,6 +1,6 @@
 /* block_transpose.h: 16 x 16 double words turned in registers. */
-#ifndef RESQ_KERNEL_AMX_BLOCK_TRANSPOSE_H
-#define RESQ_KERNEL_AMX_BLOCK_TRANSPOSE_H
+#ifndef RESQ_KERNEL_AVX512BF16_BLOCK_TRANSPOSE_H
+#define RESQ_KERNEL_AVX512BF16_BLOCK_TRANSPOSE_H
 
 #include <immintrin.h>
 

@@ -1,6 +1,6 @@
-/* block_shape.h: sizes of block.h's tensors and packed weights, shared by the files of this folder. */
-#ifndef RESQ_KERNEL_AMX_BLOCK_SHAPE_H
-#define RESQ_KERNEL_AMX_BLOCK_SHAPE_H
+/* block_shape.h: sizes of block.h's tensors and packed weights, shared by the files of this folder and of `amx`. */
+#ifndef RESQ_KERNEL_AVX512BF16_BLOCK_SHAPE_H
+#define RESQ_KERNEL_AVX512BF16_BLOCK_SHAPE_H
 
 #include "kernel/block.h"
 
@@ -21,8 +21,5 @@ static inline int cells_of(int channels)
 {
     return block_channels(channels) / BLOCK_CHANNELS;
 }
-
-/* Products of planes that count, and the order they are made in, so that most operands stay where they are. */
-enum { PAIRS = 6 };
 
 #endif

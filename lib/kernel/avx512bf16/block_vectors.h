@@ -1,8 +1,8 @@
 /* block_vectors.h: 32 channels of one image as two vectors of floats, and their bfloat16 planes. */
-#ifndef RESQ_KERNEL_AMX_BLOCK_VECTORS_H
-#define RESQ_KERNEL_AMX_BLOCK_VECTORS_H
+#ifndef RESQ_KERNEL_AVX512BF16_BLOCK_VECTORS_H
+#define RESQ_KERNEL_AVX512BF16_BLOCK_VECTORS_H
 
-#include "kernel/amx/block_shape.h"
+#include "kernel/avx512bf16/block_shape.h"
 #include <immintrin.h>
 
 struct pair {

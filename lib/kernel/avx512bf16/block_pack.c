@@ -2,10 +2,10 @@
  *
  * A tile of B holds 32 inputs by 16 outputs, [16 input pairs][16 outputs][2]. Both directions are made from one
  * reading of the weights: a gather takes 16 inputs of one output and tap, which lie R*R floats apart. */
-#include "kernel/amx/block_parts.h"
-#include "kernel/amx/block_shape.h"
-#include "kernel/amx/block_transpose.h"
-#include "kernel/amx/block_vectors.h"
+#include "kernel/avx512bf16/block_parts.h"
+#include "kernel/avx512bf16/block_shape.h"
+#include "kernel/avx512bf16/block_transpose.h"
+#include "kernel/avx512bf16/block_vectors.h"
 #include <string.h>
 
 size_t block_packed_bytes(const struct block_conv *s, enum block_direction d)
