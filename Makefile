@@ -7,4 +7,4 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 
 include pipelines/build.mk
-include pipelines/study.mk pipelines/check.mk pipelines/install.mk pipelines/help.mk
+include pipelines/study.mk pipelines/check.mk pipelines/peers.mk pipelines/install.mk pipelines/help.mk

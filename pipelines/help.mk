@@ -6,6 +6,8 @@ Targets
   data train models charts
                  parts of it: images exported; the float network; all three models; the charts
   record         a finished run's tables and charts to plots/recorded/$(RUN)/ and into the README
+  peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
+  record-peers   what it found to plots/recorded/peers/ and into the README
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
   lint           layers, words, format, scripts, and both compilers without a warning
   fuzz           every reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) under clang's libFuzzer

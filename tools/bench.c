@@ -20,12 +20,12 @@ struct opts {
     int layers, train;
 };
 
-/* Everything a run holds: execs[model * threads.count + t], cases in the order of the table. */
+/* Everything a run holds: one exec a case, planned for its batch and threads; cases in the order of the table. */
 struct run {
     const struct opts *o;
     struct model models[STRING_LIST_MAX + 1];
     char names[STRING_LIST_MAX + 1][64];
-    int model_count, exec_count, case_count, batch;
+    int model_count, case_count, batch;
     struct exec **execs;
     struct measure_case *cases;
     uint8_t *images[STRING_LIST_MAX + 1];
@@ -41,9 +41,12 @@ static const char details[] =
     "multiply-adds reach on registers alone, measured in this run (- where the instruction set has no such loop).\n"
     "Rows: what=infer is a whole network (algorithm: that of its largest layer; bytes: activations and packed "
     "weights);\n"
-    "with --layers, what=layer:NAME is one step of it (bytes: packed weights). Without --images, images are random "
-    "but\n"
-    "always the same. RESQ_ISA chooses the instruction set.\n"
+    "with --layers, what=layer:NAME is one step of it (bytes: packed weights), and where there is another "
+    "algorithm for\n"
+    "it, ms_alone and ms_other are the times of the chosen and the other one on one thread, in turns. Without "
+    "--images,\n"
+    "images are random but always the same. RESQ_ISA chooses the instruction set, RESQ_CONV=direct|winograd the\n"
+    "algorithm of convolutions; else a rule of costs does, and of integers only what is proved exact is Winograd.\n"
     "\n"
     "Examples:\n"
     "  bench -m fused.safetensors -m ptq.safetensors -b 1,32 -j 1,2 -o bench.tsv\n"
@@ -70,7 +73,7 @@ static int load_models(struct run *r, struct message *m)
 /* r->batch images for one model: from the set, over and over, or drawn. */
 static int make_images(struct run *r, int i, const struct image_set *set, struct message *m)
 {
-    size_t bytes = exec_image_bytes(r->execs[i * r->o->threads.count]);
+    size_t bytes = exec_image_bytes(r->execs[r->case_count - 1]);
     struct random_stream draw = random_open(1, RANDOM_TEST, 0, 0);
     if (set->count > 0 && bytes != IMAGE_BYTES)
         return message_set(m, STATUS_MISMATCH, "%s: wants images of %zu bytes, not %d", r->names[i], bytes,
@@ -85,13 +88,27 @@ static int make_images(struct run *r, int i, const struct image_set *set, struct
     return 0;
 }
 
+/* One case: model i with the k-th of all threads and batches. */
+static int make_case(struct run *r, int i, int k, struct message *m)
+{
+    const struct opts *o = r->o;
+    int batch = (int)o->batches.items[k % o->batches.count];
+    const struct exec_options how = {.threads = (int)o->threads.items[k / o->batches.count], .batch = batch};
+    struct measure_case *c = &r->cases[r->case_count];
+    int status = exec_open(&r->execs[r->case_count], &r->models[i], &how, m);
+    if (status < 0)
+        return message_prefix(m, status, "%s", r->names[i]);
+    *c = (struct measure_case){.exec = r->execs[r->case_count++], .batch = batch, .name = r->names[i]};
+    return 0;
+}
+
 static int make_cases(struct run *r, struct message *m)
 {
     const struct opts *o = r->o;
     struct image_set set = {0};
-    size_t execs = (size_t)r->model_count * (size_t)o->threads.count;
-    r->execs = memory_new(execs, sizeof(struct exec *), m);
-    r->cases = memory_new(execs * (size_t)o->batches.count, sizeof *r->cases, m);
+    int each = o->threads.count * o->batches.count;
+    r->execs = memory_new((size_t)r->model_count * (size_t)each, sizeof(struct exec *), m);
+    r->cases = memory_new((size_t)r->model_count * (size_t)each, sizeof *r->cases, m);
     if (!r->execs || !r->cases)
         return STATUS_NOMEM;
     for (int i = 0; i < o->batches.count; i++)
@@ -100,22 +117,12 @@ static int make_cases(struct run *r, struct message *m)
         TRY(image_set_load(&set, o->images, m));
     int status = 0;
     for (int i = 0; i < r->model_count && status >= 0; i++) {
-        for (int t = 0; t < o->threads.count && status >= 0; t++) {
-            const struct exec_options how = {.threads = (int)o->threads.items[t], .batch = r->batch};
-            status = exec_open(&r->execs[r->exec_count], &r->models[i], &how, m);
-            if (status < 0)
-                message_prefix(m, status, "%s", r->names[i]);
-            else
-                r->exec_count++;
-        }
+        for (int k = 0; k < each && status >= 0; k++)
+            status = make_case(r, i, k, m);
         if (status >= 0)
             status = make_images(r, i, &set, m);
-        for (int k = 0; k < o->threads.count * o->batches.count && status >= 0; k++)
-            r->cases[r->case_count++] =
-                (struct measure_case){.exec = r->execs[i * o->threads.count + k / o->batches.count],
-                                      .images = r->images[i],
-                                      .batch = (int)o->batches.items[k % o->batches.count],
-                                      .name = r->names[i]};
+        for (int k = 0; k < each && status >= 0; k++)
+            r->cases[i * each + k].images = r->images[i];
     }
     image_set_free(&set);
     return status;
@@ -124,7 +131,7 @@ static int make_cases(struct run *r, struct message *m)
 static void run_close(struct run *r)
 {
     measure_free(r->cases, r->case_count);
-    for (int i = 0; i < r->exec_count; i++)
+    for (int i = 0; i < r->case_count; i++)
         exec_close(r->execs[i]);
     for (int i = 0; i < r->model_count; i++) {
         memory_free(r->images[i]);

@@ -1,5 +1,6 @@
 /* inspect: any record as text, checked or compared. */
 #include "tools/common/options.h"
+#include "exec/bounds.h"
 #include "graph/model.h"
 #include "quant/histogram.h"
 #include "record/describe.h"
@@ -14,6 +15,10 @@ static const char details[] =
     "                       accumulator and how far below 2^31 it stays; of a stream its first batch\n"
     "  graph [FILE]         the network as text\n"
     "  tensor NAME [FILE]   type, shape and statistics; with --values every value\n"
+    "  bounds [FILE]        of an int8 model, for each 3x3 convolution of stride 1: the proved bound of its sums "
+    "and how far\n"
+    "                       below 2^25 it stays, where exact Winograd may compute it; outputs beyond are computed "
+    "directly\n"
     "  made-by [FILE]       one line per program that the record went through\n"
     "  check [FILE]...      silent where every file is whole; a stream must have its end record, a model fit its "
     "graph\n"
@@ -66,6 +71,19 @@ static int graph(struct job *j, struct file_summary *file, struct message *m)
     int status = model_from_record(&model, record, m);
     if (status >= 0)
         status = graph_print(&model.graph, &t, m);
+    model_free(&model);
+    return text_put(j, &t, status);
+}
+
+static int bounds(struct job *j, struct file_summary *file, struct message *m)
+{
+    struct text t = {0};
+    struct model model = {0};
+    struct record *record = file->first;
+    file->first = NULL;
+    int status = model_from_record(&model, record, m);
+    if (status >= 0)
+        status = winograd_bounds_print(&model, &t, m);
     model_free(&model);
     return text_put(j, &t, status);
 }
@@ -124,8 +142,9 @@ static const struct verb {
     int file_at;     /* the first operand that is a file */
     int every_file;  /* run on all of them, not on the first */
 } verbs[] = {
-    {"show", show, 0, 1, 0, 0},       {"graph", graph, 0, 1, 0, 0},       {"tensor", tensor, 1, 2, 1, 0},
-    {"made-by", made_by, 0, 1, 0, 0}, {"check", check, 0, 1 << 20, 0, 1}, {"compare", compare, 2, 2, 0, 0},
+    {"show", show, 0, 1, 0, 0},       {"graph", graph, 0, 1, 0, 0},     {"tensor", tensor, 1, 2, 1, 0},
+    {"bounds", bounds, 0, 1, 0, 0},   {"made-by", made_by, 0, 1, 0, 0}, {"check", check, 0, 1 << 20, 0, 1},
+    {"compare", compare, 2, 2, 0, 0},
 };
 
 static int file_run(struct job *j, const struct verb *verb, const char *path, struct message *m)
@@ -185,7 +204,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     if (j.operands.count == 0)
-        return tool_misuse(&tool, "no verb: show, graph, tensor, made-by, check or compare");
+        return tool_misuse(&tool, "no verb: show, graph, bounds, tensor, made-by, check or compare");
     const char *name = *j.operands.items++;
     j.operands.count--;
     for (const struct verb *v = verbs; v < verbs + sizeof verbs / sizeof *verbs; v++) {
@@ -195,5 +214,5 @@ int main(int argc, char **argv)
             return tool_misuse(&tool, "%s: takes %d to %d operands", name, v->least, v->most);
         return tool_end(&tool, job_run(&j, v, &m), &m) || j.differs;
     }
-    return tool_misuse(&tool, "unknown verb '%s': show, graph, tensor, made-by, check or compare", name);
+    return tool_misuse(&tool, "unknown verb '%s': show, graph, bounds, tensor, made-by, check or compare", name);
 }

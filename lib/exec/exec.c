@@ -10,17 +10,24 @@ enum { DEFAULT_BATCH = 64, MAX_BATCH = 65536 };
 
 static int prepare(struct exec *e, struct message *m)
 {
+    size_t workers = (size_t)threads_count(e->pool);
+    TRY(conv_choice_get(&e->choice, m));
     TRY(plan_steps(e, m));
     TRY(plan_buffers(e, m));
     for (int i = 0; i < e->step_count; i++) {
-        TRY(step_prepare(e, &e->steps[i], m));
-        e->scratch_stride = max_size(e->scratch_stride, round_up_64(step_scratch(e, &e->steps[i])));
+        struct step *s = &e->steps[i];
+        TRY(step_prepare(e, s, m));
+        if (step_is_conv(s))
+            e->scratch_stride = max_size(e->scratch_stride, round_up_64(conv_scratch(e, s)));
     }
     e->arena = memory_new(e->arena_bytes, 1, m);
-    if (!e->arena)
+    e->scratch = memory_new(workers, e->scratch_stride, m);
+    e->seconds = memory_new(workers * (size_t)e->step_count, sizeof *e->seconds, m);
+    e->taken = memory_new((size_t)e->segment_count, sizeof *e->taken, m);
+    if (!e->arena || !e->scratch || !e->seconds || !e->taken)
         return STATUS_NOMEM;
-    e->scratch = memory_new((size_t)threads_count(e->pool), e->scratch_stride, m);
-    return e->scratch ? 0 : STATUS_NOMEM;
+    plan_borders(e);
+    return 0;
 }
 
 int exec_open(struct exec **out, const struct model *model, const struct exec_options *options, struct message *m)
@@ -62,40 +69,87 @@ void exec_close(struct exec *e)
     memory_free(e->values);
     memory_free(e->arena);
     memory_free(e->scratch);
+    memory_free(e->segments);
+    memory_free(e->seconds);
+    memory_free(e->taken);
     memory_free(e);
 }
 
 /* ---- run ---- */
 
 struct job {
-    const struct exec *e;
-    const struct step *s;
+    struct exec *e;
+    const uint8_t *images;
+    int count, by_step; /* by_step: all workers on each step together, else each on images of its own */
 };
 
-static void job_item(void *context, int item, int worker)
+static void run_steps(struct exec *e, const struct segment *g, const struct span *at, int worker, int together)
+{
+    for (int i = g->begin; i < g->end; i++) {
+        double start = e->profiling ? clock_seconds() : 0;
+        step_run(e, &e->steps[i], at);
+        if (together)
+            threads_barrier(e->pool);
+        if (e->profiling)
+            e->seconds[worker * e->step_count + i] += clock_seconds() - start;
+    }
+}
+
+/* Chunks of one segment until none is left. Their sizes differ by one image at most, and their number is a multiple
+ * of the workers' where it can be. */
+static void run_chunks(const struct job *j, int segment, struct span at, int worker, int workers)
+{
+    struct exec *e = j->e;
+    const struct segment *g = &e->segments[segment];
+    int chunks = (j->count + g->chunk - 1) / g->chunk;
+    chunks = (chunks + workers - 1) / workers * workers;
+    chunks = chunks < j->count ? chunks : j->count;
+    for (int i; (i = atomic_fetch_add(&e->taken[segment], 1)) < chunks;) {
+        at.image = at.first = (int)((int64_t)j->count * i / chunks);
+        at.count = (int)((int64_t)j->count * (i + 1) / chunks) - at.image;
+        run_steps(e, g, &at, worker, 0);
+    }
+}
+
+static void run_member(void *context, int worker, int workers)
 {
     const struct job *j = context;
-    struct place at = {.image = item / j->s->blocks,
-                       .block = item % j->s->blocks,
-                       .scratch = j->e->scratch + (size_t)worker * j->e->scratch_stride};
-    step_item(j->e, j->s, &at);
+    struct exec *e = j->e;
+    struct span at = {.images = j->images, .scratch = e->scratch + (size_t)worker * e->scratch_stride};
+    for (int i = 0; i < e->segment_count; i++) {
+        const struct segment *g = &e->segments[i];
+        if (!j->by_step) {
+            at.parts = 1;
+            at.owner = worker;
+            run_chunks(j, i, at, worker, workers);
+            threads_barrier(e->pool);
+            continue;
+        }
+        at.part = worker;
+        at.parts = workers;
+        for (at.image = at.first = 0; at.image < j->count; at.image = at.first += at.count) {
+            at.count = j->count - at.image < g->chunk ? j->count - at.image : g->chunk;
+            run_steps(e, g, &at, worker, 1);
+        }
+    }
 }
 
 /* At most e->batch images. */
 static void run_chunk(struct exec *e, const uint8_t *images, int count)
 {
-    size_t image_bytes = exec_image_bytes(e);
-    /* Copied, so that every image begins where kernels want it: on a multiple of 64 bytes. */
-    for (int i = 0; i < count; i++)
-        memcpy(exec_value(e, 0, i), images + (size_t)i * image_bytes, image_bytes);
-    for (int i = 0; i < e->step_count; i++) {
-        struct step *s = &e->steps[i];
-        struct job job = {e, s};
-        double start = e->profiling ? clock_seconds() : 0;
-        threads_run(e->pool, job_item, &job, count * s->blocks);
-        if (e->profiling)
-            s->seconds += clock_seconds() - start;
-    }
+    enum { ENOUGH = 4 }; /* images a worker */
+    int workers = threads_count(e->pool);
+    struct job job = {e, images, count, workers > 1 && count < ENOUGH * workers};
+    for (int i = 0; i < e->segment_count; i++)
+        atomic_store(&e->taken[i], 0);
+    threads_team(e->pool, run_member, &job);
+}
+
+/* What is read of a value after a call; local values are gone by then. */
+static const void *value_after(const struct exec *e, int node, int image)
+{
+    const struct span at = {.parts = 1};
+    return exec_value(e, node, &at, image);
 }
 
 static int chunk_of(const struct exec *e, int64_t left)
@@ -113,7 +167,7 @@ int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits
         int n = chunk_of(e, count - at);
         run_chunk(e, images + (size_t)at * exec_image_bytes(e), n);
         for (int i = 0; i < n; i++)
-            memcpy(logits + (size_t)(at + i) * classes, exec_value(e, output, i), classes * sizeof(float));
+            memcpy(logits + (size_t)(at + i) * classes, value_after(e, output, i), classes * sizeof(float));
     }
     return 0;
 }
@@ -121,10 +175,10 @@ int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits
 static int visit_node(struct exec *e, int node, int count, exec_visitor *visit, void *context, struct message *m)
 {
     size_t elements = node_elements(&e->model->graph.nodes[node]);
-    if (elements * sizeof(float) == e->values[node].stride)
-        return visit(context, node, exec_value(e, node, 0), elements * (size_t)count, m);
+    if (elements * sizeof(float) == e->values[node].bytes)
+        return visit(context, node, value_after(e, node, 0), elements * (size_t)count, m);
     for (int i = 0; i < count; i++)
-        TRY(visit(context, node, exec_value(e, node, i), elements, m));
+        TRY(visit(context, node, value_after(e, node, i), elements, m));
     return 0;
 }
 
@@ -189,8 +243,8 @@ size_t exec_arena_bytes(const struct exec *e)
 void exec_profile(struct exec *e, int on)
 {
     e->profiling = on;
-    for (int i = 0; on && i < e->step_count; i++)
-        e->steps[i].seconds = 0;
+    for (int i = 0; on && i < threads_count(e->pool) * e->step_count; i++)
+        e->seconds[i] = 0;
 }
 
 int exec_layer_count(const struct exec *e)
@@ -202,7 +256,12 @@ struct exec_layer exec_layer_at(const struct exec *e, int i)
 {
     const struct step *s = &e->steps[i];
     const struct node *n = &e->model->graph.nodes[s->node];
-    return (struct exec_layer){n->name, graph_op_name(n->op), s->algorithm, s->macs, s->seconds, s->packed_bytes};
+    int workers = threads_count(e->pool);
+    double seconds = 0;
+    for (int k = 0; k < workers; k++)
+        seconds += e->seconds[k * e->step_count + i];
+    return (struct exec_layer){n->name, graph_op_name(n->op), s->algorithm,
+                               s->macs, seconds / workers,    conv_parts_bytes(&s->parts)};
 }
 
 double exec_peak(const struct exec *e)

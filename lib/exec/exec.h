@@ -46,12 +46,21 @@ size_t exec_arena_bytes(const struct exec *e);
 struct exec_layer {
     const char *name, *op, *algorithm;
     double macs;    /* an image */
-    double seconds; /* accumulated since exec_profile(e, 1) */
+    double seconds; /* accumulated since exec_profile(e, 1), the mean of all threads */
     size_t bytes;   /* of packed weights */
 };
 void exec_profile(struct exec *e, int on); /* on: clears and starts timing each step; off: stops */
 int exec_layer_count(const struct exec *e);
 struct exec_layer exec_layer_at(const struct exec *e, int i);
+/* A convolution by the algorithm that was chosen and by the other one, each alone on one thread, in turns, on what
+ * its buffers hold: the fastest of a few calls with `images` images (at most a chunk), in seconds an image. */
+struct exec_comparison {
+    const char *other; /* "direct", "winograd"; "-" where there is none for this layer */
+    double chosen_seconds, other_seconds;
+};
+/* 1, or 0 where there is no other. Packs weights anew: not for use while the clock runs elsewhere. */
+int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison *c,
+                       struct message *m) RESQ_USE_RESULT;
 /* Measured multiply-accumulate peak of this machine for what this exec runs (u8 or f32), in MAC/s, one thread times
  * threads. */
 double exec_peak(const struct exec *e);

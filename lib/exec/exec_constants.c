@@ -40,17 +40,22 @@ static int prepare_norm(struct exec *e, struct step *s, int norm, struct message
     return 0;
 }
 
+static int prepare_parts(struct exec *e, struct step *s, const void *weight, struct message *m)
+{
+    TRY(conv_parts_make(e, s, e->choice, weight, &s->parts, m));
+    const char *direct = s->kind == STEP_CONV_F32 ? e->kernels->conv_f32.algorithm : e->kernels->conv_u8.algorithm;
+    s->algorithm = s->parts.count > 1                                 ? "mixed"
+                   : s->parts.part[0].algorithm == ALGORITHM_WINOGRAD ? "winograd"
+                                                                      : direct;
+    return 0;
+}
+
 static int prepare_conv_f32(struct exec *e, struct step *s, struct message *m)
 {
-    const struct conv_f32_kernel *k = &e->kernels->conv_f32;
     const float *weight = floats(e, s->node, "weight"), *bias = floats(e, s->node, "bias");
     if (!weight)
         return missing(e, s->node, "weight", m);
-    s->packed_bytes = k->packed_bytes(&s->shape);
-    s->packed = memory_new(s->packed_bytes, 1, m);
-    if (!s->packed)
-        return STATUS_NOMEM;
-    k->pack(&s->shape, weight, s->packed);
+    TRY(prepare_parts(e, s, weight, m));
     if (node_of(e, s->node)->has_bias) {
         if (!bias)
             return missing(e, s->node, "bias", m);
@@ -100,7 +105,6 @@ static int prepare_requantize(struct exec *e, struct step *s, const float *weigh
 
 static int prepare_conv_u8(struct exec *e, struct step *s, struct message *m)
 {
-    const struct conv_u8_kernel *k = &e->kernels->conv_u8;
     size_t out = (size_t)s->shape.out;
     const struct tensor *weight = model_tensor(e->model, s->node, "weight");
     const struct tensor *bias = model_tensor(e->model, s->node, "bias");
@@ -110,15 +114,13 @@ static int prepare_conv_u8(struct exec *e, struct step *s, struct message *m)
         return missing(e, s->node, "weight, weight_scale or bias", m);
     TRY(node_affine(e->model, s->x, &s->map_x, m));
     TRY(check_bound(e, s, weight->data, has_bias ? bias->data : NULL, m));
-    s->packed_bytes = k->packed_bytes(&s->shape);
-    s->packed = memory_new(s->packed_bytes, 1, m);
     s->scale = memory_new(out, sizeof(float), m);
     s->bias_q = memory_new(out, sizeof(int32_t), m);
-    if (!s->packed || !s->scale || !s->bias_q)
+    if (!s->scale || !s->bias_q)
         return STATUS_NOMEM;
     if (has_bias)
         memcpy(s->bias_q, bias->data, out * sizeof(int32_t));
-    k->pack(&s->shape, weight->data, s->map_x.zero_point, s->packed);
+    TRY(prepare_parts(e, s, weight->data, m));
     return prepare_requantize(e, s, weight_scale, m);
 }
 
@@ -181,7 +183,7 @@ int step_prepare(struct exec *e, struct step *s, struct message *m)
 
 void step_release(struct step *s)
 {
-    memory_free(s->packed);
+    conv_parts_free(&s->parts);
     memory_free(s->scale);
     memory_free(s->shift);
     memory_free(s->bias);

@@ -1,4 +1,4 @@
-/* From graph to steps: which nodes run together, and where their values lie. */
+/* From graph to steps: which nodes run together. */
 #include "base/memory.h"
 #include "exec/plan.h"
 
@@ -13,8 +13,6 @@ static struct step *step_add(struct exec *e, enum step_kind kind, int node)
                        .other = n->input_count > 1 ? n->inputs[1] : -1,
                        .norm = -1,
                        .norm_other = -1,
-                       .rows = n->h,
-                       .blocks = 1,
                        .algorithm = "elementwise",
                        .macs = node_macs(&e->model->graph, node)};
     return s;
@@ -71,10 +69,7 @@ static int plan_conv(struct exec *e, int node, const int *uses, unsigned char *d
                                                    : STEP_CONV_U8,
                               node);
     TRY(node_conv_shape(g, node, &s->shape, m));
-    s->rows = conv_item_rows(&s->shape);
-    s->blocks = (s->shape.out_h + s->rows - 1) / s->rows;
     s->relu = n->has_relu;
-    s->algorithm = integer ? e->kernels->conv_u8.algorithm : e->kernels->conv_f32.algorithm;
     if (integer)
         e->integer_layers++;
     else
@@ -161,42 +156,5 @@ int plan_steps(struct exec *e, struct message *m)
 out:
     memory_free(uses);
     memory_free(done);
-    return status;
-}
-
-static void read_until(struct lifetime *lives, int node, int step)
-{
-    if (node >= 0 && lives[node].end < step)
-        lives[node].end = step;
-}
-
-int plan_buffers(struct exec *e, struct message *m)
-{
-    const struct graph *g = &e->model->graph;
-    struct lifetime *lives = memory_new((size_t)g->count, sizeof *lives, m);
-    e->values = memory_new((size_t)g->count, sizeof *e->values, m);
-    if (!lives || !e->values) {
-        memory_free(lives);
-        return STATUS_NOMEM;
-    }
-    int last = e->step_count;
-    for (int i = -1; i < e->step_count; i++) {
-        int node = i < 0 ? 0 : e->steps[i].output;
-        const struct node *n = &g->nodes[node];
-        e->values[node].stride = round_up_64(node_elements(n) * (n->type == NODE_U8 ? 1 : sizeof(float)));
-        lives[node].bytes = e->values[node].stride * (size_t)e->batch;
-        lives[node].begin = i;
-        lives[node].end = e->keep || node == g->count - 1 ? last : i;
-    }
-    for (int i = 0; i < e->step_count; i++) {
-        const struct step *s = &e->steps[i];
-        read_until(lives, s->x, i);
-        read_until(lives, s->other, i);
-        read_until(lives, s->norm_other, i);
-    }
-    int status = lifetimes_place(lives, g->count, &e->arena_bytes, m);
-    for (int i = 0; i < g->count; i++)
-        e->values[i].offset = lives[i].offset;
-    memory_free(lives);
     return status;
 }

@@ -53,7 +53,8 @@ static int bench_open(struct bench *b, struct measure_case *c, int layers, struc
     if (layers) {
         b->layer_samples = memory_new(steps * MEASURE_LAYER_CALLS, sizeof(double), m);
         c->layers = memory_new(steps, sizeof *c->layers, m);
-        if (!b->layer_samples || !c->layers)
+        c->others = memory_new(steps, sizeof *c->others, m);
+        if (!b->layer_samples || !c->layers || !c->others)
             return STATUS_NOMEM;
     }
     for (int i = 0; i < 2; i++)
@@ -100,6 +101,8 @@ static int time_layers(struct bench *b, struct measure_case *c, double seconds, 
     for (int i = 0; i < layers; i++)
         c->layers[i] = timing_of(b->layer_samples + i * MEASURE_LAYER_CALLS, calls);
     c->layer_samples = calls;
+    for (int i = 0; i < layers; i++)
+        TRY(exec_compare_layer(c->exec, i, c->batch, &c->others[i], m));
     return 0;
 }
 
@@ -136,7 +139,9 @@ void measure_free(struct measure_case *cases, int count)
 {
     for (int i = 0; i < count; i++) {
         memory_free(cases[i].layers);
+        memory_free(cases[i].others);
         cases[i].layers = NULL;
+        cases[i].others = NULL;
     }
 }
 

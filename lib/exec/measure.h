@@ -23,7 +23,8 @@ struct measure_case {
     struct timing call; /* of one call with `batch` images */
     double peak;        /* multiply-accumulates a second, see exec_peak; the larger of one before and one after */
     int samples;
-    struct timing *layers; /* of exec_layer_at(exec, i), where asked for; measure_free */
+    struct timing *layers;          /* of exec_layer_at(exec, i), where asked for; measure_free */
+    struct exec_comparison *others; /* by the other algorithm; as many */
     int layer_samples;
 };
 

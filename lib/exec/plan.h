@@ -1,13 +1,16 @@
 /* plan.h: a model made into steps. Private to exec*.c.
  *
- * A step computes one node, or a convolution with the batch norm, add and relu behind it. Its work is cut into
- * images * blocks items; an item is run by one worker and writes memory of its own. */
+ * A step computes one node, or a convolution with the batch norm, add and relu behind it. Steps in a row make a
+ * segment: a few images (a chunk) go through all of its steps while their values stay in the second-level cache.
+ * Values that a later segment reads are kept for the whole batch; others belong to the chunk of one worker. */
 #ifndef RESQ_EXEC_PLAN_H
 #define RESQ_EXEC_PLAN_H
 
 #include "base/threads.h"
+#include "exec/cost.h"
 #include "exec/exec.h"
 #include "exec/layout.h"
+#include <stdatomic.h>
 
 enum step_kind {
     STEP_NORMALIZE,
@@ -26,6 +29,20 @@ enum step_kind {
     STEP_KINDS
 };
 
+/* Outputs [first, first + count) of a convolution, by one algorithm. */
+struct conv_part {
+    int first, count;
+    enum algorithm algorithm;
+    void *packed; /* owned */
+    size_t bytes;
+};
+
+/* A convolution's parts in order of their outputs, together all of them. */
+struct conv_parts {
+    struct conv_part *part; /* owned */
+    int count;
+};
+
 struct step {
     enum step_kind kind;
     int node;                /* what the step is called after: the first node it computes */
@@ -35,9 +52,7 @@ struct step {
     int norm;                /* batch norm fused behind a convolution, or -1 */
     int norm_other;          /* residual added behind that batch norm, or -1 */
     struct conv_shape shape; /* convolution and linear */
-    int rows, blocks;        /* output rows an item; items an image */
-    void *packed;            /* weights in the kernel's form; owned */
-    size_t packed_bytes;
+    struct conv_parts parts;
     float *scale, *shift; /* batch norm; scale also: multipliers of an integer convolution; owned */
     float *bias;          /* float convolution, aligned copy; owned */
     int32_t *bias_q;      /* owned */
@@ -45,12 +60,23 @@ struct step {
     struct requantize requantize;
     struct affine map_x, map_y; /* of u8 values */
     const char *algorithm;
-    double macs, seconds;
+    double macs;
 };
 
-/* Where a node's value lies: image i at arena + offset + i * stride. stride 0: never stored. */
+/* Where a node's value lies. bytes 0: never stored. */
 struct value {
-    size_t offset, stride;
+    struct layout at;
+    size_t element;        /* bytes */
+    size_t bytes;          /* of one image, border included */
+    size_t origin;         /* bytes from an image's beginning to its pixel (0,0) */
+    size_t offset;         /* in the shared arena, or in a worker's */
+    size_t images;         /* that there is room for */
+    int is_local, padding; /* padding: the border's value, a code (f32: 0) */
+};
+
+/* Steps [begin, end), for at most `chunk` images at once. */
+struct segment {
+    int begin, end, chunk;
 };
 
 struct exec {
@@ -59,32 +85,64 @@ struct exec {
     struct threads *pool;
     const char *device;
     int batch, keep, profiling;
+    enum conv_choice choice;
     struct step *steps;
     int step_count;
-    struct value *values; /* one a node */
-    unsigned char *arena, *scratch;
-    size_t arena_bytes, scratch_stride; /* scratch: one a worker */
+    struct segment *segments;
+    int segment_count;
+    struct value *values;   /* one a node */
+    unsigned char *arena;   /* shared values, then each worker's */
+    unsigned char *scratch; /* one a worker */
+    size_t shared_bytes, local_bytes, arena_bytes, scratch_stride;
+    double *seconds;   /* [workers][steps] */
+    atomic_int *taken; /* of each segment's chunks, while a call runs */
     double macs;
     int integer_layers, float_layers; /* convolutions and linears */
 };
 
-/* exec_plan.c: steps and the order of their buffers; nothing is packed yet. */
+/* What a worker computes of one step: images [image, image + count) of the call, part `part` of `parts`. The values
+ * that are local lie in worker `owner`'s arena, image `first` of the call being their first. */
+struct span {
+    const uint8_t *images; /* of the call */
+    int image, count, first;
+    int part, parts;
+    int owner;
+    void *scratch;
+};
+
+/* exec_plan.c: steps; nothing is packed yet. */
 int plan_steps(struct exec *e, struct message *m) RESQ_USE_RESULT;
+/* exec_buffers.c: segments, layouts, and where values lie. */
 int plan_buffers(struct exec *e, struct message *m) RESQ_USE_RESULT;
+void plan_borders(const struct exec *e); /* once the arena is there */
 /* exec_constants.c: packed weights, tables, requantization constants. */
 int step_prepare(struct exec *e, struct step *s, struct message *m) RESQ_USE_RESULT;
 void step_release(struct step *s);
-/* exec_steps.c: one item of one step, on the values of an image of the current chunk. */
-struct place {
-    int image, block; /* which item */
-    void *scratch;    /* the worker's own */
-};
-void step_item(const struct exec *e, const struct step *s, const struct place *at);
-size_t step_scratch(const struct exec *e, const struct step *s);
+/* exec_conv.c: which algorithm computes which outputs; the weights packed for it. weight: OIHW, f32 or s8. */
+int conv_parts_make(const struct exec *e, const struct step *s, enum conv_choice choice, const void *weight,
+                    struct conv_parts *parts, struct message *m) RESQ_USE_RESULT;
+void conv_parts_free(struct conv_parts *parts);
+size_t conv_parts_bytes(const struct conv_parts *parts);
+size_t conv_scratch(const struct exec *e, const struct step *s);
+void conv_run(const struct exec *e, const struct step *s, const struct conv_parts *parts, const struct span *at);
+/* exec_steps.c */
+void step_run(const struct exec *e, const struct step *s, const struct span *at);
 
-static inline void *exec_value(const struct exec *e, int node, int image)
+/* Pixel (0,0) of image i of the call. */
+static inline void *exec_value(const struct exec *e, int node, const struct span *at, int i)
 {
-    return e->arena + e->values[node].offset + (size_t)image * e->values[node].stride;
+    const struct value *v = &e->values[node];
+    size_t base = v->offset, index = (size_t)i;
+    if (v->is_local) {
+        base += e->shared_bytes + (size_t)at->owner * e->local_bytes;
+        index = (size_t)(i - at->first);
+    }
+    return e->arena + base + v->origin + index * v->at.image * v->element;
+}
+
+static inline int step_is_conv(const struct step *s)
+{
+    return s->kind == STEP_CONV_F32 || s->kind == STEP_CONV_U8 || s->kind == STEP_LINEAR_U8;
 }
 
 #endif

@@ -17,7 +17,7 @@ column() {
     run -0 --separate-stderr "$BIN/bench" -m "$MODEL" --width 5 -b 1,3 -j 1,2 --seconds 0 -o out.tsv
     [ -z "$output" ] && [ -z "$stderr" ]
     [ "$(grep -v '^#' out.tsv | head -1)" = "$(printf '%s\t' what model isa device precision algorithm threads batch \
-        ms_median ms_min ms_p95 ms_p99 samples_per_s gmac_per_s peak_gmac_per_s of_peak)bytes" ]
+        ms_median ms_min ms_p95 ms_p99 samples_per_s gmac_per_s peak_gmac_per_s of_peak bytes ms_alone other)ms_other" ]
     [ "$(column what out.tsv | sort | uniq -c | tr -s ' ')" = " 8 infer" ]
     [ "$(column model out.tsv | uniq | xargs)" = "train_step_model resnet18-width5" ]
     [ "$(column batch out.tsv | xargs)" = "1 3 1 3 1 3 1 3" ]
@@ -48,6 +48,9 @@ column() {
     [ "$(column what out.tsv | grep -c '^layer:')" -ge 22 ]
     column what out.tsv | grep -qx layer:layer4.1.conv2
     column what out.tsv | grep -qx layer:fc
+    # what the other algorithm costs: of convolutions alone, and with both times or neither
+    awk -F'\t' '!/^#/ && NR > 1 && $1 != "what" { if (($18 == "-") != ($19 == "-") || ($19 == "-") != ($20 == "-")) exit 1
+        if ($19 != "-" && $1 !~ /conv/) exit 1 }' out.tsv
     # gmac_per_s * ms = multiply-adds
     awk -F'\t' '/^infer/ { whole = $14 * $9 } /^layer:/ { sum += $14 * $9 }
         END { exit !(sum > 0.9 * whole && sum < 1.1 * whole) }' out.tsv

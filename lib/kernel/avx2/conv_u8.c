@@ -47,6 +47,12 @@ TILES(2)
 static tile_function *const tile_functions[VECTORS + 1][TILE_PIXELS + 1] = {
     {NULL}, TILES_LISTED(1), TILES_LISTED(2)};
 
+static tile_function *tile_function_for(int vectors, size_t pixels, size_t tiles)
+{
+    (void)tiles;
+    return tile_functions[vectors][pixels];
+}
+
 #include "kernel/avx2/direct_u8.inc"
 
 const struct conv_u8_kernel conv_u8_avx2_direct = {

@@ -2,7 +2,19 @@
 #include "kernel/avx2/vector_f32.h"
 #include <stddef.h>
 
-enum { PANEL = 2, MOST_TILES = 6, CHUNK = 64, BLOCK_FLOATS = 36 * 64 * 128, BLOCK_LEAST = 16, BLOCK_MOST = 64 };
+enum {
+    PANEL = 2,
+    GROUP = 6,
+    CHUNK = 128,
+    FEW_TILES = 4,
+    FEW_CHUNK = 16,
+    BLOCK_FLOATS = 36 * 64 * 128,
+    BLOCK_LEAST = 16,
+    BLOCK_MOST = 64,
+    PAD = 32,
+    M_TILE = 36 * PANEL * LANES + PAD,
+    U_PLANE = CHUNK * PANEL * LANES + 16
+};
 
 /* For one point: m[tile][outputs] (+)= v[tile][channels] u[channels][outputs]. */
 struct products {
@@ -22,18 +34,18 @@ struct products {
 #define OPEN(i)                               \
     const float *v##i = p->v + (i)*p->v_tile; \
     vec a##i = vec_zero(), b##i = vec_zero();
-#define RESUME(i)                          \
-    a##i = vec_load(p->m + (i)*2 * LANES); \
-    b##i = vec_load(p->m + (i)*2 * LANES + LANES);
+#define RESUME(i)                       \
+    a##i = vec_load(p->m + (i)*M_TILE); \
+    b##i = vec_load(p->m + (i)*M_TILE + LANES);
 #define STEP(i)                      \
     {                                \
         vec x = vec_set(v##i[j]);    \
         a##i = vec_fma(x, ua, a##i); \
         b##i = vec_fma(x, ub, b##i); \
     }
-#define CLOSE(i)                           \
-    vec_store(p->m + (i)*2 * LANES, a##i); \
-    vec_store(p->m + (i)*2 * LANES + LANES, b##i);
+#define CLOSE(i)                        \
+    vec_store(p->m + (i)*M_TILE, a##i); \
+    vec_store(p->m + (i)*M_TILE + LANES, b##i);
 
 #define PRODUCTS(tiles)                                                 \
     static void products_##tiles(const struct products *p)              \
@@ -58,20 +70,13 @@ PRODUCTS(5)
 PRODUCTS(6)
 
 typedef void products_function(const struct products *p);
-static products_function *const products_functions[MOST_TILES + 1] = {
-    NULL, products_1, products_2, products_3, products_4, products_5, products_6};
+static products_function *const products_functions[GROUP + 1] = {NULL,       products_1, products_2, products_3,
+                                                                 products_4, products_5, products_6};
 
-/* All tiles; groups differ by one tile at most, since few do not hide the latency of the multiply-adds. */
-static void products(struct products *p, int vectors, int tiles)
+static void products(const struct products *p, int vectors, int tiles)
 {
     (void)vectors; /* a half panel costs what a whole one does */
-    int groups = (tiles + MOST_TILES - 1) / MOST_TILES;
-    for (int i = 0; i < groups; i++) {
-        int count = tiles / groups + (i < tiles % groups);
-        products_functions[count](p);
-        p->v += (size_t)count * p->v_tile;
-        p->m += (size_t)count * PANEL * LANES;
-    }
+    products_functions[tiles](p);
 }
 
 #include "kernel/avx2/winograd_f32.inc"

@@ -34,10 +34,12 @@ static const weight_value *weights_for(const int8_t *packed, size_t count, weigh
 #define tile_multiply_add(sum, x, w) _mm512_add_epi32(sum, _mm512_madd_epi16(x, w))
 #include "kernel/avx2/tile_u8.inc"
 
-#define TILES(vectors)                                                                                    \
-    TILE(vectors, 1)                                                                                      \
-    TILE(vectors, 2) TILE(vectors, 3) TILE(vectors, 4) TILE(vectors, 5) TILE(vectors, 6) TILE(vectors, 7) \
-        TILE(vectors, 8) TILE(vectors, 9) TILE(vectors, 10) TILE(vectors, 11) TILE(vectors, 12)
+/* clang-format off */
+#define TILES(vectors)                                                   \
+    TILE(vectors, 1) TILE(vectors, 2) TILE(vectors, 3) TILE(vectors, 4)  \
+    TILE(vectors, 5) TILE(vectors, 6) TILE(vectors, 7) TILE(vectors, 8)  \
+    TILE(vectors, 9) TILE(vectors, 10) TILE(vectors, 11) TILE(vectors, 12)
+/* clang-format on */
 
 TILES(1)
 TILES(2)
@@ -49,6 +51,12 @@ TILES(2)
     }
 static tile_function *const tile_functions[VECTORS + 1][TILE_PIXELS + 1] = {
     {NULL}, TILES_LISTED(1), TILES_LISTED(2)};
+
+static tile_function *tile_function_for(int vectors, size_t pixels, size_t tiles)
+{
+    (void)tiles;
+    return tile_functions[vectors][pixels];
+}
 
 #include "kernel/avx2/direct_u8.inc"
 

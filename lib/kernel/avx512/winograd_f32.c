@@ -1,8 +1,20 @@
-/* Convolution, forward, by Winograd: products of 6 tiles x 64 outputs in registers, or 12 tiles x 16 or 32. */
+/* Convolution, forward, by Winograd: products of 12 tiles x 32 outputs in registers. */
 #include "kernel/avx512/vector_f32.h"
 #include <stddef.h>
 
-enum { PANEL = 4, CHUNK = 64, BLOCK_FLOATS = 36 * 64 * 128, BLOCK_LEAST = 32, BLOCK_MOST = 64 };
+enum {
+    PANEL = 2,
+    GROUP = 12,
+    CHUNK = 128,
+    FEW_TILES = 8,
+    FEW_CHUNK = 16,
+    BLOCK_FLOATS = 36 * 64 * 128,
+    BLOCK_LEAST = 32,
+    BLOCK_MOST = 64,
+    PAD = 32,
+    M_TILE = 36 * PANEL * LANES + PAD,
+    U_PLANE = CHUNK * PANEL * LANES + 16
+};
 
 /* For one point: m[tile][outputs] (+)= v[tile][channels] u[channels][outputs]. */
 struct products {
@@ -25,56 +37,30 @@ struct products {
 #define TILES_11(f) TILES_10(f) f(10)
 #define TILES_12(f) TILES_11(f) f(11)
 
-/* Four vectors of outputs */
-#define OPEN_4(i)                             \
-    const float *v##i = p->v + (i)*p->v_tile; \
-    vec a##i = vec_zero(), b##i = vec_zero(), c##i = vec_zero(), d##i = vec_zero();
-#define RESUME_4(i)                                        \
-    a##i = vec_load(p->m + (i)*PANEL * LANES);             \
-    b##i = vec_load(p->m + (i)*PANEL * LANES + LANES);     \
-    c##i = vec_load(p->m + (i)*PANEL * LANES + 2 * LANES); \
-    d##i = vec_load(p->m + (i)*PANEL * LANES + 3 * LANES);
-#define STEP_4(i)                    \
-    {                                \
-        vec x = vec_set(v##i[j]);    \
-        a##i = vec_fma(x, ua, a##i); \
-        b##i = vec_fma(x, ub, b##i); \
-        c##i = vec_fma(x, uc, c##i); \
-        d##i = vec_fma(x, ud, d##i); \
-    }
-#define CLOSE_4(i)                                         \
-    vec_store(p->m + (i)*PANEL * LANES, a##i);             \
-    vec_store(p->m + (i)*PANEL * LANES + LANES, b##i);     \
-    vec_store(p->m + (i)*PANEL * LANES + 2 * LANES, c##i); \
-    vec_store(p->m + (i)*PANEL * LANES + 3 * LANES, d##i);
-#define WEIGHTS_4                                   \
-    vec ua = vec_load(u), ub = vec_load(u + LANES); \
-    vec uc = vec_load(u + 2 * LANES), ud = vec_load(u + 3 * LANES);
-
 /* Two, and one */
 #define OPEN_2(i)                             \
     const float *v##i = p->v + (i)*p->v_tile; \
     vec a##i = vec_zero(), b##i = vec_zero();
-#define RESUME_2(i)                            \
-    a##i = vec_load(p->m + (i)*PANEL * LANES); \
-    b##i = vec_load(p->m + (i)*PANEL * LANES + LANES);
+#define RESUME_2(i)                     \
+    a##i = vec_load(p->m + (i)*M_TILE); \
+    b##i = vec_load(p->m + (i)*M_TILE + LANES);
 #define STEP_2(i)                    \
     {                                \
         vec x = vec_set(v##i[j]);    \
         a##i = vec_fma(x, ua, a##i); \
         b##i = vec_fma(x, ub, b##i); \
     }
-#define CLOSE_2(i)                             \
-    vec_store(p->m + (i)*PANEL * LANES, a##i); \
-    vec_store(p->m + (i)*PANEL * LANES + LANES, b##i);
+#define CLOSE_2(i)                      \
+    vec_store(p->m + (i)*M_TILE, a##i); \
+    vec_store(p->m + (i)*M_TILE + LANES, b##i);
 #define WEIGHTS_2 vec ua = vec_load(u), ub = vec_load(u + LANES);
 
 #define OPEN_1(i)                             \
     const float *v##i = p->v + (i)*p->v_tile; \
     vec a##i = vec_zero();
-#define RESUME_1(i) a##i = vec_load(p->m + (i)*PANEL * LANES);
+#define RESUME_1(i) a##i = vec_load(p->m + (i)*M_TILE);
 #define STEP_1(i) a##i = vec_fma(vec_set(v##i[j]), ua, a##i);
-#define CLOSE_1(i) vec_store(p->m + (i)*PANEL * LANES, a##i);
+#define CLOSE_1(i) vec_store(p->m + (i)*M_TILE, a##i);
 #define WEIGHTS_1 vec ua = vec_load(u);
 
 #define PRODUCTS(vectors, tiles)                                            \
@@ -94,28 +80,17 @@ struct products {
 #define UP_TO_12(f, vectors) \
     UP_TO_6(f, vectors) f(vectors, 7) f(vectors, 8) f(vectors, 9) f(vectors, 10) f(vectors, 11) f(vectors, 12)
 
-UP_TO_6(PRODUCTS, 4)
 UP_TO_12(PRODUCTS, 2)
 UP_TO_12(PRODUCTS, 1)
 
 typedef void products_function(const struct products *p);
 #define ENTRY(vectors, tiles) [tiles] = products_##vectors##_##tiles,
-static products_function *const products_4[] = {UP_TO_6(ENTRY, 4)};
 static products_function *const products_2[] = {UP_TO_12(ENTRY, 2)};
 static products_function *const products_1[] = {UP_TO_12(ENTRY, 1)};
 
-/* All tiles; groups differ by one tile at most, since few do not hide the latency of the multiply-adds. Three
- * vectors cost what four do. */
-static void products(struct products *p, int vectors, int tiles)
+static void products(const struct products *p, int vectors, int tiles)
 {
-    products_function *const *functions = vectors == 1 ? products_1 : vectors == 2 ? products_2 : products_4;
-    int most = vectors > 2 ? 6 : 12, groups = (tiles + most - 1) / most;
-    for (int i = 0; i < groups; i++) {
-        int count = tiles / groups + (i < tiles % groups);
-        functions[count](p);
-        p->v += (size_t)count * p->v_tile;
-        p->m += (size_t)count * PANEL * LANES;
-    }
+    (vectors == 1 ? products_1 : products_2)[tiles](p);
 }
 
 #include "kernel/avx2/winograd_f32.inc"

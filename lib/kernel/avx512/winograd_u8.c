@@ -1,5 +1,4 @@
-#include "kernel/avx512/products_u8.h"
-#include "kernel/avx2/winograd_u8.inc"
+#include "kernel/avx512/winograd_u8.inc"
 
 const struct conv_u8_kernel conv_u8_winograd_avx512_winograd = {.out_grain = GRAIN,
                                                                 .supports = supports,

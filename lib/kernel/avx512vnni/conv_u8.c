@@ -34,6 +34,9 @@ TILES(1)
 TILES(2)
 TILES(3)
 TILES(4)
+TILE_AHEAD(4, 4)
+TILE_AHEAD(4, 5)
+TILE_AHEAD(4, 6)
 
 #define TILES_LISTED(v)                                                                          \
     {                                                                                            \
@@ -41,6 +44,15 @@ TILES(4)
     }
 static tile_function *const tile_functions[VECTORS + 1][TILE_PIXELS + 1] = {
     {NULL}, TILES_LISTED(1), TILES_LISTED(2), TILES_LISTED(3), TILES_LISTED(4)};
+static tile_function *const tile_functions_ahead[TILE_PIXELS + 1] = {
+    NULL, NULL, NULL, NULL, tile_4_4_ahead, tile_4_5_ahead, tile_4_6_ahead};
+
+/* Where a grain's weights serve few tiles, the time to fetch the next ones' is long: they are fetched meanwhile. */
+static tile_function *tile_function_for(int vectors, size_t pixels, size_t tiles)
+{
+    tile_function *ahead = vectors == VECTORS && tiles <= 6 ? tile_functions_ahead[pixels] : NULL;
+    return ahead ? ahead : tile_functions[vectors][pixels];
+}
 
 #include "kernel/avx2/direct_u8.inc"
 

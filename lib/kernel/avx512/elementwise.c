@@ -1,0 +1,3 @@
+/* The definitions of ref/elementwise.inc, vectorised by the compiler with this folder's flags. */
+#define SET(operation) elementwise_##operation##_avx512
+#include "kernel/ref/elementwise.inc"

@@ -1,0 +1,167 @@
+"""Times training steps of resq and of PyTorch in one run, in turns: the same network and batch, images in memory, forward,
+backward, SGD with Nesterov momentum.
+
+    compare_training.py --bench BENCH --float MODEL --int8 MODEL --images BATCHES --work FOLDER -o TABLE
+
+PyTorch: channels last, compiled by Inductor and eager; the faster form, by a trial, is what it is represented by. fp32 is strict,
+bf16 is autocast. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is
+resq's images a second over the program's, from minima and from medians of the turns.
+"""
+import argparse
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+import turns
+
+COLUMNS = (
+    "what program version form precision batch threads turns ms_median ms_min samples_per_s speed_up_min speed_up_min_low "
+    "speed_up_min_high speed_up_median speed_up_median_low speed_up_median_high"
+).split()
+
+
+class Torch:
+    """One form of PyTorch in a case."""
+
+    program = "torch"
+
+    def __init__(self, worker, precision, batch, form):
+        self.worker, self.precision, self.batch, self.form, self.threads = worker, precision, batch, form, worker.threads
+        self.version, self.rounds = worker.ask("about")[0], []
+
+    def turn(self, seconds):
+        """(median, minimum) seconds of a step."""
+        times = np.array(self.worker.ask("time", self.precision, self.batch, self.form, 0, seconds, 2), float)
+        self.worker.rest()
+        return np.median(times), times.min()
+
+
+class Resq:
+    program, version, form = "resq", "-", "-"
+
+    def __init__(self, o, precision, threads):
+        self.precision, self.batch, self.threads, self.rounds = precision, o.batch, threads, []
+        self.command = [o.bench, "--train", "--width", str(o.width), "--precision", precision]
+        self.command += ["-b", str(o.batch), "-j", str(threads)]
+
+    def turn(self, seconds):
+        done = subprocess.run([*self.command, "--seconds", str(seconds)], capture_output=True, text=True)
+        if done.returncode:
+            raise turns.Failure(f"{' '.join(self.command)}: {done.stderr.strip()}")
+        lines = done.stdout.splitlines()
+        self.version = next(line.split()[-1] for line in lines if line.startswith("# tool:"))
+        table = [line.split("\t") for line in lines if not line.startswith("#")]
+        row = next(dict(zip(table[0], r)) for r in table[1:] if not r[0].startswith("layer:"))
+        self.form = row["isa"]
+        return (float(row["ms_median"]) * self.batch / 1e3, float(row["ms_min"]) * self.batch / 1e3)
+
+
+def can_train(bench):
+    shown = subprocess.run([bench, "--help"], capture_output=True, text=True).stdout
+    return "--train" in shown and "--precision" in shown
+
+
+def fastest(worker, precision, batch, seconds):
+    """PyTorch's faster form; a form that cannot be had here is told of and left out."""
+    found = {}
+    for form in worker.ask("forms", precision):
+        c = Torch(worker, precision, batch, form)
+        try:
+            c.turn(0)
+            found[c] = []
+        except turns.Failure as failure:
+            turns.say(f"peers: {precision}: without {form}: {failure}")
+    if not found:
+        raise turns.Failure(f"torch: no form of {precision} training runs here")
+    for _ in range(2):
+        for c, times in found.items():
+            times.append(c.turn(seconds)[1])
+    return min(found, key=lambda c: min(found[c]))
+
+
+def prepare(o, can):
+    cases = []
+    python = [sys.executable, str(turns.HERE / "worker.py"), "torch-training", o.float, o.int8, o.images]
+    for threads in o.threads:
+        worker = turns.Worker("torch-training", [*python, str(threads), o.work], threads, o.work)
+        for precision in o.precisions:
+            turns.say(f"peers: training, {precision}, {threads} thread{'s' if threads > 1 else ''}: opens, tries forms")
+            contenders = [fastest(worker, precision, o.batch, o.turn)]
+            if can:
+                contenders.insert(0, Resq(o, precision, threads))
+            cases.append(contenders)
+    return cases
+
+
+def rows_of(cases):
+    for contenders in cases:
+        for c in contenders:
+            medians, minima = [[r[k : k + 1] for r in map(np.array, c.rounds)] for k in (0, 1)]
+            median, least = np.median(np.concatenate(medians)), np.concatenate(minima).min()
+            row = dict.fromkeys(COLUMNS)
+            row |= {k: getattr(c, k) for k in ("program", "version", "form", "precision", "batch", "threads")}
+            row |= {
+                "what": "train",
+                "turns": len(c.rounds),
+                "ms_median": "%.6f" % (median * 1e3 / c.batch),
+                "ms_min": "%.6f" % (least * 1e3 / c.batch),
+                "samples_per_s": "%.1f" % (c.batch / median),
+            }
+            if c is not contenders[0]:
+                ours = [[r[k : k + 1] for r in map(np.array, contenders[0].rounds)] for k in (0, 1)]
+                for name, statistic, mine, other in ("min", np.min, ours[1], minima), ("median", np.median, ours[0], medians):
+                    for suffix, value in zip(("", "_low", "_high"), turns.ratio(other, mine, statistic)):
+                        row[f"speed_up_{name}{suffix}"] = "%.4f" % value
+            yield row
+
+
+def options():
+    p = argparse.ArgumentParser(description="time training steps of resq and PyTorch in turns")
+    p.add_argument("--bench", required=True)
+    p.add_argument("--float", required=True)
+    p.add_argument("--int8", required=True)
+    p.add_argument("--images", required=True)
+    p.add_argument("--work", required=True)
+    p.add_argument("-o", "--output", required=True)
+    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--rounds", type=int, default=8)
+    p.add_argument("--turn", type=float, default=3, help="seconds of timed steps in a turn, at least")
+    p.add_argument("--threads", type=lambda s: [int(t) for t in s.split(",")], default=[1, 2])
+    p.add_argument("--precisions", type=lambda s: s.split(","), default=["fp32", "bf16"])
+    return p.parse_args()
+
+
+def main():
+    o = options()
+    import record
+
+    o.bench = os.path.abspath(o.bench)
+    o.width = record.Model(o.float).width
+    can = can_train(o.bench)
+    if not can:
+        turns.say("peers: bench has no --train here: the training table is PyTorch's alone")
+    cases = prepare(o, can)
+    for r in range(o.rounds):
+        turns.say(f"peers: training, round {r + 1} of {o.rounds}")
+        for contenders in cases:
+            for k in range(len(contenders)):
+                c = contenders[(k + r) % len(contenders)]
+                c.rounds.append(c.turn(o.turn))
+    notes = turns.common_notes("tests/peers/compare_training.py")
+    notes |= {
+        "network": f"ResNet-18, width {o.width}",
+        "rounds": f"{o.rounds}, order rotated; turns of {o.turn:g} s, at least two steps, after an untimed one",
+        "speed-up": "resq's images a second / the program's; interval 95 %, bootstrap over rounds",
+    }
+    if not can:
+        notes["resq"] = "left out: bench has no --train"
+    turns.write_table(o.output, notes, COLUMNS, rows_of(cases))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except turns.Failure as failure:
+        sys.exit(f"peers: {failure}")

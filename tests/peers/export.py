@@ -1,0 +1,150 @@
+"""The two models as ONNX graphs: float; and int8 as QuantizeLinear/DequantizeLinear pairs, with our codes, scales and zero points.
+
+Input is the normalised image, f32 [N,3,H,W]; output the logits. The int8 graph comes in two forms. `int8` quantizes exactly where
+our arithmetic does: a residual is added to the convolution's accumulator. `int8_added` quantizes a convolution's result before the
+residual is added as well, as ONNX Runtime's integer operators need it; those extra scales come from the float network's extremes.
+"""
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+class Builder:
+    def __init__(self, model):
+        self.model, self.nodes, self.constants = model, [], []
+
+    def constant(self, name, value):
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def add(self, op, inputs, output, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        return output
+
+    def quantize_pair(self, x, name, scale, zero):
+        """x -> codes -> what they stand for."""
+        s, z = self.constant(name + ".scale", np.float32(scale)), self.constant(name + ".zero", np.uint8(zero))
+        self.add("QuantizeLinear", [x, s, z], name + ".codes")
+        return self.add("DequantizeLinear", [name + ".codes", s, z], name + ".values")
+
+    def weights(self, node, x_scale):
+        """Names of weight and bias in real numbers; int8 ones are stored as codes. x_scale None: float."""
+        weight, bias = self.model[node.name + ".weight"], self.model[node.name + ".bias"]
+        if x_scale is None:
+            return [self.constant(node.name + ".weight", weight), self.constant(node.name + ".bias", bias)]
+        scale = self.model[node.name + ".weight_scale"]
+        names = []
+        for part, codes, s in ("weight", weight, scale), ("bias", bias, np.float32(x_scale) * scale):
+            name = f"{node.name}.{part}"
+            inputs = [self.constant(name + ".codes", codes), self.constant(name + ".scale", s)]
+            inputs.append(self.constant(name + ".zero", np.zeros(len(scale), codes.dtype)))
+            names.append(self.add("DequantizeLinear", inputs, name, axis=0))
+        return names
+
+    def save(self, path, y):
+        h, w, c = self.model.nodes[0].shape
+        classes = self.model.nodes[-1].shape[0]
+        graph = helper.make_graph(
+            self.nodes,
+            "resq",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", c, h, w])],
+            [helper.make_tensor_value_info(y, TensorProto.FLOAT, ["N", classes])],
+            self.constants,
+        )
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        proto.ir_version = 8
+        onnx.checker.check_model(proto)
+        onnx.save(proto, path)
+
+
+def convolution(b, node, x, residual, x_scale, inner):
+    pad, stride, kernel = node.integer("pad"), node.integer("stride", 1), node.integer("kernel")
+    y = b.add(
+        "Conv",
+        [x, *b.weights(node, x_scale)],
+        node.name + ".conv",
+        kernel_shape=[kernel] * 2,
+        strides=[stride] * 2,
+        pads=[pad] * 4,
+        group=node.integer("groups", 1),
+    )
+    if residual:
+        if inner:
+            y = b.quantize_pair(y, node.name + ".inner", *inner[node.name])
+        y = b.add("Add", [y, residual], node.name + ".add")
+    # A code's lower bound is the ReLU where the zero point is 0; the runtimes find more to fuse without it.
+    if node.relu and not (inner and b.model.zero_point(node.name) == 0):
+        y = b.add("Relu", [y], node.name + ".relu")
+    return y
+
+
+def export(model, path, inner=None):
+    """inner: {node: (scale, zero point)} of convolutions before their residual, for `int8_added`."""
+    b, values = Builder(model), {}
+    for node in model.nodes:
+        x = values.get(node.inputs[0]) if node.inputs else None
+        is_integer = bool(node.inputs) and model.by_name[node.inputs[0]].type == "u8" and node.op != "normalize"
+        x_scale = model.scale(node.inputs[0]) if is_integer else None
+        if node.op in ("input", "normalize"):
+            y = "image"
+        elif node.op == "quantize":
+            y = x
+        elif node.op == "conv2d":
+            y = convolution(b, node, x, values.get(node.residual), x_scale, inner)
+        elif node.op == "avgpool":
+            y = b.add("GlobalAveragePool", [x], node.name + ".pool")
+        elif node.op == "linear":
+            y = b.add("Gemm", [x, *b.weights(node, x_scale)], "logits", transB=1)
+        else:
+            raise SystemExit(f"{node.name}: no ONNX form of {node.op}")
+        if node.type == "u8" and node.op != "input":
+            y = b.quantize_pair(y, node.name, model.scale(node.name), model.zero_point(node.name))
+        if node.op == "avgpool":
+            y = b.add("Flatten", [y], node.name)
+        values[node.name] = y
+    b.save(path, y)
+
+
+def inner_scales(model, images):
+    """Scale and zero point of every convolution before its residual, from extremes over normalised images (quant/QUANT.md)."""
+    import torch
+
+    values, found = {}, {}
+    for node in model.nodes:
+        if node.op in ("input", "normalize"):
+            values[node.name] = torch.from_numpy(images)
+        elif node.op == "conv2d":
+            y = torch.nn.functional.conv2d(
+                values[node.inputs[0]],
+                torch.from_numpy(model[node.name + ".weight"].copy()),
+                torch.from_numpy(model[node.name + ".bias"].copy()),
+                node.integer("stride", 1),
+                node.integer("pad"),
+            )
+            if node.residual:
+                low, high = min(0.0, y.min().item()), max(0.0, y.max().item())
+                scale = max((high - low) / 255, 2.0**-23)
+                found[node.name] = (scale, int(np.clip(-np.rint(low / scale), 0, 255)))
+                y = y + values[node.residual]
+            values[node.name] = y.relu() if node.relu else y
+    return found
+
+
+def main():
+    import json
+    import sys
+
+    import record
+
+    float_path, int8_path, images, work = sys.argv[1:]
+    fused, int8 = record.Model(float_path), record.Model(int8_path)
+    inner = inner_scales(fused, fused.normalize(record.image_set(images)[0]))
+    with open(f"{work}/inner.json", "w") as f:
+        json.dump(inner, f)
+    export(fused, f"{work}/float.onnx")
+    export(int8, f"{work}/int8.onnx")
+    export(int8, f"{work}/int8_added.onnx", inner)
+
+
+if __name__ == "__main__":
+    main()
