@@ -17,7 +17,7 @@ setup_file() {
     "$BIN/calibrate" -m fused -o ranges < calibration
     command_for qat
     "${RUN[@]}" < train
-    command_for bf16
+    command_for half
     "${RUN[@]}" < train
 }
 
@@ -29,10 +29,10 @@ setup() {
 }
 
 # Sets RUN to a small training that leaves NAME, NAME.last and NAME.log.
-command_for() { # float, bf16 or qat, options..
+command_for() { # float, half (bf16) or qat, options..
     case $1 in
     float) RUN=("$BIN/train-fp32" --width 2 --learning-rate 0.1 --ema 0.9) ;;
-    bf16) RUN=("$BIN/train-fp32" --width 8 --precision bf16 --learning-rate 0.1 --ema 0.9) ;;
+    half) RUN=("$BIN/train-fp32" --width 8 --precision bf16 --learning-rate 0.1 --ema 0.9) ;;
     qat) RUN=("$BIN/qat-finetune" -m "$T/fused" -r "$T/ranges" --range-mode average) ;;
     esac
     RUN+=(--epochs 2 -b 16 --validate "$T/held-out" --log "$1.log" -o "$1" --last "$1.last" "${@:2}")
@@ -77,7 +77,7 @@ killed() { # float or qat
 }
 
 @test "training in bf16: ten SIGKILLs at random moments" {
-    killed bf16
+    killed half
 }
 
 @test "quantized training: ten SIGKILLs at random moments" {

@@ -385,11 +385,73 @@ static void test_pool(void **state)
     }
 }
 
+/* ---- codes ---- */
+
+static void check_dequantize(const struct kernel_table *table, const struct passing *p, int real)
+{
+    size_t image = (size_t)(p->pixels * real + 7);
+    uint8_t *q = codes_new(image * BLOCK_IMAGES, 11);
+    struct tensor y = tensor_new(1, p->pixels, real, p->planes);
+    float scale = p->form ? 0.0371f : 1.5e-4f;
+    uint8_t zero = p->form ? 131 : 0;
+    memset(y.p, 0xff, y.values * sizeof(bf16));
+    table->block.dequantize(q, image, p->images, p->pixels, real, scale, zero, p->planes, y.p);
+    for (int i = 0; i < p->pixels; i++)
+        for (int n = 0; n < BLOCK_IMAGES; n++)
+            for (int c = 0; c < block_channels(real); c++) {
+                int code = n < p->images && c < real ? q[(size_t)n * image + (size_t)(i * real + c)] : zero;
+                bf16 want[BLOCK_PLANES];
+                planes_store(scale * (float)(code - zero), want, 1, p->planes);
+                for (int k = 0; k < p->planes; k++)
+                    if ((tensor_at(&y, 0, i, n, c)[k * 1024] ^ want[k]) & (want[k] & 0x7fff ? 0xffff : 0x7fff))
+                        wrong(table, p, "dequantize", i, n, c);
+            }
+    memory_free(q), memory_free(y.p);
+}
+
+static void check_within(const struct kernel_table *table, const struct passing *p, int real)
+{
+    size_t image = (size_t)(p->pixels * real + 7);
+    float *v = floats_new(image * BLOCK_IMAGES, 12);
+    float low = p->form ? -0.5f : -INFINITY, high = p->form ? 0.25f : 0;
+    size_t words = (size_t)(p->pixels * block_channels(real));
+    uint32_t *bits = bytes_new(words, sizeof *bits);
+    v[0] = low, v[1 % image] = high, v[image] = NAN;
+    v[2 * image] = nextafterf(low, -INFINITY), v[3 * image] = nextafterf(high, INFINITY);
+    memset(bits, 0xff, words * sizeof *bits);
+    table->block.within(v, image, p->images, p->pixels, real, low, high, bits);
+    int cells = block_channels(real) / BLOCK_CHANNELS;
+    for (int i = 0; i < p->pixels; i++)
+        for (int n = 0; n < p->images; n++)
+            for (int c = 0; c < real; c++) {
+                float at = v[(size_t)n * image + (size_t)(i * real + c)];
+                uint32_t word = bits[(i * cells + c / 32) * BLOCK_IMAGES + n];
+                if ((int)(word >> c % 32 & 1) != (at >= low && at <= high))
+                    wrong(table, p, "within", i, n, c);
+            }
+    memory_free(v), memory_free(bits);
+}
+
+static void test_codes(void **state)
+{
+    (void)state;
+    static const int channels[] = {1, 10, 16, 17, 32, 40, 64};
+    FOR_EACH_PASSING(p, 2)
+    {
+        FOR_EACH_TABLE(table)
+        for (int i = 0; own(table) && i < 7; i++) {
+            check_dequantize(table, &p, channels[i]);
+            check_within(table, &p, channels[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rounding),   cmocka_unit_test(test_planes_are_exact),
                                        cmocka_unit_test(test_input),      cmocka_unit_test(test_norm),
                                        cmocka_unit_test(test_nan_passes), cmocka_unit_test(test_backward_sums),
-                                       cmocka_unit_test(test_backward),   cmocka_unit_test(test_pool)};
+                                       cmocka_unit_test(test_backward),   cmocka_unit_test(test_pool),
+                                       cmocka_unit_test(test_codes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
