@@ -29,9 +29,10 @@ bar = 0.36
 at(x, i) = x + (i - (curves + 1) / 2.0) * 1.1 * bar
 amount(v) = sprintf('%.2f %%', v)
 line = 0.055 * (upper - start)
-plot for [i=1:curves] $curves index i-1 using (at($1, i)):2:(bar) with boxes linecolor rgb colour(i) title labels[i], \
+# The line goes behind all: values stay legible where it crosses them.
+plot float_accuracy with lines linecolor rgb quiet linewidth 2 dashtype '-' title sprintf('float: %.2f %%', float_accuracy), \
+    for [i=1:curves] $curves index i-1 using (at($1, i)):2:(bar) with boxes linecolor rgb colour(i) title labels[i], \
     for [i=1:curves] $curves index i-1 using (at($1, i)):3:(0):($4 - $3) with vectors heads size graph 0.008,90 linewidth 2 \
         linecolor rgb ink notitle, \
     for [i=1:curves] $curves index i-1 using (at($1, i)):($4 + 0.8 * line):(amount($2)) with labels font bold(11) textcolor rgb ink \
-        notitle, \
-    float_accuracy with lines linecolor rgb quiet linewidth 2 dashtype '-' title sprintf('float: %.2f %%', float_accuracy)
+        notitle
