@@ -5,6 +5,7 @@ Targets
   results        the whole study: models, tables, charts and a page to read, in $(R)/
   data train models charts
                  parts of it: images exported; the float network; all three models; the charts
+  sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
   record         a finished run's tables and charts to plots/recorded/$(RUN)/ and into the README
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   record-peers   what it found to plots/recorded/peers/ and into the README
@@ -25,6 +26,9 @@ Variables of the study, now:
   JOBS           $(JOBS)  (threads of each program; changes no result)
   WIDTH $(WIDTH), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
   TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES)  (0: all)
+  SWEEP_OBSERVERS $(SWEEP_OBSERVERS), SWEEP_BITS $(SWEEP_BITS), SWEEP_CALIBRATION_IMAGES $(SWEEP_CALIBRATION_IMAGES),
+  SWEEP_SEEDS $(SWEEP_SEEDS), SWEEP_RANGES $(SWEEP_RANGES), SWEEP_QAT_BITS $(SWEEP_QAT_BITS), SWEEP_QAT_IMAGES $(SWEEP_QAT_IMAGES),
+  SWEEP_QAT_EPOCHS $(SWEEP_QAT_EPOCHS), SWEEP_QAT_FLAGS $(SWEEP_QAT_FLAGS)
   BENCH_BATCHES $(BENCH_BATCHES), BENCH_THREADS $(BENCH_THREADS)
 
 Stages: any program called the same way; STAGE_FLAGS are its options, QUANTIZATION and NETWORK what stages share.

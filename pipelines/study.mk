@@ -35,6 +35,16 @@ QAT_IMAGES         = $(TRAIN_IMAGES)
 HELD_OUT_IMAGES    = 0
 TEST_IMAGES        = 0
 CALIBRATION_IMAGES = 8192
+# What `make sweep` tries: see sweep.mk.
+SWEEP_OBSERVERS          = min-max percentile mse entropy
+SWEEP_BITS               = 8 6 4 3 2
+SWEEP_CALIBRATION_IMAGES = 64 256 1024 4096 8192
+SWEEP_SEEDS              = 1 2 3
+SWEEP_RANGES             = fixed average learned
+SWEEP_QAT_BITS           = 8 4 3 2
+SWEEP_QAT_IMAGES         = $(QAT_IMAGES)
+SWEEP_QAT_EPOCHS         = 1
+SWEEP_QAT_FLAGS          = $(FINETUNE_FLAGS)
 include $(PROFILE_FILE)
 
 ifneq ($(words $(RUN))$(findstring /,$(RUN)),1)
@@ -67,3 +77,4 @@ stamp = @pipelines/stamp $@ $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quo
 
 STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary
 include $(STAGES:%=pipelines/stages/%.mk)
+include pipelines/sweep.mk

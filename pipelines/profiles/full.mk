@@ -17,3 +17,6 @@ FINETUNE_FLAGS = --batch 256 --learning-rate 0.002 --label-smoothing 0.1
 BENCH_BATCHES = 1,16,128
 BENCH_THREADS = 1,$(JOBS)
 BENCH_FLAGS = --seconds 5
+# A sweep's dozen fine-tunings: a quarter of an epoch's images each.
+SWEEP_QAT_IMAGES = 10000
+SWEEP_QAT_FLAGS  = $(FINETUNE_FLAGS) --precision bf16

@@ -17,3 +17,10 @@ FINETUNE_FLAGS = --batch 64 --learning-rate 0.005
 # The rows of summary.tsv and no more.
 BENCH_BATCHES = 1
 BENCH_THREADS = 1
+# A sweep of a few of each.
+SWEEP_OBSERVERS          = min-max mse
+SWEEP_BITS               = 8 4
+SWEEP_CALIBRATION_IMAGES = 64 1024
+SWEEP_SEEDS              = 1 2
+SWEEP_QAT_BITS           = 8 4
+SWEEP_QAT_IMAGES         = 1000

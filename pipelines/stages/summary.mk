@@ -16,7 +16,14 @@ charts: $(EARLY_CHARTS) $(LATE_CHARTS)
 data: $(SET)/dataset.tsv
 .PHONY: results train models charts data
 
-# Copies what a finished run says of itself, but no model, to plots/recorded/ and into the README.
-record: results
-	@pipelines/record $(R) plots/recorded/$(RUN) $(call quote,make results$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES)))
+# Copies what a finished run says of itself, but no model, to plots/recorded/ and into the README: its sweep too, where it
+# had one. NOTE='what a reader must know' goes into MADE.md.
+RECORDED = plots/recorded
+empty :=
+space := $(empty) $(empty)
+# The command line's variables, but for what only the recording reads. A space inside of one stands as `\ `.
+said = $(subst \_,\$(space),$(filter-out NOTE=% RECORDED=%,$(subst \$(space),\_,$(MAKEOVERRIDES))))
+record: results $(wildcard $(R)/sweep.md)
+	@pipelines/record $(R) $(RECORDED)/$(RUN) $(call quote,$(strip make results $(if $(wildcard $(R)/sweep.md),sweep) \
+		$(said))) $(call quote,$(NOTE))
 .PHONY: record
