@@ -159,14 +159,18 @@ static inline vector codes_pack(const struct epilogue *e, vector a, vector b, ve
     return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), e->order);
 }
 
+static inline void codes_store_half(uint8_t *y, size_t step, __m128i codes)
+{
+    int64_t second = _mm_extract_epi64(codes, 1);
+    _mm_storel_epi64((__m128i *)(void *)y, codes);
+    memcpy(y + step, &second, sizeof second);
+}
+
 /* The four parts of LANES bytes, `step` apart. */
 static inline void codes_store(uint8_t *y, size_t step, vector codes)
 {
-    __m128i low = _mm256_castsi256_si128(codes), high = _mm256_extracti128_si256(codes, 1);
-    _mm_storel_epi64((__m128i *)(void *)y, low);
-    _mm_storeh_pd((double *)(void *)(y + step), _mm_castsi128_pd(low));
-    _mm_storel_epi64((__m128i *)(void *)(y + 2 * step), high);
-    _mm_storeh_pd((double *)(void *)(y + 3 * step), _mm_castsi128_pd(high));
+    codes_store_half(y, step, _mm256_castsi256_si128(codes));
+    codes_store_half(y + 2 * step, step, _mm256_extracti128_si256(codes, 1));
 }
 
 #endif

@@ -210,6 +210,29 @@ static void test_plain_ones(void **state)
     }
 }
 
+/* Channels in whole groups and a rest, against the formula. */
+static void test_average_pool_u8(void **state)
+{
+    (void)state;
+    enum { PIXELS = 16, CHANNELS = 150 };
+    uint8_t *x = codes_new(PIXELS * CHANNELS, 31), y[CHANNELS];
+    float before[CHANNELS];
+    FOR_EACH_TABLE(table)
+    {
+        table->elementwise.average_pool_u8(x, PIXELS, CHANNELS, 77, 0.011f, 128, 3, 150, y, before);
+        for (int j = 0; j < CHANNELS; j++) {
+            int sum = 0;
+            for (int i = 0; i < PIXELS; i++)
+                sum += x[i * CHANNELS + j] - 77;
+            volatile float v = (float)sum * 0.011f;
+            float q = rintf(v) + 128;
+            assert_true(before[j] == v);
+            assert_int_equal(y[j], q < 3 ? 3 : q > 150 ? 150 : (int)q);
+        }
+    }
+    memory_free(x);
+}
+
 /* d/dx of sum(dy * gamma * (x - mean(x)) / sqrt(var(x) + eps)), by central differences in double. */
 static double batchnorm_loss(const double *x, const float *dy, size_t rows, size_t c, const float *gamma)
 {
@@ -297,8 +320,9 @@ static void test_long_sums(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain_ones), cmocka_unit_test(test_sets_equal_ref),
-                                       cmocka_unit_test(test_batchnorm_is_the_derivative),
-                                       cmocka_unit_test(test_sgd_steps), cmocka_unit_test(test_long_sums)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_average_pool_u8), cmocka_unit_test(test_plain_ones),
+        cmocka_unit_test(test_sets_equal_ref),  cmocka_unit_test(test_batchnorm_is_the_derivative),
+        cmocka_unit_test(test_sgd_steps),       cmocka_unit_test(test_long_sums)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
