@@ -70,8 +70,8 @@ holds() { # an arithmetic condition
     done
 }
 
-@test "4 bits per tensor lose 5 points or more, and training wins back at least half" {
-    few="--per-tensor --weight-bits 4 --activation-bits 4"
+@test "3 bits per tensor lose 5 points or more, and training wins back at least half" {
+    few="--per-tensor --weight-bits 3 --activation-bits 4" # whichever float kernels trained, this loses enough
     # shellcheck disable=SC2086 # several words
     "$BIN/quantize" -m "$T/fused" -r "$T/ranges" $few -o quantized
     float=$(accuracy "$T/float")
@@ -138,7 +138,7 @@ holds() { # an arithmetic condition
     "$BIN/cifar-load" -d in.bin --part train -o in.other
     refused "$T/fused: dataset-digest: *" --epochs 1 < in.other
     refused "--keep-float: *" --epochs 1 --keep-float fc < "$T/once"
-    refused "*bf16*" --epochs 1 --precision bf16 < "$T/once"
+    refused "*fp16*" --epochs 1 --precision fp16 < "$T/once"
 }
 
 @test "a model trained on all may not be chosen by the held-out part" {
