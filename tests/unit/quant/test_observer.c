@@ -122,7 +122,8 @@ static void test_minmax_is_exact(void **state)
     struct affine a = chosen("min-max", 8, 0), want;
     struct message m;
     ASSERT_OK(affine_from_range((double)h.min, (double)h.max, 8, &want, &m), m);
-    assert_true(a.scale == want.scale && a.zero_point == want.zero_point && a.qmin == want.qmin && a.qmax == want.qmax);
+    assert_true(a.scale == want.scale && a.zero_point == want.zero_point && a.qmin == want.qmin &&
+                a.qmax == want.qmax);
 }
 
 static int compare(const void *a, const void *b)
