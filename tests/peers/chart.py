@@ -73,6 +73,8 @@ def main(folder):
         chosen = [r for r in rows if r["precision"] == precision]
         title = f"Time of an image, {precision}: least, whisker to the median"
         draw(f"{folder}/peers-{precision}", chosen, notes, title, "ms an image", digits, milliseconds)
+    if not os.path.exists(f"{folder}/peers-training.tsv"):  # not measured
+        return
     notes, rows = read_table(f"{folder}/peers-training.tsv")
     title = f"Training, batch {rows[0]['batch']}: fastest step, whisker to the median"
     draw(f"{folder}/peers-training", rows, notes, title, "images a second", 0, speed)
