@@ -8,11 +8,6 @@ struct job {
     size_t x_block;
 };
 
-static void *worker_scratch(const struct gradient *g, int worker)
-{
-    return g->scratch + (size_t)worker * g->scratch_stride;
-}
-
 /* ---- convolution ---- */
 
 static void weight_item(void *context, int item, int worker)

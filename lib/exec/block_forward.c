@@ -7,11 +7,6 @@ struct job {
     int step;
 };
 
-static void *worker_scratch(const struct gradient *g, int worker)
-{
-    return g->scratch + (size_t)worker * g->scratch_stride;
-}
-
 /* ---- weights ---- */
 
 static void pack_item(void *context, int item, int worker)

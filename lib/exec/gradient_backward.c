@@ -8,11 +8,6 @@ struct job {
     const struct train_step *s;
 };
 
-static void *worker_scratch(const struct gradient *g, int worker)
-{
-    return g->scratch + (size_t)worker * g->scratch_stride;
-}
-
 static int pixels_of(const struct gradient *g, int node)
 {
     return g->graph.nodes[node].h * g->graph.nodes[node].w;

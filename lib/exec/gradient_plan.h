@@ -143,6 +143,11 @@ static inline int gradient_quantized(const struct gradient *g)
     return g->options.quantized != 0;
 }
 
+static inline void *worker_scratch(const struct gradient *g, int worker)
+{
+    return g->scratch + (size_t)worker * g->scratch_stride;
+}
+
 /* Image i's part of a buffer. Codes are one byte an element, the rest four. */
 static inline float *value_f32(const struct gradient *g, int node, int image)
 {
