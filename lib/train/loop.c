@@ -75,6 +75,13 @@ static int evaluate(struct trainer *t, struct loss_sums *sums, struct message *m
     return status;
 }
 
+/* Counted back from the last epoch, which is always a candidate. */
+static int is_validated(const struct trainer *t)
+{
+    int64_t every = t->options->validate_every > 0 ? t->options->validate_every : 1;
+    return held_out_is_open(&t->held_out) && (t->options->epochs - t->state.epoch - 1) % every == 0;
+}
+
 static int is_better(const struct training_state *s, double accuracy, double loss)
 {
     if (s->best_epoch < 0 || accuracy > s->best_accuracy)
@@ -98,10 +105,13 @@ static void keep_best(struct trainer *t, double accuracy, double loss)
 
 static int write_row(struct trainer *t, const struct log_row *row, struct message *m)
 {
+    char held_out[32] = "";
+    if (isfinite(row->accuracy_held_out))
+        snprintf(held_out, sizeof held_out, "%.2f %% held out, ", row->accuracy_held_out);
     progress_clear(&t->progress);
-    trainer_say(t, 1, "epoch %lld/%lld: loss %.4f, accuracy %.2f %% training, %.2f %% held out, %.1f images/s",
-                (long long)row->epoch, (long long)t->options->epochs, row->loss, row->accuracy_train,
-                row->accuracy_held_out, row->images_per_second);
+    trainer_say(t, 1, "epoch %lld/%lld: loss %.4f, accuracy %.2f %% training, %s%.1f images/s",
+                (long long)row->epoch, (long long)t->options->epochs, row->loss, row->accuracy_train, held_out,
+                row->images_per_second);
     TRY(log_add(&t->state.log, row, m));
     return log_save(&t->state.log, t->options->log, m);
 }
@@ -111,7 +121,7 @@ static int epoch_end(struct trainer *t, struct message *m)
     struct training_state *s = &t->state;
     struct log_row row = {.epoch = s->epoch + 1, .step = s->step, .accuracy_held_out = NAN};
     TRY(trainer_check_finite(t, m));
-    if (held_out_is_open(&t->held_out)) {
+    if (is_validated(t)) {
         struct loss_sums sums;
         TRY(evaluate(t, &sums, m));
         row.accuracy_held_out = loss_accuracy(&sums);

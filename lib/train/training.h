@@ -32,6 +32,7 @@ struct training_options {
     const char *output;     /* best model; NULL: standard output */
     const char *last, *log; /* NULL: none */
     const char *validate;   /* batch file that the best epoch is chosen by; NULL: the last epoch is the best */
+    int64_t validate_every; /* epochs, counted back from the last, which always is; 0: 1 */
     const char *checkpoint; /* written after each epoch, on *stop, and every checkpoint_every steps; NULL: never */
     int64_t checkpoint_every; /* 0: epochs only */
     int resume;               /* go on from the checkpoint; where there is none, begin */

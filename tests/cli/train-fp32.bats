@@ -55,6 +55,16 @@ refused() { # pattern, options..
     [[ $output == *"trained-on"*" train/train"* ]]
 }
 
+@test "--validate-every counts back from the last epoch, and only those are candidates" {
+    small -v --validate "$T/held-out" --validate-every 2 --log log -o best < "$T/train" 2> talk
+    [ "$(grep -v '^#' log | cut -f 1,6 | awk '$2 == "-" {print $1}' | xargs)" = 2 ]
+    diff <(grep -v '^#' log | cut -f 1-5) <(grep -v '^#' "$T/log" | cut -f 1-5)
+    diff <(grep -E '^(1|3)\b' log | cut -f 6) <(grep -E '^(1|3)\b' "$T/log" | cut -f 6)
+    grep -q '^train-fp32: epoch 2/3: [^%]*% training, [0-9.]* images/s$' talk
+    small --validate "$T/held-out" --validate-every 3 --last last -o last-only < "$T/train"
+    diff <(weights last) <(weights last-only)
+}
+
 @test "the log has its columns and a row an epoch" {
     grep -q '^# dataset: images$' "$T/log"
     grep -q '^# dataset-digest: sha256:' "$T/log"

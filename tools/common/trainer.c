@@ -44,6 +44,7 @@ struct trainer_arguments trainer_defaults(void)
 {
     return (struct trainer_arguments){.epochs = 1,
                                       .batch = 128,
+                                      .validate_every = 1,
                                       .seed = 1,
                                       .threads = threads_online(),
                                       .schedule = "one-cycle",
@@ -116,6 +117,7 @@ static struct training_options options_make(const struct tool *tool, const struc
         .last = a->last,
         .log = a->log,
         .validate = a->validate,
+        .validate_every = a->validate_every,
         .checkpoint = a->checkpoint,
         .checkpoint_every = a->checkpoint_every,
         .resume = a->resume,

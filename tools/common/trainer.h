@@ -7,7 +7,7 @@
 
 /* Values as the options leave them. */
 struct trainer_arguments {
-    int64_t epochs, batch, seed, threads, checkpoint_every;
+    int64_t epochs, batch, seed, threads, checkpoint_every, validate_every;
     const char *schedule, *precision, *device;
     double rate, momentum, weight_decay, bias_rate, peak, warm_up, factor, smoothing, ema;
     struct integer_list milestones; /* percent of the run */
@@ -34,6 +34,7 @@ struct trainer_arguments {
     {"label-smoothing", 0, OPTION_NUMBER, &(a).smoothing, 0, 0.99, "E", "share spread over all classes", 0, 1}, \
     {"ema", 0, OPTION_NUMBER, &(a).ema, 0, 0.999999, "DECAY", "deliver averaged weights; 0: off", 0, 1}, \
     {"validate", 0, OPTION_STRING, &(a).validate, 0, 0, "FILE", "held-out batches, to choose the best epoch", 0, 0}, \
+    {"validate-every", 0, OPTION_INTEGER, &(a).validate_every, 1, 1e6, "EPOCHS", "how often; the last one always", 0, 1}, \
     {"last", 0, OPTION_STRING, &(a).last, 0, 0, "FILE", "write the last epoch's model too", 0, 0}, \
     {"log", 0, OPTION_STRING, &(a).log, 0, 0, "FILE", "write a table of the epochs", 0, 0}, \
     {"checkpoint", 0, OPTION_STRING, &(a).checkpoint, 0, 0, "FILE", "save each epoch and on SIGINT, SIGTERM", 0, 0}, \
