@@ -12,7 +12,8 @@
  *   the gradient by a parameter      5e-5    5e-2
  * In bf16 nearly all of it is the rounding of what lies between layers. From a layer's own inputs as they are kept,
  * the gradients by its parameters are within 5e-5 in both, and what is passed on within 3e-6 and, with ties between
- * two bfloat16 that fall otherwise, 1e-3.
+ * two bfloat16 that fall otherwise, 1e-3; both within 1e-2 in bf16 where products have fewer bits still (kernels of
+ * the algorithm `winograd`).
  * Quantized, the forward pass has the same bits everywhere, and so have the masks: gradients over blocks are within
  * 2e-5 (fp32) and 1e-2 (bf16) of those image by image, all learned scales taken together (test_qat_blocks.c). */
 #ifndef RESQ_EXEC_GRADIENT_H
