@@ -13,8 +13,7 @@
 struct block_step {
     int forward_on, backward_on; /* runs over blocks; quantized: only backward does */
     struct block_conv conv;
-    void *forward, *backward; /* packed weights; NULL where it does not run forward over blocks, or where no
-                               * gradient is wanted by the input */
+    void *forward, *backward; /* packed weights; backward NULL where no gradient is wanted by the input */
     double *sums;             /* of a convolution whose batch norm follows: [parts][2][C'] */
     int parts;                /* pieces of a block that its sums come in */
     float *constants;         /* batch norm: BLOCK_CONSTANTS rows of [C'] */

@@ -258,7 +258,7 @@ static int prepare_conv(struct gradient *g, int i, struct message *m)
     struct block_step *b = &g->block->steps[i];
     const struct block_kernel *k = g->block->kernels;
     size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->parts;
-    if (b->forward_on) {
+    if (b->forward_on) { /* quantized: never, and there are no forward weights */
         b->forward = memory_new(k->packed_bytes(&b->conv, BLOCK_FORWARD), 1, m);
         b->sums = memory_new(parts * 2 * (size_t)block_channels(b->conv.k), sizeof *b->sums, m);
         if (!b->forward || !b->sums)
