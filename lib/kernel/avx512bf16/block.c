@@ -1,5 +1,5 @@
-/* block.h by AVX512-BF16, for machines without a matrix unit: 3x3 of stride 1 on all but the smallest maps by
- * Winograd in 16-bit integers (block_winograd.h), the rest here.
+/* block.h by AVX512-BF16, for machines without a matrix unit: 3x3 of stride 1 by Winograd in 16-bit integers
+ * (block_winograd.h) unless a map is smaller than a tile, the rest here.
  *
  * A is a cell, 32 images x 32 channels of one pixel; B 32 channels x 32 outputs in pairs, as block_pack.c lays
  * them. For a pixel and 32 outputs the sum over taps and channels is one square. */

@@ -1,15 +1,12 @@
 /* Training's 3x3 convolutions of stride 1 by Winograd F(4x4,3x3): forward, and the gradient by the input as the
  * same with turned weights. */
+#include "kernel/avx512bf16/block_products.h"
 #include "kernel/avx512bf16/block_winograd.h"
 
-enum { MOST_TILES = 4 /* transformed at a time */, V_BYTES = 1280 * 1024, M_PLANE = CELL + 32 /* see v_plane */ };
+enum { M_PLANE = CELL + 32 /* see v_plane */ };
 
 /* ---- products ---- */
 
-/* One variable for each accumulator: gcc 12 keeps arrays in memory. */
-#define ROWS_8(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
-#define ROWS_12(f) ROWS_8(f) f(8) f(9) f(10) f(11)
-#define OPEN_ROW(i) __m512i low##i = _mm512_setzero_si512(), high##i = low##i;
 #define CLOSE_HALF(v, at) \
     _mm512_store_ps(at, add ? _mm512_add_ps(_mm512_load_ps(at), _mm512_cvtepi32_ps(v)) : _mm512_cvtepi32_ps(v));
 #define CLOSE_ROW(i)                                     \
@@ -126,54 +123,41 @@ ALWAYS_INLINE void tile_store(const struct target *t, const float *m, const floa
     }
 }
 
-/* ---- a call ---- */
+/* ---- a call: tile by tile, so that what a tile needs stays in the second-level cache ---- */
 
 struct work {
     struct winograd_way way;
     const struct block_conv_call *call;
-    int cols, first_row; /* of tiles */
-    struct winograd_place place[MOST_TILES];
+    struct winograd_place place; /* of the tile */
     int16_t *v;
     float *m;
     uint16_t *largest;
 };
-
-static int tiles_at_a_time(const struct winograd_way *way)
-{
-    int fit = (int)(V_BYTES / (way->v_tile * sizeof(int16_t)));
-    return fit < 1 ? 1 : fit > MOST_TILES ? MOST_TILES : fit;
-}
 
 static int clamp_to_tile(int n)
 {
     return n < 0 ? 0 : n > TILE ? TILE : n;
 }
 
-static void tile_inputs(struct work *w, int tile, int count)
+static void tile_input(struct work *w, int row, int col)
 {
     const struct winograd_way *way = &w->way;
-    for (int i = 0; i < count; i++) {
-        struct winograd_place *p = &w->place[i];
-        p->row = (w->first_row + (tile + i) / w->cols) * TILE - way->pad;
-        p->col = (tile + i) % w->cols * TILE - way->pad;
-        winograd_place_scale(p, w->largest, way->source_h, way->source_w, CONV_MOST);
-        winograd_input(p, w->call->x, way->source_h, way->source_w, way->in, w->v + (size_t)i * way->v_tile,
-                       way->v_plane);
-    }
+    w->place.row = row - way->pad;
+    w->place.col = col - way->pad;
+    winograd_place_scale(&w->place, w->largest, way->source_h, way->source_w, CONV_MOST);
+    winograd_input(&w->place, w->call->x, way->source_h, way->source_w, way->in, w->v, way->v_plane);
 }
 
-static void tile_outputs(const struct work *w, int index, int panel)
+/* 32 outputs of the tile whose first output is (row, col). */
+static void tile_output(const struct work *w, int row, int col, int panel)
 {
     const struct winograd_way *way = &w->way;
     const struct block_conv_call *call = w->call;
-    const struct winograd_place *p = &w->place[index];
     size_t u_point = (size_t)way->in * CELL, u_panel = POINTS * u_point;
     const int16_t *u = (const int16_t *)call->packed + (size_t)panel * u_panel;
     const float *scale = (const float *)((const int16_t *)call->packed + (size_t)way->out * u_panel);
     for (int i = 0; i < POINTS; i++)
-        product(w->v + (size_t)index * way->v_tile + (size_t)i * way->v_plane, u + (size_t)i * u_point, way->in,
-                w->m + i * M_PLANE);
-    int row = p->row + way->pad, col = p->col + way->pad;
+        product(w->v + (size_t)i * way->v_plane, u + (size_t)i * u_point, way->in, w->m + i * M_PLANE);
     struct target t = {.pixel = (size_t)way->out * CELL,
                        .row_begin = clamp_to_tile(call->row_begin - row),
                        .row_end = clamp_to_tile(call->row_end - row),
@@ -183,19 +167,18 @@ static void tile_outputs(const struct work *w, int index, int panel)
     t.y = call->y + (size_t)row * t.row + (size_t)col * t.pixel + (size_t)panel * CELL;
     if (call->sums) {
         struct channel_sums stats = sums_zero();
-        tile_store(&t, w->m, p->descale, scale + panel * BLOCK_CHANNELS, &stats);
+        tile_store(&t, w->m, w->place.descale, scale + panel * BLOCK_CHANNELS, &stats);
         sums_to_double(&stats, call->sums + panel * BLOCK_CHANNELS,
                        call->sums + (way->out + panel) * BLOCK_CHANNELS);
     } else {
-        tile_store(&t, w->m, p->descale, scale + panel * BLOCK_CHANNELS, NULL);
+        tile_store(&t, w->m, w->place.descale, scale + panel * BLOCK_CHANNELS, NULL);
     }
 }
 
 static size_t way_scratch(const struct winograd_way *way)
 {
-    size_t v = (size_t)tiles_at_a_time(way) * way->v_tile * sizeof(int16_t);
-    size_t largest = (size_t)(way->source_h * way->source_w) * BLOCK_IMAGES * sizeof(uint16_t);
-    return v + POINTS * M_PLANE * sizeof(float) + largest;
+    return POINTS * (way->v_plane * sizeof(int16_t) + M_PLANE * sizeof(float)) +
+           (size_t)(way->source_h * way->source_w) * BLOCK_IMAGES * sizeof(uint16_t);
 }
 
 size_t winograd_conv_scratch(const struct block_conv *s)
@@ -205,10 +188,12 @@ size_t winograd_conv_scratch(const struct block_conv *s)
     return a > b ? a : b;
 }
 
-static void call_maxima(struct work *w)
+/* Of all rows that a call's tiles see. */
+static void call_maxima(const struct work *w)
 {
     const struct winograd_way *way = &w->way;
-    int begin = w->first_row * TILE - way->pad, end = (w->call->row_end + TILE - 1) / TILE * TILE - way->pad + 2;
+    int begin = w->call->row_begin / TILE * TILE - way->pad;
+    int end = (w->call->row_end + TILE - 1) / TILE * TILE - way->pad + SIDE - TILE;
     begin = begin < 0 ? 0 : begin;
     end = end > way->source_h ? way->source_h : end;
     winograd_maxima(w->call->x, way->in, way->source_w, begin, end,
@@ -218,20 +203,17 @@ static void call_maxima(struct work *w)
 void winograd_conv(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,
                    void *scratch)
 {
-    struct work w = {.way = winograd_way_of(s, d), .call = call, .first_row = call->row_begin / TILE, .v = scratch};
-    int at_a_time = tiles_at_a_time(&w.way), out = w.way.out * BLOCK_CHANNELS;
-    w.m = (float *)(w.v + (size_t)at_a_time * w.way.v_tile);
+    struct work w = {.way = winograd_way_of(s, d), .call = call, .v = scratch};
+    int out = w.way.out * BLOCK_CHANNELS;
+    w.m = (float *)(w.v + POINTS * w.way.v_plane);
     w.largest = (uint16_t *)(w.m + POINTS * M_PLANE);
-    w.cols = (w.way.w + TILE - 1) / TILE;
     for (int k = call->k_begin; call->sums && k < call->k_end; k++)
         call->sums[k] = call->sums[out + k] = 0;
     call_maxima(&w);
-    int tiles = ((call->row_end + TILE - 1) / TILE - w.first_row) * w.cols;
-    for (int tile = 0; tile < tiles; tile += at_a_time) {
-        int count = tiles - tile < at_a_time ? tiles - tile : at_a_time;
-        tile_inputs(&w, tile, count);
-        for (int panel = call->k_begin / BLOCK_CHANNELS; panel < call->k_end / BLOCK_CHANNELS; panel++)
-            for (int i = 0; i < count; i++)
-                tile_outputs(&w, i, panel);
-    }
+    for (int row = call->row_begin / TILE * TILE; row < call->row_end; row += TILE)
+        for (int col = 0; col < w.way.w; col += TILE) {
+            tile_input(&w, row, col);
+            for (int panel = call->k_begin / BLOCK_CHANNELS; panel < call->k_end / BLOCK_CHANNELS; panel++)
+                tile_output(&w, row, col, panel);
+        }
 }

@@ -49,18 +49,15 @@ ALWAYS_INLINE __m512i pack_rounded(__m512 low, __m512 high, __m512 low_scale, __
     return _mm512_mask_blend_epi16(0xaaaaaaaa, a, _mm512_slli_epi32(b, 16));
 }
 
-ALWAYS_INLINE __m512i broadcast_two(const int16_t *p)
+/* Channels 0, 2, ... and 1, 3, ... of 32. */
+ALWAYS_INLINE __m512 even_of(__m512i v)
 {
-    int32_t two;
-    memcpy(&two, p, sizeof two);
-    return _mm512_set1_epi32(two);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
 }
 
-/* sum += a b, pairs of 16 bits. The instruction itself: gcc 12 moves the accumulators of its intrinsic to and from
- * the stack. */
-ALWAYS_INLINE void multiply_add(__m512i *sum, __m512i a, __m512i b)
+ALWAYS_INLINE __m512 odd_of(__m512i v)
 {
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
+    return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
 }
 
 /* B^T without the divisors of its rows. */
@@ -84,7 +81,6 @@ struct winograd_way {
     int source_h, source_w, in, h, w, out, pad;
     size_t
         v_plane; /* values from a point to the next: not a power of two, which would share one set of the cache */
-    size_t v_tile;
 };
 
 static inline struct winograd_way winograd_way_of(const struct block_conv *s, enum block_direction d)
@@ -99,7 +95,6 @@ static inline struct winograd_way winograd_way_of(const struct block_conv *s, en
     y.out = cells_of(forward ? s->k : s->c);
     y.pad = forward ? s->pad : 2 - s->pad;
     y.v_plane = (size_t)y.in * CELL + BLOCK_CHANNELS;
-    y.v_tile = POINTS * y.v_plane;
     return y;
 }
 
@@ -107,7 +102,7 @@ static inline struct winograd_way winograd_way_of(const struct block_conv *s, en
 static inline int winograd_suits(const struct block_conv *s)
 {
     return s->planes == 1 && !s->window && s->kernel == 3 && s->stride == 1 && s->pad <= 2 &&
-           s->out_h * s->out_w >= 64;
+           s->out_h * s->out_w >= TILE * TILE;
 }
 
 /* block_winograd_input.c */

@@ -96,8 +96,8 @@ ALWAYS_INLINE void image_transform(const bf16 *const pixel[POINTS], const float 
 #pragma GCC unroll 6
         for (int i = 0; i < SIDE; i++) {
             __m512i both = _mm512_load_si512(pixel[i * SIDE + j]);
-            d[i] = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
-            e[i] = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32((int)0xffff0000)));
+            d[i] = even_of(both);
+            e[i] = odd_of(both);
         }
         input_transform(d, o);
 #pragma GCC unroll 6

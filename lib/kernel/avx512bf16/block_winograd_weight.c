@@ -5,13 +5,14 @@
  * as forward is, image by image; Z takes that back and has one scale for all images, so that the product has one:
  * sum of |Z| times WEIGHT_MOST stays below 2^31 for any input. Sums over places and blocks run in float32.
  *
- * Few weights: images are cut into parts by their number alone; a part transforms a few tiles at a time and adds
- * them to sums of its own. Many: all tiles are transformed first, then an item is a point. */
+ * Few weights: images are cut into parts by their number alone; a part transforms a tile at a time and adds it to
+ * sums of its own. Many: all tiles are transformed first, then an item is a point. */
+#include "kernel/avx512bf16/block_products.h"
 #include "kernel/avx512bf16/block_winograd.h"
 #include <math.h>
 
 enum { ROUND_TURN, ROUND_SUM, ROUND_FINISH, MOST_PARTS = 8, FEW_CELLS = 16 /* of weights at a point */ };
-enum { AT_A_TIME = 4, PAIRS_OF_IMAGES = BLOCK_IMAGES / 2, TAPS = 9 };
+enum { PAIRS_OF_IMAGES = BLOCK_IMAGES / 2, TAPS = 9 };
 
 /* A's sums of absolute coefficients. */
 #define Z_A ((1.0f + A1) * (1.0f + A2))
@@ -71,16 +72,6 @@ static struct turned turned_at(const struct shape *y, int tiles, void *memory)
 }
 
 /* ---- transforms, two images at a time ---- */
-
-ALWAYS_INLINE __m512 even_of(__m512i v)
-{
-    return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
-}
-
-ALWAYS_INLINE __m512 odd_of(__m512i v)
-{
-    return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
-}
 
 /* A: four outputs' gradients at the points. */
 ALWAYS_INLINE void gradient_transform(const __m512 d[TILE], __m512 o[SIDE])
@@ -222,9 +213,6 @@ static void tile_turn(const struct shape *y, const bf16 *x, const bf16 *dy, cons
 
 /* ---- products ---- */
 
-#define ROWS_8(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
-#define ROWS_12(f) ROWS_8(f) f(8) f(9) f(10) f(11)
-#define OPEN_ROW(i) __m512i low##i = _mm512_setzero_si512(), high##i = low##i;
 #define CLOSE_HALF(v, at) _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), scale, _mm512_load_ps(at)));
 #define CLOSE_ROW(i)                                        \
     CLOSE_HALF(low##i, sums + (first + i) * BLOCK_CHANNELS) \
@@ -344,20 +332,29 @@ static size_t largest_values(const struct block_conv *s)
     return (size_t)(s->h * s->w + s->out_h * s->out_w) * BLOCK_IMAGES;
 }
 
+/* Magnitudes of a map's rows [*known, wanted), as far as there are any. */
+static void rows_maxima(const bf16 *x, int cells, int h, int w, int *known, int wanted, uint16_t *largest)
+{
+    int end = wanted < h ? wanted : h;
+    if (end > *known)
+        winograd_maxima(x, cells, w, *known, end, largest + (size_t)(*known * w) * BLOCK_IMAGES);
+    *known = end > *known ? end : *known;
+}
+
 static void block_sum(const struct shape *y, const bf16 *x, const bf16 *dy, float *sums, void *scratch)
 {
     const struct block_conv *s = y->s;
-    struct turned t = turned_at(y, AT_A_TIME, scratch);
-    uint16_t *x_largest = (uint16_t *)((char *)scratch + turned_bytes(y, AT_A_TIME));
+    struct turned t = turned_at(y, 1, scratch);
+    uint16_t *x_largest = (uint16_t *)((char *)scratch + turned_bytes(y, 1));
     uint16_t *y_largest = x_largest + (size_t)(s->h * s->w) * BLOCK_IMAGES;
-    winograd_maxima(x, y->in, s->w, 0, s->h, x_largest);
-    winograd_maxima(dy, y->out, s->out_w, 0, s->out_h, y_largest);
-    for (int tile = 0; tile < y->tiles; tile += AT_A_TIME) {
-        int count = y->tiles - tile < AT_A_TIME ? y->tiles - tile : AT_A_TIME;
-        for (int i = 0; i < count; i++)
-            tile_turn(y, x, dy, x_largest, y_largest, tile + i, &t, i);
+    int x_known = 0, y_known = 0;
+    for (int tile = 0; tile < y->tiles; tile++) {
+        int row = tile / y->cols * TILE;
+        rows_maxima(x, y->in, s->h, s->w, &x_known, row - s->pad + SIDE, x_largest);
+        rows_maxima(dy, y->out, s->out_h, s->out_w, &y_known, row + TILE, y_largest);
+        tile_turn(y, x, dy, x_largest, y_largest, tile, &t, 0);
         for (int p = 0; p < POINTS; p++)
-            point_sum(y, &t, p, count, sums + (size_t)p * y->point_sums);
+            point_sum(y, &t, p, 1, sums + (size_t)p * y->point_sums);
     }
 }
 
@@ -384,13 +381,9 @@ static void row_turn(const struct shape *y, const struct block_weight_call *call
     int block = item / y->rows, row = item % y->rows;
     const bf16 *x = call->x + (size_t)block * call->x_block, *dy = call->dy + (size_t)block * call->dy_block;
     uint16_t *x_largest = scratch, *y_largest = x_largest + (size_t)(s->h * s->w) * BLOCK_IMAGES;
-    int x_begin = row * TILE - s->pad, x_end = x_begin + SIDE, y_end = (row + 1) * TILE;
-    x_begin = x_begin < 0 ? 0 : x_begin;
-    x_end = x_end > s->h ? s->h : x_end;
-    y_end = y_end > s->out_h ? s->out_h : y_end;
-    winograd_maxima(x, y->in, s->w, x_begin, x_end, x_largest + (size_t)(x_begin * s->w) * BLOCK_IMAGES);
-    winograd_maxima(dy, y->out, s->out_w, row * TILE, y_end,
-                    y_largest + (size_t)(row * TILE * s->out_w) * BLOCK_IMAGES);
+    int x_known = row * TILE - s->pad > 0 ? row * TILE - s->pad : 0, y_known = row * TILE;
+    rows_maxima(x, y->in, s->h, s->w, &x_known, row * TILE - s->pad + SIDE, x_largest);
+    rows_maxima(dy, y->out, s->out_h, s->out_w, &y_known, row * TILE + TILE, y_largest);
     for (int tile = row * y->cols; tile < (row + 1) * y->cols; tile++)
         tile_turn(y, x, dy, x_largest, y_largest, tile, t, block * y->tiles + tile);
 }
@@ -398,7 +391,7 @@ static void row_turn(const struct shape *y, const struct block_weight_call *call
 size_t winograd_weight_scratch(const struct block_conv *s)
 {
     struct shape y = shape_of(s);
-    return (is_few(&y) ? turned_bytes(&y, AT_A_TIME) : 0) + largest_values(s) * sizeof(uint16_t);
+    return (is_few(&y) ? turned_bytes(&y, 1) : 0) + largest_values(s) * sizeof(uint16_t);
 }
 
 size_t winograd_weight_shared_bytes(const struct block_conv *s, int blocks)
