@@ -36,6 +36,8 @@ struct host_record {
     int plans_held, events_held, graphs_held;
 };
 extern struct host_record host_record;
+/* Called before the process ends by a trap, where whoever drives the device broke its contract; may be NULL. */
+extern void (*host_mistake)(const char *what, const char *where, size_t bytes);
 void host_forget(void); /* counters to zero; what is held stays */
 
 #endif

@@ -1,7 +1,6 @@
 /* Memory of the device in ordinary memory: counted, limited, filled with NaNs, and checked. */
 #include "base/memory.h"
 #include "kernel/host/queue.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +27,7 @@ void host_check(const void *p, size_t bytes, const char *name)
         if (!b->is_host && at >= begin && at + bytes <= begin + b->bytes)
             return;
     }
-    fprintf(stderr, "host device: %s: %zu bytes at %p are not the device's\n", name, bytes, p);
-    abort();
+    host_wrong("memory that is not the device's", name, bytes);
 }
 
 static int allocate_block(size_t bytes, int is_host, void **p, struct message *m)
@@ -64,8 +62,7 @@ static void release_block(struct device *d, void *p)
         free(found);
         return;
     }
-    fprintf(stderr, "host device: %p was never allocated\n", p);
-    abort();
+    host_wrong("released, but never allocated", "release", 0);
 }
 
 static int allocate(struct device *d, size_t bytes, void **p, struct message *m)

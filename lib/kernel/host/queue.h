@@ -64,7 +64,8 @@ int host_queue(struct device *d, enum device_queue q, const char *name, const st
                struct message *m);
 /* Runs what is queued, of both queues. */
 void host_drain(struct device *d);
-/* Aborts with a line where [p, p + bytes) is not inside one allocation of the device. */
+void host_wrong(const char *what, const char *where, size_t bytes);
+/* host_wrong where [p, p + bytes) is not inside one allocation of the device. */
 void host_check(const void *p, size_t bytes, const char *name);
 
 /* Queue an operation on QUEUE_COMPUTE: pointers, integers, reals. */

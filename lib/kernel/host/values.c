@@ -1,6 +1,5 @@
 #include "kernel/host/values.h"
 #include "kernel/number.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 size_t host_type_bytes(enum device_type type)
@@ -11,10 +10,8 @@ size_t host_type_bytes(enum device_type type)
 void *host_new(size_t count, size_t size)
 {
     void *p = calloc(count ? count : 1, size);
-    if (!p) {
-        fprintf(stderr, "host device: memory exhausted\n");
-        abort();
-    }
+    if (!p)
+        host_wrong("memory exhausted", "values", count * size);
     return p;
 }
 
