@@ -106,10 +106,10 @@ static int collect(struct gradient *g, int slot, struct gradient_done *done, str
     done->loss += o->report.loss;
     done->images += o->report.images;
     done->correct += o->report.correct;
+    done->behind = -1;
     done->skipped += t->is_scaled ? o->scale.skipped - t->scale.skipped : 0;
     if (t->is_scaled)
         t->scale = (struct gradient_scale){o->scale.scale, o->scale.good, o->scale.in_a_row, o->scale.skipped};
-    done->behind = 0;
     return 0;
 }
 

@@ -75,7 +75,8 @@ struct gradient_done {
     double loss; /* sums, as struct loss_sums of train/loss.h */
     int64_t images, correct;
     int64_t skipped; /* steps whose gradients overflowed: they changed no parameter */
-    int behind;      /* where a call failed: so many steps were begun after the one that it is about */
+    int behind; /* where a call failed: so many steps were begun after the one that it is about; -1: about none of
+                   them */
 };
 
 /* Dynamic loss scaling of fp16, which belongs to a checkpoint. */
@@ -121,6 +122,7 @@ int gradient_store(const struct gradient *g, const float *parameters, struct mod
 int gradient_activations(const struct gradient *g, const float *parameters, struct affine *activations,
                          struct message *m) RESQ_USE_RESULT;
 int gradient_threads(const struct gradient *g);
+const char *gradient_device(const struct gradient *g); /* "cpu", "cuda" */
 const char *gradient_isa(const struct gradient *g);
 size_t gradient_arena_bytes(const struct gradient *g);
 /* All of it: arena, scratch, packed weights, flat buffers. */
