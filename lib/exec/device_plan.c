@@ -195,6 +195,10 @@ static int take_memory(struct exec *e, struct message *m)
     size_t batch = (size_t)e->batch;
     TRY(device_pipe_open(&d->pipe, d->context, exec_image_bytes(e) * batch,
                          (size_t)exec_classes(e) * sizeof(float) * batch, m));
+    for (int i = 0; i < PIPE_SLOTS; i++) {
+        TRY(b->event_new(d->context->device, &d->begin[i], m));
+        TRY(b->event_new(d->context->device, &d->end[i], m));
+    }
     for (int i = 0; i <= e->step_count; i++)
         TRY(b->event_new(d->context->device, &d->events[i], m));
     return 0;
@@ -261,6 +265,10 @@ void device_exec_close(struct exec *e)
         device_pipe_close(&d->pipe);
         for (int i = 0; d->events && i <= e->step_count; i++)
             b->event_free(d->context->device, d->events[i]);
+        for (int i = 0; i < PIPE_SLOTS; i++) {
+            b->event_free(d->context->device, d->begin[i]);
+            b->event_free(d->context->device, d->end[i]);
+        }
         b->release(d->context->device, d->constants);
         b->release(d->context->device, d->packed);
         b->release(d->context->device, d->workspace);

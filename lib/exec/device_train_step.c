@@ -241,13 +241,20 @@ int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labe
     return 0;
 }
 
+int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m)
+{
+    struct device_training *t = g->on_device;
+    for (int i = 0; t && i < PIPE_SLOTS; i++)
+        TRY(collect(g, (t->pipe.next + i) % PIPE_SLOTS, done, m));
+    return 0;
+}
+
 int gradient_settle(struct gradient *g, struct gradient_done *done, struct message *m)
 {
     struct device_training *t = g->on_device;
     if (!t || !t->has_rule)
         return 0;
-    for (int i = 0; i < PIPE_SLOTS; i++)
-        TRY(collect(g, (t->pipe.next + i) % PIPE_SLOTS, done, m));
+    TRY(gradient_step_wait(g, done, m));
     TRY(device_flat_out(g, t->parameters, g->parameters, m));
     TRY(device_flat_out(g, t->velocity, t->rule.velocity, m));
     TRY(device_state_out(g, t->state, g->state, m));

@@ -85,7 +85,7 @@ struct gradient_scale {
     int good, in_a_row, skipped; /* steps since the last change; skipped ones in a row; in all */
 };
 
-int gradient_makes_steps(const struct gradient *g); /* 1: the three below are to be used, else none of them */
+int gradient_makes_steps(const struct gradient *g); /* 1: those below are to be used, else none of them */
 /* Takes parameters, state, the rule's buffers and gradient_loss_scale as they now are. */
 int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, struct message *m) RESQ_USE_RESULT;
 /* One step: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
@@ -93,6 +93,8 @@ int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, st
  * Parameters, state and the rule's buffers are stale until gradient_settle. */
 int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
+/* Waits for all steps and adds the rest to *done; nothing is brought up to date. */
+int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
 /* Waits for all steps, adds the rest to *done, and brings parameters, state and the rule's buffers up to date.
  * Steps may go on from there. */
 int gradient_settle(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
