@@ -204,12 +204,15 @@ static int take_memory(struct exec *e, struct message *m)
     return 0;
 }
 
-/* Without a captured graph the steps are queued each time: slower, and the same. */
+/* Once without, so that what libraries do at first is not captured. Without a captured graph the steps are queued
+ * each time: slower, and the same. */
 static int capture(struct exec *e, struct message *m)
 {
     struct device_exec *d = e->on_device;
     const struct device_backend *b = d->context->backend;
     struct message unsupported;
+    TRY(device_steps_queue(e, NULL, m));
+    TRY(b->synchronize(d->context->device, m));
     int status = b->capture_begin(d->context->device, &unsupported);
     if (status == STATUS_UNSUPPORTED)
         return 0;

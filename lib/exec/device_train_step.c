@@ -229,8 +229,9 @@ int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labe
     struct device_program *p;
     TRY(check_call(g, labels, count, m));
     TRY(device_program_get(g, count, &p, m));
-    if (!p->graph && !g->profiling)
+    if (p->has_run && !p->graph && !g->profiling)
         TRY(capture(g, p, m));
+    p->has_run = 1;
     int slot = t->pipe.next;
     TRY(collect(g, slot, done, m));
     size_t bytes = fill(g, t->pipe.slots[slot].in, images, labels, count,
