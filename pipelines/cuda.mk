@@ -24,4 +24,35 @@ CUDNN_LIBRARY := $(if $(CUDNN_HOME),$(call cudnn_library,$(CUDNN_HOME)))
 endif
 CUBLASLT_LIBRARY := $(firstword $(foreach d,lib64 lib targets/$(shell uname -m)-linux/lib,$(wildcard $(CUDA_HOME)/$(d)/libcublasLt.so)))
 
-CUDA := $(and $(NVCC),$(CUDNN_HEADER),$(CUDNN_LIBRARY),$(CUBLASLT_LIBRARY))
+CUDART_LIBRARY := $(wildcard $(dir $(CUBLASLT_LIBRARY))libcudart_static.a)
+
+CUDA := $(and $(NVCC),$(CUDNN_HEADER),$(CUDNN_LIBRARY),$(CUBLASLT_LIBRARY),$(CUDART_LIBRARY))
+
+# Code for Hopper, and a portable form that the driver of any GPU since Turing compiles when it loads it.
+CUDA_TARGETS ?= -gencode arch=compute_90,code=sm_90 -gencode arch=compute_75,code=compute_75
+# Products and sums are not contracted, as everywhere else: integers and their epilogue must give the bits of kernel/ref.
+NVCC_FLAGS = -std=c++17 -O2 -fmad=false $(CUDA_TARGETS) -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wshadow,-Wconversion \
+	$(if $(WERROR),-Werror all-warnings -Xcompiler -Werror)
+CUDA_INCLUDES := -isystem $(CUDA_HOME)/include -isystem $(dir $(CUDNN_HEADER))
+# What the library takes of the lower layers is compiled into it once more: it shows one symbol and needs none.
+CUDA_C := $(wildcard lib/kernel/cuda/*.c) $(addprefix lib/base/,status.c memory.c text.c)
+CUDA_CU := $(wildcard lib/kernel/cuda/*.cu)
+CUDA_RUNPATH = $(patsubst %,-Wl$(comma)-rpath$(comma)%,'$$ORIGIN' $(sort $(dir $(CUDNN_LIBRARY)) $(dir $(CUBLASLT_LIBRARY))))
+comma := ,
+
+ifneq ($(CUDA),)
+all: $(BIN)/resq-cuda.so
+
+$(B)/cuda/%.o: %.c | $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+$(B)/cuda/%.o: %.cu | $(B)/flags
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCC_FLAGS) $(CUDA_INCLUDES) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+
+# The CUDA runtime is linked statically; the driver, which it looks for itself, is the one thing that a machine must bring.
+$(BIN)/resq-cuda.so: $(CUDA_C:%.c=$(B)/cuda/%.o) $(CUDA_CU:%.cu=$(B)/cuda/%.o)
+	@mkdir -p $(@D)
+	$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,--enable-new-dtags,-z,defs $(CUDA_RUNPATH) -o $@ $^ \
+		$(CUDNN_LIBRARY) $(CUBLASLT_LIBRARY) $(CUDART_LIBRARY) -lstdc++ -ldl -lrt -lpthread -lm
+endif

@@ -27,8 +27,8 @@ extern struct emulated_index emulated_thread, emulated_block, emulated_threads, 
 #undef __forceinline__
 #undef __launch_bounds__
 #undef __shared__
-#define __global__ static
-#define __device__ static inline
+#define __global__
+#define __device__ inline
 #define __forceinline__
 #define __launch_bounds__(...)
 #define __shared__ static /* blocks take turns */
