@@ -1,6 +1,7 @@
 #include "exec/gradient.h"
 #include "base/memory.h"
 #include "exec/block_engine.h"
+#include "exec/device.h"
 #include <math.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ static int check_options(const struct gradient_options *o, struct message *m)
         return message_set(m, STATUS_RANGE, "%d activation bits, want 2..8", o->activation_bits);
     if (o->quantized && !o->activations)
         return message_set(m, STATUS_MISMATCH, "quantized training needs activation maps");
-    return device_choose(o->device, &device, m);
+    return device_choose(o->device, &device, NULL, m);
 }
 
 static int check_stage(const struct model *model, const struct gradient_options *o, struct message *m)

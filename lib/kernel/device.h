@@ -6,8 +6,9 @@
  * that the first is compared with, and what tests drive exec and train through.
  *
  * Memory of the device is a plain pointer that only the backend dereferences; whoever calls may add offsets to it
- * (arenas are planned by exec) and every tensor begins on a multiple of 256 bytes. Structs that a comment calls
- * `on the device` lie there too, because their values change between two launches of one captured step.
+ * (arenas are planned by exec). Activations and workspaces begin on a multiple of 256 bytes, weights and other
+ * slices of the flat buffers on one of 16 elements. Structs that a comment calls `on the device` lie there too,
+ * because their values change between two launches of one captured step.
  *
  * Operations are queued on QUEUE_COMPUTE, in order, and return at once: pointers must stay valid and unread until
  * a synchronisation. Values that the caller passes by value are frozen when a step is captured. Nothing allocates
@@ -348,9 +349,9 @@ struct device_backend {
 /* ---- the loader (device_load.c) ---- */
 
 /* The backend of that name ("cuda"); valid for the rest of the process, the same pointer each time. Looked for
- * where RESQ_CUDA says; else resq-cuda.so beside the running program, in ../lib/resq and ../lib of it, and where
- * the build installs libraries. STATUS_UNSUPPORTED: there is none, or it cannot be loaded or is of another version;
- * one line with the loader's own reason. */
+ * where RESQ_CUDA says; else as resq-NAME.so beside the running program and in ../lib/resq of it.
+ * STATUS_UNSUPPORTED: there is none, or it cannot be loaded or is of another version; one line with the loader's
+ * own reason. */
 int device_backend_open(const char *name, const struct device_backend **backend, struct message *m) RESQ_USE_RESULT;
 
 /* For tests: where set, what device_backend_open gives for every name. NULL in programs. */
