@@ -55,4 +55,34 @@ $(BIN)/resq-cuda.so: $(CUDA_C:%.c=$(B)/cuda/%.o) $(CUDA_CU:%.cu=$(B)/cuda/%.o)
 	@mkdir -p $(@D)
 	$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,--enable-new-dtags,-z,defs $(CUDA_RUNPATH) -o $@ $^ \
 		$(CUDNN_LIBRARY) $(CUBLASLT_LIBRARY) $(CUDART_LIBRARY) -lstdc++ -ldl -lrt -lpthread -lm
+
+# ---- tests: tests/cuda/test_NAME.c, each run on a GPU by `make test-cuda`, and by `make test` on an emulated one: the same
+# .cu files as C++, on stand-ins for NVIDIA's libraries (tests/cuda/emulation) ----
+EMULATION := $(B)/emulated
+EMULATED := $(EMULATION)/resq-cuda.so
+EMULATION_CC := $(wildcard tests/cuda/emulation/*.cc)
+EMULATION_CXX = $(if $(findstring clang,$(CC)),clang++,g++) -std=c++17 -ffp-contract=off $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARNINGS)) \
+	-Wno-conversion $(if $(WERROR),-Werror) $(CFLAGS) -O1 $(SANITIZER) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) $(RESQ_CPPFLAGS) -MMD -MP
+CUDA_TEST_SOURCES := $(wildcard tests/cuda/test_*.c)
+CUDA_TESTS := $(CUDA_TEST_SOURCES:tests/cuda/%.c=$(B)/cuda-tests/%)
+EMULATED_TESTS := $(CUDA_TEST_SOURCES:tests/cuda/%.c=$(EMULATION)/%)
+
+$(EMULATION)/%.o: %.c | $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) $(SANITIZER) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+$(EMULATION)/%.o: %.cu | $(B)/flags
+	@mkdir -p $(@D)
+	$(EMULATION_CXX) -x c++ -c $< -o $@
+$(EMULATION)/%.o: %.cc | $(B)/flags
+	@mkdir -p $(@D)
+	$(EMULATION_CXX) -c $< -o $@
+$(EMULATED): $(CUDA_C:%.c=$(EMULATION)/%.o) $(CUDA_CU:%.cu=$(EMULATION)/%.o) $(EMULATION_CC:%.cc=$(EMULATION)/%.o)
+	$(CC) -shared $(CFLAGS) $(SANITIZER) $(LDFLAGS) -Wl,-Bsymbolic $(if $(SANITIZER),,-Wl$(comma)-z$(comma)defs) -o $@ $^ -lstdc++ -lpthread -lm
+
+$(B)/cuda-tests/%: $(B)/tests/cuda/%.o $(call archives,$(LAYERS))
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(LAYERS)) -lcmocka $(RESQ_LDLIBS)
+$(EMULATION)/test_%: $(B)/cuda-tests/test_% $(EMULATED)
+	@printf '#!/bin/sh\nRESQ_CUDA=%s exec %s "$$@"\n' '$(abspath $(EMULATED))' '$(abspath $<)' > $@; chmod +x $@
+units: $(CUDA_TESTS) $(EMULATED_TESTS)
 endif

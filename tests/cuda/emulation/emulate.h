@@ -28,7 +28,7 @@ extern struct emulated_index emulated_thread, emulated_block, emulated_threads, 
 #undef __launch_bounds__
 #undef __shared__
 #define __global__
-#define __device__ inline
+#define __device__
 #define __forceinline__
 #define __launch_bounds__(...)
 #define __shared__ static /* blocks take turns */
