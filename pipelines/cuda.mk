@@ -72,7 +72,7 @@ $(EMULATION)/%.o: %.c | $(B)/flags
 	$(CC) $(STRICT) $(CFLAGS) $(SANITIZER) -fPIC -fvisibility=hidden $(CUDA_INCLUDES) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 $(EMULATION)/%.o: %.cu | $(B)/flags
 	@mkdir -p $(@D)
-	$(EMULATION_CXX) -x c++ -c $< -o $@
+	$(EMULATION_CXX) -include tests/cuda/emulation/emulate.h -x c++ -c $< -o $@
 $(EMULATION)/%.o: %.cc | $(B)/flags
 	@mkdir -p $(@D)
 	$(EMULATION_CXX) -c $< -o $@
@@ -83,6 +83,6 @@ $(B)/cuda-tests/%: $(B)/tests/cuda/%.o $(call archives,$(LAYERS))
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(LAYERS)) -lcmocka $(RESQ_LDLIBS)
 $(EMULATION)/test_%: $(B)/cuda-tests/test_% $(EMULATED)
-	@printf '#!/bin/sh\nRESQ_CUDA=%s exec %s "$$@"\n' '$(abspath $(EMULATED))' '$(abspath $<)' > $@; chmod +x $@
+	@printf '#!/bin/sh\nRESQ_CUDA_EMULATED=1 RESQ_CUDA=%s exec %s "$$@"\n' '$(abspath $(EMULATED))' '$(abspath $<)' > $@; chmod +x $@
 units: $(CUDA_TESTS) $(EMULATED_TESTS)
 endif

@@ -168,16 +168,18 @@ static int choose(const struct device *d, struct conv_plan *p, enum device_pass 
     struct candidate all[MOST];
     int count = measure(d, p, pass, t, all, m);
     TRY(count);
-    message_set(m, 0, "%s: no %salgorithm within %zu bytes of workspace", functions[pass],
-                d->options.fast ? "" : "deterministic ", t->limit);
-    int fast = d->options.fast;
+    int fast = d->options.fast, status = STATUS_OK;
     for (int i = candidate_next(all, count, 0, fast, t->limit); i >= 0;
-         i = candidate_next(all, count, i + 1, fast, t->limit))
-        if (attempt(d, p, pass, &all[i], t, m) >= 0) {
+         i = candidate_next(all, count, i + 1, fast, t->limit)) {
+        status = attempt(d, p, pass, &all[i], t, m);
+        if (status >= 0) {
             p->base.algorithm[pass] = names[pass][all[i].algorithm];
             return 0;
         }
-    return STATUS_UNSUPPORTED;
+    }
+    return status < 0 ? status
+                      : message_set(m, STATUS_UNSUPPORTED, "%s: no %salgorithm within %zu bytes of workspace",
+                                    functions[pass], fast ? "" : "deterministic ", t->limit);
 }
 
 /* ---- planning ---- */

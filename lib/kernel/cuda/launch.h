@@ -1,5 +1,5 @@
 /* launch.h: what a `.cu` file is written with. The same text is compiled by nvcc for the GPU and, in the tests, by a
- * C++ compiler whose "GPU" is a loop over blocks and threads (tests/cuda/emulation/emulate.h).
+ * C++ compiler whose "GPU" is a loop over blocks and threads (tests/cuda/emulation/emulate.h, put before it).
  *
  * LAUNCH starts a kernel whose threads know nothing of each other, LAUNCH_BLOCKS one whose blocks share memory and
  * meet at __syncthreads(). No warp functions and no floating-point atomics: every sum has one order, fixed by the
@@ -13,8 +13,6 @@
 #ifdef __CUDACC__
 #define LAUNCH(kernel, blocks, threads, stream, ...) kernel<<<blocks, threads, 0, stream>>>(__VA_ARGS__)
 #define LAUNCH_BLOCKS LAUNCH
-#else
-#include "tests/cuda/emulation/emulate.h"
 #endif
 
 enum { LAUNCH_THREADS = 256, LAUNCH_BLOCKS_MOST = 8192 };

@@ -1,8 +1,8 @@
 /* Batch norm of our own: two passes over memory forward (sums, then y) and two backward (sums, then dx).
  *
  * A pass is cut into `parts` of the rows and tiles of the channels, by the shape alone. A thread has V neighbouring
- * channels, which it reads 16 bytes at a time, and every STEP-th row of its part; it adds a few rows in float and
- * those sums in double. Then a block's threads add theirs in a fixed tree, and a second kernel the parts' in order. */
+ * channels, which it reads 16 bytes at a time, and every STEP-th row of its part; it adds a few rows in float (f32:
+ * in double, so that a variance is exact that is left of large squares) and those sums in double. Then a block's threads add theirs in a fixed tree, and a second kernel the parts' in order. */
 #include "kernel/cuda/launch.h"
 #include "kernel/cuda/norm.h"
 
@@ -53,6 +53,14 @@ size_t norm_own_workspace(const struct device_norm *n)
     struct cut k = cut_of(n, SUM_BLOCKS);
     return partial_bytes(&k) + (size_t)k.c * 2 * sizeof(float);
 }
+
+/* What a few rows are added in. */
+template <typename T> struct few {
+    typedef float sum;
+};
+template <> struct few<float> {
+    typedef double sum;
+};
 
 /* A thread's place: its first channel, first row and where its part ends; channel -1: it has none. */
 struct place {
@@ -117,11 +125,11 @@ template <typename T, int V> __global__ void norm_sums(const T *x, struct cut k,
     double sums[V][2] = {};
     size_t step = (size_t)k.step;
     while (p.channel >= 0 && p.row < p.end) {
-        float some[V] = {}, squares[V] = {};
+        typename few<T>::sum some[V] = {}, squares[V] = {};
         for (int i = 0; i < ROWS_IN_FLOAT && p.row < p.end; i++, p.row += step) {
             pack<T, V> in = *(const pack<T, V> *)(x + p.row * (size_t)k.c + (size_t)p.channel);
             for (int v = 0; v < V; v++) {
-                float value = widen(in.at[v]);
+                typename few<T>::sum value = widen(in.at[v]);
                 some[v] += value;
                 squares[v] += value * value;
             }
@@ -217,7 +225,7 @@ __global__ void norm_backward_sums(const T *x, const T *y, const T *dy, struct c
     double sums[V][2] = {};
     size_t step = (size_t)k.step;
     while (p.channel >= 0 && p.row < p.end) {
-        float some[V] = {}, along[V] = {};
+        typename few<T>::sum some[V] = {}, along[V] = {};
         for (int i = 0; i < ROWS_IN_FLOAT && p.row < p.end; i++, p.row += step) {
             size_t at = p.row * (size_t)k.c + (size_t)p.channel;
             pack<T, V> in = *(const pack<T, V> *)(x + at), out = {}, g = *(const pack<T, V> *)(dy + at);
@@ -226,7 +234,7 @@ __global__ void norm_backward_sums(const T *x, const T *y, const T *dy, struct c
             for (int v = 0; v < V; v++) {
                 if (y && !(widen(out.at[v]) > 0.0f))
                     narrow(0.0f, &g.at[v]);
-                float value = widen(g.at[v]);
+                typename few<T>::sum value = widen(g.at[v]);
                 some[v] += value;
                 along[v] += value * ((widen(in.at[v]) - mean[p.channel + v]) * inv_std[p.channel + v]);
             }
