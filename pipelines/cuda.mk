@@ -85,4 +85,12 @@ $(B)/cuda-tests/%: $(B)/tests/cuda/%.o $(call archives,$(LAYERS))
 $(EMULATION)/test_%: $(B)/cuda-tests/test_% $(EMULATED)
 	@printf '#!/bin/sh\nRESQ_CUDA_EMULATED=1 RESQ_CUDA=%s exec %s "$$@"\n' '$(abspath $(EMULATED))' '$(abspath $<)' > $@; chmod +x $@
 units: $(CUDA_TESTS) $(EMULATED_TESTS)
+
+# On a GPU: every operation against the CPU's definition, then steps of training. Says why and fails where there is no GPU.
+test-cuda: $(BIN)/resq-cuda.so $(B)/cuda-tests/probe $(CUDA_TESTS)
+	@tests/cuda/run $(abspath $(BIN)/resq-cuda.so) $(abspath $(B)/cuda-tests/probe) $(abspath $(CUDA_TESTS))
+else
+test-cuda:
+	@echo "test-cuda: no CUDA toolkit with cuDNN 9 was found: set CUDA_HOME and CUDNN_HOME" >&2; exit 1
 endif
+.PHONY: test-cuda

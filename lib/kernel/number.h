@@ -1,5 +1,5 @@
-/* number.h: 16-bit floats as devices read and write them, compiled as arithmetic.h is. All arithmetic is in float; a
- * value is rounded once, to nearest, ties to even, when it is stored. */
+/* number.h: 16-bit floats as devices read and write them, compiled as arithmetic.h is. All arithmetic is in float;
+ * a value is rounded once, to nearest, ties to even, when it is stored. */
 #ifndef RESQ_KERNEL_NUMBER_H
 #define RESQ_KERNEL_NUMBER_H
 

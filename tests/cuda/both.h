@@ -32,13 +32,13 @@ static inline void ok(int status)
 }
 
 /* CALL for both sides: B and D are the backend and the device, AT(x) is a `both`'s memory there. */
-#define ON_BOTH(CALL)                        \
-    for (int s = 0; s < SIDES; s++) {        \
+#define ON_BOTH(CALL)                                \
+    for (int s = 0; s < SIDES; s++) {                \
         const struct device_backend *B = sides[s].b; \
-        struct device *D = sides[s].d;       \
-        struct message *M = &reason;         \
-        (void)B, (void)D, (void)M;           \
-        ok(CALL);                            \
+        struct device *D = sides[s].d;               \
+        struct message *M = &reason;                 \
+        (void)B, (void)D, (void)M;                   \
+        ok(CALL);                                    \
     }
 #define AT(x) ((x).at[s])
 

@@ -5,10 +5,11 @@ struct shape {
     int n, side, c, k, kernel, stride, pad;
 };
 
-/* The network's kinds: the stem, the blocks, those that halve, and their shortcuts; and shapes that fill nothing. */
+/* The network's kinds: the stem, the blocks, those that halve, and their shortcuts; and shapes that fill nothing.
+ */
 static const struct shape shapes[] = {
-    {4, 32, 3, 16, 3, 1, 1}, {3, 16, 16, 16, 3, 1, 1}, {2, 16, 16, 32, 3, 2, 1},
-    {2, 16, 16, 32, 1, 2, 0}, {5, 7, 5, 9, 3, 1, 1},   {1, 4, 64, 64, 3, 1, 1},
+    {4, 32, 3, 16, 3, 1, 1},  {3, 16, 16, 16, 3, 1, 1}, {2, 16, 16, 32, 3, 2, 1},
+    {2, 16, 16, 32, 1, 2, 0}, {5, 7, 5, 9, 3, 1, 1},    {1, 4, 64, 64, 3, 1, 1},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes, WORKSPACE = 64 << 20 };
 

@@ -1,5 +1,5 @@
-/* What the backend's own logic does when a library of NVIDIA's refuses; only on the emulated device, which can be told
- * to. On a GPU all of it is skipped. */
+/* What the backend's own logic does when a library of NVIDIA's refuses; only on the emulated device, which can be
+ * told to. On a GPU all of it is skipped. */
 #include "tests/cuda/both.h"
 
 static const struct device_backend *b;
@@ -11,10 +11,10 @@ static int emulated(void **state)
     return device_backend_open("cuda", &b, &reason);
 }
 
-#define ONLY_EMULATED()                  \
-    do {                                 \
+#define ONLY_EMULATED()                    \
+    do {                                   \
         if (!getenv("RESQ_CUDA_EMULATED")) \
-            skip();                      \
+            skip();                        \
     } while (0)
 
 static int forget(void **state)
@@ -93,7 +93,8 @@ static struct device *opened(struct device_options options)
 static const struct device_conv conv = {2, 8, 8, 16, 8, 8, 16, 3, 1, 1, DEVICE_F16};
 enum { ALL = 1 << DEVICE_FORWARD | 1 << DEVICE_DATA | 1 << DEVICE_WEIGHT };
 
-static void algorithms_are(struct device *d, size_t limit, const char *forward, const char *data, const char *weight)
+static void algorithms_are(struct device *d, size_t limit, const char *forward, const char *data,
+                           const char *weight)
 {
     struct device_plan *p = NULL;
     ok(b->conv_plan(d, &conv, ALL, limit, &p, &reason));
@@ -202,9 +203,12 @@ static void test_tf32(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_open, forget),       cmocka_unit_test_teardown(test_every_allocation, forget),
-        cmocka_unit_test_teardown(test_algorithms, forget), cmocka_unit_test_teardown(test_norm_ways, forget),
-        cmocka_unit_test_teardown(test_capture, forget),    cmocka_unit_test_teardown(test_tf32, forget),
+        cmocka_unit_test_teardown(test_open, forget),
+        cmocka_unit_test_teardown(test_every_allocation, forget),
+        cmocka_unit_test_teardown(test_algorithms, forget),
+        cmocka_unit_test_teardown(test_norm_ways, forget),
+        cmocka_unit_test_teardown(test_capture, forget),
+        cmocka_unit_test_teardown(test_tf32, forget),
     };
     return cmocka_run_group_tests_name("failures", tests, emulated, NULL);
 }

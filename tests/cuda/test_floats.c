@@ -101,7 +101,8 @@ static void test_pools(void **state)
             enum device_type type = float_types[t];
             int n = shapes[i][0], pixels = shapes[i][1], c = shapes[i][2];
             size_t values = (size_t)(n * pixels * c), outputs = (size_t)(n * c);
-            struct both x = both_random(type, values, 9, 3), y = both_new(type, outputs), dx = both_new(type, values);
+            struct both x = both_random(type, values, 9, 3), y = both_new(type, outputs),
+                        dx = both_new(type, values);
             ON_BOTH(B->average_pool(D, type, AT(x), n, pixels, c, AT(y), M));
             both_close(&y, 1e-6, "average pool");
             struct both dy = both_random(type, outputs, 10, 3);
@@ -164,8 +165,8 @@ static void test_linear(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_casts),
-        cmocka_unit_test(test_channels),    cmocka_unit_test(test_normalize),     cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_not_finite), cmocka_unit_test(test_casts),
+        cmocka_unit_test(test_channels),      cmocka_unit_test(test_normalize),  cmocka_unit_test(test_pools),
         cmocka_unit_test(test_bias_gradient), cmocka_unit_test(test_linear),
     };
     return cmocka_run_group_tests_name("floats", tests, sides_open, sides_close);

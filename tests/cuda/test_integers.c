@@ -123,7 +123,7 @@ static void check_maps(int bad)
     float *host = both_get(&values, HOST);
     for (int i = 0; i < COUNT; i++) {
         host[3 * i] = fabsf(host[3 * i]) * (i % 7 == 0 ? 1e-8f : 1); /* scales, some too small */
-        host[3 * i + 1] -= 0.5f, host[3 * i + 2] += 0.5f;           /* low, high */
+        host[3 * i + 1] -= 0.5f, host[3 * i + 2] += 0.5f;            /* low, high */
         if (i == bad)
             host[3 * i] = NAN, host[3 * i + 2] = INFINITY;
     }
@@ -185,9 +185,11 @@ struct conv_case {
     size_t limit; /* of workspace: small ones cut the images into chunks */
 };
 static const struct conv_case convs[] = {
-    {4, 32, 3, 16, 3, 1, 1, 128, 1 << 26},  {3, 8, 16, 16, 3, 1, 1, 0, 1 << 26},  {2, 8, 16, 32, 3, 2, 1, 0, 1 << 26},
-    {2, 8, 16, 32, 1, 2, 0, 255, 1 << 26},  {5, 7, 5, 9, 3, 1, 1, 200, 1 << 26},  {9, 1, 64, 10, 1, 1, 0, 3, 1 << 26},
-    {7, 8, 32, 17, 3, 1, 1, 77, 100 << 10}, {13, 1, 20, 10, 1, 1, 0, 0, 4096},    {2, 4, 512, 20, 3, 1, 1, 1, 1 << 26},
+    {4, 32, 3, 16, 3, 1, 1, 128, 1 << 26},  {3, 8, 16, 16, 3, 1, 1, 0, 1 << 26},
+    {2, 8, 16, 32, 3, 2, 1, 0, 1 << 26},    {2, 8, 16, 32, 1, 2, 0, 255, 1 << 26},
+    {5, 7, 5, 9, 3, 1, 1, 200, 1 << 26},    {9, 1, 64, 10, 1, 1, 0, 3, 1 << 26},
+    {7, 8, 32, 17, 3, 1, 1, 77, 100 << 10}, {13, 1, 20, 10, 1, 1, 0, 0, 4096},
+    {2, 4, 512, 20, 3, 1, 1, 1, 1 << 26},
 };
 enum { CONVS = sizeof convs / sizeof *convs };
 
@@ -198,7 +200,8 @@ static void check_conv(const struct conv_case *v)
     size_t inputs = (size_t)(v->n * v->side * v->side * v->c), outputs = (size_t)(v->n * out * out * v->k);
     size_t k = (size_t)v->k, weights = k * (size_t)(v->kernel * v->kernel * v->c);
     struct device_requantize r = {0.73f, v->zero_point, 100, 31, 20, 240};
-    struct both x = both_integers(DEVICE_U8, inputs, 10, 0, 255), other = both_integers(DEVICE_U8, outputs, 11, 0, 255);
+    struct both x = both_integers(DEVICE_U8, inputs, 10, 0, 255),
+                other = both_integers(DEVICE_U8, outputs, 11, 0, 255);
     struct both codes = both_integers(DEVICE_S8, weights, 12, -127, 127);
     struct both bias = both_integers(DEVICE_S32, k, 13, -100000, 100000);
     struct both multiplier = both_random(DEVICE_F32, k, 14, 0.002f), requantize = both_raw(DEVICE_U8, sizeof r, &r);
@@ -213,9 +216,14 @@ static void check_conv(const struct conv_case *v)
     ON_BOTH(B->conv_u8_pack(D, p[s], AT(codes), AT(bias), AT(requantize), packed[s], M));
     for (int kind = 0; kind < 4; kind++) {
         for (int s = 0; s < SIDES; s++) {
-            struct device_conv_u8_call call = {
-                AT(x),       packed[s], AT(multiplier), AT(requantize), kind & 1 ? AT(other) : NULL, kind == 3 ? NULL : AT(y),
-                kind == 1 ? AT(before) : NULL, kind >= 2 ? AT(logits) : NULL};
+            struct device_conv_u8_call call = {AT(x),
+                                               packed[s],
+                                               AT(multiplier),
+                                               AT(requantize),
+                                               kind & 1 ? AT(other) : NULL,
+                                               kind == 3 ? NULL : AT(y),
+                                               kind == 1 ? AT(before) : NULL,
+                                               kind >= 2 ? AT(logits) : NULL};
             ok(sides[s].b->conv_u8(sides[s].d, p[s], &call, workspace[s], &reason));
         }
         both_equal(&y, "codes"), both_equal(&before, "before rounding"), both_equal(&logits, "logits");
@@ -299,10 +307,12 @@ static void test_ranges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_ties),         cmocka_unit_test(test_lookup_and_pool),
-        cmocka_unit_test(test_weights),     cmocka_unit_test(test_zero_weights), cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_multipliers), cmocka_unit_test(test_conv),         cmocka_unit_test(test_straight_through),
-        cmocka_unit_test(test_bounds),      cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_elementwise),      cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_lookup_and_pool),  cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_zero_weights),     cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_multipliers),      cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_straight_through), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_ranges),
     };
     return cmocka_run_group_tests_name("integers", tests, sides_open, sides_close);
 }

@@ -1,11 +1,13 @@
-/* Batch norm in training: every type, with and without the addition and the relu, forward, backward and what moves. */
+/* Batch norm in training: every type, with and without the addition and the relu, forward, backward and what moves.
+ */
 #include "tests/cuda/both.h"
 
 struct shape {
     int n, side, c;
 };
 /* Channels that fill loads and that do not; few and many rows. */
-static const struct shape shapes[] = {{2, 1, 8}, {4, 8, 64}, {3, 5, 10}, {2, 4, 512}, {5, 32, 16}, {1, 3, 1}, {7, 4, 24}};
+static const struct shape shapes[] = {{2, 1, 8},   {4, 8, 64}, {3, 5, 10}, {2, 4, 512},
+                                      {5, 32, 16}, {1, 3, 1},  {7, 4, 24}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* All that one batch norm reads and writes. */
@@ -36,9 +38,9 @@ static struct fixture fixture_new(struct device_norm n)
 
 static void fixture_free(struct fixture *f)
 {
-    struct both *all[] = {&f->x,    &f->other, &f->y,           &f->dy,           &f->dx,       &f->d_other,     &f->gamma,
-                          &f->beta, &f->running_mean, &f->running_variance, &f->saved_mean, &f->saved_inv_std,
-                          &f->dgamma, &f->dbeta};
+    struct both *all[] = {&f->x,          &f->other,         &f->y,      &f->dy,           &f->dx,
+                          &f->d_other,    &f->gamma,         &f->beta,   &f->running_mean, &f->running_variance,
+                          &f->saved_mean, &f->saved_inv_std, &f->dgamma, &f->dbeta};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         both_free(all[i]);
     for (int s = 0; s < SIDES; s++) {
@@ -62,7 +64,8 @@ static void backward(struct fixture *f)
                              M));
 }
 
-/* Our y to the host as well: a relu that lets one value pass here and not there is no error of the backward pass. */
+/* Our y to the host as well: a relu that lets one value pass here and not there is no error of the backward pass.
+ */
 static void same_y(struct fixture *f)
 {
     void *y = both_get(&f->y, OURS);

@@ -193,10 +193,14 @@ static void test_peak(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_information),          cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_queues),               cmocka_unit_test(test_capture),
-        cmocka_unit_test(test_abandoned_capture),    cmocka_unit_test(test_capture_of_libraries),
-        cmocka_unit_test(test_too_much_memory),      cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_information),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_queues),
+        cmocka_unit_test(test_capture),
+        cmocka_unit_test(test_abandoned_capture),
+        cmocka_unit_test(test_capture_of_libraries),
+        cmocka_unit_test(test_too_much_memory),
+        cmocka_unit_test(test_peak),
     };
     return cmocka_run_group_tests_name("queues", tests, sides_open, sides_close);
 }

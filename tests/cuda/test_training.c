@@ -10,7 +10,8 @@ static void check_loss(int n, int k, double smoothing, enum device_type type, in
 {
     size_t count = (size_t)n * (size_t)k;
     struct device_scale scale = {1024, 0, 0, 0, 0};
-    struct both logits = both_random(DEVICE_F32, count, 1, size), labels = both_integers(DEVICE_U8, (size_t)n, 2, 0, k - 1);
+    struct both logits = both_random(DEVICE_F32, count, 1, size),
+                labels = both_integers(DEVICE_U8, (size_t)n, 2, 0, k - 1);
     struct both s_scale = struct_new(&scale, sizeof scale), dlogits = both_new(type, count);
     struct both report = both_new(DEVICE_U8, sizeof(struct device_report));
     ON_BOTH(B->loss(D, AT(logits), AT(labels), n, k, smoothing, scaled ? AT(s_scale) : NULL, type, AT(dlogits),
@@ -99,7 +100,8 @@ static void check_sgd(enum device_type copy_type, int nesterov, int with_average
     struct device_scale scale = {1024, overflow, 0, 0, 0};
     struct both w = both_random(DEVICE_F32, COUNT, 3, 1), v = both_random(DEVICE_F32, COUNT, 4, 1);
     struct both g = both_random(DEVICE_F32, COUNT, 5, 1000), average = both_random(DEVICE_F32, COUNT, 6, 1);
-    struct both flags = both_integers(DEVICE_U8, COUNT / DEVICE_FLAG_FLOATS, 7, 0, 3), copy = both_new(copy_type, COUNT);
+    struct both flags = both_integers(DEVICE_U8, COUNT / DEVICE_FLAG_FLOATS, 7, 0, 3),
+                copy = both_new(copy_type, COUNT);
     struct both s_scalars = struct_new(&scalars, sizeof scalars), s_scale = struct_new(&scale, sizeof scale);
     for (int s = 0; s < SIDES; s++) {
         struct device_sgd sgd = {.count = COUNT,
@@ -118,7 +120,8 @@ static void check_sgd(enum device_type copy_type, int nesterov, int with_average
         for (int step = 0; step < 3; step++)
             ok(sides[s].b->sgd(sides[s].d, &sgd, &reason));
     }
-    both_equal(&w, "parameters"), both_equal(&v, "velocity"), both_equal(&average, "average"), both_equal(&copy, "copy");
+    both_equal(&w, "parameters"), both_equal(&v, "velocity"), both_equal(&average, "average"),
+        both_equal(&copy, "copy");
     ON_BOTH(B->blend(D, AT(average), AT(w), COUNT, AT(s_scalars), with_average ? AT(s_scale) : NULL, M));
     both_equal(&average, "blended");
     struct both *all[] = {&w, &v, &g, &average, &flags, &copy, &s_scalars, &s_scale};

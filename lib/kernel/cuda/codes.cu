@@ -38,8 +38,8 @@ int cuda_average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, 
                          struct message *m)
 {
     size_t outputs = (size_t)n * (size_t)c;
-    LAUNCH(pool_codes, launch_blocks(outputs), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], x, outputs, pixels, c, map_x,
-           map_y, y, before);
+    LAUNCH(pool_codes, launch_blocks(outputs), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], x, outputs, pixels, c,
+           map_x, map_y, y, before);
     return kernel_queued(m, "average pool of codes");
 }
 

@@ -110,14 +110,14 @@ static const char *const functions[DEVICE_PASSES] = {"cudnnConvolutionForward", 
                                                      "cudnnConvolutionBackwardFilter"};
 
 /* cuDNN has one struct a pass for what it measured, with the same fields. */
-#define CANDIDATES_FROM(found, pass)                                                                              \
-    for (int i = 0; i < count; i++)                                                                               \
-    to[i] = (struct candidate){(int)(found)[i].algo,                                                              \
-                               (found)[i].status == CUDNN_STATUS_SUCCESS,                                         \
-                               (found)[i].determinism == CUDNN_DETERMINISTIC,                                     \
-                               is_direct((pass), (int)(found)[i].algo),                                           \
-                               (int)(found)[i].mathType,                                                          \
-                               (found)[i].memory}
+#define CANDIDATES_FROM(found, pass)                                                                    \
+    for (int i = 0; i < count; i++)                                                                     \
+        to[i] = (struct candidate)                                                                      \
+        {                                                                                               \
+            (int)(found)[i].algo, (found)[i].status == CUDNN_STATUS_SUCCESS,                            \
+                (found)[i].determinism == CUDNN_DETERMINISTIC, is_direct((pass), (int)(found)[i].algo), \
+                (int)(found)[i].mathType, (found)[i].memory                                             \
+        }
 
 /* All algorithms of a pass, the fastest first; how many. */
 static int measure(const struct device *d, const struct conv_plan *p, enum device_pass pass, const struct trial *t,
@@ -136,20 +136,22 @@ static int measure(const struct device *d, const struct conv_plan *p, enum devic
         CANDIDATES_FROM(found, pass);
     } else {
         cudnnConvolutionBwdFilterAlgoPerf_t found[MOST];
-        DNN_TRY(m, cudnnFindConvolutionBackwardFilterAlgorithmEx(d->dnn, p->x, t->x, p->y, t->y, p->how[pass],
-                                                                 p->w, t->w, MOST, &count, found, t->workspace,
-                                                                 t->limit));
+        DNN_TRY(m,
+                cudnnFindConvolutionBackwardFilterAlgorithmEx(d->dnn, p->x, t->x, p->y, t->y, p->how[pass], p->w,
+                                                              t->w, MOST, &count, found, t->workspace, t->limit));
         CANDIDATES_FROM(found, pass);
     }
     return count;
 }
 
-/* Takes a candidate and runs it: what cuDNN measured under one kind of arithmetic must also run under the plan's. */
+/* Takes a candidate and runs it: what cuDNN measured under one kind of arithmetic must also run under the plan's.
+ */
 static int attempt(const struct device *d, struct conv_plan *p, enum device_pass pass, const struct candidate *c,
                    const struct trial *t, struct message *m)
 {
     /* Never TF32 unasked, whatever was measured. */
-    cudnnMathType_t math = p->conv.type == DEVICE_F32 && !d->options.tf32 ? CUDNN_FMA_MATH : (cudnnMathType_t)c->math;
+    cudnnMathType_t math =
+        p->conv.type == DEVICE_F32 && !d->options.tf32 ? CUDNN_FMA_MATH : (cudnnMathType_t)c->math;
     DNN_TRY(m, cudnnSetConvolutionMathType(p->how[pass], math));
     p->algorithm[pass] = c->algorithm;
     p->bytes[pass] = c->memory;

@@ -1,8 +1,9 @@
-/* Integer convolution, exact: x - 128 as s8 in columns (im2col; outside the picture the zero point - 128), times the
- * codes by cublasLt with 32-bit sums, plus bias + (128 - zero point) * sum of the weights, which packing has added up.
+/* Integer convolution, exact: x - 128 as s8 in columns (im2col; outside the picture the zero point - 128), times
+ * the codes by cublasLt with 32-bit sums, plus bias + (128 - zero point) * sum of the weights, which packing has
+ * added up.
  *
- * sum w * (x - zp) = sum w * (x - 128) + (128 - zp) * sum w. No sum leaves 32 bits: |w| <= 127 and |x - 128| <= 128,
- * and plans refuse more than 2^16 products.
+ * sum w * (x - zp) = sum w * (x - 128) + (128 - zp) * sum w. No sum leaves 32 bits: |w| <= 127 and |x - 128| <=
+ * 128, and plans refuse more than 2^16 products.
  *
  * Images go through in chunks whose columns and sums stay in the second-level cache. */
 extern "C" {
@@ -16,12 +17,12 @@ enum { PAD = 16, CHUNK_BYTES = 32 << 20, PRODUCTS_MOST = 1 << 16 };
 struct u8_plan {
     struct device_plan base;
     struct device_conv conv;
-    int images;             /* of a chunk */
-    int per, per_padded;    /* products an output */
+    int images;          /* of a chunk */
+    int per, per_padded; /* products an output */
     int k_padded;
     size_t rows, rows_padded; /* output pixels of a chunk */
-    size_t sums_at;         /* in the workspace: behind the columns */
-    size_t bias_at;         /* in packed: behind the codes */
+    size_t sums_at;           /* in the workspace: behind the columns */
+    size_t bias_at;           /* in packed: behind the codes */
 };
 
 static void plan_release(struct device_plan *p)

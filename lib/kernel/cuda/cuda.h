@@ -49,14 +49,15 @@ struct device_plan {
     void (*free)(struct device_plan *p);
 };
 
-/* ---- failures: the function's name, then NVIDIA's words. call: its text, of which the part before '(' is shown. */
+/* ---- failures: the function's name, then NVIDIA's words. call: its text, of which the part before '(' is shown.
+ */
 
 int cuda_failure(struct message *m, cudaError_t error, const char *call);
-#define CUDA_TRY(m, call)                             \
-    do {                                              \
-        cudaError_t error_ = (call);                  \
-        if (error_ != cudaSuccess)                    \
-            return cuda_failure((m), error_, #call);  \
+#define CUDA_TRY(m, call)                            \
+    do {                                             \
+        cudaError_t error_ = (call);                 \
+        if (error_ != cudaSuccess)                   \
+            return cuda_failure((m), error_, #call); \
     } while (0)
 
 /* After a kernel of our own was queued: what its launch said. */
@@ -104,8 +105,8 @@ int fill_run(struct device *d, enum device_type type, void *to, size_t count, st
 enum product_form { PRODUCT_FORWARD, PRODUCT_DATA, PRODUCT_WEIGHT };
 struct product_shape {
     enum product_form form;
-    int n, c, k;               /* of the linear layer */
-    enum device_type in, out;  /* F32, F16, BF16 -> itself or F32; S8 -> S32 */
+    int n, c, k;              /* of the linear layer */
+    enum device_type in, out; /* F32, F16, BF16 -> itself or F32; S8 -> S32 */
 };
 /* FORWARD: y [n][k], a: x [n][c], b: w [k][c]. DATA: dx [n][c], a: dy [n][k], b: w [k][c]. WEIGHT: dw [k][c], a: dy
  * [n][k], b: x [n][c]. The algorithm is cublasLt's own choice, at the first call of a shape. */
@@ -127,10 +128,12 @@ int cuda_allocate_host(struct device *d, size_t bytes, void **p, struct message 
 void cuda_release_host(struct device *d, void *p);
 
 /* queue.c */
-int cuda_copy_in(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes, struct message *m);
+int cuda_copy_in(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes,
+                 struct message *m);
 int cuda_copy_out(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes,
                   struct message *m);
-int cuda_copy_on(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes, struct message *m);
+int cuda_copy_on(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes,
+                 struct message *m);
 int cuda_zero(struct device *d, void *to, size_t bytes, struct message *m);
 int cuda_event_new(struct device *d, struct device_event **e, struct message *m);
 void cuda_event_free(struct device *d, struct device_event *e);

@@ -78,8 +78,9 @@ int cuda_information(struct device *d, struct device_information *i, struct mess
     CUDA_TRY(m, cudaRuntimeGetVersion(&runtime));
     size_t dnn = cudnnGetVersion();
     snprintf(new.name, sizeof new.name, "%.*s", (int)sizeof new.name - 1, p.name);
-    snprintf(new.library, sizeof new.library, "CUDA %d.%d, cuDNN %zu.%zu.%zu, driver for CUDA %d.%d", runtime / 1000,
-             runtime % 1000 / 10, dnn / 10000, dnn % 10000 / 100, dnn % 100, driver / 1000, driver % 1000 / 10);
+    snprintf(new.library, sizeof new.library, "CUDA %d.%d, cuDNN %zu.%zu.%zu, driver for CUDA %d.%d",
+             runtime / 1000, runtime % 1000 / 10, dnn / 10000, dnn % 10000 / 100, dnn % 100, driver / 1000,
+             driver % 1000 / 10);
     new.multiprocessors = p.multiProcessorCount;
     new.has_f16 = p.major >= 7;
     new.has_bf16 = p.major >= 8;

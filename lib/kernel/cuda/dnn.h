@@ -7,10 +7,10 @@
 
 /* The name of the failed function, cuDNN's name of the status, and what it says besides where it does. */
 int dnn_failure(struct message *m, cudnnStatus_t status, const char *call);
-#define DNN_TRY(m, call)                            \
-    do {                                            \
-        cudnnStatus_t dnn_status_ = (call);         \
-        if (dnn_status_ != CUDNN_STATUS_SUCCESS)    \
+#define DNN_TRY(m, call)                                 \
+    do {                                                 \
+        cudnnStatus_t dnn_status_ = (call);              \
+        if (dnn_status_ != CUDNN_STATUS_SUCCESS)         \
             return dnn_failure((m), dnn_status_, #call); \
     } while (0)
 

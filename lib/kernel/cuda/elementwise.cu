@@ -46,9 +46,9 @@ static int over_run(struct device *d, enum device_type type, const void *a, cons
 {
     unsigned blocks = launch_blocks(count / (16 / type_bytes(type)) + 1);
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
-    BY_TYPE(m, type,
-            LAUNCH((over_values<T, F>), blocks, LAUNCH_THREADS, queue, (const T *)a, (const T *)b, count, f,
-                   (T *)y));
+    BY_TYPE(
+        m, type,
+        LAUNCH((over_values<T, F>), blocks, LAUNCH_THREADS, queue, (const T *)a, (const T *)b, count, f, (T *)y));
     return kernel_queued(m, name);
 }
 
@@ -105,11 +105,11 @@ static void channel_launch(cudaStream_t queue, const T *x, size_t rows, int c, c
     size_t count = rows * (size_t)c;
     if (c % V == 0) {
         size_t packs = count / V;
-        LAUNCH((channel_values<T, V>), launch_blocks(packs), LAUNCH_THREADS, queue, x, packs, c, scale, shift, other,
-               relu, y);
+        LAUNCH((channel_values<T, V>), launch_blocks(packs), LAUNCH_THREADS, queue, x, packs, c, scale, shift,
+               other, relu, y);
     } else {
-        LAUNCH((channel_values<T, 1>), launch_blocks(count), LAUNCH_THREADS, queue, x, count, c, scale, shift, other,
-               relu, y);
+        LAUNCH((channel_values<T, 1>), launch_blocks(count), LAUNCH_THREADS, queue, x, count, c, scale, shift,
+               other, relu, y);
     }
 }
 

@@ -1,5 +1,5 @@
-/* Matrix products by cublasLt: the only file that speaks to it. What a shape needs is prepared at its first call and
- * kept. Sums are float32 (or exact 32-bit integers); no algorithm that adds up in the order of arrival. */
+/* Matrix products by cublasLt: the only file that speaks to it. What a shape needs is prepared at its first call
+ * and kept. Sums are float32 (or exact 32-bit integers); no algorithm that adds up in the order of arrival. */
 #include "base/memory.h"
 #include "kernel/cuda/cuda.h"
 #include <cublasLt.h>
@@ -18,14 +18,14 @@ struct product {
 static int blas_failure(struct message *m, cublasStatus_t status, const char *call)
 {
     int code = status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_ARCH_MISMATCH ? STATUS_UNSUPPORTED
-               : status == CUBLAS_STATUS_ALLOC_FAILED                                        ? STATUS_NOMEM
-                                                                                             : STATUS_IO;
+               : status == CUBLAS_STATUS_ALLOC_FAILED                                         ? STATUS_NOMEM
+                                                                                              : STATUS_IO;
     return message_set(m, code, "%.*s: %s", (int)strcspn(call, "("), call, cublasLtGetStatusString(status));
 }
-#define BLAS_TRY(m, call)                              \
-    do {                                               \
-        cublasStatus_t blas_status_ = (call);          \
-        if (blas_status_ != CUBLAS_STATUS_SUCCESS)     \
+#define BLAS_TRY(m, call)                                  \
+    do {                                                   \
+        cublasStatus_t blas_status_ = (call);              \
+        if (blas_status_ != CUBLAS_STATUS_SUCCESS)         \
             return blas_failure((m), blas_status_, #call); \
     } while (0)
 
@@ -45,8 +45,8 @@ static cudaDataType_t data_type(enum device_type type)
     }
 }
 
-/* cublasLt counts by columns, so it computes the transpose: to (rows x columns) = op(first) op(second), where first is
- * our b and second our a, except that the weights' gradient takes them as they are named there. */
+/* cublasLt counts by columns, so it computes the transpose: to (rows x columns) = op(first) op(second), where first
+ * is our b and second our a, except that the weights' gradient takes them as they are named there. */
 struct operands {
     int rows, columns, inner;
     int first_turned, second_turned;
@@ -65,7 +65,8 @@ static struct operands operands_of(const struct product_shape *s)
 }
 
 /* A matrix as it lies: `rows` neighbours in memory; turned: the transpose is what is multiplied. */
-static cublasStatus_t layout_new(cublasLtMatrixLayout_t *l, enum device_type type, int rows, int columns, int turned)
+static cublasStatus_t layout_new(cublasLtMatrixLayout_t *l, enum device_type type, int rows, int columns,
+                                 int turned)
 {
     int lie = turned ? columns : rows, count = turned ? rows : columns;
     return cublasLtMatrixLayoutCreate(l, data_type(type), (uint64_t)lie, (uint64_t)count, lie);

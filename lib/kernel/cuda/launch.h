@@ -1,5 +1,5 @@
-/* launch.h: what a `.cu` file is written with. The same text is compiled by nvcc for the GPU and, in the tests, by a
- * C++ compiler whose "GPU" is a loop over blocks and threads (tests/cuda/emulation/emulate.h, put before it).
+/* launch.h: what a `.cu` file is written with. The same text is compiled by nvcc for the GPU and, in the tests, by
+ * a C++ compiler whose "GPU" is a loop over blocks and threads (tests/cuda/emulation/emulate.h, put before it).
  *
  * LAUNCH starts a kernel whose threads know nothing of each other, LAUNCH_BLOCKS one whose blocks share memory and
  * meet at __syncthreads(). No warp functions and no floating-point atomics: every sum has one order, fixed by the
@@ -91,27 +91,27 @@ RESQ_VALUE float relu_of(float v)
 }
 
 /* CALL with T the type of the floats that `type` names; anything else is a mistake of the caller's. */
-#define BY_TYPE(m, type, CALL)                                                                                    \
-    do {                                                                                                          \
-        switch (type) {                                                                                           \
-        case DEVICE_F32: {                                                                                        \
-            typedef float T;                                                                                      \
-            CALL;                                                                                                 \
-            break;                                                                                                \
-        }                                                                                                         \
-        case DEVICE_F16: {                                                                                        \
-            typedef struct half16 T;                                                                              \
-            CALL;                                                                                                 \
-            break;                                                                                                \
-        }                                                                                                         \
-        case DEVICE_BF16: {                                                                                       \
-            typedef struct brain16 T;                                                                             \
-            CALL;                                                                                                 \
-            break;                                                                                                \
-        }                                                                                                         \
-        default:                                                                                                  \
-            return message_set((m), STATUS_UNSUPPORTED, "no float type: %d", (int)(type));                        \
-        }                                                                                                         \
+#define BY_TYPE(m, type, CALL)                                                             \
+    do {                                                                                   \
+        switch (type) {                                                                    \
+        case DEVICE_F32: {                                                                 \
+            typedef float T;                                                               \
+            CALL;                                                                          \
+            break;                                                                         \
+        }                                                                                  \
+        case DEVICE_F16: {                                                                 \
+            typedef struct half16 T;                                                       \
+            CALL;                                                                          \
+            break;                                                                         \
+        }                                                                                  \
+        case DEVICE_BF16: {                                                                \
+            typedef struct brain16 T;                                                      \
+            CALL;                                                                          \
+            break;                                                                         \
+        }                                                                                  \
+        default:                                                                           \
+            return message_set((m), STATUS_UNSUPPORTED, "no float type: %d", (int)(type)); \
+        }                                                                                  \
     } while (0)
 
 #endif

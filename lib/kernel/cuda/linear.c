@@ -37,7 +37,8 @@ static int peak_open(struct device *d, struct peak *p, enum device_type type, st
     int side = i.multiprocessors * PEAK_A_MULTIPROCESSOR / 256 * 256;
     side = side > PEAK_LARGEST ? PEAK_LARGEST : side < 256 ? 256 : side;
     size_t count = (size_t)side * (size_t)side;
-    p->shape = (struct product_shape){PRODUCT_FORWARD, side, side, side, type == DEVICE_U8 ? DEVICE_S8 : type, type};
+    p->shape =
+        (struct product_shape){PRODUCT_FORWARD, side, side, side, type == DEVICE_U8 ? DEVICE_S8 : type, type};
     if (p->shape.in == DEVICE_S8)
         p->shape.out = DEVICE_S32;
     TRY(cuda_allocate(d, count * type_bytes(p->shape.in), &p->a, m));

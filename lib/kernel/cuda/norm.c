@@ -1,5 +1,6 @@
-/* Which way a batch norm goes: cuDNN's fused form where it is there, agrees with our own kernels on a few images, and
- * is faster on as many as there will be. What a library of another version cannot do is found here, not in a step. */
+/* Which way a batch norm goes: cuDNN's fused form where it is there, agrees with our own kernels on a few images,
+ * and is faster on as many as there will be. What a library of another version cannot do is found here, not in a
+ * step. */
 #include "kernel/cuda/norm.h"
 #include "base/memory.h"
 #include <math.h>
@@ -28,9 +29,9 @@ static void trial_point(struct trial *t, const struct device_norm *n)
         constants[i] = at;
     void *x = values[0], *other = n->has_other ? values[1] : NULL, *y = values[2], *dy = values[3], *dx = values[4];
     void *reserve = at, *workspace = at + t->reserve;
-    t->forward = (struct norm_forward_call){x,            other,        constants[0], constants[1], constants[2],
-                                            constants[3], constants[4], constants[5], y,            reserve,
-                                            workspace};
+    t->forward = (struct norm_forward_call){
+        x, other,   constants[0], constants[1], constants[2], constants[3], constants[4], constants[5],
+        y, reserve, workspace};
     t->backward = (struct norm_backward_call){x,
                                               y,
                                               dy,
@@ -87,8 +88,8 @@ static int trial_results(struct device *d, const struct device_norm *n, const st
 {
     size_t count = tensor_count(n->n, n->h, n->w, n->c), c = (size_t)n->c;
     const void *values[] = {t->forward.y, t->backward.dx, n->has_other ? t->backward.d_other : t->backward.dx};
-    const float *constants[] = {t->forward.running_mean, t->forward.running_variance, t->forward.saved_mean,
-                                t->forward.saved_inv_std, t->backward.dgamma,         t->backward.dbeta};
+    const float *constants[] = {t->forward.running_mean,  t->forward.running_variance, t->forward.saved_mean,
+                                t->forward.saved_inv_std, t->backward.dgamma,          t->backward.dbeta};
     void *wide = NULL;
     TRY(device_memory_new(3 * count * sizeof(float), &wide, m));
     int status = 0;
@@ -207,8 +208,8 @@ static void plan_release(struct device_plan *base)
     memory_free(p);
 }
 
-/* Leaves p->dnn NULL where our own kernels are to be taken, whatever cuDNN's reason was; only a device that no longer
- * answers is a failure. */
+/* Leaves p->dnn NULL where our own kernels are to be taken, whatever cuDNN's reason was; only a device that no
+ * longer answers is a failure. */
 static int choose(struct device *d, struct norm_plan *p, struct message *m)
 {
     int status = norm_dnn_open(d, &p->norm, &p->dnn, m);
@@ -226,8 +227,8 @@ static int choose(struct device *d, struct norm_plan *p, struct message *m)
 int cuda_norm_plan(struct device *d, const struct device_norm *n, struct device_plan **made, struct message *m)
 {
     if (tensor_count(n->n, n->h, n->w, n->c) == 0)
-        return message_set(m, STATUS_RANGE, "batch norm of %dx%dx%dx%d: want 1 to 2^31 - 1 values", n->n, n->h, n->w,
-                           n->c);
+        return message_set(m, STATUS_RANGE, "batch norm of %dx%dx%dx%d: want 1 to 2^31 - 1 values", n->n, n->h,
+                           n->w, n->c);
     if (n->type != DEVICE_F32 && n->type != DEVICE_F16 && n->type != DEVICE_BF16)
         return message_set(m, STATUS_UNSUPPORTED, "batch norm of integers");
     struct norm_plan *p = memory_new(1, sizeof *p, m);
@@ -256,8 +257,8 @@ int cuda_norm_forward(struct device *d, struct device_plan *base, const void *x,
                       struct message *m)
 {
     const struct norm_plan *p = (const struct norm_plan *)base;
-    const struct norm_forward_call call = {x,          other,         gamma, beta,    running_mean, running_variance,
-                                           saved_mean, saved_inv_std, y,     reserve, workspace};
+    const struct norm_forward_call call = {
+        x, other, gamma, beta, running_mean, running_variance, saved_mean, saved_inv_std, y, reserve, workspace};
     return p->dnn ? norm_dnn_forward(d, p->dnn, &call, m) : norm_own_forward(d, &p->norm, &call, m);
 }
 

@@ -1,5 +1,5 @@
-/* norm.h: batch norm has two ways. norm_own.cu: kernels of our own, for every type and shape. norm_dnn.c: cuDNN's fused
- * form, for f16; a plan takes it where it is there, agrees with the other, and is faster. */
+/* norm.h: batch norm has two ways. norm_own.cu: kernels of our own, for every type and shape. norm_dnn.c: cuDNN's
+ * fused form, for f16; a plan takes it where it is there, agrees with the other, and is faster. */
 #ifndef RESQ_KERNEL_CUDA_NORM_H
 #define RESQ_KERNEL_CUDA_NORM_H
 

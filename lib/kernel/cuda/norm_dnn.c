@@ -40,9 +40,9 @@ static int describe(const struct device *d, const struct device_norm *of, struct
         DNN_TRY(m, cudnnCreateActivationDescriptor(&n->relu));
         DNN_TRY(m, cudnnSetActivationDescriptor(n->relu, CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0));
     }
-    DNN_TRY(m, cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(d->dnn, MODE, n->what, n->values, other_of(n),
-                                                                        n->values, n->constants, n->relu,
-                                                                        &n->forward_bytes));
+    DNN_TRY(m, cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(d->dnn, MODE, n->what, n->values,
+                                                                        other_of(n), n->values, n->constants,
+                                                                        n->relu, &n->forward_bytes));
     cudnnTensorDescriptor_t y = of->relu ? n->values : NULL;
     DNN_TRY(m, cudnnGetBatchNormalizationBackwardExWorkspaceSize(d->dnn, MODE, n->what, n->values, y, n->values,
                                                                  other_of(n), n->values, n->constants, n->relu,
@@ -86,11 +86,11 @@ int norm_dnn_forward(struct device *d, const struct norm_dnn *n, const struct no
                      struct message *m)
 {
     const float one = 1, zero = 0;
-    DNN_TRY(m, cudnnBatchNormalizationForwardTrainingEx(
-                   d->dnn, MODE, n->what, &one, &zero, n->values, c->x, other_of(n), c->other, n->values, c->y,
-                   n->constants, c->gamma, c->beta, n->momentum, c->running_mean, c->running_variance, n->eps,
-                   c->saved_mean, c->saved_inv_std, n->relu, c->workspace, n->forward_bytes, c->reserve,
-                   n->reserve));
+    DNN_TRY(m,
+            cudnnBatchNormalizationForwardTrainingEx(
+                d->dnn, MODE, n->what, &one, &zero, n->values, c->x, other_of(n), c->other, n->values, c->y,
+                n->constants, c->gamma, c->beta, n->momentum, c->running_mean, c->running_variance, n->eps,
+                c->saved_mean, c->saved_inv_std, n->relu, c->workspace, n->forward_bytes, c->reserve, n->reserve));
     return 0;
 }
 

@@ -2,12 +2,20 @@
  *
  * A pass is cut into `parts` of the rows and tiles of the channels, by the shape alone. A thread has V neighbouring
  * channels, which it reads 16 bytes at a time, and every STEP-th row of its part; it adds a few rows in float (f32:
- * in double, so that a variance is exact that is left of large squares) and those sums in double. Then a block's threads add theirs in a fixed tree, and a second kernel the parts' in order. */
+ * in double, so that a variance is exact that is left of large squares) and those sums in double. Then a block's
+ * threads add theirs in a fixed tree, and a second kernel the parts' in order. */
 #include "kernel/cuda/launch.h"
 #include "kernel/cuda/norm.h"
 
 /* More blocks for the passes without sums: nobody has to add up theirs. */
-enum { ROWS_IN_FLOAT = 16, COLUMNS_MOST = 32, SUM_BLOCKS = 512, APPLY_BLOCKS = 2048, ROWS_A_THREAD = 8, LANES = 32 };
+enum {
+    ROWS_IN_FLOAT = 16,
+    COLUMNS_MOST = 32,
+    SUM_BLOCKS = 512,
+    APPLY_BLOCKS = 2048,
+    ROWS_A_THREAD = 8,
+    LANES = 32
+};
 enum { CHANNELS_A_BLOCK = LAUNCH_THREADS / LANES };
 
 /* How a pass over [rows][c] is cut. */
@@ -181,8 +189,7 @@ static __global__ void norm_statistics(const double *partial, int parts, int c, 
     s.saved_inv_std[channel] = (float)inv_std;
     s.scale_shift[2 * channel] = (float)factor;
     s.scale_shift[2 * channel + 1] = (float)((double)s.beta[channel] - mean * factor);
-    s.running_mean[channel] =
-        (float)((1 - s.momentum) * (double)s.running_mean[channel] + s.momentum * mean);
+    s.running_mean[channel] = (float)((1 - s.momentum) * (double)s.running_mean[channel] + s.momentum * mean);
     s.running_variance[channel] =
         (float)((1 - s.momentum) * (double)s.running_variance[channel] + s.momentum * unbiased);
 }
@@ -295,15 +302,15 @@ __global__ void norm_backward_apply(const T *x, const T *y, const T *g, struct c
 /* ---- the host's side ---- */
 
 /* CALL with V what one load holds, or 1 where the channels do not fill it. */
-#define BY_WIDTH(k, CALL)                 \
-    do {                                  \
-        if ((k).v == 1) {                 \
-            enum { V = 1 };               \
-            CALL;                         \
-        } else {                          \
-            enum { V = PER_LOAD(T) };     \
-            CALL;                         \
-        }                                 \
+#define BY_WIDTH(k, CALL)             \
+    do {                              \
+        if ((k).v == 1) {             \
+            enum { V = 1 };           \
+            CALL;                     \
+        } else {                      \
+            enum { V = PER_LOAD(T) }; \
+            CALL;                     \
+        }                             \
     } while (0)
 
 int norm_own_forward(struct device *d, const struct device_norm *n, const struct norm_forward_call *call,
@@ -316,16 +323,17 @@ int norm_own_forward(struct device *d, const struct device_norm *n, const struct
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
     double *partial = (double *)c.workspace;
     float *scale_shift = (float *)byte_offset(c.workspace, partial_bytes(&k));
-    struct statistics s = {c.gamma, c.beta, c.running_mean, c.running_variance, c.saved_mean,
-                           c.saved_inv_std, scale_shift, (double)k.rows, n->eps, n->momentum};
-    BY_TYPE(m, n->type,
-            BY_WIDTH(k, LAUNCH_BLOCKS((norm_sums<T, V>), blocks, LAUNCH_THREADS, queue, (const T *)c.x, k,
-                                      partial)));
+    struct statistics s = {c.gamma,      c.beta,          c.running_mean, c.running_variance,
+                           c.saved_mean, c.saved_inv_std, scale_shift,    (double)k.rows,
+                           n->eps,       n->momentum};
+    BY_TYPE(
+        m, n->type,
+        BY_WIDTH(k, LAUNCH_BLOCKS((norm_sums<T, V>), blocks, LAUNCH_THREADS, queue, (const T *)c.x, k, partial)));
     LAUNCH_BLOCKS(norm_statistics, of_channels, LAUNCH_THREADS, queue, partial, k.parts, k.c, s);
     int relu = n->relu;
     BY_TYPE(m, n->type,
-            BY_WIDTH(k, LAUNCH((norm_apply<T, V>), apply_blocks, LAUNCH_THREADS, queue, (const T *)c.x, (const T *)c.other, a,
-                               scale_shift, relu, (T *)c.y)));
+            BY_WIDTH(k, LAUNCH((norm_apply<T, V>), apply_blocks, LAUNCH_THREADS, queue, (const T *)c.x,
+                               (const T *)c.other, a, scale_shift, relu, (T *)c.y)));
     return kernel_queued(m, "norm forward");
 }
 
@@ -345,8 +353,8 @@ int norm_own_backward(struct device *d, const struct device_norm *n, const struc
                                       (const T *)y, (const T *)c.dy, k, c.saved_mean, c.saved_inv_std,
                                       (T *)c.d_other, partial)));
     double rows = (double)k.rows;
-    LAUNCH_BLOCKS(norm_gradients, of_channels, LAUNCH_THREADS, queue, partial, k.parts, k.c, rows, c.dgamma, c.dbeta,
-                  means);
+    LAUNCH_BLOCKS(norm_gradients, of_channels, LAUNCH_THREADS, queue, partial, k.parts, k.c, rows, c.dgamma,
+                  c.dbeta, means);
     /* What was kept for the other input is masked already, and one tensor less to read. */
     const void *g = c.d_other ? c.d_other : c.dy, *mask = c.d_other ? NULL : y;
     BY_TYPE(m, n->type,

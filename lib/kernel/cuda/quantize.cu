@@ -99,8 +99,8 @@ int cuda_quantize_weights(struct device *d, const float *w, const float *bias, i
         LAUNCH_BLOCKS(row_magnitudes, (unsigned)k, LAUNCH_THREADS, queue, w, per, magnitudes);
         LAUNCH_BLOCKS(shared_scale, 1, LAUNCH_THREADS, queue, magnitudes, bias, k, qmax, x, one_scale);
     }
-    LAUNCH_BLOCKS(row_codes, (unsigned)k, LAUNCH_THREADS, queue, w, bias, per, qmax, one_scale, x, codes, code_scale,
-                  code_bias);
+    LAUNCH_BLOCKS(row_codes, (unsigned)k, LAUNCH_THREADS, queue, w, bias, per, qmax, one_scale, x, codes,
+                  code_scale, code_bias);
     return kernel_queued(m, "quantize weights");
 }
 

@@ -8,7 +8,8 @@ int cuda_copy_in(struct device *d, enum device_queue q, void *to, const void *fr
     return 0;
 }
 
-int cuda_copy_out(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes, struct message *m)
+int cuda_copy_out(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes,
+                  struct message *m)
 {
     CUDA_TRY(m, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->queue[q]));
     return 0;
@@ -34,8 +35,8 @@ int cuda_event_new(struct device *d, struct device_event **e, struct message *m)
     if (!new)
         return STATUS_NOMEM;
     cudaError_t error = cudaEventCreateWithFlags(&new->event, cudaEventDefault);
-    int status = error == cudaSuccess ? held_add(d, HELD_EVENT, new, m)
-                                      : cuda_failure(m, error, "cudaEventCreateWithFlags");
+    int status =
+        error == cudaSuccess ? held_add(d, HELD_EVENT, new, m) : cuda_failure(m, error, "cudaEventCreateWithFlags");
     if (status < 0) {
         if (error == cudaSuccess)
             (void)cudaEventDestroy(new->event);

@@ -1,5 +1,6 @@
-/* The device's own test: each kind of call once, on so few values that the result is known. A driver that is too old,
- * a library without kernels for this GPU, or a GPU that computes nonsense shows here and not in the middle of a run. */
+/* The device's own test: each kind of call once, on so few values that the result is known. A driver that is too
+ * old, a library without kernels for this GPU, or a GPU that computes nonsense shows here and not in the middle of
+ * a run. */
 #include "kernel/cuda/cuda.h"
 
 enum { SIDE = 16, CONV_SIDE = 4 };

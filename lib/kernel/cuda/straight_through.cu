@@ -69,7 +69,8 @@ int cuda_straight_through(struct device *d, const float *before, int n, size_t e
     BY_TYPE(m, type,
             LAUNCH_BLOCKS((mask_and_sum<T>), blocks, LAUNCH_THREADS, queue, before, count, relu, map, (T *)dy,
                           partial));
-    LAUNCH_BLOCKS(scale_gradient_set, 1, LAUNCH_THREADS, queue, partial, (int)blocks, elements, map, scale_gradient);
+    LAUNCH_BLOCKS(scale_gradient_set, 1, LAUNCH_THREADS, queue, partial, (int)blocks, elements, map,
+                  scale_gradient);
     return kernel_queued(m, "straight through");
 }
 

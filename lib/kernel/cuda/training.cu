@@ -36,7 +36,8 @@ __global__ void loss_gradients(const float *logits, const uint8_t *labels, int n
         const float *row = logits + r * (size_t)k;
         struct loss_row of = loss_row_of(row, k);
         for (int i = 0; i < k; i++)
-            narrow(loss_row_gradient(&of, row, k, labels[r], i, smoothing, n, factor), &dlogits[r * (size_t)k + (size_t)i]);
+            narrow(loss_row_gradient(&of, row, k, labels[r], i, smoothing, n, factor),
+                   &dlogits[r * (size_t)k + (size_t)i]);
     }
 }
 
@@ -135,9 +136,9 @@ int cuda_sgd(struct device *d, const struct device_sgd *given, struct message *m
     if (s.count % DEVICE_FLAG_FLOATS != 0)
         return message_set(m, STATUS_MISMATCH, "sgd: %zu parameters, want a multiple of %d", s.count,
                            (int)DEVICE_FLAG_FLOATS);
-    BY_TYPE(m, s.copy_type,
-            LAUNCH((sgd_step<T>), launch_blocks(s.count / 4), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], s,
-                   (T *)s.copy));
+    BY_TYPE(
+        m, s.copy_type,
+        LAUNCH((sgd_step<T>), launch_blocks(s.count / 4), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], s, (T *)s.copy));
     return kernel_queued(m, "sgd");
 }
 

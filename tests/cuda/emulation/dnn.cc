@@ -68,8 +68,8 @@ cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *t)
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format, cudnnDataType_t type,
-                                         int n, int c, int h, int w)
+cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format,
+                                         cudnnDataType_t type, int n, int c, int h, int w)
 {
     if (format != CUDNN_TENSOR_NHWC)
         return dnn_refuse(CUDNN_STATUS_NOT_SUPPORTED, "emulation: NHWC alone");
@@ -89,8 +89,8 @@ cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t *f)
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataType_t type, cudnnTensorFormat_t format,
-                                         int k, int c, int h, int w)
+cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataType_t type,
+                                         cudnnTensorFormat_t format, int k, int c, int h, int w)
 {
     if (format != CUDNN_TENSOR_NHWC || h != w)
         return dnn_refuse(CUDNN_STATUS_NOT_SUPPORTED, "emulation: square NHWC filters alone");
@@ -168,8 +168,9 @@ static void convolve(const struct work *k)
 {
     const cudnnTensorStruct &x = k->x, &y = k->y;
     int side = k->f.side;
-    size_t outputs = k->pass == FORWARD ? dnn_count(&y) : k->pass == DATA ? dnn_count(&x)
-                                                                           : (size_t)k->f.k * side * side * k->f.c;
+    size_t outputs = k->pass == FORWARD ? dnn_count(&y)
+                     : k->pass == DATA  ? dnn_count(&x)
+                                        : (size_t)k->f.k * side * side * k->f.c;
     std::vector<double> sums(outputs, 0.0);
     for (int n = 0; n < y.n; n++)
         for (int oy = 0; oy < y.h; oy++)
@@ -263,9 +264,10 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void *, cudnnTensorDe
 }
 
 cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t, const void *, cudnnFilterDescriptor_t f, const void *pw,
-                                           cudnnTensorDescriptor_t y, const void *pdy, cudnnConvolutionDescriptor_t c,
-                                           cudnnConvolutionBwdDataAlgo_t algorithm, void *workspace, size_t bytes,
-                                           const void *beta, cudnnTensorDescriptor_t x, void *pdx)
+                                           cudnnTensorDescriptor_t y, const void *pdy,
+                                           cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdDataAlgo_t algorithm,
+                                           void *workspace, size_t bytes, const void *beta,
+                                           cudnnTensorDescriptor_t x, void *pdx)
 {
     struct work w = {DATA, *x, *y, *f, *c, pdy, pw, pdx, (double)*(const float *)beta};
     return submit(w, algorithm, workspace, bytes);
@@ -283,9 +285,9 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t, const void *, cudnnT
 
 cudnnStatus_t cudnnFindConvolutionForwardAlgorithmEx(cudnnHandle_t, cudnnTensorDescriptor_t, const void *,
                                                      cudnnFilterDescriptor_t, const void *,
-                                                     cudnnConvolutionDescriptor_t c, cudnnTensorDescriptor_t, void *,
-                                                     int wanted, int *count, cudnnConvolutionFwdAlgoPerf_t *to,
-                                                     void *, size_t)
+                                                     cudnnConvolutionDescriptor_t c, cudnnTensorDescriptor_t,
+                                                     void *, int wanted, int *count,
+                                                     cudnnConvolutionFwdAlgoPerf_t *to, void *, size_t)
 {
     return find(FORWARD, c->math, wanted, count, to);
 }

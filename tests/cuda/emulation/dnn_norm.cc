@@ -1,5 +1,5 @@
-/* cuDNN's fused batch norm: f16 alone, as the real one has it. Its mask of the relu is a byte a value in the reserve.
- * RESQ_EMULATION_NORM=none: there is no such form; =wrong: it gives another result. */
+/* cuDNN's fused batch norm: f16 alone, as the real one has it. Its mask of the relu is a byte a value in the
+ * reserve. RESQ_EMULATION_NORM=none: there is no such form; =wrong: it gives another result. */
 #include "tests/cuda/emulation/dnn.h"
 #include <math.h>
 #include <string.h>
@@ -132,10 +132,12 @@ cudnnStatus_t cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(
     return check(x, mode, what, z, relu);
 }
 
-cudnnStatus_t cudnnGetBatchNormalizationBackwardExWorkspaceSize(
-    cudnnHandle_t, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t what, cudnnTensorDescriptor_t x,
-    cudnnTensorDescriptor_t, cudnnTensorDescriptor_t, cudnnTensorDescriptor_t dz, cudnnTensorDescriptor_t,
-    cudnnTensorDescriptor_t, cudnnActivationDescriptor_t relu, size_t *bytes)
+cudnnStatus_t cudnnGetBatchNormalizationBackwardExWorkspaceSize(cudnnHandle_t, cudnnBatchNormMode_t mode,
+                                                                cudnnBatchNormOps_t what, cudnnTensorDescriptor_t x,
+                                                                cudnnTensorDescriptor_t, cudnnTensorDescriptor_t,
+                                                                cudnnTensorDescriptor_t dz, cudnnTensorDescriptor_t,
+                                                                cudnnTensorDescriptor_t,
+                                                                cudnnActivationDescriptor_t relu, size_t *bytes)
 {
     *bytes = 2000;
     return check(x, mode, what, dz, relu);
@@ -161,28 +163,50 @@ cudnnStatus_t cudnnBatchNormalizationForwardTrainingEx(
         return status;
     if (bytes < 1000 || reserve_bytes < dnn_count(x) || (z && !pz))
         return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "emulation: too little memory");
-    struct forward f = {*x, px, z ? pz : NULL, (const float *)gamma, (const float *)beta, (float *)running_mean,
-                        (float *)running_variance, (float *)saved_mean, (float *)saved_inv_std, py,
-                        (unsigned char *)reserve, factor, eps, relu != NULL};
+    struct forward f = {*x,
+                        px,
+                        z ? pz : NULL,
+                        (const float *)gamma,
+                        (const float *)beta,
+                        (float *)running_mean,
+                        (float *)running_variance,
+                        (float *)saved_mean,
+                        (float *)saved_inv_std,
+                        py,
+                        (unsigned char *)reserve,
+                        factor,
+                        eps,
+                        relu != NULL};
     emulate_submit([=] { run_forward(&f); });
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnBatchNormalizationBackwardEx(
-    cudnnHandle_t, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t what, const void *, const void *, const void *,
-    const void *, cudnnTensorDescriptor_t x, const void *px, cudnnTensorDescriptor_t, const void *,
-    cudnnTensorDescriptor_t, const void *dy, cudnnTensorDescriptor_t dz, void *pdz, cudnnTensorDescriptor_t, void *dx,
-    cudnnTensorDescriptor_t, const void *gamma, const void *, void *dgamma, void *dbeta, double,
-    const void *saved_mean, const void *saved_inv_std, cudnnActivationDescriptor_t relu, void *, size_t bytes,
-    void *reserve, size_t reserve_bytes)
+cudnnStatus_t cudnnBatchNormalizationBackwardEx(cudnnHandle_t, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t what,
+                                                const void *, const void *, const void *, const void *,
+                                                cudnnTensorDescriptor_t x, const void *px, cudnnTensorDescriptor_t,
+                                                const void *, cudnnTensorDescriptor_t, const void *dy,
+                                                cudnnTensorDescriptor_t dz, void *pdz, cudnnTensorDescriptor_t,
+                                                void *dx, cudnnTensorDescriptor_t, const void *gamma, const void *,
+                                                void *dgamma, void *dbeta, double, const void *saved_mean,
+                                                const void *saved_inv_std, cudnnActivationDescriptor_t relu, void *,
+                                                size_t bytes, void *reserve, size_t reserve_bytes)
 {
     cudnnStatus_t status = check(x, mode, what, dz, relu);
     if (status != CUDNN_STATUS_SUCCESS)
         return status;
     if (bytes < 2000 || reserve_bytes < dnn_count(x) || (dz && !pdz))
         return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "emulation: too little memory");
-    struct backward b = {*x, px, dy, (const float *)gamma, (const float *)saved_mean, (const float *)saved_inv_std,
-                         (const unsigned char *)reserve, dx, dz ? pdz : NULL, (float *)dgamma, (float *)dbeta,
+    struct backward b = {*x,
+                         px,
+                         dy,
+                         (const float *)gamma,
+                         (const float *)saved_mean,
+                         (const float *)saved_inv_std,
+                         (const unsigned char *)reserve,
+                         dx,
+                         dz ? pdz : NULL,
+                         (float *)dgamma,
+                         (float *)dbeta,
                          relu != NULL};
     emulate_submit([=] { run_backward(&b); });
     return CUDNN_STATUS_SUCCESS;

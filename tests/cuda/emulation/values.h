@@ -1,5 +1,5 @@
-/* values.h: tensors of any type as the stand-ins for NVIDIA's libraries read and write them: sums in double, rounded
- * once when they are stored. */
+/* values.h: tensors of any type as the stand-ins for NVIDIA's libraries read and write them: sums in double,
+ * rounded once when they are stored. */
 #ifndef RESQ_TESTS_CUDA_VALUES_H
 #define RESQ_TESTS_CUDA_VALUES_H
 
