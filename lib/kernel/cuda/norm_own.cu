@@ -90,45 +90,34 @@ static __device__ struct place place_of(const struct cut *k)
     return p;
 }
 
-/* Adds the sums of a column's threads, halving: lane 0 has them all. */
-static __device__ void block_add(const struct cut *k, const struct place *p, double *of, double *shared)
+/* Adds the sums of V channels over a column's threads, halving, and stores them: partial [part][c][2]. shared: 2 *
+ * V places a thread. */
+template <int V>
+static __device__ void block_store(const struct cut *k, const struct place *p, const double sums[V][2],
+                                   double *shared, double *partial)
 {
-    for (int i = 0; i < 2; i++)
-        shared[i * LAUNCH_THREADS + (int)threadIdx.x] = of[i];
+    double *own = shared + threadIdx.x;
+    for (int v = 0; v < V; v++)
+        for (int i = 0; i < 2; i++)
+            own[(2 * v + i) * LAUNCH_THREADS] = sums[v][i];
     for (int half = k->step / 2; half > 0; half /= 2) {
         __syncthreads();
         if (p->lane < half)
-            for (int i = 0; i < 2; i++)
-                shared[i * LAUNCH_THREADS + (int)threadIdx.x] +=
-                    shared[i * LAUNCH_THREADS + (int)threadIdx.x + half * k->columns];
+            for (int i = 0; i < 2 * V; i++)
+                own[i * LAUNCH_THREADS] += own[i * LAUNCH_THREADS + half * k->columns];
     }
-    __syncthreads();
-    for (int i = 0; i < 2; i++)
-        of[i] = shared[i * LAUNCH_THREADS + (int)threadIdx.x];
-    __syncthreads(); /* before the next value's turn */
-}
-
-/* The block's sums of V channels to partial [part][c][2]. */
-template <int V>
-static __device__ void block_store(const struct cut *k, const struct place *p, double sums[V][2], double *shared,
-                                   double *partial)
-{
-    int part = (int)blockIdx.x / k->tiles;
-    for (int v = 0; v < V; v++) {
-        block_add(k, p, sums[v], shared);
-        if (p->lane == 0 && p->channel >= 0) {
-            double *to = partial + ((size_t)part * (size_t)k->c + (size_t)(p->channel + v)) * 2;
-            to[0] = sums[v][0];
-            to[1] = sums[v][1];
-        }
-    }
+    if (p->lane != 0 || p->channel < 0)
+        return; /* a column's first thread made its last additions itself */
+    double *to = partial + ((size_t)((int)blockIdx.x / k->tiles) * (size_t)k->c + (size_t)p->channel) * 2;
+    for (int i = 0; i < 2 * V; i++)
+        to[i] = own[i * LAUNCH_THREADS];
 }
 
 /* ---- forward ---- */
 
 template <typename T, int V> __global__ void norm_sums(const T *x, struct cut k, double *partial)
 {
-    __shared__ double shared[2 * LAUNCH_THREADS];
+    __shared__ double shared[2 * V * LAUNCH_THREADS];
     struct place p = place_of(&k);
     double sums[V][2] = {};
     size_t step = (size_t)k.step;
@@ -227,7 +216,7 @@ template <typename T, int V>
 __global__ void norm_backward_sums(const T *x, const T *y, const T *dy, struct cut k, const float *mean,
                                    const float *inv_std, T *d_other, double *partial)
 {
-    __shared__ double shared[2 * LAUNCH_THREADS];
+    __shared__ double shared[2 * V * LAUNCH_THREADS];
     struct place p = place_of(&k);
     double sums[V][2] = {};
     size_t step = (size_t)k.step;
