@@ -1,21 +1,26 @@
 #include "tests/cuda/emulation/emulate.h"
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
+#include <memory>
 #include <vector>
 
 struct emulated_index emulated_thread, emulated_block, emulated_threads, emulated_blocks;
 
 static const std::function<void()> *running;
-static ucontext_t scheduler;
-
+/* A thread with a stack of its own. Once it runs, it is left and entered by jumps, which ask the system for
+ * nothing. */
 struct fiber {
     ucontext_t context;
+    jmp_buf here;
     std::vector<char> stack = std::vector<char>(64 << 10);
-    bool done = false;
+    bool started = false, done = false;
 };
 static struct fiber *current;
+static ucontext_t beginning;
+static jmp_buf scheduler;
 
 void emulate(unsigned blocks, unsigned threads, const std::function<void()> &kernel)
 {
@@ -27,22 +32,36 @@ void emulate(unsigned blocks, unsigned threads, const std::function<void()> &ker
         }
 }
 
+static void leave(void)
+{
+    if (_setjmp(current->here) == 0)
+        _longjmp(scheduler, 1);
+}
+
 static void fiber_main(void)
 {
     for (;;) {
         (*running)();
         current->done = true;
-        swapcontext(&current->context, &scheduler);
+        leave();
     }
 }
 
-static void fiber_begin(struct fiber *f)
+/* Until the fiber leaves. */
+static void enter(struct fiber *f)
 {
+    current = f;
+    if (_setjmp(scheduler) != 0)
+        return;
+    if (f->started)
+        _longjmp(f->here, 1);
+    f->started = true;
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = f->stack.data();
     f->context.uc_stack.ss_size = f->stack.size();
     f->context.uc_link = nullptr;
     makecontext(&f->context, fiber_main, 0);
+    swapcontext(&beginning, &f->context);
 }
 
 void emulate_wait(void)
@@ -51,20 +70,19 @@ void emulate_wait(void)
         fprintf(stderr, "emulation: __syncthreads() in a kernel that LAUNCH started\n");
         abort();
     }
-    swapcontext(&current->context, &scheduler);
+    leave();
 }
 
 /* All threads of a block up to their next barrier; returns how many have ended. */
-static unsigned block_turn(std::vector<struct fiber> &fibers, unsigned threads)
+static unsigned block_turn(std::vector<std::unique_ptr<struct fiber>> &fibers, unsigned threads)
 {
     unsigned done = 0;
     for (unsigned t = 0; t < threads; t++) {
-        if (!fibers[t].done) {
+        if (!fibers[t]->done) {
             emulated_thread = {t, 0, 0};
-            current = &fibers[t];
-            swapcontext(&scheduler, &fibers[t].context);
+            enter(fibers[t].get());
         }
-        done += fibers[t].done;
+        done += fibers[t]->done;
     }
     current = nullptr;
     return done;
@@ -72,18 +90,15 @@ static unsigned block_turn(std::vector<struct fiber> &fibers, unsigned threads)
 
 void emulate_blocks(unsigned blocks, unsigned threads, const std::function<void()> &kernel)
 {
-    static std::vector<struct fiber> fibers;
-    while (fibers.size() < threads) {
-        fibers.resize(threads);
-        for (struct fiber &f : fibers)
-            fiber_begin(&f);
-    }
+    static std::vector<std::unique_ptr<struct fiber>> fibers;
+    while (fibers.size() < threads)
+        fibers.push_back(std::make_unique<struct fiber>());
     emulated_blocks = {blocks, 1, 1}, emulated_threads = {threads, 1, 1};
     running = &kernel;
     for (unsigned b = 0; b < blocks; b++) {
         emulated_block = {b, 0, 0};
         for (unsigned t = 0; t < threads; t++)
-            fibers[t].done = false;
+            fibers[t]->done = false;
         unsigned done = 0;
         while (done < threads) {
             done = block_turn(fibers, threads);

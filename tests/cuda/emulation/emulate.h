@@ -1,8 +1,8 @@
 /* emulate.h: a GPU in a loop. A kernel's blocks run one after the other, and so do a block's threads, each until it
  * ends or waits at __syncthreads(); then the next goes on. So the text of a `.cu` file runs, and is tested, where
- * there is no GPU; runtime.cc, dnn.cc and blas.cc stand in for NVIDIA's libraries in the same way. What none of this
- * can show: races between blocks, speed, the GPU's own arithmetic, and whether NVIDIA's libraries do what their manual
- * says.
+ * there is no GPU; runtime.cc, dnn.cc and blas.cc stand in for NVIDIA's libraries in the same way. What none of
+ * this can show: races between blocks, speed, the GPU's own arithmetic, and whether NVIDIA's libraries do what
+ * their manual says.
  *
  * RESQ_EMULATION_FAIL=CALL:N lets the N-th call of that function of NVIDIA's fail (cudaMalloc:1),
  * RESQ_EMULATION_DEVICES=0 is a machine without a GPU, RESQ_EMULATION_MEMORY the bytes that the device has. */
@@ -27,8 +27,8 @@ extern struct emulated_index emulated_thread, emulated_block, emulated_threads, 
 #undef __forceinline__
 #undef __launch_bounds__
 #undef __shared__
-#define __global__ static
-#define __device__ static inline
+#define __global__
+#define __device__
 #define __forceinline__
 #define __launch_bounds__(...)
 #define __shared__ static /* blocks take turns */
@@ -44,9 +44,9 @@ void emulate_wait(void);
 #define __syncthreads emulate_wait
 
 /* Arguments are copied, as a launch copies them. */
-#define LAUNCH(kernel, blocks, threads, stream, ...)                                                                \
+#define LAUNCH(kernel, blocks, threads, stream, ...) \
     ((void)(stream), emulate_submit([=] { emulate(blocks, threads, [&] { kernel(__VA_ARGS__); }); }))
-#define LAUNCH_BLOCKS(kernel, blocks, threads, stream, ...)                                                         \
+#define LAUNCH_BLOCKS(kernel, blocks, threads, stream, ...) \
     ((void)(stream), emulate_submit([=] { emulate_blocks(blocks, threads, [&] { kernel(__VA_ARGS__); }); }))
 
 /* The result is the value before, as on the GPU. */

@@ -8,6 +8,8 @@
 #include <map>
 #include <vector>
 
+static const size_t POISON_BYTES = (size_t)1 << 20;
+
 typedef std::vector<std::function<void()>> work_list;
 static work_list *capturing;
 static cudaError_t last_error;
@@ -93,7 +95,7 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
     return cudaSuccess;
 }
 
-/* Fresh memory holds whatever: here bytes that are no number of any type. */
+/* Fresh memory holds whatever: here bytes that are no number of any type (of large blocks the beginning, for time). */
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     size_t available, total;
@@ -103,7 +105,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     *p = aligned_alloc(256, (bytes + 255) / 256 * 256);
     if (!*p)
         return result(cudaErrorMemoryAllocation);
-    memset(*p, 0xff, bytes);
+    memset(*p, 0xff, bytes < POISON_BYTES ? bytes : POISON_BYTES);
     allocated[*p] = bytes;
     held += bytes;
     return cudaSuccess;
