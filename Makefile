@@ -6,5 +6,5 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 
-include pipelines/build.mk
+include pipelines/build.mk pipelines/cuda.mk
 include pipelines/study.mk pipelines/check.mk pipelines/peers.mk pipelines/install.mk pipelines/help.mk

@@ -33,7 +33,7 @@ archives = $(patsubst %,$(B)/lib%.a,$(1))
 
 # Instruction-set flags belong to one folder's objects each.
 X86 := $(filter x86_64,$(shell uname -m))
-KERNEL_DIRS := kernel kernel/ref kernel/blas $(if $(X86),kernel/avx2 kernel/avx512 kernel/avx512vnni kernel/avx512bf16 kernel/amx)
+KERNEL_DIRS := kernel kernel/ref kernel/host kernel/blas $(if $(X86),kernel/avx2 kernel/avx512 kernel/avx512vnni kernel/avx512bf16 kernel/amx)
 ISA_kernel/avx2 := -mavx2 -mfma
 ISA_kernel/avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 ISA_kernel/avx512vnni := $(ISA_kernel/avx512) -mavx512vnni
@@ -81,6 +81,15 @@ $(BIN)/%: $(B)/tools/%.o $(B)/libtool.a $(call archives,$(LAYERS))
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libtool.a $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
 .PRECIOUS: $(B)/%.o
 
+# The device in ordinary memory as a library that RESQ_CUDA may name: for tests of the programs alone.
+HOST_SOURCES := $(wildcard lib/kernel/host/*.c tests/host/*.c) $(filter-out lib/kernel/ref/block%,$(wildcard lib/kernel/ref/*.c)) \
+	$(addprefix lib/base/,memory.c status.c text.c)
+$(B)/pic/%.o: %.c | $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) -fPIC $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+$(B)/resq-host.so: $(HOST_SOURCES:%.c=$(B)/pic/%.o)
+	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ -lm
+
 # Unit tests: tests/unit/LAYER/test_*.c, one program each, linked with the layers that LAYER may see.
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SOURCES))
@@ -90,7 +99,7 @@ $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(call links,$(1)))
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $$@ $$< $(call archives,$(call links,$(1))) -lcmocka $(RESQ_LDLIBS)
 endef
 $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
-units: $(UNIT_TESTS)
+units: $(UNIT_TESTS) $(B)/resq-host.so
 .PHONY: units
 # One layer's: make unit-record
 unit-%: FORCE

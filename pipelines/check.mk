@@ -1,5 +1,5 @@
 # The checks: tests, lint, fuzzing. TESTS='tests/cli/fuse.bats build/unit/base/test_text' runs those alone.
-TESTS = $(UNIT_TESTS) $(wildcard tests/cli/*.bats)
+TESTS = $(UNIT_TESTS) $(EMULATED_TESTS) $(wildcard tests/cli/*.bats)
 
 test: all units
 	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(abspath $(BIN)) SANITIZE=$(SANITIZE) \
@@ -11,7 +11,7 @@ test: all units
 # ---- lint: one target a rule, each printing what breaks it ----
 LINTS := lint-rules lint-format lint-scripts lint-build lint-sizes
 # What the scripts in tests/reference print is theirs.
-C_FILES = $(sort $(filter-out tests/reference/%,$(shell find lib tools tests -name '*.[ch]')))
+C_FILES = $(sort $(filter-out tests/reference/%,$(shell find lib tools tests -name '*.[ch]' -o -name '*.cc' -o -name '*.cu')))
 SCRIPTS = $(sort setup .ci/run $(shell find tests pipelines -name '*.bats' -o -name '*.bash' -o -name '*.sh') \
 	$(shell grep -lsE '^\#!.*bash' tests/* tests/*/* pipelines/*))
 

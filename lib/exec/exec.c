@@ -1,12 +1,24 @@
 #include "exec/exec.h"
 #include "base/memory.h"
 #include "base/progress.h"
-#include "exec/plan.h"
+#include "exec/device.h"
+#include "exec/device_exec.h"
 #include <string.h>
 
 enum { DEFAULT_BATCH = 64, MAX_BATCH = 65536 };
 
 /* ---- open and close ---- */
+
+static int prepare_on_device(struct exec *e, const struct exec_options *o, struct message *m)
+{
+    e->on_device = memory_new(1, sizeof *e->on_device, m);
+    if (!e->on_device)
+        return STATUS_NOMEM;
+    TRY(plan_steps(e, m));
+    for (int i = 0; i < e->step_count; i++)
+        TRY(step_prepare(e, &e->steps[i], m));
+    return device_exec_open(e, o, m);
+}
 
 static int prepare(struct exec *e, struct message *m)
 {
@@ -30,6 +42,15 @@ static int prepare(struct exec *e, struct message *m)
     return 0;
 }
 
+static int check_precision(const struct exec_options *o, const char *device, struct message *m)
+{
+    int is_default = !o->precision || !o->precision[0] || strcmp(o->precision, "fp32") == 0;
+    if (!is_default && strcmp(device, "cpu") == 0)
+        return message_set(m, STATUS_UNSUPPORTED, "precision %s: a CPU computes float layers in fp32 alone",
+                           o->precision);
+    return 0;
+}
+
 int exec_open(struct exec **out, const struct model *model, const struct exec_options *options, struct message *m)
 {
     static const struct exec_options defaults;
@@ -39,7 +60,8 @@ int exec_open(struct exec **out, const struct model *model, const struct exec_op
     *out = NULL;
     if (o->batch < 0 || o->batch > MAX_BATCH)
         return message_set(m, STATUS_RANGE, "batch: %d is not in 1..%d", o->batch, MAX_BATCH);
-    TRY(device_choose(o->device, &device, m));
+    TRY(device_choose(o->device, &device, NULL, m));
+    TRY(check_precision(o, device, m));
     TRY(model_verify(model, m));
     struct exec *e = memory_new(1, sizeof *e, m);
     if (!e)
@@ -49,8 +71,12 @@ int exec_open(struct exec **out, const struct model *model, const struct exec_op
     e->batch = o->batch ? o->batch : DEFAULT_BATCH;
     e->keep = o->keep_activations;
     TRY_GOTO(kernel_table_get(&e->kernels, o->isa, m), fail);
-    TRY_GOTO(threads_open(&e->pool, o->threads ? o->threads : 1, m), fail);
-    TRY_GOTO(prepare(e, m), fail);
+    if (strcmp(device, "cpu") == 0) {
+        TRY_GOTO(threads_open(&e->pool, o->threads ? o->threads : 1, m), fail);
+        TRY_GOTO(prepare(e, m), fail);
+    } else {
+        TRY_GOTO(prepare_on_device(e, o, m), fail);
+    }
     *out = e;
     return 0;
 fail:
@@ -63,6 +89,7 @@ void exec_close(struct exec *e)
     if (!e)
         return;
     threads_close(e->pool);
+    device_exec_close(e);
     for (int i = 0; i < e->step_count; i++)
         step_release(&e->steps[i]);
     memory_free(e->steps);
@@ -163,6 +190,8 @@ int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits
     size_t classes = (size_t)exec_classes(e);
     if (count < 1)
         return message_set(m, STATUS_RANGE, "no images to run");
+    if (e->on_device)
+        return device_exec_run(e, images, count, logits, m);
     for (int64_t at = 0; at < count; at += e->batch) {
         int n = chunk_of(e, count - at);
         run_chunk(e, images + (size_t)at * exec_image_bytes(e), n);
@@ -188,6 +217,8 @@ int exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visi
     const struct graph *g = &e->model->graph;
     if (!e->keep)
         return message_set(m, STATUS_MISMATCH, "the plan does not keep its activations: nothing can be observed");
+    if (e->on_device)
+        return device_exec_observe(e, images, count, visit, context, m);
     for (int64_t at = 0; at < count; at += e->batch) {
         int n = chunk_of(e, count - at);
         run_chunk(e, images + (size_t)at * exec_image_bytes(e), n);
@@ -212,7 +243,7 @@ size_t exec_image_bytes(const struct exec *e)
 
 const char *exec_isa(const struct exec *e)
 {
-    return e->kernels->isa;
+    return e->on_device ? e->on_device->context->information.name : e->kernels->isa;
 }
 
 const char *exec_device(const struct exec *e)
@@ -222,7 +253,9 @@ const char *exec_device(const struct exec *e)
 
 const char *exec_precision(const struct exec *e)
 {
-    return !e->integer_layers ? "f32" : e->float_layers ? "mixed" : "int8";
+    if (e->integer_layers)
+        return e->float_layers ? "mixed" : "int8";
+    return e->on_device ? device_exec_precision(e->on_device) : "f32";
 }
 
 int exec_threads(const struct exec *e)
@@ -237,13 +270,15 @@ double exec_macs(const struct exec *e)
 
 size_t exec_arena_bytes(const struct exec *e)
 {
-    return e->arena_bytes;
+    return e->on_device ? device_exec_bytes(e->on_device) : e->arena_bytes;
 }
 
 void exec_profile(struct exec *e, int on)
 {
     e->profiling = on;
-    for (int i = 0; on && i < threads_count(e->pool) * e->step_count; i++)
+    for (int i = 0; on && e->on_device && i < e->step_count; i++)
+        e->on_device->seconds[i] = 0;
+    for (int i = 0; on && !e->on_device && i < threads_count(e->pool) * e->step_count; i++)
         e->seconds[i] = 0;
 }
 
@@ -258,14 +293,23 @@ struct exec_layer exec_layer_at(const struct exec *e, int i)
     const struct node *n = &e->model->graph.nodes[s->node];
     int workers = threads_count(e->pool);
     double seconds = 0;
+    if (e->on_device)
+        return device_exec_layer(e, i);
     for (int k = 0; k < workers; k++)
         seconds += e->seconds[k * e->step_count + i];
     return (struct exec_layer){n->name, graph_op_name(n->op), s->algorithm,
                                s->macs, seconds / workers,    conv_parts_bytes(&s->parts)};
 }
 
+double exec_device_seconds(const struct exec *e)
+{
+    return e->on_device ? e->on_device->run_seconds : 0;
+}
+
 double exec_peak(const struct exec *e)
 {
+    if (e->on_device)
+        return device_exec_peak(e);
     const char *type = e->integer_layers ? "u8" : "f32";
     return kernel_peak(e->kernels, type, 0.05) * threads_count(e->pool);
 }

@@ -10,12 +10,13 @@ struct exec; /* opaque */
 
 /* All-zero is the default: one thread, batch 64, best instruction set, device "cpu". */
 struct exec_options {
-    int threads;     /* 0: 1 */
-    int batch;       /* most images a call of exec_run handles at once internally; 0: 64 */
-    const char *isa; /* see kernel_table_get */
-    const char
-        *device; /* "cpu" or "auto"; "cuda" is STATUS_UNSUPPORTED where no backend is built in, with the reason */
-    int keep_activations; /* needed by exec_observe: every buffer stays readable */
+    int threads;           /* 0: 1 */
+    int batch;             /* most images a call of exec_run handles at once internally; 0: 64 */
+    const char *isa;       /* see kernel_table_get */
+    const char *device;    /* see device_choose of exec/device.h */
+    int keep_activations;  /* needed by exec_observe: every buffer stays readable */
+    const char *precision; /* of float layers on a GPU: "fp32" (NULL too), "bf16", "fp16"; a CPU has fp32 alone */
+    int tf32, fast;        /* a GPU's, see struct device_options of kernel/device.h */
 };
 
 /* Plans and packs. Any stage: float (batch norm by running statistics), fused, int8, mixed. The model must outlive
@@ -23,7 +24,7 @@ struct exec_options {
 int exec_open(struct exec **e, const struct model *model, const struct exec_options *options,
               struct message *m) RESQ_USE_RESULT;
 /* images u8 [count,H,W,C] NHWC -> logits f32 [count,K]. Any count >= 1. The logits of an image depend on that image
- * alone: not on batch, count or threads, bit for bit. */
+ * alone: not on batch, count or threads, bit for bit. (On a GPU not on count; for integer models not on batch.) */
 int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits,
              struct message *m) RESQ_USE_RESULT;
 
@@ -35,12 +36,12 @@ int exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visi
 
 int exec_classes(const struct exec *e);           /* K */
 size_t exec_image_bytes(const struct exec *e);    /* H*W*C of the input */
-const char *exec_isa(const struct exec *e);       /* what runs: "avx2" */
-const char *exec_device(const struct exec *e);    /* "cpu" */
-const char *exec_precision(const struct exec *e); /* "f32", "int8", "mixed" */
+const char *exec_isa(const struct exec *e);       /* what runs: "avx2", on a GPU its name */
+const char *exec_device(const struct exec *e);    /* "cpu", "cuda" */
+const char *exec_precision(const struct exec *e); /* "f32", "int8", "mixed"; on a GPU also "f16", "bf16", "tf32" */
 int exec_threads(const struct exec *e);           /* threads that really run */
 double exec_macs(const struct exec *e);           /* an image */
-size_t exec_arena_bytes(const struct exec *e);
+size_t exec_arena_bytes(const struct exec *e);    /* on a GPU: all that it holds there */
 
 /* One planned step, for bench --layers. */
 struct exec_layer {
@@ -64,6 +65,8 @@ int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison
 /* Measured multiply-accumulate peak of this machine for what this exec runs (u8 or f32), in MAC/s, one thread times
  * threads. */
 double exec_peak(const struct exec *e);
+/* Seconds of the last exec_run by a GPU's own clock, copies of images and logits left out; 0 on a CPU. */
+double exec_device_seconds(const struct exec *e);
 
 void exec_close(struct exec *e);
 

@@ -1,18 +1,30 @@
 #include "exec/gradient.h"
 #include "base/memory.h"
 #include "exec/block_engine.h"
+#include "exec/device.h"
+#include "exec/device_train.h"
 #include <math.h>
 #include <string.h>
 
 /* ---- open and close ---- */
 
-static int check_options(const struct gradient_options *o, struct message *m)
+static int check_precision(const struct gradient_options *o, const char *device, struct message *m)
 {
-    const char *device;
+    const char *precision = o->precision && o->precision[0] ? o->precision : "fp32";
+    if (strcmp(precision, "fp32") == 0 || strcmp(precision, "bf16") == 0)
+        return 0;
+    if (strcmp(precision, "fp16") != 0)
+        return message_set(m, STATUS_UNSUPPORTED, "precision '%s' is not one of fp32, bf16, fp16", precision);
+    if (strcmp(device, "cpu") == 0)
+        return message_set(m, STATUS_UNSUPPORTED, "precision fp16 needs a GPU: a CPU trains in fp32 or bf16");
+    return 0;
+}
+
+/* *device: what computes. */
+static int check_options(const struct gradient_options *o, const char **device, struct message *m)
+{
     if (o->batch < 1 || o->batch > 65536)
         return message_set(m, STATUS_RANGE, "batch: %d is not in 1..65536", o->batch);
-    if (o->precision && o->precision[0] && strcmp(o->precision, "fp32") != 0 && strcmp(o->precision, "bf16") != 0)
-        return message_set(m, STATUS_UNSUPPORTED, "precision '%s' is not one of fp32, bf16", o->precision);
     if (!(o->batchnorm_momentum >= 0 && o->batchnorm_momentum <= 1))
         return message_set(m, STATUS_RANGE, "batch norm momentum %g is not in 0..1", o->batchnorm_momentum);
     if (!(o->range_averaging >= 0 && o->range_averaging <= 1))
@@ -23,7 +35,8 @@ static int check_options(const struct gradient_options *o, struct message *m)
         return message_set(m, STATUS_RANGE, "%d activation bits, want 2..8", o->activation_bits);
     if (o->quantized && !o->activations)
         return message_set(m, STATUS_MISMATCH, "quantized training needs activation maps");
-    return device_choose(o->device, &device, m);
+    TRY(device_choose(o->device, device, NULL, m));
+    return check_precision(o, *device, m);
 }
 
 static int check_stage(const struct model *model, const struct gradient_options *o, struct message *m)
@@ -90,21 +103,23 @@ static int take_memory(struct gradient *g, struct message *m)
     return g->scratch && g->partials && g->table && g->table_values ? 0 : STATUS_NOMEM;
 }
 
-static int prepare(struct gradient *g, const struct model *model, struct message *m)
+static int prepare(struct gradient *g, const struct model *model, const char *device, struct message *m)
 {
     TRY(graph_copy(&g->graph, &model->graph, m));
     TRY(kernel_table_get(&g->kernels, g->options.isa, m));
-    TRY(threads_open(&g->pool, g->options.threads ? g->options.threads : 1, m));
     TRY(gradient_plan_steps(g, m));
     if (gradient_quantized(g))
         TRY(qat_check_graph(g, m));
     TRY(take_activations(g, g->options.activations, m));
+    TRY(gradient_plan_slices(g, model, m));
+    if (strcmp(device, "cpu") != 0)
+        return device_training_open(g, m);
+    TRY(threads_open(&g->pool, g->options.threads ? g->options.threads : 1, m));
     g->bf16 = g->options.precision && strcmp(g->options.precision, "bf16") == 0;
     if (block_engine_suits(g))
         TRY(block_plan(g, m));
     else
         TRY(gradient_plan_buffers(g, m));
-    TRY(gradient_plan_slices(g, model, m));
     TRY(gradient_prepare_steps(g, m));
     if (g->block)
         TRY(block_prepare(g, m));
@@ -114,8 +129,9 @@ static int prepare(struct gradient *g, const struct model *model, struct message
 int gradient_open(struct gradient **out, const struct model *model, const struct gradient_options *options,
                   struct message *m)
 {
+    const char *device;
     *out = NULL;
-    TRY(check_options(options, m));
+    TRY(check_options(options, &device, m));
     TRY(model_verify(model, m));
     TRY(check_stage(model, options, m));
     struct gradient *g = memory_new(1, sizeof *g, m);
@@ -126,7 +142,7 @@ int gradient_open(struct gradient **out, const struct model *model, const struct
         g->options.batchnorm_momentum = 0.1;
     if (g->options.range_averaging == 0)
         g->options.range_averaging = 0.01;
-    int status = prepare(g, model, m);
+    int status = prepare(g, model, device, m);
     g->options.activations = NULL; /* the caller's may go */
     g->options.isa = g->options.device = g->options.precision = NULL;
     if (status < 0) {
@@ -142,6 +158,7 @@ void gradient_close(struct gradient *g)
     if (!g)
         return;
     threads_close(g->pool);
+    device_training_close(g);
     block_close(g);
     for (int i = 0; i < g->step_count; i++)
         gradient_release_step(&g->steps[i]);
@@ -219,23 +236,30 @@ int gradient_threads(const struct gradient *g)
     return threads_count(g->pool);
 }
 
+const char *gradient_device(const struct gradient *g)
+{
+    return g->on_device ? g->on_device->context->backend->name : "cpu";
+}
+
 const char *gradient_isa(const struct gradient *g)
 {
-    return g->kernels->isa;
+    return g->on_device ? g->on_device->context->information.name : g->kernels->isa;
 }
 
 size_t gradient_arena_bytes(const struct gradient *g)
 {
-    return g->arena_bytes;
+    return g->on_device ? g->on_device->arena_bytes : g->arena_bytes;
 }
 
 const char *gradient_engine(const struct gradient *g)
 {
-    return g->block ? "block" : "image";
+    return g->on_device ? "device" : g->block ? "block" : "image";
 }
 
 const char *gradient_precision(const struct gradient *g)
 {
+    if (g->on_device)
+        return device_training_precision(g);
     return g->block && g->bf16 ? "bf16" : "fp32";
 }
 
@@ -253,6 +277,8 @@ double gradient_macs(const struct gradient *g)
 /* Planes of floats are six products each. */
 double gradient_peak(const struct gradient *g)
 {
+    if (g->on_device)
+        return device_training_peak(g);
     const char *type = g->block ? "bf16" : "f32";
     double one = kernel_peak(g->kernels, type, 0.05) / (g->block && !g->bf16 ? 6 : 1);
     return one * threads_count(g->pool);
@@ -262,7 +288,7 @@ double gradient_peak(const struct gradient *g)
 
 void gradient_profile(struct gradient *g, int on)
 {
-    g->profiling = on;
+    g->profiling = on && (!g->on_device || device_profile_begin(g) >= 0);
     for (int i = 0; on && i < g->step_count; i++)
         memset(g->steps[i].seconds, 0, sizeof g->steps[i].seconds);
 }

@@ -30,8 +30,9 @@ enum range_mode { RANGE_FIXED, RANGE_AVERAGE, RANGE_LEARNED };
 
 struct gradient_options {
     int threads, batch;                   /* batch: the largest mini-batch, > 0 */
-    const char *isa, *device, *precision; /* precision: "fp32" (NULL too) or "bf16", see gradient_precision; others
-                                           * STATUS_UNSUPPORTED with the list */
+    const char *isa, *device, *precision; /* device: see exec/device.h; precision: "fp32" (NULL too), "bf16", on a
+                                           * GPU "fp16" too, see gradient_precision; others STATUS_UNSUPPORTED */
+    int tf32, fast;                       /* a GPU's, see struct device_options of kernel/device.h */
     double batchnorm_momentum;            /* 0: 0.1, PyTorch's */
     int quantized;
     const struct affine
@@ -63,6 +64,58 @@ int gradient_forward(struct gradient *g, const uint8_t *images, int count, float
 /* dlogits [count,K] of the last forward -> gradients (overwritten), same layout as parameters. */
 int gradient_backward(struct gradient *g, const float *dlogits, struct message *m) RESQ_USE_RESULT;
 
+/* ---- whole steps, where a device makes them (a GPU): forward, loss, backward, optimizer and averages in one
+ * queued piece, the next mini-batch on its way meanwhile ---- */
+
+enum gradient_flag { GRADIENT_DECAY = 1, GRADIENT_BIAS = 2 };
+enum {
+    GRADIENT_FLAG_FLOATS = 16
+}; /* parameters that share a byte of flags: every slice begins on such a multiple */
+
+/* What the caller's optimizer does; train/optimizer.h and train/average.h state the arithmetic. The buffers are the
+ * caller's and live until the gradient is closed. */
+struct gradient_rule {
+    double momentum, weight_decay, label_smoothing;
+    int nesterov;
+    const unsigned char *flags; /* one byte for GRADIENT_FLAG_FLOATS parameters */
+    float *velocity;            /* [parameters] */
+    float *average;             /* [parameters, then state], or NULL */
+};
+
+/* What steps left. A step's outcome arrives while later ones run. */
+struct gradient_done {
+    double loss; /* sums, as struct loss_sums of train/loss.h */
+    int64_t images, correct;
+    int64_t skipped; /* steps whose gradients overflowed: they changed no parameter */
+    int behind; /* where a call failed: so many steps were begun after the one that it is about; -1: about none of
+                   them */
+};
+
+/* Dynamic loss scaling of fp16, which belongs to a checkpoint. */
+struct gradient_scale {
+    float scale;
+    int good, in_a_row, skipped; /* steps since the last change; skipped ones in a row; in all */
+};
+
+int gradient_makes_steps(const struct gradient *g); /* 1: those below are to be used, else none of them */
+/* Takes parameters, state, the rule's buffers and gradient_loss_scale as they now are. */
+int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, struct message *m) RESQ_USE_RESULT;
+/* One step: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
+ * has arrived of earlier steps. A loss that is not finite, or the 100th step skipped in a row, is STATUS_RANGE.
+ * Parameters, state and the rule's buffers are stale until gradient_settle. */
+int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
+                  double bias_rate, double share, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
+/* Waits for all steps and adds the rest to *done; nothing is brought up to date. */
+int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
+/* Waits for all steps, adds the rest to *done, and brings parameters, state and the rule's buffers up to date.
+ * Steps may go on from there. */
+int gradient_settle(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
+/* NULL where the loss is not scaled. */
+struct gradient_scale *gradient_loss_scale(struct gradient *g);
+/* "conv1: forward ALGORITHM, data ALGORITHM, weight ALGORITHM" of layer i (gradient_layer_at) into text; 0 where
+ * the layer has none that was chosen. */
+int gradient_layer_algorithms(const struct gradient *g, int i, char *text, size_t size);
+
 /* Flat buffers; valid until close. parameters may be written between steps. */
 float *gradient_parameters(struct gradient *g);
 float *gradient_gradients(struct gradient *g);
@@ -83,14 +136,15 @@ int gradient_store(const struct gradient *g, const float *parameters, struct mod
 int gradient_activations(const struct gradient *g, const float *parameters, struct affine *activations,
                          struct message *m) RESQ_USE_RESULT;
 int gradient_threads(const struct gradient *g);
+const char *gradient_device(const struct gradient *g); /* "cpu", "cuda" */
 const char *gradient_isa(const struct gradient *g);
 size_t gradient_arena_bytes(const struct gradient *g);
 /* All of it: arena, scratch, packed weights, flat buffers. */
 size_t gradient_held_bytes(const struct gradient *g);
-/* What computes: "bf16" or "fp32"; asked for bf16 and unable (no kernels of that kind on this machine, or for this
- * network), "fp32". */
+/* What computes: "bf16", "fp32", "tf32", "fp16"; asked for bf16 and unable (no kernels of that kind on this
+ * machine, or for this network), "fp32". */
 const char *gradient_precision(const struct gradient *g);
-/* "block" (kernel/block.h) or "image". */
+/* "block" (kernel/block.h), "image", or "device". */
 const char *gradient_engine(const struct gradient *g);
 /* Multiply-accumulates of one image's step: forward and both gradients. */
 double gradient_macs(const struct gradient *g);

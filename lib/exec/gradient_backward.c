@@ -1,6 +1,7 @@
 /* Backward, step by step from the last: the gradient of a step's output becomes those of its operands and
  * parameters. */
 #include "exec/block_engine.h"
+#include "exec/device_train.h"
 #include <string.h>
 
 struct job {
@@ -250,6 +251,10 @@ int gradient_backward(struct gradient *g, const float *dlogits, struct message *
     if (!g->values[last].wants_gradient)
         return message_set(m, STATUS_MISMATCH, "%s: no parameter stands before the logits",
                            g->graph.nodes[last].name);
+    if (g->on_device) {
+        g->count = 0;
+        return device_backward(g, dlogits, m);
+    }
     gradient_pack_backward(g);
     memcpy(value_gradient(g, last, 0), dlogits, (size_t)g->count * g->values[last].elements * sizeof(float));
     for (int i = g->step_count - 1; i >= 0; i--) {

@@ -1,5 +1,6 @@
 /* What an open gradient holds in memory. */
 #include "exec/block_engine.h"
+#include "exec/device_train.h"
 
 static size_t conv_bytes(const struct gradient *g, int i)
 {
@@ -20,6 +21,8 @@ static size_t conv_bytes(const struct gradient *g, int i)
 
 size_t gradient_held_bytes(const struct gradient *g)
 {
+    if (g->on_device)
+        return device_training_bytes(g);
     size_t bytes = g->arena_bytes + (size_t)threads_count(g->pool) * g->scratch_stride;
     bytes += (2 * g->parameter_count + g->state_count) * sizeof(float);
     bytes += (size_t)g->options.batch * g->partial_stride * sizeof *g->partials;

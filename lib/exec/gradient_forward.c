@@ -1,5 +1,6 @@
 /* Forward with everything kept. */
 #include "exec/block_engine.h"
+#include "exec/device_train.h"
 #include "exec/gradient_statistics.h"
 #include <math.h>
 #include <string.h>
@@ -152,6 +153,12 @@ int gradient_forward(struct gradient *g, const uint8_t *images, int count, float
     size_t image_bytes = g->values[0].elements, classes = g->values[last].elements;
     if (count < 1 || count > g->options.batch)
         return message_set(m, STATUS_RANGE, "a mini-batch of %d images, want 1..%d", count, g->options.batch);
+    if (g->on_device) {
+        g->count = 0;
+        TRY(device_forward(g, images, count, logits, m));
+        g->count = count;
+        return 0;
+    }
     if (gradient_quantized(g))
         TRY(qat_begin_forward(g, m));
     double start = profile_begin(g);

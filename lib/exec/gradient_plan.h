@@ -65,6 +65,8 @@ struct train_value {
     struct affine map, given; /* quantized: as it now is; as it was given */
 };
 
+struct device_training;
+
 struct gradient {
     struct graph graph;
     struct gradient_options options; /* activations: not kept */
@@ -87,7 +89,8 @@ struct gradient {
     int count; /* images of the last forward; 0: none yet */
     int bf16;  /* 16-bit products, where the block engine runs */
     int profiling;
-    struct block_engine *block; /* NULL: image by image */
+    struct block_engine *block;        /* NULL: image by image */
+    struct device_training *on_device; /* device_train.h; NULL: all of this is the CPU's */
 };
 
 static inline double profile_begin(const struct gradient *g)

@@ -5,16 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int device_choose(const char *device, const char **name, struct message *m)
-{
-    *name = "cpu";
-    if (!device || !device[0] || strcmp(device, "auto") == 0 || strcmp(device, "cpu") == 0)
-        return 0;
-    if (strcmp(device, "cuda") == 0)
-        return message_set(m, STATUS_UNSUPPORTED, "no CUDA backend in this build");
-    return message_set(m, STATUS_UNSUPPORTED, "unknown device '%s': this build has cpu, auto", device);
-}
-
 /* ---- buffers ---- */
 
 size_t round_up_64(size_t bytes)

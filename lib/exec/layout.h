@@ -8,10 +8,6 @@
 #include "quant/affine.h"
 #include <stddef.h>
 
-/* 0 where this build computes on `device` (NULL and "auto" choose the CPU); STATUS_UNSUPPORTED with the reason. The
- * one place that a further backend registers itself. *name: what runs, "cpu". */
-int device_choose(const char *device, const char **name, struct message *m) RESQ_USE_RESULT;
-
 /* A block that lives from step `begin` to step `end`, both included. */
 struct lifetime {
     size_t bytes;

@@ -79,6 +79,8 @@ struct segment {
     int begin, end, chunk;
 };
 
+struct device_exec; /* device_exec.h */
+
 struct exec {
     const struct model *model;
     const struct kernel_table *kernels;
@@ -98,6 +100,7 @@ struct exec {
     atomic_int *taken; /* of each segment's chunks, while a call runs */
     double macs;
     int integer_layers, float_layers; /* convolutions and linears */
+    struct device_exec *on_device;    /* NULL: all of this is the CPU's */
 };
 
 /* What a worker computes of one step: images [image, image + count) of the call, part `part` of `parts`. The values

@@ -186,7 +186,7 @@ static void test_refusals(void **state)
     struct exec *e = (struct exec *)&model;
     random_model(&model, NET_FUSED, 6);
     assert_int_equal(exec_open(&e, &model, &(struct exec_options){.device = "cuda"}, &m), STATUS_UNSUPPORTED);
-    assert_string_equal(m.text, "no CUDA backend in this build");
+    assert_non_null(strstr(m.text, "no resq-cuda.so"));
     assert_null(e);
     assert_int_equal(exec_open(&e, &model, &(struct exec_options){.device = "abacus"}, &m), STATUS_UNSUPPORTED);
     assert_int_equal(exec_open(&e, &model, &(struct exec_options){.isa = "mmx"}, &m), STATUS_UNSUPPORTED);
