@@ -142,7 +142,7 @@ static int ways_agree(struct device *d, const struct device_norm *n, const struc
     const struct norm_dnn *ways[2] = {dnn, NULL};
     int status = 0;
     for (int way = 0; way < 2 && status >= 0; way++) {
-        struct trial t = {NULL};
+        struct trial t = {.block = NULL};
         status = trial_open(d, n, dnn, &t, m);
         if (status >= 0)
             status = trial_run(d, n, ways[way], &t, m);
@@ -184,7 +184,7 @@ static int way_seconds(struct device *d, const struct device_norm *n, const stru
 static int dnn_is_faster(struct device *d, const struct device_norm *n, const struct norm_dnn *dnn,
                          struct message *m)
 {
-    struct trial t = {NULL};
+    struct trial t = {.block = NULL};
     struct device_event *events[2] = {NULL, NULL};
     double dnn_seconds = 0, own_seconds = 0;
     int status = trial_open(d, n, dnn, &t, m);
