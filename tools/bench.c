@@ -7,6 +7,7 @@
 #include "record/file.h"
 #include "tools/common/bench_table.h"
 #include "tools/common/bench_train.h"
+#include "tools/common/device.h"
 #include "tools/common/options.h"
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct opts {
     int64_t width;
     double seconds;
     int layers, train;
+    struct device_arguments where;
 };
 
 /* Everything a run holds: one exec a case, planned for its batch and threads; cases in the order of the table. */
@@ -88,12 +90,21 @@ static int make_images(struct run *r, int i, const struct image_set *set, struct
     return 0;
 }
 
-/* One case: model i with the k-th of all threads and batches. */
+/* One case: model i with the k-th of all precisions, threads and batches. Integer layers have a precision of their
+ * own: the first alone. */
 static int make_case(struct run *r, int i, int k, struct message *m)
 {
     const struct opts *o = r->o;
-    int batch = (int)o->batches.items[k % o->batches.count];
-    const struct exec_options how = {.threads = (int)o->threads.items[k / o->batches.count], .batch = batch};
+    int each = o->threads.count * o->batches.count, batch = (int)o->batches.items[k % o->batches.count];
+    int integer = graph_stage(&r->models[i].graph) == STAGE_INT8;
+    if (integer && k >= each)
+        return 0;
+    const struct exec_options how = {.threads = (int)o->threads.items[k % each / o->batches.count],
+                                     .batch = batch,
+                                     .device = o->where.device,
+                                     .precision = integer ? NULL : o->precisions.items[k / each],
+                                     .tf32 = o->where.tf32,
+                                     .fast = o->where.fast};
     struct measure_case *c = &r->cases[r->case_count];
     int status = exec_open(&r->execs[r->case_count], &r->models[i], &how, m);
     if (status < 0)
@@ -102,13 +113,26 @@ static int make_case(struct run *r, int i, int k, struct message *m)
     return 0;
 }
 
+static int make_model_cases(struct run *r, int i, const struct image_set *set, struct message *m)
+{
+    const struct opts *o = r->o;
+    int first = r->case_count;
+    for (int k = 0; k < o->precisions.count * o->threads.count * o->batches.count; k++)
+        TRY(make_case(r, i, k, m));
+    TRY(make_images(r, i, set, m));
+    for (int k = first; k < r->case_count; k++)
+        r->cases[k].images = r->images[i];
+    return 0;
+}
+
 static int make_cases(struct run *r, struct message *m)
 {
     const struct opts *o = r->o;
     struct image_set set = {0};
-    int each = o->threads.count * o->batches.count;
-    r->execs = memory_new((size_t)r->model_count * (size_t)each, sizeof(struct exec *), m);
-    r->cases = memory_new((size_t)r->model_count * (size_t)each, sizeof *r->cases, m);
+    size_t all =
+        (size_t)r->model_count * (size_t)o->precisions.count * (size_t)o->threads.count * (size_t)o->batches.count;
+    r->execs = memory_new(all, sizeof(struct exec *), m);
+    r->cases = memory_new(all, sizeof *r->cases, m);
     if (!r->execs || !r->cases)
         return STATUS_NOMEM;
     for (int i = 0; i < o->batches.count; i++)
@@ -116,14 +140,8 @@ static int make_cases(struct run *r, struct message *m)
     if (o->images)
         TRY(image_set_load(&set, o->images, m));
     int status = 0;
-    for (int i = 0; i < r->model_count && status >= 0; i++) {
-        for (int k = 0; k < each && status >= 0; k++)
-            status = make_case(r, i, k, m);
-        if (status >= 0)
-            status = make_images(r, i, &set, m);
-        for (int k = 0; k < each && status >= 0; k++)
-            r->cases[i * each + k].images = r->images[i];
-    }
+    for (int i = 0; i < r->model_count && status >= 0; i++)
+        status = make_model_cases(r, i, &set, m);
     image_set_free(&set);
     return status;
 }
@@ -168,14 +186,14 @@ static int run(const struct opts *o, struct message *m)
 
 static int run_train(const struct opts *o, struct message *m)
 {
-    const struct bench_train train = {&o->models, &o->precisions, &o->batches, &o->threads, o->ranges,
-                                      o->images,  o->output,      o->width,    o->seconds,  o->layers};
+    const struct bench_train train = {&o->models, &o->precisions, &o->batches, &o->threads, o->ranges, o->images,
+                                      o->output,  o->width,       o->seconds,  o->layers,   o->where};
     return bench_train_run(&train, m);
 }
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.batches = {{1}, 1}, .threads = {{1}, 1}, .seconds = 1};
+    struct opts o = {.batches = {{1}, 1}, .threads = {{1}, 1}, .seconds = 1, .where = {.device = device_default}};
     const struct option_spec options[] = {
         OPTION_MODELS(&o.models),
         {"width", 0, OPTION_INTEGER, &o.width, 0, 512, "N", "also a ResNet-18 of this width, untrained; 0: none", 0,
@@ -187,9 +205,10 @@ int main(int argc, char **argv)
         {"layers", 0, OPTION_FLAG, &o.layers, 0, 0, 0, "a row for every layer too", 0, 0},
         {"images", 0, OPTION_STRING, &o.images, 0, 0, "FILE", "images from this batch file", 0, 0},
         {"train", 0, OPTION_FLAG, &o.train, 0, 0, 0, "time training steps", 0, 0},
-        {"precision", 0, OPTION_STRINGS, &o.precisions, 0, 0, "NAME", "--train: fp32 or bf16; may be repeated", 0,
-         0},
+        {"precision", 0, OPTION_STRINGS, &o.precisions, 0, 0, "NAME",
+         "of floats: fp32, bf16 (training), fp16 (GPU); may be repeated", 0, 0},
         OPTION_RANGES(&o.ranges),
+        OPTION_DEVICE(o.where),
     };
     const struct tool tool =
         TOOL("bench", "-m MODEL [-m MODEL]... [-b LIST] [-j LIST] [-o TSV]", "Time models.", details, options, 0);
@@ -199,7 +218,13 @@ int main(int argc, char **argv)
         return status;
     if (o.models.count == 0 && o.width == 0)
         return tool_misuse(&tool, "missing option -m MODEL (or --width N)");
-    if (!o.train && (o.precisions.count > 0 || o.ranges))
-        return tool_misuse(&tool, "--precision and --ranges: need --train");
+    if (!o.train && o.ranges)
+        return tool_misuse(&tool, "--ranges: needs --train");
+    if (device_resolve(&tool, &o.where, 0, &m) < 0)
+        return tool_end(&tool, STATUS_UNSUPPORTED, &m);
+    if (!o.train && strcmp(o.where.device, "cpu") == 0 && o.precisions.count > 0)
+        return tool_misuse(&tool, "--precision: a CPU infers in fp32 alone; for --train, or a GPU");
+    if (o.precisions.count == 0)
+        o.precisions = (struct string_list){{"fp32"}, 1};
     return tool_end(&tool, o.train ? run_train(&o, &m) : run(&o, &m), &m);
 }

@@ -10,6 +10,7 @@ struct opts {
     const char *model, *output;
     int64_t count, threads;
     int merge, verbose, quiet;
+    struct device_arguments where;
 };
 
 static const char details[] =
@@ -49,9 +50,11 @@ static int calibrate(struct calibration *c, const struct opts *o, struct record 
 
 static int run(const struct tool *tool, const struct opts *o, struct message *m)
 {
-    struct calibration c = {.tool = tool, .model_path = o->model, .limit = o->count, .threads = (int)o->threads};
+    struct calibration c = {
+        .tool = tool, .model_path = o->model, .limit = o->count, .threads = (int)o->threads, .where = o->where};
     TRY(output_check(o->output, m));
     TRY(output_differs(o->model, o->output, m));
+    TRY(device_resolve(tool, &c.where, o->quiet, m));
     TRY(model_load(&c.model, o->model, m));
     struct record *r = record_new(m);
     int status = r ? calibrate(&c, o, r, m) : STATUS_NOMEM;
@@ -83,7 +86,7 @@ static int run_merge(const struct opts *o, const struct operands *files, struct 
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.count = 8192, .threads = 1};
+    struct opts o = {.count = 8192, .threads = 1, .where = {.device = device_default}};
     struct operands files = {0};
     struct message m = {{0}};
     const struct option_spec options[] = {
@@ -91,6 +94,7 @@ int main(int argc, char **argv)
         OPTION_OUTPUT(&o.output),
         OPTION_COUNT(&o.count),
         OPTION_THREADS(&o.threads),
+        OPTION_DEVICE(o.where),
         {"merge", 0, OPTION_FLAG, &o.merge, 0, 0, 0, "add up the given ranges files instead", 0, 0},
         OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet)};

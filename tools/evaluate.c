@@ -4,6 +4,7 @@
 #include "record/digest.h"
 #include "record/file.h"
 #include "report/metrics_table.h"
+#include "tools/common/device.h"
 #include "tools/common/options.h"
 #include "tools/common/predict.h"
 #include <string.h>
@@ -12,6 +13,7 @@ struct opts {
     const char *output, *model, *predictions;
     int64_t batch, threads;
     int is_pair, quiet;
+    struct device_arguments where;
 };
 
 static const char details[] =
@@ -58,7 +60,7 @@ static int table_make(struct table *t, const struct predictions *p, const struct
 static int evaluate_model(const struct tool *tool, const struct opts *o, const struct model *model,
                           const char *model_digest, struct message *m)
 {
-    const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet, tool->name};
+    const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet, o->where, tool->name};
     struct predictions p = {0};
     struct batch_reader reader = {0};
     struct table table = {0};
@@ -80,7 +82,7 @@ static int evaluate_model(const struct tool *tool, const struct opts *o, const s
     return status;
 }
 
-static int run_model(const struct tool *tool, const struct opts *o, struct message *m)
+static int run_model(const struct tool *tool, struct opts *o, struct message *m)
 {
     struct model model = {0};
     char hex[DIGEST_HEX], digest[DIGEST_HEX + 8];
@@ -88,6 +90,7 @@ static int run_model(const struct tool *tool, const struct opts *o, struct messa
     TRY(output_check(o->predictions, m));
     TRY(output_differs(o->model, o->output, m));
     TRY(output_differs(o->model, o->predictions, m));
+    TRY(device_resolve(tool, &o->where, o->quiet, m));
     TRY(model_load(&model, o->model, m));
     int status = digest_record(model.record, hex, m);
     snprintf(digest, sizeof digest, "sha256:%s", hex);
@@ -156,7 +159,7 @@ static int run_pair(const struct opts *o, char *const *paths, struct message *m)
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.batch = 64, .threads = threads_online()};
+    struct opts o = {.batch = 64, .threads = threads_online(), .where = {.device = device_default}};
     const struct option_spec options[] = {
         OPTION_MODEL(&o.model),
         OPTION_OUTPUT(&o.output),
@@ -165,6 +168,7 @@ int main(int argc, char **argv)
         {"pair", 0, OPTION_FLAG, &o.is_pair, 0, 0, 0, "compare two predictions files, given as operands", 0, 0},
         OPTION_BATCH(&o.batch, 0),
         OPTION_THREADS(&o.threads),
+        OPTION_DEVICE(o.where),
         OPTION_QUIET(&o.quiet),
     };
     const struct tool tool =

@@ -47,8 +47,20 @@ void device_constants_free(struct device_constants *c)
 
 /* ---- weights ---- */
 
+/* Floats are what goes in and out again and again. */
+static void transpose_floats(const float *from, size_t rows, size_t columns, float *to)
+{
+    for (size_t j = 0; j < columns; j++)
+        for (size_t i = 0; i < rows; i++)
+            to[j * rows + i] = from[i * columns + j];
+}
+
 static void transpose(const unsigned char *from, size_t rows, size_t columns, size_t size, unsigned char *to)
 {
+    if (size == sizeof(float)) {
+        transpose_floats((const void *)from, rows, columns, (void *)to);
+        return;
+    }
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
             memcpy(to + (j * rows + i) * size, from + (i * columns + j) * size, size);

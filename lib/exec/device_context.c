@@ -67,7 +67,7 @@ int device_choose(const char *device, const char **name, struct message *why, st
 {
     struct device_context *c;
     struct message reason = {{0}}, unused;
-    const char *asked = device && *device ? device : "auto";
+    const char *asked = device && *device ? device : "cpu";
     why = why ? why : &unused;
     *name = "cpu";
     if (is(asked, "cpu"))
@@ -81,6 +81,11 @@ int device_choose(const char *device, const char **name, struct message *why, st
         return message_set(m, status, "device cuda: %s", reason.text);
     *name = "cuda";
     return message_set(why, 0, "%s, %s", c->information.name, c->information.library);
+}
+
+int device_is_offered(void)
+{
+    return device_backend_exists("cuda");
 }
 
 /* ---- plans ---- */

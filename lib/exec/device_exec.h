@@ -25,9 +25,11 @@ struct device_exec {
     size_t *values;                                                            /* one a node, in the arena */
     size_t *maps;                                                              /* one a node, in the constants */
     struct device_pipe pipe;
-    struct device_graph *graph;   /* NULL: the steps are queued anew each time */
-    struct device_event **events; /* steps + 1 */
-    double *seconds;              /* of each step, while profiled */
+    struct device_graph *graph;                               /* NULL: the steps are queued anew each time */
+    struct device_event **events;                             /* steps + 1 */
+    double *seconds;                                          /* of each step, while profiled */
+    struct device_event *begin[PIPE_SLOTS], *end[PIPE_SLOTS]; /* of a batch's steps */
+    double run_seconds;                                       /* of the last call */
 };
 
 /* device_plan.c: after plan_steps and step_prepare. */
@@ -43,6 +45,7 @@ int device_exec_observe(struct exec *e, const uint8_t *images, int64_t count, ex
                         struct message *m) RESQ_USE_RESULT;
 const char *device_exec_precision(const struct device_exec *d); /* of float layers: "f32", "tf32", "f16", "bf16" */
 struct exec_layer device_exec_layer(const struct exec *e, int i);
+size_t device_exec_bytes(const struct device_exec *d);
 double device_exec_peak(const struct exec *e); /* 0 where it cannot be measured */
 
 static inline void *device_constant(const struct device_exec *d, size_t offset)

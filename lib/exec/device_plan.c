@@ -195,17 +195,24 @@ static int take_memory(struct exec *e, struct message *m)
     size_t batch = (size_t)e->batch;
     TRY(device_pipe_open(&d->pipe, d->context, exec_image_bytes(e) * batch,
                          (size_t)exec_classes(e) * sizeof(float) * batch, m));
+    for (int i = 0; i < PIPE_SLOTS; i++) {
+        TRY(b->event_new(d->context->device, &d->begin[i], m));
+        TRY(b->event_new(d->context->device, &d->end[i], m));
+    }
     for (int i = 0; i <= e->step_count; i++)
         TRY(b->event_new(d->context->device, &d->events[i], m));
     return 0;
 }
 
-/* Without a captured graph the steps are queued each time: slower, and the same. */
+/* Once without, so that what libraries do at first is not captured. Without a captured graph the steps are queued
+ * each time: slower, and the same. */
 static int capture(struct exec *e, struct message *m)
 {
     struct device_exec *d = e->on_device;
     const struct device_backend *b = d->context->backend;
     struct message unsupported;
+    TRY(device_steps_queue(e, NULL, m));
+    TRY(b->synchronize(d->context->device, m));
     int status = b->capture_begin(d->context->device, &unsupported);
     if (status == STATUS_UNSUPPORTED)
         return 0;
@@ -261,6 +268,10 @@ void device_exec_close(struct exec *e)
         device_pipe_close(&d->pipe);
         for (int i = 0; d->events && i <= e->step_count; i++)
             b->event_free(d->context->device, d->events[i]);
+        for (int i = 0; i < PIPE_SLOTS; i++) {
+            b->event_free(d->context->device, d->begin[i]);
+            b->event_free(d->context->device, d->end[i]);
+        }
         b->release(d->context->device, d->constants);
         b->release(d->context->device, d->packed);
         b->release(d->context->device, d->workspace);

@@ -10,12 +10,14 @@ static int queue_batch(struct exec *e, int slot, struct message *m)
     struct device_exec *d = e->on_device;
     const struct device_backend *b = d->context->backend;
     TRY(device_pipe_send(&d->pipe, slot, device_value(d, 0), d->pipe.in_bytes, m));
+    TRY(b->event_record(d->context->device, d->begin[slot], QUEUE_COMPUTE, m));
     if (e->profiling)
         TRY(device_steps_queue(e, d->events, m));
     else if (d->graph)
         TRY(b->graph_launch(d->context->device, d->graph, m));
     else
         TRY(device_steps_queue(e, NULL, m));
+    TRY(b->event_record(d->context->device, d->end[slot], QUEUE_COMPUTE, m));
     return device_pipe_receive(&d->pipe, slot, device_at(d->arena, d->logits), d->pipe.out_bytes, m);
 }
 
@@ -40,12 +42,17 @@ struct carried {
 
 static int collect(struct exec *e, int slot, struct carried *c, float *logits, struct message *m)
 {
+    struct device_exec *d = e->on_device;
     size_t classes = (size_t)exec_classes(e);
-    TRY(device_pipe_wait(&e->on_device->pipe, slot, m));
-    if (c->count && e->profiling)
+    double seconds = 0;
+    if (!c->count)
+        return 0;
+    TRY(device_pipe_wait(&d->pipe, slot, m));
+    TRY(d->context->backend->event_seconds(d->context->device, d->begin[slot], d->end[slot], &seconds, m));
+    d->run_seconds += seconds;
+    if (e->profiling)
         TRY(add_times(e, m));
-    memcpy(logits + (size_t)c->at * classes, e->on_device->pipe.slots[slot].out,
-           (size_t)c->count * classes * sizeof(float));
+    memcpy(logits + (size_t)c->at * classes, d->pipe.slots[slot].out, (size_t)c->count * classes * sizeof(float));
     c->count = 0;
     return 0;
 }
@@ -56,6 +63,7 @@ int device_exec_run(struct exec *e, const uint8_t *images, int64_t count, float 
     struct device_exec *d = e->on_device;
     struct carried carried[PIPE_SLOTS] = {{0, 0}};
     size_t image = exec_image_bytes(e);
+    d->run_seconds = 0;
     for (int64_t at = 0; at < count; at += e->batch) {
         int slot = d->pipe.next;
         TRY(collect(e, slot, &carried[slot], logits, m));
@@ -89,6 +97,11 @@ struct exec_layer device_exec_layer(const struct exec *e, int i)
     const struct device_plan *p = d->steps[i].plan;
     const char *algorithm = p ? d->context->backend->plan_algorithm(p, DEVICE_FORWARD) : s->algorithm;
     return (struct exec_layer){n->name, graph_op_name(n->op), algorithm, s->macs, d->seconds[i], 0};
+}
+
+size_t device_exec_bytes(const struct device_exec *d)
+{
+    return d->arena_bytes + d->constant_bytes + d->packed_bytes + d->workspace_bytes;
 }
 
 double device_exec_peak(const struct exec *e)

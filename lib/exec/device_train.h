@@ -23,6 +23,7 @@ struct device_program {
     struct device_program_step *steps;
     void *workspace, *reserve;
     size_t workspace_bytes, reserve_bytes;
+    int has_run;                /* once, so that what libraries do at first is not captured */
     struct device_graph *graph; /* NULL: not captured */
 };
 

@@ -106,10 +106,10 @@ static int collect(struct gradient *g, int slot, struct gradient_done *done, str
     done->loss += o->report.loss;
     done->images += o->report.images;
     done->correct += o->report.correct;
+    done->behind = -1;
     done->skipped += t->is_scaled ? o->scale.skipped - t->scale.skipped : 0;
     if (t->is_scaled)
         t->scale = (struct gradient_scale){o->scale.scale, o->scale.good, o->scale.in_a_row, o->scale.skipped};
-    done->behind = 0;
     return 0;
 }
 
@@ -229,8 +229,9 @@ int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labe
     struct device_program *p;
     TRY(check_call(g, labels, count, m));
     TRY(device_program_get(g, count, &p, m));
-    if (!p->graph && !g->profiling)
+    if (p->has_run && !p->graph && !g->profiling)
         TRY(capture(g, p, m));
+    p->has_run = 1;
     int slot = t->pipe.next;
     TRY(collect(g, slot, done, m));
     size_t bytes = fill(g, t->pipe.slots[slot].in, images, labels, count,
@@ -241,13 +242,20 @@ int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labe
     return 0;
 }
 
+int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m)
+{
+    struct device_training *t = g->on_device;
+    for (int i = 0; t && i < PIPE_SLOTS; i++)
+        TRY(collect(g, (t->pipe.next + i) % PIPE_SLOTS, done, m));
+    return 0;
+}
+
 int gradient_settle(struct gradient *g, struct gradient_done *done, struct message *m)
 {
     struct device_training *t = g->on_device;
     if (!t || !t->has_rule)
         return 0;
-    for (int i = 0; i < PIPE_SLOTS; i++)
-        TRY(collect(g, (t->pipe.next + i) % PIPE_SLOTS, done, m));
+    TRY(gradient_step_wait(g, done, m));
     TRY(device_flat_out(g, t->parameters, g->parameters, m));
     TRY(device_flat_out(g, t->velocity, t->rule.velocity, m));
     TRY(device_state_out(g, t->state, g->state, m));

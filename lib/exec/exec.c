@@ -270,7 +270,7 @@ double exec_macs(const struct exec *e)
 
 size_t exec_arena_bytes(const struct exec *e)
 {
-    return e->on_device ? e->on_device->arena_bytes : e->arena_bytes;
+    return e->on_device ? device_exec_bytes(e->on_device) : e->arena_bytes;
 }
 
 void exec_profile(struct exec *e, int on)
@@ -299,6 +299,11 @@ struct exec_layer exec_layer_at(const struct exec *e, int i)
         seconds += e->seconds[k * e->step_count + i];
     return (struct exec_layer){n->name, graph_op_name(n->op), s->algorithm,
                                s->macs, seconds / workers,    conv_parts_bytes(&s->parts)};
+}
+
+double exec_device_seconds(const struct exec *e)
+{
+    return e->on_device ? e->on_device->run_seconds : 0;
 }
 
 double exec_peak(const struct exec *e)

@@ -41,7 +41,7 @@ const char *exec_device(const struct exec *e);    /* "cpu", "cuda" */
 const char *exec_precision(const struct exec *e); /* "f32", "int8", "mixed"; on a GPU also "f16", "bf16", "tf32" */
 int exec_threads(const struct exec *e);           /* threads that really run */
 double exec_macs(const struct exec *e);           /* an image */
-size_t exec_arena_bytes(const struct exec *e);
+size_t exec_arena_bytes(const struct exec *e);    /* on a GPU: all that it holds there */
 
 /* One planned step, for bench --layers. */
 struct exec_layer {
@@ -65,6 +65,8 @@ int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison
 /* Measured multiply-accumulate peak of this machine for what this exec runs (u8 or f32), in MAC/s, one thread times
  * threads. */
 double exec_peak(const struct exec *e);
+/* Seconds of the last exec_run by a GPU's own clock, copies of images and logits left out; 0 on a CPU. */
+double exec_device_seconds(const struct exec *e);
 
 void exec_close(struct exec *e);
 

@@ -236,6 +236,11 @@ int gradient_threads(const struct gradient *g)
     return threads_count(g->pool);
 }
 
+const char *gradient_device(const struct gradient *g)
+{
+    return g->on_device ? g->on_device->context->backend->name : "cpu";
+}
+
 const char *gradient_isa(const struct gradient *g)
 {
     return g->on_device ? g->on_device->context->information.name : g->kernels->isa;

@@ -75,7 +75,8 @@ struct gradient_done {
     double loss; /* sums, as struct loss_sums of train/loss.h */
     int64_t images, correct;
     int64_t skipped; /* steps whose gradients overflowed: they changed no parameter */
-    int behind;      /* where a call failed: so many steps were begun after the one that it is about */
+    int behind; /* where a call failed: so many steps were begun after the one that it is about; -1: about none of
+                   them */
 };
 
 /* Dynamic loss scaling of fp16, which belongs to a checkpoint. */
@@ -84,7 +85,7 @@ struct gradient_scale {
     int good, in_a_row, skipped; /* steps since the last change; skipped ones in a row; in all */
 };
 
-int gradient_makes_steps(const struct gradient *g); /* 1: the three below are to be used, else none of them */
+int gradient_makes_steps(const struct gradient *g); /* 1: those below are to be used, else none of them */
 /* Takes parameters, state, the rule's buffers and gradient_loss_scale as they now are. */
 int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, struct message *m) RESQ_USE_RESULT;
 /* One step: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
@@ -92,6 +93,8 @@ int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, st
  * Parameters, state and the rule's buffers are stale until gradient_settle. */
 int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
+/* Waits for all steps and adds the rest to *done; nothing is brought up to date. */
+int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
 /* Waits for all steps, adds the rest to *done, and brings parameters, state and the rule's buffers up to date.
  * Steps may go on from there. */
 int gradient_settle(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
@@ -121,6 +124,7 @@ int gradient_store(const struct gradient *g, const float *parameters, struct mod
 int gradient_activations(const struct gradient *g, const float *parameters, struct affine *activations,
                          struct message *m) RESQ_USE_RESULT;
 int gradient_threads(const struct gradient *g);
+const char *gradient_device(const struct gradient *g); /* "cpu", "cuda" */
 const char *gradient_isa(const struct gradient *g);
 size_t gradient_arena_bytes(const struct gradient *g);
 /* All of it: arena, scratch, packed weights, flat buffers. */

@@ -20,7 +20,7 @@ struct measure_case {
     int batch;
     const char *name; /* for messages */
     /* results: */
-    struct timing call; /* of one call with `batch` images */
+    struct timing call; /* of one call with `batch` images; on a GPU by its own clock */
     double peak;        /* multiply-accumulates a second, see exec_peak; the larger of one before and one after */
     int samples;
     struct timing *layers;          /* of exec_layer_at(exec, i), where asked for; measure_free */

@@ -62,12 +62,23 @@ static int load(const char *path, const char *name, const struct device_backend 
     return 0;
 }
 
+static const char *chosen_path(const char *name)
+{
+    const char *path = strcmp(name, "cuda") == 0 ? getenv("RESQ_CUDA") : NULL;
+    return path && *path ? path : NULL;
+}
+
+int device_backend_exists(const char *name)
+{
+    char path[2 * PATH_MAX];
+    return device_backend_test || chosen_path(name) || find_library(name, path);
+}
+
 static int find_and_load(const char *name, const struct device_backend **backend, struct message *m)
 {
     char path[2 * PATH_MAX];
-    const char *chosen = strcmp(name, "cuda") == 0 ? getenv("RESQ_CUDA") : NULL;
-    if (chosen && *chosen)
-        return load(chosen, name, backend, m);
+    if (chosen_path(name))
+        return load(chosen_path(name), name, backend, m);
     if (!find_library(name, path))
         return message_set(m, STATUS_UNSUPPORTED,
                            "there is no resq-%s.so beside the program (it is built where CUDA is)", name);

@@ -32,12 +32,17 @@ static int is_counter(const struct slice *s)
     return length >= tail && strcmp(s->name + length - tail, suffix) == 0;
 }
 
+double average_share(const struct average *a, int64_t step)
+{
+    double early = (1 + (double)step) / (10 + (double)step);
+    return a->values ? 1 - (early < a->decay ? early : a->decay) : 0;
+}
+
 void average_update(struct average *a, const float *parameters, const float *state, int64_t step)
 {
     if (!a->values)
         return;
-    double early = (1 + (double)step) / (10 + (double)step);
-    float share = (float)(1 - (early < a->decay ? early : a->decay));
+    float share = (float)average_share(a, step);
     blend(a->values, parameters, a->parameters, share);
     for (int i = 0; i < a->state_slice_count; i++) {
         const struct slice *s = &a->state_slices[i];

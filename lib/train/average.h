@@ -22,6 +22,7 @@ struct average {
 /* Starts from the gradient's current values. */
 int average_open(struct average *a, double decay, struct gradient *g, struct message *m) RESQ_USE_RESULT;
 void average_update(struct average *a, const float *parameters, const float *state, int64_t step); /* step from 1 */
+double average_share(const struct average *a, int64_t step); /* 1 - d_t; 0 where there are no averages */
 void average_close(struct average *a);
 
 #endif

@@ -141,13 +141,12 @@ int held_out_is_open(const struct held_out *h)
     return h->logits != NULL;
 }
 
-int held_out_evaluate(struct held_out *h, const struct model *model, int threads, const char *isa,
-                      const char *device, struct loss_sums *sums, struct message *m)
+int held_out_evaluate(struct held_out *h, const struct model *model, const struct exec_options *options,
+                      struct loss_sums *sums, struct message *m)
 {
-    struct exec_options options = {.threads = threads, .isa = isa, .device = device};
     struct exec *e;
     *sums = (struct loss_sums){0};
-    TRY(exec_open(&e, model, &options, m));
+    TRY(exec_open(&e, model, options, m));
     int classes = exec_classes(e), status;
     if (classes != h->set.class_count)
         status = message_set(m, STATUS_MISMATCH, "the held-out images have %d classes, the model %d",

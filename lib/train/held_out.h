@@ -4,6 +4,7 @@
 #define RESQ_TRAIN_HELD_OUT_H
 
 #include "data/batch.h"
+#include "exec/exec.h"
 #include "graph/model.h"
 #include "record/digest.h"
 #include "train/loss.h"
@@ -29,8 +30,8 @@ int held_out_open(struct held_out *h, const char *path, const struct record *str
                   struct message *m) RESQ_USE_RESULT;
 int held_out_is_open(const struct held_out *h);
 /* Loss without smoothing and accuracy of a model of any stage. */
-int held_out_evaluate(struct held_out *h, const struct model *model, int threads, const char *isa,
-                      const char *device, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
+int held_out_evaluate(struct held_out *h, const struct model *model, const struct exec_options *options,
+                      struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 void held_out_close(struct held_out *h);
 
 #endif

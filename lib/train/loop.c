@@ -13,6 +13,7 @@ static int is_stopped(const struct trainer *t)
 
 static int stop_here(struct trainer *t, struct message *m)
 {
+    TRY(trainer_settle(t, m));
     TRY(trainer_save(t, m));
     return message_set(m, STATUS_INTERRUPTED, "interrupted after step %lld", (long long)t->state.step);
 }
@@ -49,9 +50,13 @@ static int step_run(struct trainer *t, struct message *m)
     if (got == 0)
         got = message_set(m, STATUS_MISMATCH, "the stream ended in epoch %lld", (long long)s->epoch + 1);
     TRY(got);
-    int status = step_compute(t, &b, trainer_rate(t, s->step), m);
-    if (status < 0)
-        return trainer_prefix(t, s->step, status, m);
+    if (gradient_makes_steps(t->gradient)) {
+        TRY(trainer_step_on_device(t, &b, trainer_rate(t, s->step), m));
+    } else {
+        int status = step_compute(t, &b, trainer_rate(t, s->step), m);
+        if (status < 0)
+            return trainer_prefix(t, s->step, status, m);
+    }
     s->step++;
     s->epoch_step++;
     s->images_seen += b.count;
@@ -65,12 +70,24 @@ static int step_run(struct trainer *t, struct message *m)
 
 /* ---- an epoch's end ---- */
 
-static int evaluate(struct trainer *t, struct loss_sums *sums, struct message *m)
+static struct exec_options evaluation_options(const struct trainer *t)
 {
     const struct training_options *o = t->options;
+    enum { BATCH_ON_DEVICE = 500 }; /* which computes whole batches alone */
+    return (struct exec_options){.batch = gradient_makes_steps(t->gradient) ? BATCH_ON_DEVICE : 0,
+                                 .threads = o->threads,
+                                 .isa = o->isa,
+                                 .device = gradient_device(t->gradient),
+                                 .tf32 = o->tf32,
+                                 .fast = o->fast};
+}
+
+static int evaluate(struct trainer *t, struct loss_sums *sums, struct message *m)
+{
+    const struct exec_options how = evaluation_options(t);
     struct model model;
     TRY(trainer_deliver(t, NULL, &model, m));
-    int status = held_out_evaluate(&t->held_out, &model, o->threads, o->isa, o->device, sums, m);
+    int status = held_out_evaluate(&t->held_out, &model, &how, sums, m);
     model_free(&model);
     return status;
 }
@@ -120,6 +137,9 @@ static int epoch_end(struct trainer *t, struct message *m)
 {
     struct training_state *s = &t->state;
     struct log_row row = {.epoch = s->epoch + 1, .step = s->step, .accuracy_held_out = NAN};
+    double before = clock_seconds();
+    TRY(trainer_settle(t, m));
+    s->epoch_seconds += clock_seconds() - before;
     TRY(trainer_check_finite(t, m));
     if (is_validated(t)) {
         struct loss_sums sums;
@@ -133,6 +153,7 @@ static int epoch_end(struct trainer *t, struct message *m)
     row.accuracy_train = loss_accuracy(&s->sums);
     row.images_per_second = s->epoch_seconds > 0 ? (double)s->sums.images / s->epoch_seconds : NAN;
     row.seconds = t->seconds_before + clock_seconds() - t->session_start;
+    TRY(trainer_log_skipped(t, m));
     TRY(write_row(t, &row, m));
     s->epoch++;
     s->epoch_step = 0;
@@ -146,11 +167,11 @@ static int epoch_end(struct trainer *t, struct message *m)
 /* The model as it was before the first step, as epoch 0 of the log. */
 static int evaluate_start(struct trainer *t, struct message *m)
 {
-    const struct training_options *o = t->options;
+    const struct exec_options how = evaluation_options(t);
     struct loss_sums sums;
     struct model model;
     TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, &model, m));
-    int status = held_out_evaluate(&t->held_out, &model, o->threads, o->isa, o->device, &sums, m);
+    int status = held_out_evaluate(&t->held_out, &model, &how, &sums, m);
     model_free(&model);
     TRY(status);
     struct log_row row = {.learning_rate = NAN,

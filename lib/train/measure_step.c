@@ -7,12 +7,15 @@
 #include <math.h>
 #include <string.h>
 
+#define SMOOTHING 0.1
+
 /* What a case needs while it is measured. Samples: a row of [MEASURE_MOST] for the step and each part; for layers a
  * row of [MEASURE_LAYER_CALLS] for each pass, then the products and the rest. */
 struct stepper {
     struct optimizer optimizer;
     struct average average;
     float *logits, *dlogits;
+    unsigned char *flags; /* where a device makes whole steps */
     double *samples, *layer_samples;
     double loss, seconds[1 + STEP_PARTS]; /* of the last step */
     int64_t steps;
@@ -24,8 +27,26 @@ static void stepper_close(struct stepper *s)
     average_close(&s->average);
     memory_free(s->logits);
     memory_free(s->dlogits);
+    memory_free(s->flags);
     memory_free(s->samples);
     memory_free(s->layer_samples);
+}
+
+static int device_begin(struct stepper *s, const struct step_case *c, struct message *m)
+{
+    const struct optimizer_options *o = &s->optimizer.options;
+    s->flags = memory_new(gradient_parameter_count(c->gradient) / GRADIENT_FLAG_FLOATS + 1, 1, m);
+    if (!s->flags)
+        return STATUS_NOMEM;
+    optimizer_flags(&s->optimizer, s->flags);
+    const struct gradient_rule rule = {.momentum = o->momentum,
+                                       .weight_decay = o->weight_decay,
+                                       .label_smoothing = SMOOTHING,
+                                       .nesterov = o->nesterov,
+                                       .flags = s->flags,
+                                       .velocity = s->optimizer.velocity,
+                                       .average = s->average.values};
+    return gradient_step_begin(c->gradient, &rule, m);
 }
 
 static int stepper_open(struct stepper *s, struct step_case *c, int layers, struct message *m)
@@ -41,6 +62,8 @@ static int stepper_open(struct stepper *s, struct step_case *c, int layers, stru
     s->samples = memory_new(MEASURE_MOST, (1 + STEP_PARTS) * sizeof(double), m);
     if (!s->logits || !s->dlogits || !s->samples)
         return STATUS_NOMEM;
+    if (gradient_makes_steps(c->gradient))
+        TRY(device_begin(s, c, m));
     if (!layers)
         return 0;
     s->layer_samples = memory_new((size_t)(rows + 2) * MEASURE_LAYER_CALLS, sizeof(double), m);
@@ -50,14 +73,28 @@ static int stepper_open(struct stepper *s, struct step_case *c, int layers, stru
 
 /* ---- one step ---- */
 
+/* Begun and waited for: the copy of the images in and of the outcome out is in it. */
+static int device_step(struct stepper *s, const struct step_case *c, struct message *m)
+{
+    struct gradient_done done = {.behind = -1};
+    double share = average_share(&s->average, ++s->steps), start = clock_seconds();
+    TRY(gradient_step(c->gradient, c->images, c->labels, c->batch, c->rate, c->rate, share, &done, m));
+    TRY(gradient_step_wait(c->gradient, &done, m));
+    s->seconds[0] = clock_seconds() - start;
+    s->loss = done.images > 0 ? done.loss / (double)done.images : 0;
+    return 0;
+}
+
 static int step_run(struct stepper *s, const struct step_case *c, struct message *m)
 {
+    if (gradient_makes_steps(c->gradient))
+        return device_step(s, c, m);
     struct loss_sums sums = {0};
     double at[STEP_PARTS + 1];
     at[STEP_FORWARD] = clock_seconds();
     TRY(gradient_forward(c->gradient, c->images, c->batch, s->logits, m));
     at[STEP_LOSS] = clock_seconds();
-    TRY(loss_cross_entropy(s->logits, c->labels, c->batch, c->classes, 0.1, s->dlogits, &sums, m));
+    TRY(loss_cross_entropy(s->logits, c->labels, c->batch, c->classes, SMOOTHING, s->dlogits, &sums, m));
     at[STEP_BACKWARD] = clock_seconds();
     TRY(gradient_backward(c->gradient, s->dlogits, m));
     at[STEP_UPDATE] = clock_seconds();
@@ -98,6 +135,9 @@ static int round_run(struct stepper *s, const struct step_case *cases, int count
 
 static int check_parameters(const struct step_case *cases, int count, struct message *m)
 {
+    struct gradient_done unused = {.behind = -1};
+    for (int i = 0; i < count; i++)
+        TRY(gradient_settle(cases[i].gradient, &unused, m));
     for (int i = 0; i < count; i++) {
         const struct step_case *first = &cases[first_of_group(cases, i)];
         if (memcmp(gradient_parameters(first->gradient), gradient_parameters(cases[i].gradient),

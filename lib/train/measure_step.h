@@ -21,9 +21,9 @@ struct step_case {
     int group;
     const char *name; /* for messages */
     /* results: */
-    struct timing step, parts[STEP_PARTS];
-    double peak; /* see gradient_peak; the larger of one before and one after */
-    double loss; /* after the last step */
+    struct timing step, parts[STEP_PARTS]; /* parts: zeros where a device makes whole steps */
+    double peak;                           /* see gradient_peak; the larger of one before and one after */
+    double loss;                           /* after the last step */
     int samples;
     /* Where asked for, else NULL; step_measure_free. layers[layer][pass]; all zero where a pass does not exist. */
     struct timing (*layers)[LAYER_PASSES];

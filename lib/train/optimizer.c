@@ -42,6 +42,16 @@ void optimizer_step(struct optimizer *o, float *parameters, const float *gradien
     }
 }
 
+void optimizer_flags(const struct optimizer *o, unsigned char *flags)
+{
+    for (int i = 0; i < o->slice_count; i++) {
+        const struct slice *s = &o->slices[i];
+        int flag = (is_decayed(o, s) ? GRADIENT_DECAY : 0) | (is_bias(s) ? GRADIENT_BIAS : 0);
+        for (size_t k = 0; k < s->count; k += GRADIENT_FLAG_FLOATS)
+            flags[(s->offset + k) / GRADIENT_FLAG_FLOATS] = (unsigned char)flag;
+    }
+}
+
 void optimizer_close(struct optimizer *o)
 {
     memory_free(o->velocity);

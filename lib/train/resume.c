@@ -47,6 +47,8 @@ static int add_metadata(struct trainer *t, struct record *r, struct message *m)
     TRY(record_set(r, "kind", "checkpoint", m));
     TRY(record_set(r, "recipe", t->recipe.data, m));
     TRY(checkpoint_add_state(r, &t->state, m));
+    TRY(trainer_save_device(t, r, m));
+    TRY(trainer_save_scale(t, r, m));
     TRY(record_set(r, "stream-made-by", made_by(t->stream), m));
     TRY(data_describe(r, t->stream, m));
     TRY(trainer_lineage(t, r, m));
@@ -69,6 +71,7 @@ int trainer_save(struct trainer *t, struct message *m)
 {
     if (!t->options->checkpoint)
         return STATUS_OK;
+    TRY(trainer_settle(t, m));
     TRY(trainer_check_finite(t, m));
     t->state.seconds = t->seconds_before + clock_seconds() - t->session_start;
     struct record *r = record_new(m);
@@ -99,6 +102,7 @@ static int restore_fields(struct trainer *t, const struct record *checkpoint, st
         return message_set(m, STATUS_FORMAT, "recipe: missing metadata");
     TRY(recipe_compare(recipe, t->recipe.data, m));
     TRY(checkpoint_take_state(checkpoint, &t->state, m));
+    TRY(trainer_restore_scale(t, checkpoint, m));
     struct buffer buffers[MAX_BUFFERS];
     int count = buffers_list(t, buffers);
     for (int i = 0; i < count; i++) {
@@ -109,6 +113,7 @@ static int restore_fields(struct trainer *t, const struct record *checkpoint, st
     if (t->state.epoch > t->options->epochs || t->state.epoch_step > feed_steps(t->feed))
         return message_set(m, STATUS_RANGE, "epoch %lld, step %lld: beyond the run's end",
                            (long long)t->state.epoch, (long long)t->state.epoch_step);
+    TRY(trainer_log_device(t, checkpoint, m));
     return restore_stream(t, checkpoint, m);
 }
 

@@ -32,6 +32,10 @@ struct trainer {
     int classes;
 
     int resumed; /* from a checkpoint */
+    /* Where a device makes whole steps: */
+    unsigned char *flags;    /* of its rule */
+    int has_begun, is_ahead; /* some steps' outcome, and all that is flat, is not here yet */
+    int64_t skipped;         /* steps of this epoch whose gradients overflowed */
     struct progress progress;
     int64_t images_before; /* seen before this session */
     double session_start, seconds_before, mark;
@@ -48,6 +52,18 @@ int trainer_prefix(const struct trainer *t, int64_t step, int status, struct mes
 
 /* lineage_apply with the run's stream, options and side inputs, held-out images among them. */
 int trainer_lineage(const struct trainer *t, struct record *to, struct message *m) RESQ_USE_RESULT;
+
+/* device_steps.c */
+int trainer_step_on_device(struct trainer *t, const struct minibatch *b, double rate,
+                           struct message *m) RESQ_USE_RESULT;
+/* Waits until everything that a device was asked for is here; before anybody looks at parameters, sums or state. */
+int trainer_settle(struct trainer *t, struct message *m) RESQ_USE_RESULT;
+int trainer_log_skipped(struct trainer *t, struct message *m) RESQ_USE_RESULT;
+int trainer_save_scale(struct trainer *t, struct record *r, struct message *m) RESQ_USE_RESULT;
+int trainer_restore_scale(struct trainer *t, const struct record *r, struct message *m) RESQ_USE_RESULT;
+int trainer_save_device(const struct trainer *t, struct record *r, struct message *m) RESQ_USE_RESULT;
+/* A line in log and talk where the checkpoint's device or precision is another. */
+int trainer_log_device(struct trainer *t, const struct record *checkpoint, struct message *m) RESQ_USE_RESULT;
 
 /* loop.c: from the state on to the end of the last epoch and of the stream. */
 int loop_run(struct trainer *t, struct message *m) RESQ_USE_RESULT;

@@ -201,13 +201,27 @@ static int open_inputs(struct trainer *t, struct gradient_options *gradient, str
     return recipe_make(&t->recipe, o->tool, t->lineage, t->stream, m);
 }
 
+static void say_what_runs_on_device(const struct trainer *t)
+{
+    char line[256];
+    trainer_say(t, 1, "device %s, %s, precision %s, %zu parameters, %.0f MB", gradient_device(t->gradient),
+                gradient_isa(t->gradient), gradient_precision(t->gradient),
+                (size_t)model_parameter_elements(&t->start), (double)gradient_held_bytes(t->gradient) / 1e6);
+    for (int i = 0; i < gradient_layer_count(t->gradient); i++)
+        if (gradient_layer_algorithms(t->gradient, i, line, sizeof line))
+            trainer_say(t, 1, "%s", line);
+}
+
 static void say_what_runs(const struct trainer *t)
 {
     const struct training_options *o = t->options;
     const char *precision = gradient_precision(t->gradient);
+    if (gradient_makes_steps(t->gradient)) {
+        say_what_runs_on_device(t);
+        return;
+    }
     trainer_say(t, 1, "device %s, isa %s, threads %d, precision %s %s, %zu parameters",
-                o->device && strcmp(o->device, "auto") != 0 ? o->device : "cpu", gradient_isa(t->gradient),
-                gradient_threads(t->gradient), precision,
+                gradient_device(t->gradient), gradient_isa(t->gradient), gradient_threads(t->gradient), precision,
                 strcmp(gradient_engine(t->gradient), "block") == 0 ? "over blocks" : "image by image",
                 (size_t)model_parameter_elements(&t->start));
     if (o->precision && strcmp(o->precision, precision) != 0)
@@ -222,7 +236,9 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
                                         .batch = (int)o->batch,
                                         .isa = o->isa,
                                         .device = o->device,
-                                        .precision = o->precision};
+                                        .precision = o->precision,
+                                        .tf32 = o->tf32,
+                                        .fast = o->fast};
     TRY(open_inputs(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
     TRY(open_buffers(t, m));
@@ -268,6 +284,7 @@ static void trainer_close(struct trainer *t)
     training_state_free(&t->state);
     text_free(&t->recipe);
     memory_free(t->best);
+    memory_free(t->flags);
     memory_free(t->spare_state);
     memory_free(t->logits);
     memory_free(t->dlogits);

@@ -38,6 +38,7 @@ struct training_options {
     int resume;               /* go on from the checkpoint; where there is none, begin */
     int threads;
     const char *isa, *device, *precision;
+    int tf32, fast; /* a GPU's, see exec/gradient.h */
 
     /* Set by a signal handler: finish the step, save, return STATUS_INTERRUPTED. NULL: never. */
     const volatile sig_atomic_t *stop;

@@ -135,7 +135,7 @@ column() {
     run -2 "$BIN/bench" -m "$MODEL" --precision bf16
     run -2 "$BIN/bench" --train
     run -1 "$BIN/bench" --train --width 2 --precision fp16
-    [ "$output" = "bench: resnet18-width2: precision 'fp16' is not one of fp32, bf16" ]
+    [ "$output" = "bench: resnet18-width2: precision fp16 needs a GPU: a CPU trains in fp32 or bf16" ]
     run -1 "$BIN/bench" --train -m "$MODEL" -r absent
     [ "${#lines[@]}" -eq 1 ]
     [[ $output == "bench: absent: "* ]]

@@ -193,7 +193,7 @@ EOF
 }
 
 @test "what this build cannot do is said" {
-    refused "precision 'fp16' is not one of fp32, bf16" --precision fp16 < "$T/train"
+    refused "precision fp16 needs a GPU: a CPU trains in fp32 or bf16" --precision fp16 < "$T/train"
     refused "*CUDA*" --device cuda < "$T/train"
 }
 

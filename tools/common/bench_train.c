@@ -110,6 +110,9 @@ static int make_case(struct run *r, struct subject *s, const char *precision, in
     const struct gradient_options how = {.threads = (int)o->threads->items[at % o->threads->count],
                                          .batch = (int)o->batches->items[at / o->threads->count],
                                          .precision = precision,
+                                         .device = o->where.device,
+                                         .tf32 = o->where.tf32,
+                                         .fast = o->where.fast,
                                          .quantized = s->activations != NULL,
                                          .activations = s->activations,
                                          .weight_bits = 8,
@@ -179,11 +182,11 @@ static int add_row(struct table *t, const struct run *r, const struct step_case 
         return 0;
     if (c->peak > 0 && macs > 0)
         snprintf(peak, sizeof peak, "%.2f\t%.4f", c->peak / 1e9, rate / c->peak);
-    return table_rowf(t, m, "%s\t%s\t%s\tcpu\t%s%s\t%s\t%d\t%d\t%.6f\t%.6f\t%.6f\t%.6f\t%.1f\t%.3f\t%s\t%zu", what,
-                      c->name, gradient_isa(c->gradient), of->activations ? "int8+" : "",
-                      gradient_precision(c->gradient), gradient_engine(c->gradient), gradient_threads(c->gradient),
-                      c->batch, s.median * 1e3, s.min * 1e3, s.p95 * 1e3, s.p99 * 1e3, c->batch / s.median,
-                      rate / 1e9, peak, bytes);
+    return table_rowf(t, m, "%s\t%s\t%s\t%s\t%s%s\t%s\t%d\t%d\t%.6f\t%.6f\t%.6f\t%.6f\t%.1f\t%.3f\t%s\t%zu", what,
+                      c->name, gradient_isa(c->gradient), gradient_device(c->gradient),
+                      of->activations ? "int8+" : "", gradient_precision(c->gradient), gradient_engine(c->gradient),
+                      gradient_threads(c->gradient), c->batch, s.median * 1e3, s.min * 1e3, s.p95 * 1e3,
+                      s.p99 * 1e3, c->batch / s.median, rate / 1e9, peak, bytes);
 }
 
 static int add_parts(struct table *t, const struct run *r, const struct step_case *c, struct message *m)

@@ -2,6 +2,7 @@
 #ifndef RESQ_TOOLS_BENCH_TRAIN_H
 #define RESQ_TOOLS_BENCH_TRAIN_H
 
+#include "tools/common/device.h"
 #include "tools/common/options.h"
 
 struct bench_train {
@@ -12,6 +13,7 @@ struct bench_train {
     int64_t width;                        /* also a float ResNet-18 of this width; 0: none */
     double seconds;
     int layers;
+    struct device_arguments where; /* resolved */
 };
 
 /* For --help. */

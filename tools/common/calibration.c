@@ -52,7 +52,11 @@ static int observe_batch(struct calibration *c, const struct batch *b, struct me
 
 int calibration_run(struct calibration *c, struct message *m)
 {
-    const struct exec_options how = {.threads = c->threads, .keep_activations = 1};
+    const struct exec_options how = {.threads = c->threads,
+                                     .keep_activations = 1,
+                                     .device = c->where.device,
+                                     .tf32 = c->where.tf32,
+                                     .fast = c->where.fast};
     struct batch b;
     TRY(exec_open(&c->exec, &c->model, &how, m));
     TRY(name_activations(c, m));

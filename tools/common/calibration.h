@@ -7,6 +7,7 @@
 #include "exec/exec.h"
 #include "graph/model.h"
 #include "quant/histogram.h"
+#include "tools/common/device.h"
 #include "tools/common/options.h"
 
 /* All-zero but for what the tool sets: tool, model_path, limit, threads, model, progress. */
@@ -15,6 +16,7 @@ struct calibration {
     const char *model_path;
     int64_t limit; /* images; 0: all */
     int threads;
+    struct device_arguments where; /* resolved */
     struct model model;
     struct exec *exec;
     struct ranges ranges;

@@ -35,7 +35,11 @@ static int batch_predict(struct predictions *out, struct exec *e, const struct b
 int predict_stream(struct predictions *out, const struct model *model, const struct predict_options *options,
                    struct batch_reader *reader, const char **isa, int *other_data, struct message *m)
 {
-    const struct exec_options how = {.threads = options->threads, .batch = options->batch};
+    const struct exec_options how = {.threads = options->threads,
+                                     .batch = options->batch,
+                                     .device = options->where.device,
+                                     .tf32 = options->where.tf32,
+                                     .fast = options->where.fast};
     struct exec *e = NULL;
     struct batch b;
     struct progress progress;

@@ -5,11 +5,13 @@
 #include "data/batch.h"
 #include "graph/model.h"
 #include "report/predictions.h"
+#include "tools/common/device.h"
 
 struct predict_options {
     int threads, batch; /* batch: most images at once; neither changes a result */
     int quiet;
-    const char *tool; /* the progress line's name */
+    struct device_arguments where; /* resolved */
+    const char *tool;              /* the progress line's name */
 };
 
 /* Reads batches from standard input to their end record and predicts every image, in order. reader stays open for

@@ -49,7 +49,7 @@ struct trainer_arguments trainer_defaults(void)
                                       .threads = threads_online(),
                                       .schedule = "one-cycle",
                                       .precision = "fp32",
-                                      .device = "auto",
+                                      .where = {.device = device_default},
                                       .rate = 0.1,
                                       .momentum = 0.9,
                                       .weight_decay = 5e-4,
@@ -104,7 +104,7 @@ static void say(void *context, int verbose, const char *line)
 }
 
 static struct training_options options_make(const struct tool *tool, const struct trainer_arguments *a,
-                                            const char *const *inputs)
+                                            const struct device_arguments *where, const char *const *inputs)
 {
     struct training_options o = {
         .tool = tool->name,
@@ -122,7 +122,9 @@ static struct training_options options_make(const struct tool *tool, const struc
         .checkpoint_every = a->checkpoint_every,
         .resume = a->resume,
         .threads = (int)a->threads,
-        .device = a->device,
+        .device = where->device,
+        .tf32 = where->tf32,
+        .fast = where->fast,
         .precision = a->precision,
         .progress = a->quiet ? NULL : stderr,
         .say = say,
@@ -151,11 +153,14 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
                  void *context, const char *const *inputs)
 {
     struct message m = {{0}};
-    struct training_options o = options_make(tool, a, inputs);
+    struct device_arguments where = a->where;
     struct talk talk = {tool, a->verbose, a->quiet};
-    o.say_context = &talk;
     if (misuse_of(a))
         return tool_misuse(tool, "%s", misuse_of(a));
+    if (a->epochs > 0 && device_resolve(tool, &where, a->quiet, &m) < 0)
+        return tool_end(tool, STATUS_UNSUPPORTED, &m);
+    struct training_options o = options_make(tool, a, &where, inputs);
+    o.say_context = &talk;
     if (schedule_make(a, &o.schedule, &m) < 0)
         return tool_misuse(tool, "%s", m.text);
     struct lineage lineage = {.message = &m};

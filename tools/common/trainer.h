@@ -2,13 +2,15 @@
 #ifndef RESQ_TOOLS_TRAINER_H
 #define RESQ_TOOLS_TRAINER_H
 
+#include "tools/common/device.h"
 #include "tools/common/options.h"
 #include "train/training.h"
 
 /* Values as the options leave them. */
 struct trainer_arguments {
     int64_t epochs, batch, seed, threads, checkpoint_every, validate_every;
-    const char *schedule, *precision, *device;
+    const char *schedule, *precision;
+    struct device_arguments where;
     double rate, momentum, weight_decay, bias_rate, peak, warm_up, factor, smoothing, ema;
     struct integer_list milestones; /* percent of the run */
     int nesterov, decay_all, resume, verbose, quiet;
@@ -40,8 +42,8 @@ struct trainer_arguments {
     {"checkpoint", 0, OPTION_STRING, &(a).checkpoint, 0, 0, "FILE", "save each epoch and on SIGINT, SIGTERM", 0, 0}, \
     {"checkpoint-every", 0, OPTION_INTEGER, &(a).checkpoint_every, 0, 1e12, "STEPS", "and so often; 0: not", 0, 0}, \
     {"resume", 0, OPTION_FLAG, &(a).resume, 0, 0, 0, "go on from the checkpoint, if there is one", 0, 0}, \
-    {"precision", 0, OPTION_CHOICE, &(a).precision, 0, 0, 0, "of the arithmetic", "fp32|bf16|fp16", 0}, \
-    {"device", 0, OPTION_CHOICE, &(a).device, 0, 0, 0, "where it runs", "auto|cpu|cuda", 0}, \
+    {"precision", 0, OPTION_CHOICE, &(a).precision, 0, 0, 0, "of the arithmetic; fp16: on a GPU", "fp32|bf16|fp16", 0}, \
+    OPTION_DEVICE((a).where), \
     OPTION_VERBOSE(&(a).verbose), OPTION_QUIET(&(a).quiet)
 /* clang-format on */
 

@@ -60,7 +60,7 @@ static double accuracy_of(const char *path, double *loss)
     struct loss_sums sums;
     ASSERT_OK(model_load(&model, path, &m));
     ASSERT_OK(held_out_open(&h, path_of("held-out"), NULL, NULL, &m));
-    ASSERT_OK(held_out_evaluate(&h, &model, 1, NULL, NULL, &sums, &m));
+    ASSERT_OK(held_out_evaluate(&h, &model, NULL, &sums, &m));
     held_out_close(&h);
     model_free(&model);
     *loss = loss_mean(&sums);
