@@ -149,6 +149,11 @@ static void test_norm_ways(void **state)
     assert_string_equal(norm_algorithm(d, DEVICE_F32, 16, 1, 1), "own");
     setenv("RESQ_EMULATION_NORM", "wrong", 1);
     assert_string_equal(norm_algorithm(d, DEVICE_F16, 16, 1, 1), "own");
+    setenv("RESQ_EMULATION_NORM", "unsteady", 1);
+    assert_string_equal(norm_algorithm(d, DEVICE_F16, 16, 1, 1), "own");
+    struct device *fast = opened((struct device_options){0, 1});
+    assert_string_equal(norm_algorithm(fast, DEVICE_F16, 16, 1, 1), "cudnn-persistent");
+    b->close(fast);
     setenv("RESQ_EMULATION_NORM", "none", 1);
     assert_string_equal(norm_algorithm(d, DEVICE_F16, 16, 1, 1), "own");
     b->close(d);
