@@ -56,9 +56,9 @@ small() { # options..
     for precision in fp32 bf16 fp16; do
         run -0 --separate-stderr small --device cuda --precision "$precision" -v -o "$precision" --log "$precision.log" \
             < "$T/train"
-        [[ $stderr == *"device cuda: emulated GPU"* ]]
-        run -0 awk -F '\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "train_loss" || $i == "loss") c = i; next }
-            FNR == 2 { v[FILENAME] = $c } END { d = v[ARGV[1]] - v[ARGV[2]]; print d; exit !(d < 0.1 && d > -0.1) }' \
+        [[ $stderr == *"device cuda, emulated GPU, precision $precision,"* ]]
+        run -0 awk -F '\t' '$1 == "epoch" { for (i = 1; i <= NF; i++) if ($i == "loss") c = i }
+            !/^#/ { v[FILENAME] = $c } END { d = v[ARGV[1]] - v[ARGV[2]]; print d; exit !(d < 0.1 && d > -0.1) }' \
             cpu.log "$precision.log"
     done
 }

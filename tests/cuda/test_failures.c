@@ -21,7 +21,7 @@ static int forget(void **state)
 {
     (void)state;
     unsetenv("RESQ_EMULATION_FAIL"), unsetenv("RESQ_EMULATION_DEVICES"), unsetenv("RESQ_EMULATION_MEMORY");
-    unsetenv("RESQ_EMULATION_NORM");
+    unsetenv("RESQ_EMULATION_NORM"), unsetenv("RESQ_EMULATION_CONV");
     return 0;
 }
 
@@ -121,6 +121,9 @@ static void test_algorithms(void **state)
     /* One that was measured and then does not run: the next. */
     setenv("RESQ_EMULATION_FAIL", "cudnnConvolutionForward:1", 1);
     algorithms_are(d, 1 << 20, "implicit-gemm", "1", "1");
+    unsetenv("RESQ_EMULATION_FAIL");
+    setenv("RESQ_EMULATION_CONV", "indirect", 1);
+    algorithms_are(d, 1 << 20, "winograd-nonfused", "1", "1");
     b->close(d), b->close(fast);
 }
 
