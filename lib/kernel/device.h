@@ -354,7 +354,8 @@ struct device_backend {
  * own reason. */
 int device_backend_open(const char *name, const struct device_backend **backend, struct message *m) RESQ_USE_RESULT;
 
-/* 1 where device_backend_open has something to load, whether it can be loaded or not. */
+/* 1 where device_backend_open has something to load, whether it can be loaded or not. A library that was not named
+ * but found counts only where its driver (libcuda.so.1) is. */
 int device_backend_exists(const char *name);
 
 /* For tests: where set, what device_backend_open gives for every name. NULL in programs. */

@@ -68,10 +68,22 @@ static const char *chosen_path(const char *name)
     return path && *path ? path : NULL;
 }
 
+/* Without its driver a backend need not be loaded, which takes a second: it brings large libraries. */
+static int check_driver(const char *name, struct message *m)
+{
+    void *driver = strcmp(name, "cuda") == 0 ? dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) : NULL;
+    if (strcmp(name, "cuda") == 0 && !driver)
+        return message_set(m, STATUS_UNSUPPORTED, "no NVIDIA driver: %s", dlerror());
+    return 0; /* stays loaded: the backend is about to want it */
+}
+
 int device_backend_exists(const char *name)
 {
     char path[2 * PATH_MAX];
-    return device_backend_test || chosen_path(name) || find_library(name, path);
+    struct message unused;
+    if (device_backend_test || chosen_path(name))
+        return 1;
+    return find_library(name, path) && check_driver(name, &unused) >= 0;
 }
 
 static int find_and_load(const char *name, const struct device_backend **backend, struct message *m)
@@ -82,6 +94,7 @@ static int find_and_load(const char *name, const struct device_backend **backend
     if (!find_library(name, path))
         return message_set(m, STATUS_UNSUPPORTED,
                            "there is no resq-%s.so beside the program (it is built where CUDA is)", name);
+    TRY(check_driver(name, m));
     return load(path, name, backend, m);
 }
 

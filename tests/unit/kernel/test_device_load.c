@@ -1,6 +1,7 @@
 /* The loader: what is there is found, what is not is one line. */
 #include "kernel/device.h"
 #include "tests/unit/kernel/shapes.h"
+#include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,27 @@ static void test_refused(void **state)
     refused("/proc/self/status", "cannot load it");
     refused("libm.so.6", "libm.so.6: has no resq_device_backend");
     refused("", "there is no resq-cuda.so beside the program");
+}
+
+/* Beside the program, but without a driver it is not even loaded. */
+static void test_driver(void **state)
+{
+    (void)state;
+    char path[PATH_MAX], beside[PATH_MAX];
+    host_library(path);
+    snprintf(beside, sizeof beside, "%.*s/unit/kernel/resq-cuda.so", (int)(strrchr(path, '/') - path), path);
+    unlink(beside);
+    unsetenv("RESQ_CUDA");
+    assert_false(device_backend_exists("cuda"));
+    assert_int_equal(symlink(path, beside), 0);
+    void *driver = dlopen("libcuda.so.1", RTLD_LAZY);
+    int exists = device_backend_exists("cuda");
+    if (!driver)
+        refused("", "no NVIDIA driver: libcuda.so.1: cannot open shared object file");
+    unlink(beside);
+    assert_int_equal(exists, driver != NULL);
+    setenv("RESQ_CUDA", "/nonexistent", 1);
+    assert_true(device_backend_exists("cuda"));
 }
 
 static void test_found(void **state)
@@ -76,6 +98,7 @@ static void test_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_version),
-                                       cmocka_unit_test(test_other_name), cmocka_unit_test(test_found)};
+                                       cmocka_unit_test(test_driver), cmocka_unit_test(test_other_name),
+                                       cmocka_unit_test(test_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
