@@ -118,13 +118,13 @@ $(CARRY)/libraries: $(CARRY_TOOLS) $(CARRY_TESTS)
 	ldd $^ | awk '$$2 == "=>" && $$1 !~ /$(CARRY_NOT)/ && !seen[$$1]++ { print $$1, $$3 }' > $@
 	while read -r name file; do cp -L "$$file" "$(CARRY)/lib/$$name"; done < $@
 carry: $(CARRY).tar.xz
-$(CARRY).tar.xz: $(CARRY)/libraries $(if $(CUDA),$(CARRY)/bin/resq-cuda.so) tests/cuda/run pipelines/with-cuda $(wildcard pipelines/data/*)
+$(CARRY).tar.xz: $(CARRY)/libraries $(if $(CUDA),$(CARRY)/bin/resq-cuda.so) tests/cuda/run tests/cuda/speed tests/cuda/study pipelines/with-cuda $(wildcard pipelines/data/*)
 	@mkdir -p $(CARRY)/pipelines/data
-	cp tests/cuda/run $(CARRY)/cuda-tests/run
+	cp tests/cuda/run tests/cuda/speed tests/cuda/study $(CARRY)/cuda-tests
 	cp pipelines/with-cuda $(CARRY)/with-cuda
 	printf '#!/bin/sh\n# Every test on a GPU.\ncd "$$(dirname "$$0")"\nexec ./with-cuda cuda-tests/run "$$PWD/bin/resq-cuda.so" "$$PWD/cuda-tests/probe" "$$PWD"/cuda-tests/test_*\n' > $(CARRY)/test-cuda
 	chmod +x $(CARRY)/test-cuda
 	cp $(wildcard pipelines/data/*) $(CARRY)/pipelines/data
-	tar --sort=name --owner=0 --group=0 --numeric-owner -C $(B) -c carry | xz -T0 -5 > $@
+	tar --sort=name --owner=0 --group=0 --numeric-owner -C $(B) -c carry | xz -T0 -3 > $@
 	@ls -l $@
 .PHONY: carry

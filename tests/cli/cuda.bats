@@ -41,12 +41,16 @@ small() { # options..
     [[ ${stderr_lines[0]} == "train-fp32: device cpu: cuda: cannot load it: libcudnX.so.9: "* ]]
 }
 
-@test "no GPU, or no driver: NVIDIA's own reason, one line" {
+@test "no GPU, or no driver: one line, with NVIDIA's own reason where there is one" {
     ! nvidia-smi > /dev/null 2>&1 || skip "there is a GPU"
-    run -1 --separate-stderr small --device cuda -o out < "$T/train"
-    [ "${#stderr_lines[@]}" -eq 1 ]
-    [[ $stderr == "train-fp32: device cuda: cudaGetDeviceCount: "* ]]
-    [ ! -e out ]
+    for path in "" "$BIN/resq-cuda.so"; do
+        RESQ_CUDA=$path run -1 --separate-stderr small --device cuda -o out < "$T/train"
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ $stderr == "train-fp32: device cuda: "@("no NVIDIA driver: libcuda.so.1: "|"cudaGetDeviceCount: ")* ]]
+        [ ! -e out ]
+    done
+    RESQ_CUDA=$BIN/resq-cuda.so run -0 --separate-stderr small --device auto -o out < "$T/train"
+    [[ ${stderr_lines[0]} == "train-fp32: device cpu: cuda: cudaGetDeviceCount: "* ]]
 }
 
 @test "an emulated GPU trains in every precision, near the CPU" {
