@@ -45,9 +45,9 @@ static int collect(struct exec *e, int slot, struct carried *c, float *logits, s
     struct device_exec *d = e->on_device;
     size_t classes = (size_t)exec_classes(e);
     double seconds = 0;
+    TRY(device_pipe_wait(&d->pipe, slot, m)); /* also where an earlier call failed in between */
     if (!c->count)
         return 0;
-    TRY(device_pipe_wait(&d->pipe, slot, m));
     TRY(d->context->backend->event_seconds(d->context->device, d->begin[slot], d->end[slot], &seconds, m));
     d->run_seconds += seconds;
     if (e->profiling)

@@ -112,10 +112,12 @@ refused() { # pattern, program, options..
 @test "bench on a device: its name, precisions, and training steps" {
     export RESQ_CUDA=$HOST
     "$BIN/bench" -m "$T/float" -m "$T/int8" --device cuda --precision fp32 --precision fp16 -b 2 --seconds 0 --layers -o infer.tsv
+    grep -q '^# gpu: host memory, plain C$' infer.tsv
     [ "$(grep -P '^infer\t' infer.tsv | cut -f 2-5 | xargs -d '\n' printf '%s;')" = \
         $'float\thost memory\tcuda\tf32;float\thost memory\tcuda\tf16;int8\thost memory\tcuda\tint8;' ]
     "$BIN/bench" --train --width 2 --device cuda --precision fp16 -b 4 --seconds 0 --layers -o train.tsv
     [ "$(grep -P '^train\t' train.tsv | cut -f 3-6)" = $'host memory\tcuda\tfp16\tdevice' ]
+    grep -q '^# gpu: host memory, plain C$' train.tsv
     grep -q -P '^train-layer:conv1:weight\t' train.tsv
     run -2 "$BIN/bench" -m "$T/float" --device cpu --precision fp16
 }

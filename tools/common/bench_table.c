@@ -1,5 +1,6 @@
 #include "tools/common/bench_table.h"
 #include "base/threads.h"
+#include "exec/device.h"
 #include "record/lineage.h"
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,16 @@ void bench_name(char *out, size_t size, const char *path)
     if (length > tail && strcmp(base + length - tail, suffix) == 0)
         length -= tail;
     snprintf(out, size, "%.*s", (int)length, base);
+}
+
+int bench_note_device(struct table *t, const char *device, struct message *m)
+{
+    struct message why = {{0}};
+    const char *name;
+    if (strcmp(device, "cpu") == 0)
+        return 0;
+    TRY(device_choose(device, &name, &why, m));
+    return table_note(t, "gpu", why.text, m);
 }
 
 static int add_row(struct table *t, const struct measure_case *c, const char *what, const char *algorithm,
@@ -50,6 +61,7 @@ int bench_table(struct table *t, const struct measure_case *cases, int count, co
                       m));
     TRY(table_note(t, "tool", "bench " RESQ_VERSION, m));
     TRY(table_note(t, "cpu", cpu, m));
+    TRY(bench_note_device(t, exec_device(cases[0].exec), m));
     snprintf(text, sizeof text, "%d", threads_online());
     TRY(table_note(t, "processors", text, m));
     snprintf(text, sizeof text, "%d", cases[0].samples);

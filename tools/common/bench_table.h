@@ -10,6 +10,9 @@
 int bench_table(struct table *t, const struct measure_case *cases, int count, const char *images,
                 struct message *m) RESQ_USE_RESULT;
 
+/* The note `gpu`, its name and libraries, where `device` is one. */
+int bench_note_device(struct table *t, const char *device, struct message *m) RESQ_USE_RESULT;
+
 /* A model as the table names it: its file's name without folders and suffix. */
 void bench_name(char *out, size_t size, const char *path);
 

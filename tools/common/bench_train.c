@@ -215,6 +215,7 @@ static int add_notes(struct table *t, const struct run *r, struct message *m)
     TRY(table_note(t, "tool", "bench " RESQ_VERSION, m));
     machine_name(text, sizeof text);
     TRY(table_note(t, "cpu", text, m));
+    TRY(bench_note_device(t, gradient_device(r->cases[0].gradient), m));
     snprintf(text, sizeof text, "%d", threads_online());
     TRY(table_note(t, "processors", text, m));
     snprintf(text, sizeof text, "%d", r->cases[0].samples);

@@ -150,9 +150,45 @@ static void test_straight_through(void **state)
         }
 }
 
+/* ---- loss scaling: halved at once, doubled after 2000 steps without an overflow, within 2^-24 and 2^24 ---- */
+
+static void update(struct device_scale *on_device, struct device_scale *now, int steps, float gradient)
+{
+    float *g = in(&gradient, sizeof gradient);
+    for (int i = 0; i < steps; i++) {
+        ASSERT_OK(b->scale_check(d, g, 1, on_device, &m), m);
+        ASSERT_OK(b->scale_update(d, on_device, &m), m);
+    }
+    ASSERT_OK(b->copy_out(d, QUEUE_COMPUTE, now, on_device, sizeof *now, &m), m);
+    ASSERT_OK(b->synchronize(d, &m), m);
+    b->release(d, g);
+}
+
+static void test_loss_scale(void **state)
+{
+    (void)state;
+    struct device_scale now = {.scale = 65536}, *s = in(&now, sizeof now);
+    update(s, &now, 1999, 1);
+    assert_true(now.scale == 65536 && now.good == 1999 && now.skipped == 0);
+    update(s, &now, 1, 1);
+    assert_true(now.scale == 131072 && now.good == 0);
+    update(s, &now, 100, 1);
+    update(s, &now, 2, INFINITY);
+    assert_true(now.scale == 32768 && now.good == 0 && now.in_a_row == 2 && now.skipped == 2);
+    update(s, &now, 1, 1);
+    assert_true(now.scale == 32768 && now.good == 1 && now.in_a_row == 0 && now.skipped == 2);
+    update(s, &now, 1, NAN);
+    assert_true(now.scale == 16384 && now.in_a_row == 1 && now.skipped == 3);
+    update(s, &now, 200, NAN);
+    assert_true(now.scale == 0x1p-24f);
+    update(s, &now, 2000 * 60, 1);
+    assert_true(now.scale == 0x1p24f);
+    b->release(d, s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_weights), cmocka_unit_test(test_maps),
-                                       cmocka_unit_test(test_straight_through)};
+                                       cmocka_unit_test(test_straight_through), cmocka_unit_test(test_loss_scale)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -257,7 +257,7 @@ static void test_refusals(void **state)
     refuse(&model, (struct gradient_options){.batch = 1, .device = "cuda"}, STATUS_UNSUPPORTED,
            "device cuda: there is no resq-cuda.so beside the program (it is built where CUDA is)");
     refuse(&model, (struct gradient_options){.batch = 1, .precision = "fp8"}, STATUS_UNSUPPORTED,
-           "precision 'fp8' is not one of fp32, bf16");
+           "precision 'fp8' is not one of fp32, bf16, fp16");
     struct affine none[32] = {{0}};
     struct gradient *g;
     struct gradient_options quantized = {
