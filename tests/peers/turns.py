@@ -105,8 +105,17 @@ def write_table(path, notes, columns, rows):
     os.rename(path + ".part", path)
 
 
+def commit():
+    try:
+        done = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True)
+    except OSError:
+        return "none"
+    return done.stdout.strip() or "none"
+
+
 def common_notes(tool):
-    return {"tool": tool, "cpu": machine(), "instruction-sets": processor_flags(), "date": datetime.date.today().isoformat()}
+    notes = {"tool": tool, "commit": commit(), "cpu": machine(), "instruction-sets": processor_flags()}
+    return notes | {"date": datetime.date.today().isoformat()}
 
 
 def say(text):
