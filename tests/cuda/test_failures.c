@@ -188,6 +188,27 @@ static void test_capture(void **state)
     b->close(d);
 }
 
+/* Closing gives everything back, asked for or not. */
+static void test_close(void **state)
+{
+    (void)state;
+    ONLY_EMULATED();
+    struct device_information before, after;
+    for (int turn = 0; turn < 2; turn++) {
+        struct device *d = opened(plain);
+        struct device_plan *plan = NULL;
+        struct device_event *event = NULL;
+        void *p = NULL;
+        ok(b->information(d, turn ? &after : &before, &reason));
+        ok(b->allocate(d, 1 << 20, &p, &reason));
+        ok(b->allocate_host(d, 1 << 20, &p, &reason));
+        ok(b->event_new(d, &event, &reason));
+        ok(b->conv_plan(d, &conv, ALL, 1 << 20, &plan, &reason));
+        b->close(d);
+    }
+    assert_int_equal(before.free, after.free);
+}
+
 /* TF32 rounds products of float32 where it was asked for, and nowhere else. */
 static void test_tf32(void **state)
 {
@@ -217,6 +238,7 @@ int main(void)
         cmocka_unit_test_teardown(test_norm_ways, forget),
         cmocka_unit_test_teardown(test_capture, forget),
         cmocka_unit_test_teardown(test_tf32, forget),
+        cmocka_unit_test_teardown(test_close, forget),
     };
     return cmocka_run_group_tests_name("failures", tests, emulated, NULL);
 }
