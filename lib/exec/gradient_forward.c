@@ -154,8 +154,10 @@ int gradient_forward(struct gradient *g, const uint8_t *images, int count, float
     if (count < 1 || count > g->options.batch)
         return message_set(m, STATUS_RANGE, "a mini-batch of %d images, want 1..%d", count, g->options.batch);
     if (g->on_device) {
+        g->count = 0;
+        TRY(device_forward(g, images, count, logits, m));
         g->count = count;
-        return device_forward(g, images, count, logits, m);
+        return 0;
     }
     if (gradient_quantized(g))
         TRY(qat_begin_forward(g, m));

@@ -132,7 +132,7 @@ int trainer_log_device(struct trainer *t, const struct record *checkpoint, struc
     const char *was = record_get(checkpoint, "device"), *was_precision = record_get(checkpoint, "precision");
     if (!was || !was_precision || (strcmp(was, device) == 0 && strcmp(was_precision, precision) == 0))
         return STATUS_OK;
-    trainer_say(t, 0, "goes on on %s in %s; until step %lld it ran on %s in %s", device, precision,
+    trainer_say(t, 0, "resumes on %s in %s; up to step %lld it ran on %s in %s", device, precision,
                 (long long)t->state.step, was, was_precision);
     return text_add(&t->state.log, m, "# resumed: after step %lld on %s in %s; before that on %s in %s\n",
                     (long long)t->state.step, device, precision, was, was_precision);

@@ -98,7 +98,7 @@ refused() { # pattern, program, options..
     run -1 small --device cuda --precision fp16 --checkpoint point --log log -o model < "$T/once"
     [ -e point ]
     run -0 --separate-stderr small --device cpu --checkpoint point --resume --log log -o model < "$T/train"
-    [[ $stderr == *"goes on on cpu in fp32; until step "*" it ran on cuda in fp16"* ]]
+    [[ $stderr == *"resumes on cpu in fp32; up to step "*" it ran on cuda in fp16"* ]]
     grep -q '^# resumed: after step [0-9]* on cpu in fp32; before that on cuda in fp16$' log
     [ "$(grep -vc '^#' log)" -eq 3 ]
 }
