@@ -94,3 +94,37 @@ test-cuda:
 	@echo "test-cuda: no CUDA toolkit with cuDNN 9 was found: set CUDA_HOME and CUDNN_HOME" >&2; exit 1
 endif
 .PHONY: test-cuda
+
+# ---- carry: what a machine without our Debian packages needs to run everything, in one folder and one archive. Programs and
+# tests look for their libraries in ../lib; cuDNN, cublasLt and the driver are the machine's own, which with-cuda finds. ----
+CARRY := $(B)/carry
+CARRY_TOOLS := $(TOOLS:%=$(CARRY)/bin/%)
+CARRY_TESTS := $(CUDA_TESTS:$(B)/cuda-tests/%=$(CARRY)/cuda-tests/%) $(CARRY)/cuda-tests/probe
+CARRY_LINK = $(CC) $(CFLAGS) $(LDFLAGS) -s -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../lib'
+# Part of every system, and of one piece with its driver's libraries.
+CARRY_NOT := linux-vdso|ld-linux|libc\.so|libm\.so|libdl\.so|librt\.so|libpthread\.so|libgcc_s|libstdc\+\+
+
+$(CARRY)/bin/%: $(B)/tools/%.o $(B)/libtool.a $(call archives,$(LAYERS))
+	@mkdir -p $(@D)
+	$(CARRY_LINK) -o $@ $< $(B)/libtool.a $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
+$(CARRY)/cuda-tests/%: $(B)/tests/cuda/%.o $(call archives,$(LAYERS))
+	@mkdir -p $(@D)
+	$(CARRY_LINK) -o $@ $< $(call archives,$(LAYERS)) -lcmocka $(RESQ_LDLIBS)
+$(CARRY)/bin/resq-cuda.so: $(BIN)/resq-cuda.so
+	@mkdir -p $(@D)
+	strip --strip-unneeded -o $@ $<
+$(CARRY)/libraries: $(CARRY_TOOLS) $(CARRY_TESTS)
+	@mkdir -p $(CARRY)/lib
+	ldd $^ | awk '$$2 == "=>" && $$1 !~ /$(CARRY_NOT)/ && !seen[$$1]++ { print $$1, $$3 }' > $@
+	while read -r name file; do cp -L "$$file" "$(CARRY)/lib/$$name"; done < $@
+carry: $(CARRY).tar.xz
+$(CARRY).tar.xz: $(CARRY)/libraries $(if $(CUDA),$(CARRY)/bin/resq-cuda.so) tests/cuda/run tests/cuda/speed tests/cuda/study pipelines/with-cuda $(wildcard pipelines/data/*)
+	@mkdir -p $(CARRY)/pipelines/data
+	cp tests/cuda/run tests/cuda/speed tests/cuda/study $(CARRY)/cuda-tests
+	cp pipelines/with-cuda $(CARRY)/with-cuda
+	printf '#!/bin/sh\n# Every test on a GPU.\ncd "$$(dirname "$$0")"\nexec ./with-cuda cuda-tests/run "$$PWD/bin/resq-cuda.so" "$$PWD/cuda-tests/probe" "$$PWD"/cuda-tests/test_*\n' > $(CARRY)/test-cuda
+	chmod +x $(CARRY)/test-cuda
+	cp $(wildcard pipelines/data/*) $(CARRY)/pipelines/data
+	tar --sort=name --owner=0 --group=0 --numeric-owner -C $(B) -c carry | xz -T0 -3 > $@
+	@ls -l $@
+.PHONY: carry

@@ -12,6 +12,8 @@ Targets
   record-peers   what it found to plots/recorded/peers/ and into the README
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
+  test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU
+  carry          programs, tests and what they link in one archive, for a machine where nothing can be installed: $(CARRY).tar.xz
   lint           layers, words, format, scripts, and both compilers without a warning
   fuzz           every reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) under clang's libFuzzer
   install uninstall
@@ -37,7 +39,8 @@ Stages: any program called the same way; STAGE_FLAGS are its options, QUANTIZATI
 $(subst $(newline) ,$(newline),$(foreach s,$(COMMANDS),  $(s) = $($(s)), $(s)_FLAGS = $($(s)_FLAGS)$(newline)))  QUANTIZATION = $(QUANTIZATION)
   NETWORK = $(NETWORK)
 
-Building: CC=$(CC), CFLAGS=$(CFLAGS), CPPFLAGS, LDFLAGS, B=$(B), BIN=$(BIN), WERROR=1.
+Building: CC=$(CC), CFLAGS=$(CFLAGS), CPPFLAGS, LDFLAGS, B=$(B), BIN=$(BIN), WERROR=1,
+  CUDA_HOME=$(CUDA_HOME), CUDNN_HOME=$(CUDNN_HOME) (empty: without a GPU's backend).
 endef
 COMMANDS := AUGMENT TRAIN FUSE CALIBRATE QUANTIZE FINETUNE EVALUATE BENCH PLOT
 define newline

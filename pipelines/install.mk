@@ -4,6 +4,7 @@ PREFIX      = /usr/local
 prefix      = $(PREFIX)
 exec_prefix = $(prefix)
 bindir      = $(exec_prefix)/bin
+libdir      = $(exec_prefix)/lib/resq
 datarootdir = $(prefix)/share
 datadir     = $(datarootdir)/resq
 mandir      = $(datarootdir)/man
@@ -23,10 +24,11 @@ $(B)/man/resq-%.1: $(BIN)/%
 install: all man
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(datadir)/plots $(DESTDIR)$(datadir)/data
 	for t in $(TOOLS); do $(INSTALL) -m 755 $(BIN)/$$t $(DESTDIR)$(bindir)/resq-$$t; done
+	$(if $(CUDA),$(INSTALL) -d $(DESTDIR)$(libdir) && $(INSTALL) -m 755 $(BIN)/resq-cuda.so $(DESTDIR)$(libdir))
 	$(INSTALL) -m 644 $(MAN_PAGES) $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 644 $(wildcard plots/*.gp) $(DESTDIR)$(datadir)/plots
 	$(INSTALL) -m 644 pipelines/data/cifar10-jpeg-q75.tar.xz pipelines/data/SHA256SUMS $(DESTDIR)$(datadir)/data
 uninstall:
 	rm -f $(TOOLS:%=$(DESTDIR)$(bindir)/resq-%) $(TOOLS:%=$(DESTDIR)$(mandir)/man1/resq-%.1)
-	rm -rf $(DESTDIR)$(datadir)
+	rm -rf $(DESTDIR)$(datadir) $(DESTDIR)$(libdir)
 .PHONY: man install uninstall

@@ -21,7 +21,7 @@ static int forget(void **state)
 {
     (void)state;
     unsetenv("RESQ_EMULATION_FAIL"), unsetenv("RESQ_EMULATION_DEVICES"), unsetenv("RESQ_EMULATION_MEMORY");
-    unsetenv("RESQ_EMULATION_NORM");
+    unsetenv("RESQ_EMULATION_NORM"), unsetenv("RESQ_EMULATION_CONV");
     return 0;
 }
 
@@ -121,6 +121,9 @@ static void test_algorithms(void **state)
     /* One that was measured and then does not run: the next. */
     setenv("RESQ_EMULATION_FAIL", "cudnnConvolutionForward:1", 1);
     algorithms_are(d, 1 << 20, "implicit-gemm", "1", "1");
+    unsetenv("RESQ_EMULATION_FAIL");
+    setenv("RESQ_EMULATION_CONV", "indirect", 1);
+    algorithms_are(d, 1 << 20, "winograd-nonfused", "1", "1");
     b->close(d), b->close(fast);
 }
 
@@ -149,6 +152,11 @@ static void test_norm_ways(void **state)
     assert_string_equal(norm_algorithm(d, DEVICE_F32, 16, 1, 1), "own");
     setenv("RESQ_EMULATION_NORM", "wrong", 1);
     assert_string_equal(norm_algorithm(d, DEVICE_F16, 16, 1, 1), "own");
+    setenv("RESQ_EMULATION_NORM", "unsteady", 1);
+    assert_string_equal(norm_algorithm(d, DEVICE_F16, 16, 1, 1), "own");
+    struct device *fast = opened((struct device_options){0, 1});
+    assert_string_equal(norm_algorithm(fast, DEVICE_F16, 16, 1, 1), "cudnn-persistent");
+    b->close(fast);
     setenv("RESQ_EMULATION_NORM", "none", 1);
     assert_string_equal(norm_algorithm(d, DEVICE_F16, 16, 1, 1), "own");
     b->close(d);
@@ -180,6 +188,27 @@ static void test_capture(void **state)
     b->close(d);
 }
 
+/* Closing gives everything back, asked for or not. */
+static void test_close(void **state)
+{
+    (void)state;
+    ONLY_EMULATED();
+    struct device_information before, after;
+    for (int turn = 0; turn < 2; turn++) {
+        struct device *d = opened(plain);
+        struct device_plan *plan = NULL;
+        struct device_event *event = NULL;
+        void *p = NULL;
+        ok(b->information(d, turn ? &after : &before, &reason));
+        ok(b->allocate(d, 1 << 20, &p, &reason));
+        ok(b->allocate_host(d, 1 << 20, &p, &reason));
+        ok(b->event_new(d, &event, &reason));
+        ok(b->conv_plan(d, &conv, ALL, 1 << 20, &plan, &reason));
+        b->close(d);
+    }
+    assert_int_equal(before.free, after.free);
+}
+
 /* TF32 rounds products of float32 where it was asked for, and nowhere else. */
 static void test_tf32(void **state)
 {
@@ -209,6 +238,7 @@ int main(void)
         cmocka_unit_test_teardown(test_norm_ways, forget),
         cmocka_unit_test_teardown(test_capture, forget),
         cmocka_unit_test_teardown(test_tf32, forget),
+        cmocka_unit_test_teardown(test_close, forget),
     };
     return cmocka_run_group_tests_name("failures", tests, emulated, NULL);
 }

@@ -4,7 +4,7 @@
 static __global__ void lookup_codes(const uint8_t *pixels, size_t count, int c, const uint8_t *table, uint8_t *q)
 {
     for (size_t i = GRID_INDEX; i < count; i += GRID_STRIDE)
-        q[i] = table[i % (size_t)c * 256 + pixels[i]];
+        q[i] = table[(unsigned)i % (unsigned)c * 256 + pixels[i]];
 }
 
 int cuda_lookup_u8(struct device *d, const uint8_t *pixels, size_t rows, int c, const uint8_t *table, uint8_t *q,
@@ -22,7 +22,8 @@ static __global__ void pool_codes(const uint8_t *x, size_t outputs, int pixels, 
     const struct device_map in = *map_x, out = *map_y;
     const float multiplier = pool_multiplier_value(&in, &out, pixels);
     for (size_t i = GRID_INDEX; i < outputs; i += GRID_STRIDE) {
-        const uint8_t *at = x + i / (size_t)c * (size_t)pixels * (size_t)c + i % (size_t)c;
+        unsigned image = (unsigned)i / (unsigned)c;
+        const uint8_t *at = x + (size_t)image * (size_t)pixels * (size_t)c + (unsigned)i % (unsigned)c;
         int sum = 0;
         for (int p = 0; p < pixels; p++, at += c)
             sum += *at;

@@ -1,8 +1,10 @@
 /* Convolutions of floats: cuDNN's legacy interface, which is called in this file alone (batch norm: norm_dnn.c).
  *
  * Each pass of a plan has its own algorithm, chosen once by cuDNN's own measurement on memory of the right size. By
- * default only those that give the same bits each time and sum products of the operands themselves: Winograd and
- * Fourier transforms round their operands first. `fast` takes whatever is fastest. */
+ * default one that gives the same bits each time and sums products of the operands themselves: Winograd and Fourier
+ * transforms round their operands first, and come only where there is nothing else. `fast` takes whatever is
+ * fastest.
+ */
 #include "base/memory.h"
 #include "kernel/cuda/dnn.h"
 #include <string.h>
@@ -168,20 +170,22 @@ static int choose(const struct device *d, struct conv_plan *p, enum device_pass 
                   struct message *m)
 {
     struct candidate all[MOST];
-    int count = measure(d, p, pass, t, all, m);
+    int count = measure(d, p, pass, t, all, m), status = STATUS_OK;
     TRY(count);
-    int fast = d->options.fast, status = STATUS_OK;
-    for (int i = candidate_next(all, count, 0, fast, t->limit); i >= 0;
-         i = candidate_next(all, count, i + 1, fast, t->limit)) {
-        status = attempt(d, p, pass, &all[i], t, m);
-        if (status >= 0) {
-            p->base.algorithm[pass] = names[pass][all[i].algorithm];
-            return 0;
+    enum candidate_level level = d->options.fast ? CANDIDATE_ANY : CANDIDATE_EXACT;
+    enum candidate_level last = d->options.fast ? CANDIDATE_ANY : CANDIDATE_REPEATS;
+    for (; level <= last; level++)
+        for (int i = candidate_next(all, count, 0, level, t->limit); i >= 0;
+             i = candidate_next(all, count, i + 1, level, t->limit)) {
+            status = attempt(d, p, pass, &all[i], t, m);
+            if (status >= 0) {
+                p->base.algorithm[pass] = names[pass][all[i].algorithm];
+                return 0;
+            }
         }
-    }
     return status < 0 ? status
                       : message_set(m, STATUS_UNSUPPORTED, "%s: no %salgorithm within %zu bytes of workspace",
-                                    functions[pass], fast ? "" : "deterministic ", t->limit);
+                                    functions[pass], d->options.fast ? "" : "deterministic ", t->limit);
 }
 
 /* ---- planning ---- */

@@ -115,10 +115,10 @@ __global__ void columns_fill(const uint8_t *x, struct device_conv c, size_t rows
                              const struct device_requantize *requantize, uint8_t *columns)
 {
     const uint8_t outside = (uint8_t)(requantize->zero_point_x ^ 0x80);
-    size_t packs = rows * (size_t)(per_padded / V);
-    for (size_t i = GRID_INDEX; i < packs; i += GRID_STRIDE) {
-        size_t row = i / (size_t)(per_padded / V), pixels = (size_t)c.out_h * (size_t)c.out_w;
-        int column = (int)(i % (size_t)(per_padded / V)) * V, tap = column / c.c, pixel = (int)(row % pixels);
+    const unsigned across = (unsigned)(per_padded / V), pixels = (unsigned)(c.out_h * c.out_w);
+    for (size_t i = GRID_INDEX; i < rows * across; i += GRID_STRIDE) {
+        unsigned row = (unsigned)i / across, image = row / pixels;
+        int column = (int)((unsigned)i % across) * V, tap = column / c.c, pixel = (int)(row % pixels);
         int iy = pixel / c.out_w * c.stride - c.pad + tap / c.kernel;
         int ix = pixel % c.out_w * c.stride - c.pad + tap % c.kernel;
         pack<uint8_t, V> out;
@@ -129,12 +129,12 @@ __global__ void columns_fill(const uint8_t *x, struct device_conv c, size_t rows
             for (int v = 0; v < V; v++)
                 out.at[v] = outside;
         } else {
-            size_t at = ((row / pixels * (size_t)c.h + (size_t)iy) * (size_t)c.w + (size_t)ix) * (size_t)c.c;
+            size_t at = (((size_t)image * (size_t)c.h + (size_t)iy) * (size_t)c.w + (size_t)ix) * (size_t)c.c;
             out = *(const pack<uint8_t, V> *)(x + at + (size_t)(column % c.c));
             for (int v = 0; v < V; v++)
                 out.at[v] ^= 0x80; /* the bits of x - 128 */
         }
-        *(pack<uint8_t, V> *)(columns + row * (size_t)per_padded + (size_t)column) = out;
+        *(pack<uint8_t, V> *)(columns + (size_t)row * (size_t)per_padded + (size_t)column) = out;
     }
 }
 
@@ -153,11 +153,13 @@ struct u8_out {
 template <int V> __global__ void codes_make(struct u8_out o, size_t rows)
 {
     const struct device_requantize r = *o.requantize;
-    int across = o.k / V;
-    for (size_t i = GRID_INDEX; i < rows * (size_t)across; i += GRID_STRIDE) {
-        size_t row = i / (size_t)across, at = row * (size_t)o.k + i % (size_t)across * V;
-        int first = (int)(i % (size_t)across) * V;
-        pack<int32_t, V> sums = *(const pack<int32_t, V> *)(o.sums + row * (size_t)o.k_padded + (size_t)first);
+    const unsigned across = (unsigned)(o.k / V);
+    for (size_t i = GRID_INDEX; i < rows * across; i += GRID_STRIDE) {
+        unsigned row = (unsigned)i / across;
+        int first = (int)((unsigned)i % across) * V;
+        size_t at = (size_t)row * (size_t)o.k + (size_t)first;
+        pack<int32_t, V> sums =
+            *(const pack<int32_t, V> *)(o.sums + (size_t)row * (size_t)o.k_padded + (size_t)first);
         pack<uint8_t, V> other = {}, code;
         pack<float, V> value;
         if (o.residual)

@@ -39,10 +39,12 @@ int dnn_tensor(cudnnTensorDescriptor_t *t, int n, int h, int w, int c, enum devi
     return 0;
 }
 
-int candidate_next(const struct candidate *all, int count, int from, int fast, size_t limit)
+int candidate_next(const struct candidate *all, int count, int from, enum candidate_level level, size_t limit)
 {
-    for (int i = from; i < count; i++)
-        if (all[i].works && all[i].memory <= limit && (fast || (all[i].deterministic && all[i].direct)))
+    for (int i = from; i < count; i++) {
+        int fits = all[i].works && all[i].memory <= limit;
+        if (fits && (all[i].deterministic || level == CANDIDATE_ANY) && (all[i].direct || level != CANDIDATE_EXACT))
             return i;
+    }
     return -1;
 }

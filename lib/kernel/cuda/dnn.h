@@ -29,8 +29,11 @@ struct candidate {
     size_t memory;
 };
 
-/* The first of those that may be used, in the given order, from `from` on; -1 where there is none. fast: any that
- * works. limit: bytes of workspace. */
-int candidate_next(const struct candidate *all, int count, int from, int fast, size_t limit);
+/* What is asked of an algorithm; each asks less than the one before. */
+enum candidate_level { CANDIDATE_EXACT /* deterministic and direct */, CANDIDATE_REPEATS, CANDIDATE_ANY };
+
+/* The first of those that may be used, in the given order, from `from` on; -1 where there is none. limit: bytes of
+ * workspace. */
+int candidate_next(const struct candidate *all, int count, int from, enum candidate_level level, size_t limit);
 
 #endif

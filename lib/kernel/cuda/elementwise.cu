@@ -78,7 +78,7 @@ __global__ void channel_values(const T *x, size_t packs, int c, const float *sca
                                const T *other, int relu, T *y)
 {
     for (size_t i = GRID_INDEX; i < packs; i += GRID_STRIDE) {
-        int channel = (int)(i * V % (size_t)c);
+        unsigned channel = (unsigned)i * V % (unsigned)c;
         pack<T, V> in = ((const pack<T, V> *)x)[i], add = {}, out;
         if (other)
             add = ((const pack<T, V> *)other)[i];
@@ -138,7 +138,7 @@ template <typename T>
 __global__ void normalize_pixels(const uint8_t *pixels, size_t count, int c, struct channel_constants k, T *y)
 {
     for (size_t i = GRID_INDEX; i < count; i += GRID_STRIDE) {
-        int channel = (int)(i % (size_t)c);
+        unsigned channel = (unsigned)i % (unsigned)c;
         narrow(((float)pixels[i] / 255.0f - k.mean[channel]) / k.std[channel], &y[i]);
     }
 }

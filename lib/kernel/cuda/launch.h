@@ -25,7 +25,8 @@ static inline unsigned launch_blocks(size_t items)
     return (unsigned)(blocks < 1 ? 1 : blocks < most ? blocks : most);
 }
 
-/* A thread's first index and its stride in a loop over a whole tensor. */
+/* A thread's first index and its stride in a loop over a whole tensor. No tensor has 2^31 elements, so an index is
+ * divided in 32 bits, which a GPU does several times as fast. */
 #define GRID_INDEX ((size_t)blockIdx.x * blockDim.x + threadIdx.x)
 #define GRID_STRIDE ((size_t)gridDim.x * blockDim.x)
 

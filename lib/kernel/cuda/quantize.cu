@@ -108,7 +108,7 @@ template <typename T>
 __global__ void weight_values(const int8_t *codes, const float *code_scale, size_t count, int per, T *w)
 {
     for (size_t i = GRID_INDEX; i < count; i += GRID_STRIDE)
-        narrow(code_scale[i / (size_t)per] * (float)codes[i], &w[i]);
+        narrow(code_scale[(unsigned)i / (unsigned)per] * (float)codes[i], &w[i]);
 }
 
 int cuda_dequantize_weights(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,

@@ -6,8 +6,8 @@
 template <typename T> __global__ void pool_values(const T *x, size_t outputs, int pixels, int c, T *y)
 {
     for (size_t i = GRID_INDEX; i < outputs; i += GRID_STRIDE) {
-        size_t image = i / (size_t)c, channel = i % (size_t)c;
-        const T *at = x + image * (size_t)pixels * (size_t)c + channel;
+        unsigned image = (unsigned)i / (unsigned)c, channel = (unsigned)i % (unsigned)c;
+        const T *at = x + (size_t)image * (size_t)pixels * (size_t)c + channel;
         float sum = 0;
         for (int p = 0; p < pixels; p++, at += c)
             sum += widen(*at);
@@ -27,9 +27,9 @@ int cuda_average_pool(struct device *d, enum device_type type, const void *x, in
 
 template <typename T> __global__ void pool_gradients(const T *dy, size_t inputs, int pixels, int c, T *dx)
 {
-    size_t image_values = (size_t)pixels * (size_t)c;
+    unsigned image_values = (unsigned)pixels * (unsigned)c, channels = (unsigned)c;
     for (size_t i = GRID_INDEX; i < inputs; i += GRID_STRIDE)
-        narrow(widen(dy[i / image_values * (size_t)c + i % (size_t)c]) / (float)pixels, &dx[i]);
+        narrow(widen(dy[(unsigned)i / image_values * channels + (unsigned)i % channels]) / (float)pixels, &dx[i]);
 }
 
 int cuda_average_pool_backward(struct device *d, enum device_type type, const void *dy, int n, int pixels, int c,
@@ -44,7 +44,7 @@ int cuda_average_pool_backward(struct device *d, enum device_type type, const vo
 
 /* ---- sums of columns: parts of the rows, then the parts in order ---- */
 
-enum { PARTS = 64, SUM_COLUMNS = 32, SUM_LANES = LAUNCH_THREADS / SUM_COLUMNS };
+enum { PARTS = 256, SUM_COLUMNS = 32, SUM_LANES = LAUNCH_THREADS / SUM_COLUMNS };
 
 static int column_blocks(int k)
 {

@@ -237,6 +237,14 @@ static cudnnStatus_t submit(const struct work &w, int algorithm, const void *wor
     return dnn_refuse(CUDNN_STATUS_NOT_SUPPORTED, "emulation: no such algorithm");
 }
 
+/* RESQ_EMULATION_CONV=indirect: of the forward algorithms only Winograd's works. */
+static bool is_missing(enum pass pass, int algorithm)
+{
+    const char *text = getenv("RESQ_EMULATION_CONV");
+    return text && strcmp(text, "indirect") == 0 && pass == FORWARD &&
+           algorithm != CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED;
+}
+
 template <typename P> static cudnnStatus_t find(enum pass pass, cudnnMathType_t math, int wanted, int *count, P *to)
 {
     *count = 0;
@@ -246,7 +254,8 @@ template <typename P> static cudnnStatus_t find(enum pass pass, cudnnMathType_t 
         P &p = to[(*count)++];
         memset(&p, 0, sizeof p);
         p.algo = (decltype(p.algo))a.algorithm;
-        p.status = a.status, p.memory = a.memory, p.determinism = a.determinism, p.mathType = math;
+        p.status = is_missing(pass, a.algorithm) ? CUDNN_STATUS_NOT_SUPPORTED : a.status, p.memory = a.memory,
+        p.determinism = a.determinism, p.mathType = math;
         p.time = (float)*count;
     }
     return CUDNN_STATUS_SUCCESS;

@@ -95,7 +95,8 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
     return cudaSuccess;
 }
 
-/* Fresh memory holds whatever: here bytes that are no number of any type (of large blocks the beginning, for time). */
+/* Fresh memory holds whatever: here bytes that are no number of any type (of large blocks the beginning, for time).
+ */
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     size_t available, total;
