@@ -8,6 +8,7 @@ Targets
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
   record         a finished run's tables and charts to plots/recorded/$(RUN)/ and into the README
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
+  peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
   record-peers   what it found to plots/recorded/peers/ and into the README
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)

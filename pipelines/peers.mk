@@ -47,18 +47,51 @@ peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp
 	@mkdir -p $(PEERS_RESULTS)
 	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< $(PEERS_FILES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
-peers-training: $(PEERS)/graphs.stamp $(call ours,$(BENCH)) | peers-inference
+peers-training: $(PEERS)/graphs.stamp $(call ours,$(BENCH))
 	@mkdir -p $(PEERS_RESULTS)
 	$(PEERS_PYTHON) -B tests/peers/compare_training.py --bench $(BIN)/bench $(PEERS_FILES) --rounds $(PEERS_TRAINING_ROUNDS) \
 		$(PEERS_TRAINING_FLAGS) -o $(PEERS_RESULTS)/peers-training.tsv
-peers: peers-inference peers-training
+# One after the other, also under `make -j`: they take times.
+peers:
+	@$(MAKE) --no-print-directory peers-inference
+	@$(MAKE) --no-print-directory peers-training
 	@$(PEERS_PYTHON) -B tests/peers/chart.py $(PEERS_RESULTS)
 	@tests/peers/table $(PEERS_RESULTS)
-	@echo $(call quote,make $@$(if $(MAKEOVERRIDES), $(MAKEOVERRIDES))) > $(PEERS_RESULTS)/command
-	@{ git describe --always --dirty --abbrev=40 2> /dev/null || echo none; } > $(PEERS_RESULTS)/commit
 	@echo "$(PEERS_RESULTS) has the tables and the charts"
 
-# Copies what the last `make peers` left to plots/recorded/peers/ and into the README; measures nothing.
+# One recipe from several seeds, in both precisions and in PyTorch, on the same augmented images in the same order. Every
+# training is a file of its own: an interrupted comparison goes on where it was, and `make -j2` runs two at a time.
+CURVES_WIDTH  = 16
+CURVES_EPOCHS = 5
+CURVES_SEEDS  = 1 2 3
+CURVES_KINDS  = resq_fp32 resq_bf16 torch_fp32
+CURVES_AUGMENT = --crop 4 --pad reflect --flip 0.5
+CURVES_RECIPE = --width $(CURVES_WIDTH) --epochs $(CURVES_EPOCHS) --batch 128 --learning-rate 0.2 --peak 0.25 --label-smoothing 0.1 --ema 0.99
+CURVES_THREADS = 1
+CURVES := $(PEERS)/curves
+CURVES_LOGS = $(foreach k,$(CURVES_KINDS),$(CURVES_SEEDS:%=$(CURVES)/$(k)_%.log.tsv))
+curves_batches = $(BIN)/cifar-load --split train --part train --shuffle -b 128 -s $(1) --epochs $(CURVES_EPOCHS) \
+	| $(BIN)/augment $(CURVES_AUGMENT) -s $(1) -j 1
+curves_options = $(CURVES_RECIPE) -s $(1) -j $(CURVES_THREADS) --validate $(CURVES)/held-out.batches --log $@.new
+
+$(CURVES)/held-out.batches: | $(call ours,$(LOAD))
+	@mkdir -p $(@D)
+	$(BIN)/cifar-load --part held-out -o $@
+$(CURVES)/resq_%.log.tsv: | $(CURVES)/held-out.batches $(call ours,$(LOAD) $(AUGMENT) $(TRAIN))
+	$(call curves_batches,$(word 2,$(subst _, ,$*))) | $(BIN)/train-fp32 $(call curves_options,$(word 2,$(subst _, ,$*))) \
+		--precision $(word 1,$(subst _, ,$*)) -o $@.model
+	@rm $@.model; mv $@.new $@
+$(CURVES)/torch_%.log.tsv: | $(CURVES)/held-out.batches $(call ours,$(LOAD) $(AUGMENT)) $(PEERS)/venv.stamp
+	$(call curves_batches,$(word 2,$(subst _, ,$*))) | $(PEERS_PYTHON) -B tests/peers/train.py \
+		$(call curves_options,$(word 2,$(subst _, ,$*))) --precision $(word 1,$(subst _, ,$*))
+	@mv $@.new $@
+peers-curves: $(CURVES_LOGS) $(PEERS)/venv.stamp
+	@mkdir -p $(PEERS_RESULTS)/curves; rm -f $(PEERS_RESULTS)/curves/*; cp $(CURVES_LOGS) $(PEERS_RESULTS)/curves
+	$(PEERS_PYTHON) -B tests/peers/curves.py $(PEERS_RESULTS)/curves $(call quote,$(CURVES_AUGMENT) $(CURVES_RECIPE))
+	@sed -n '/^|/p' $(PEERS_RESULTS)/curves/curves.md
+
+# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/ and into the README; measures nothing.
+# A part that was not measured stays as it was recorded before.
 record-peers:
 	@tests/peers/record $(PEERS_RESULTS) plots/recorded/peers
-.PHONY: peers peers-inference peers-training record-peers
+.PHONY: peers peers-inference peers-training peers-curves record-peers

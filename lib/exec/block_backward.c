@@ -1,5 +1,5 @@
 /* Backward over blocks: the gradient of a step's output becomes those of its operands and parameters. */
-#include "exec/block_engine.h"
+#include "exec/block_part.h"
 
 struct job {
     struct gradient *g;
@@ -56,30 +56,6 @@ void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_b
 
 /* ---- batch norm, add, relu ---- */
 
-/* An item's part of a map: whole rows of one block. */
-struct part {
-    int block, pixels;
-    size_t first;             /* values before it in the block */
-    const uint32_t *positive; /* or NULL */
-};
-
-static struct part part_of(const struct gradient *g, int step, int item)
-{
-    const struct block_step *t = &g->block->steps[step];
-    const struct node *n = &g->graph.nodes[g->steps[step].output];
-    int parts = map_parts(n->h, n->w), row, end;
-    struct part p = {.block = item / parts};
-    part_rows(n->h, parts, item % parts, &row, &end);
-    size_t pixel = (size_t)row * (size_t)n->w;
-    p.pixels = (end - row) * n->w;
-    p.first = block_tensor_values(1, n->c, g->block->planes) * pixel;
-    if (t->positive != NO_OFFSET)
-        p.positive = (const uint32_t *)(const void *)(g->arena + t->positive) +
-                     ((size_t)p.block * (size_t)(n->h * n->w) + pixel) * (size_t)block_channels(n->c) /
-                         BLOCK_CHANNELS * BLOCK_IMAGES;
-    return p;
-}
-
 static void sums_item(void *context, int item, int worker)
 {
     const struct job *j = context;
@@ -87,10 +63,10 @@ static void sums_item(void *context, int item, int worker)
     const struct train_step *s = &g->steps[j->step];
     const struct block_step *t = &g->block->steps[j->step];
     int real = g->graph.nodes[s->output].c, channels = block_channels(real);
-    struct part p = part_of(g, j->step, item);
+    struct part p = part_of(g, s->output, item);
     (void)worker;
     g->block->kernels->norm_backward_sums(
-        block_value_at(g, s->x, p.block) + p.first, block_gradient_at(g, s->output, p.block) + p.first, p.positive,
+        part_value(g, s->x, &p), part_gradient(g, s->output, &p), part_mask(g, s->output, t->positive, &p),
         p.pixels, channels, g->block->planes, block_images(g, p.block), block_constant(t, BLOCK_MEAN, real),
         block_constant(t, BLOCK_INV_STD, real), g->block->partials + (size_t)item * 2 * (size_t)channels);
 }
@@ -120,12 +96,6 @@ static void norm_gradients(struct gradient *g, int step, int items)
     }
 }
 
-static bf16 *operand_gradient(const struct gradient *g, int operand, const struct part *p)
-{
-    return operand >= 0 && g->values[operand].wants_gradient ? block_gradient_at(g, operand, p->block) + p->first
-                                                             : NULL;
-}
-
 static void pass_item(void *context, int item, int worker)
 {
     const struct job *j = context;
@@ -133,14 +103,15 @@ static void pass_item(void *context, int item, int worker)
     const struct train_step *s = &g->steps[j->step];
     const struct block_step *t = &g->block->steps[j->step];
     int real = g->graph.nodes[s->output].c, norm = s->kind == TRAIN_NORM;
-    struct part p = part_of(g, j->step, item);
+    struct part p = part_of(g, s->output, item);
     (void)worker;
     g->block->kernels->norm_backward(
-        norm ? block_value_at(g, s->x, p.block) + p.first : NULL,
-        block_gradient_at(g, s->output, p.block) + p.first, p.positive, p.pixels, block_channels(real),
-        g->block->planes, block_images(g, p.block), norm ? block_constant(t, BLOCK_A, real) : NULL,
+        norm ? part_value(g, s->x, &p) : NULL, part_gradient(g, s->output, &p),
+        part_mask(g, s->output, t->positive, &p), p.pixels, block_channels(real), g->block->planes,
+        block_images(g, p.block), norm ? block_constant(t, BLOCK_A, real) : NULL,
         norm ? block_constant(t, BLOCK_B, real) : NULL, norm ? block_constant(t, BLOCK_D, real) : NULL,
-        operand_gradient(g, s->x, &p), s->accumulate_x, operand_gradient(g, s->other, &p), s->accumulate_other);
+        part_operand_gradient(g, s->x, &p), s->accumulate_x, part_operand_gradient(g, s->other, &p),
+        s->accumulate_other);
 }
 
 static void pool_item(void *context, int b, int worker)
@@ -155,12 +126,17 @@ static void pool_item(void *context, int b, int worker)
                                      s->accumulate_x);
 }
 
+void block_backward_pool(struct gradient *g, int step)
+{
+    struct job job = {.g = g, .step = step};
+    threads_run(g->pool, pool_item, &job, g->block->blocks);
+}
+
 void block_step_backward(struct gradient *g, int step)
 {
     struct job job = {.g = g, .step = step};
     const struct train_step *s = &g->steps[step];
-    const struct node *n = &g->graph.nodes[s->output];
-    int blocks = g->block->blocks, items = blocks * map_parts(n->h, n->w);
+    int items = part_items(g, s->output);
     if (s->kind == TRAIN_NORMALIZE || !g->values[s->output].wants_gradient)
         return;
     if (s->kind == TRAIN_CONV) {
@@ -169,7 +145,7 @@ void block_step_backward(struct gradient *g, int step)
     }
     double start = profile_begin(g);
     if (s->kind == TRAIN_POOL) {
-        threads_run(g->pool, pool_item, &job, blocks);
+        block_backward_pool(g, step);
     } else {
         if (s->kind == TRAIN_NORM) {
             threads_run(g->pool, sums_item, &job, items);

@@ -73,10 +73,11 @@ void block_step_forward(struct gradient *g, int step);
 void block_step_backward(struct gradient *g, int step);
 /* Both gradients of a convolution whose input lies at x, x_block values a block. */
 void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_block);
+/* The average pool's: from plain floats to blocks. */
+void block_backward_pool(struct gradient *g, int step);
 /* block_qat.c: a step of quantized mode, and what it needs in the arena. */
 void block_qat_step_backward(struct gradient *g, int step);
 size_t block_qat_codes_bytes(const struct gradient *g, int step);
-size_t block_qat_mask_bytes(const struct gradient *g, int step);
 void block_pack_weights(struct gradient *g);
 
 static inline int block_on(const struct gradient *g, int step)

@@ -1,5 +1,5 @@
 /* Forward over blocks: what a step's items do. */
-#include "exec/block_engine.h"
+#include "exec/block_part.h"
 #include "exec/gradient_statistics.h"
 
 struct job {
@@ -108,20 +108,14 @@ static void norm_item(void *context, int item, int worker)
     const struct train_step *s = &g->steps[j->step];
     const struct block_step *t = &g->block->steps[j->step];
     const struct node *n = &g->graph.nodes[s->output];
-    int parts = map_parts(n->h, n->w), b = item / parts, row, end, cells = block_channels(n->c) / BLOCK_CHANNELS;
+    struct part p = part_of(g, s->output, item);
     (void)worker;
-    part_rows(n->h, parts, item % parts, &row, &end);
-    size_t pixel = (size_t)row * (size_t)n->w, first = block_tensor_values(1, n->c, g->block->planes) * pixel;
-    uint32_t *positive = NULL;
-    if (t->positive != NO_OFFSET)
-        positive = (uint32_t *)(void *)(g->arena + t->positive) +
-                   ((size_t)b * (size_t)(n->h * n->w) + pixel) * (size_t)cells * BLOCK_IMAGES;
-    g->block->kernels->norm(block_value_at(g, s->x, b) + first, (end - row) * n->w, block_channels(n->c),
-                            g->block->planes, block_images(g, b),
+    g->block->kernels->norm(part_value(g, s->x, &p), p.pixels, block_channels(n->c), g->block->planes,
+                            block_images(g, p.block),
                             s->kind == TRAIN_NORM ? block_constant(t, BLOCK_SCALE, n->c) : NULL,
                             s->kind == TRAIN_NORM ? block_constant(t, BLOCK_SHIFT, n->c) : NULL,
-                            s->other >= 0 ? block_value_at(g, s->other, b) + first : NULL,
-                            s->relu || s->kind == TRAIN_RELU, block_value_at(g, s->output, b) + first, positive);
+                            s->other >= 0 ? part_value(g, s->other, &p) : NULL, s->relu || s->kind == TRAIN_RELU,
+                            part_value(g, s->output, &p), part_mask(g, s->output, t->positive, &p));
 }
 
 static void pool_item(void *context, int b, int worker)
@@ -140,7 +134,6 @@ void block_step_forward(struct gradient *g, int step)
     struct job job = {g, step};
     const struct train_step *s = &g->steps[step];
     const struct block_step *t = &g->block->steps[step];
-    const struct node *n = &g->graph.nodes[s->output];
     const struct block_conv *window;
     int blocks = g->block->blocks;
     switch (s->kind) {
@@ -157,6 +150,6 @@ void block_step_forward(struct gradient *g, int step)
         norm_constants_of(g, step);
         /* fall through */
     default:
-        threads_run(g->pool, norm_item, &job, blocks * map_parts(n->h, n->w));
+        threads_run(g->pool, norm_item, &job, part_items(g, s->output));
     }
 }

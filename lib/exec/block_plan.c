@@ -1,6 +1,6 @@
 /* Which steps run over blocks, and where their values lie. */
 #include "base/memory.h"
-#include "exec/block_engine.h"
+#include "exec/block_part.h"
 #include <string.h>
 
 enum { MOST_SIDE = 11 /* of a kernel */ };
@@ -153,11 +153,8 @@ static size_t gradient_bytes(const struct gradient *g, int node)
 
 static size_t positive_bytes(const struct gradient *g, int i)
 {
-    const struct node *n = &g->graph.nodes[g->steps[i].output];
     int masks = block_on(g, i) && (g->steps[i].relu || g->steps[i].kind == TRAIN_RELU);
-    return masks ? (size_t)block_count(g->options.batch) * (size_t)(n->h * n->w) * (size_t)block_channels(n->c) /
-                       BLOCK_CHANNELS * BLOCK_IMAGES * sizeof(uint32_t)
-                 : 0;
+    return masks ? mask_bytes(g, g->steps[i].output) : 0;
 }
 
 static size_t shared_bytes(const struct gradient *g)
@@ -213,18 +210,18 @@ static void plan_lifetimes(const struct gradient *g, struct lifetime *value, str
 static void plan_quantized(const struct gradient *g, struct lifetime *codes, struct lifetime *mask,
                            struct lifetime *plain)
 {
-    size_t codes_bytes = 0, mask_bytes = 0, elements = 0;
+    size_t codes_bytes = 0, mask_most = 0, elements = 0;
     for (int i = 0; gradient_quantized(g) && i < g->step_count; i++) {
         if (g->steps[i].kind == TRAIN_CONV && block_back(g, i)) {
             codes_bytes = max_size(codes_bytes, block_qat_codes_bytes(g, i));
-            mask_bytes = max_size(mask_bytes, block_qat_mask_bytes(g, i));
+            mask_most = max_size(mask_most, mask_bytes(g, g->steps[i].output));
         } else if (g->steps[i].kind == TRAIN_CONV) {
             elements = max_size(elements, g->values[g->steps[i].x].elements);
         }
     }
     int begin = g->step_count, end = 2 * g->step_count - 1;
     *codes = (struct lifetime){codes_bytes, begin, end, 0};
-    *mask = (struct lifetime){mask_bytes, begin, end, 0};
+    *mask = (struct lifetime){mask_most, begin, end, 0};
     *plain = (struct lifetime){elements * sizeof(float) * (size_t)g->options.batch, begin, end, 0};
 }
 
@@ -273,19 +270,20 @@ static int prepare_conv(struct gradient *g, int i, struct message *m)
     struct block_step *b = &g->block->steps[i];
     const struct block_kernel *k = g->block->kernels;
     size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->pieces;
-    /* a quantized step packs backward alone, but kernels pack both */
-    b->forward = memory_new(k->packed_bytes(&b->conv, BLOCK_FORWARD), 1, m);
-    if (!b->forward)
-        return STATUS_NOMEM;
-    if (b->forward_on) {
+    if (b->forward_on) { /* quantized: never, and there are no forward weights */
+        b->forward = memory_new(k->packed_bytes(&b->conv, BLOCK_FORWARD), 1, m);
         b->sums = memory_new(parts * 2 * (size_t)block_channels(b->conv.k), sizeof *b->sums, m);
-        if (!b->sums)
+        if (!b->forward || !b->sums)
             return STATUS_NOMEM;
     }
-    if (!g->values[g->steps[i].x].wants_gradient)
-        return 0;
-    b->backward = memory_new(k->packed_bytes(&b->conv, BLOCK_BACKWARD), 1, m);
-    return b->backward ? 0 : STATUS_NOMEM;
+    if (g->values[g->steps[i].x].wants_gradient) {
+        b->backward = memory_new(k->packed_bytes(&b->conv, BLOCK_BACKWARD), 1, m);
+        if (!b->backward)
+            return STATUS_NOMEM;
+    }
+    if (b->forward || b->backward)
+        g->block->pack_items += k->pack_items(&b->conv);
+    return 0;
 }
 
 static int prepare_table(struct gradient *g, struct message *m)
@@ -325,7 +323,6 @@ int block_prepare(struct gradient *g, struct message *m)
         items = max_size(items, (size_t)map_parts(n->h, n->w));
         if (s->kind == TRAIN_CONV) {
             TRY(prepare_conv(g, i, m));
-            e->pack_items += e->kernels->pack_items(&e->steps[i].conv);
         } else if (s->kind == TRAIN_NORM) {
             e->steps[i].constants = memory_new(BLOCK_CONSTANTS * (size_t)block_channels(n->c), sizeof(float), m);
             if (!e->steps[i].constants)

@@ -1,8 +1,7 @@
 /* Quantization-aware training with its gradients over blocks: the forward pass is the integer kernels', image by
  * image (gradient_qat.c); here its codes become the reals they stand for, and the values before rounding a mask of
  * what passes the clamp. Gradients of maps lie in blocks; those behind the pool are plain floats. */
-#include "base/memory.h"
-#include "exec/block_engine.h"
+#include "exec/block_part.h"
 
 struct job {
     struct gradient *g;
@@ -16,44 +15,6 @@ size_t block_qat_codes_bytes(const struct gradient *g, int step)
     const struct node *x = &g->graph.nodes[g->steps[step].x];
     return block_tensor_values(x->h * x->w, x->c, g->block->planes) * sizeof(bf16) *
            (size_t)block_count(g->options.batch);
-}
-
-size_t block_qat_mask_bytes(const struct gradient *g, int step)
-{
-    const struct node *n = &g->graph.nodes[g->steps[step].output];
-    return (size_t)(n->h * n->w) * (size_t)(block_channels(n->c) / BLOCK_CHANNELS) * BLOCK_IMAGES *
-           sizeof(uint32_t) * (size_t)block_count(g->options.batch);
-}
-
-/* ---- items: whole rows of one block ---- */
-
-struct part {
-    int block, pixel, pixels; /* the first one, how many */
-};
-
-static struct part part_of(const struct node *n, int item)
-{
-    int parts = map_parts(n->h, n->w), row, end;
-    part_rows(n->h, parts, item % parts, &row, &end);
-    return (struct part){item / parts, row * n->w, (end - row) * n->w};
-}
-
-static int items_of(const struct gradient *g, int node)
-{
-    const struct node *n = &g->graph.nodes[node];
-    return g->block->blocks * map_parts(n->h, n->w);
-}
-
-static size_t values_before(const struct gradient *g, const struct node *n, const struct part *p)
-{
-    return block_tensor_values(p->pixel, n->c, g->block->planes);
-}
-
-static uint32_t *mask_at(const struct gradient *g, const struct node *n, const struct part *p)
-{
-    size_t cells = (size_t)(block_channels(n->c) / BLOCK_CHANNELS);
-    return (uint32_t *)(void *)(g->arena + g->block->mask) +
-           ((size_t)p->block * (size_t)(n->h * n->w) + (size_t)p->pixel) * cells * BLOCK_IMAGES;
 }
 
 /* The sum of dy * slope of one part, for a learned scale; before dy is masked. */
@@ -84,10 +45,10 @@ static void mask_item(void *context, int item, int worker)
     const struct train_step *s = &g->steps[j->step];
     const struct node *n = &g->graph.nodes[s->output];
     const struct block_kernel *k = g->block->kernels;
-    struct part p = part_of(n, item);
+    struct part p = part_of(g, s->output, item);
     int images = block_images(g, p.block), channels = block_channels(n->c), planes = g->block->planes;
-    bf16 *dy = block_gradient_at(g, s->output, p.block) + values_before(g, n, &p);
-    uint32_t *bits = mask_at(g, n, &p);
+    bf16 *dy = part_gradient(g, s->output, &p);
+    uint32_t *bits = part_mask(g, s->output, g->block->mask, &p);
     float low, high;
     (void)worker;
     if (s->scale != NO_OFFSET)
@@ -95,9 +56,7 @@ static void mask_item(void *context, int item, int worker)
     qat_mask_bounds(g, s, &low, &high);
     k->within(value_before(g, s->output, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)n->c,
               g->values[s->output].elements, images, p.pixels, n->c, low, high, bits);
-    bf16 *other = s->other >= 0 && g->values[s->other].wants_gradient
-                      ? block_gradient_at(g, s->other, p.block) + values_before(g, n, &p)
-                      : NULL;
+    bf16 *other = part_operand_gradient(g, s->other, &p);
     k->norm_backward(NULL, dy, bits, p.pixels, channels, planes, images, NULL, NULL, NULL, dy, 0, other,
                      s->accumulate_other);
     k->norm_backward_sums(dy, dy, NULL, p.pixels, channels, planes, images, g->block->zeros, g->block->zeros,
@@ -111,9 +70,9 @@ static void codes_item(void *context, int item, int worker)
     const struct train_step *s = &g->steps[j->step];
     const struct node *x = &g->graph.nodes[s->x];
     const struct affine *map = &g->values[s->x].map;
-    struct part p = part_of(x, item);
+    struct part p = part_of(g, s->x, item);
     bf16 *to = (bf16 *)(void *)(g->arena + g->block->codes) +
-               (size_t)p.block * block_tensor_values(x->h * x->w, x->c, g->block->planes) + values_before(g, x, &p);
+               (size_t)p.block * block_tensor_values(x->h * x->w, x->c, g->block->planes) + p.first;
     (void)worker;
     g->block->kernels->dequantize(value_u8(g, s->x, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)x->c,
                                   round_up_64(g->values[s->x].elements), block_images(g, p.block), p.pixels, x->c,
@@ -139,18 +98,6 @@ static void sum_items(struct gradient *g, const struct train_step *s, int items)
     qat_set_scale_gradient(g, s, sum);
 }
 
-static void pool_backward_item(void *context, int b, int worker)
-{
-    const struct job *j = context;
-    const struct gradient *g = j->g;
-    const struct train_step *s = &g->steps[j->step];
-    const struct node *x = &g->graph.nodes[s->x];
-    (void)worker;
-    g->block->kernels->pool_backward(value_gradient(g, s->output, b * BLOCK_IMAGES), x->c, x->h * x->w, x->c,
-                                     g->block->planes, block_images(g, b), block_gradient_at(g, s->x, b),
-                                     s->accumulate_x);
-}
-
 static void pool_mask_item(void *context, int image, int worker)
 {
     const struct job *j = context;
@@ -169,14 +116,14 @@ void block_qat_step_backward(struct gradient *g, int step)
         threads_run(g->pool, pool_mask_item, &job, g->count);
         if (s->scale != NO_OFFSET)
             qat_scale_gradient(g, s);
-        threads_run(g->pool, pool_backward_item, &job, g->block->blocks);
+        block_backward_pool(g, step);
         profile_end(g, step, PASS_DATA, start);
         return;
     }
-    int items = items_of(g, s->output);
+    int items = part_items(g, s->output);
     threads_run(g->pool, mask_item, &job, items);
     sum_items(g, s, items);
-    threads_run(g->pool, codes_item, &job, items_of(g, s->x));
+    threads_run(g->pool, codes_item, &job, part_items(g, s->x));
     profile_end(g, step, PASS_WEIGHT, start);
     block_conv_backward(g, step, (const bf16 *)(const void *)(g->arena + g->block->codes),
                         block_tensor_values(s->shape.h * s->shape.w, s->shape.c, g->block->planes));

@@ -3,7 +3,19 @@
  *   quantized (options.quantized): a fused model, whose forward pass is the int8 arithmetic itself - the same
  * kernels, in the form that also stores the value before rounding - and whose backward pass is straight-through: 1
  * where the value before clamping was within the codes, else 0 (a fused ReLU's clamp included). Everything is
- * deterministic for any number of threads: work is cut by shape, sums run in a fixed order. */
+ * deterministic for any number of threads: work is cut by shape, sums run in a fixed order.
+ *
+ * How exact it is, as parts of a tensor's norm, against the same step in double with the same decisions at relus
+ * (measured on a half-trained network; tests/unit/train/test_half_trained.c holds it to this):
+ *                                    fp32    bf16
+ *   a layer's output                 5e-6    3e-2
+ *   the gradient by a parameter      5e-5    5e-2
+ * In bf16 nearly all of it is the rounding of what lies between layers. From a layer's own inputs as they are kept,
+ * the gradients by its parameters are within 5e-5 in both, and what is passed on within 3e-6 and, with ties between
+ * two bfloat16 that fall otherwise, 1e-3; both within 1e-2 in bf16 where products have fewer bits still (kernels of
+ * the algorithm `winograd`).
+ * Quantized, the forward pass has the same bits everywhere, and so have the masks: gradients over blocks are within
+ * 2e-5 (fp32) and 1e-2 (bf16) of those image by image, all learned scales taken together (test_qat_blocks.c). */
 #ifndef RESQ_EXEC_GRADIENT_H
 #define RESQ_EXEC_GRADIENT_H
 

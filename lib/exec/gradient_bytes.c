@@ -8,7 +8,7 @@ static size_t conv_bytes(const struct gradient *g, int i)
     size_t bytes = 0;
     if (block_back(g, i)) {
         const struct block_step *b = &g->block->steps[i];
-        bytes += g->block->kernels->packed_bytes(&b->conv, BLOCK_FORWARD);
+        bytes += b->forward ? g->block->kernels->packed_bytes(&b->conv, BLOCK_FORWARD) : 0;
         bytes += b->backward ? g->block->kernels->packed_bytes(&b->conv, BLOCK_BACKWARD) : 0;
     } else {
         bytes += k->conv_f32_backward_data.packed_bytes(&s->shape);

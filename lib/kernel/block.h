@@ -89,7 +89,7 @@ struct block_kernel {
     /* Weights. planes as in the shape; weight f32 [k][c][R][R]. Item i of pack_items packs a part of its own. */
     size_t (*packed_bytes)(const struct block_conv *s, enum block_direction d);
     int (*pack_items)(const struct block_conv *s);
-    void (*pack)(const struct block_conv *s, const float *weight, int item, void *forward,
+    void (*pack)(const struct block_conv *s, const float *weight, int item, void *forward /* or NULL */,
                  void *backward /* or NULL */);
     size_t (*scratch_bytes)(const struct block_conv *s); /* a worker's, for conv and weight_gradient */
     void (*conv)(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,

@@ -129,6 +129,13 @@ column() {
     [ "$(column model out.tsv | uniq | xargs)" = "fused resnet18-width8" ]
     [ "$(column precision out.tsv | uniq | xargs)" = "int8+fp32 fp32" ]
     grep -q '^# images: from a batch file$' out.tsv
+    # one ratio a number of threads, and of the rows' own times
+    [ "$(grep -c '^# quantized: .* times the images/s of resnet18-width8 fp32: fused int8+fp32, batch 8, ' out.tsv)" = 2 ]
+    awk -F'\t' '/^# quantized: .* threads 2$/ { split($0, said, " "); next }
+        $7 == 2 { ms[$2] = $9 }
+        END { off = said[3] - ms["resnet18-width8"] / ms["fused"]; exit !(off > -0.002 && off < 0.002) }' out.tsv
+    "$BIN/bench" --train -m fused -r ranges --width 4 -b 4 --precision bf16 --seconds 0 > out.tsv
+    run ! grep -q '^# quantized' out.tsv # another network
 }
 
 @test "--train: misuse and failures" {

@@ -50,19 +50,22 @@ def script(rows, notes, kind, title, axis, digits, value):
     return "\n".join([*lines, "load plots.'/peers.gp'", ""])
 
 
-def draw(path, *arguments):
+def draw_scripts(path, make):
+    """make("png" or "svg") -> what gnuplot is told."""
     for kind in "png", "svg":
         environment = dict(os.environ, LC_ALL="C.UTF-8")
         try:
-            done = subprocess.run(
-                ["gnuplot", "-d"], input=script(*arguments[:2], kind, *arguments[2:]).encode(), capture_output=True, env=environment
-            )
+            done = subprocess.run(["gnuplot", "-d"], input=make(kind).encode(), capture_output=True, env=environment)
         except OSError:
             raise turns.Failure("gnuplot: not found: install gnuplot-nox (or gnuplot)")
         if done.returncode or not done.stdout:
             raise turns.Failure("gnuplot: " + done.stderr.decode().strip().splitlines()[-1])
         with open(f"{path}.{kind}", "wb") as f:
             f.write(done.stdout)
+
+
+def draw(path, rows, notes, *arguments):
+    draw_scripts(path, lambda kind: script(rows, notes, kind, *arguments))
 
 
 def main(folder):

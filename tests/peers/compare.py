@@ -8,7 +8,6 @@ calls. Before anything is timed, logits of all images are compared: float ones m
 by their different roundings, twice as much (root mean square) as ours differ from the float network's, no more. Where a program
 has several ways to do a case, the one that is fastest in a few trial rounds is what it is represented by.
 """
-import argparse
 import os
 import sys
 
@@ -157,19 +156,11 @@ def rows_of(cases):
 
 
 def options():
-    p = argparse.ArgumentParser(description="time resq and other programs in turns")
+    p = turns.options("time resq and other programs in turns", rounds=30, turn=0.03)
     p.add_argument("--worker", required=True)
-    p.add_argument("--float", required=True)
-    p.add_argument("--int8", required=True)
-    p.add_argument("--images", required=True)
-    p.add_argument("--work", required=True)
-    p.add_argument("-o", "--output", required=True)
-    p.add_argument("--rounds", type=int, default=30)
     p.add_argument("--trials", type=int, default=3, help="rounds to choose a program's form by")
-    p.add_argument("--turn", type=float, default=0.03, help="seconds of timed calls in a turn, at least")
     p.add_argument("--warm", type=float, default=0.01, help="seconds of warm-up in a turn, at least")
-    p.add_argument("--batches", type=lambda s: [int(b) for b in s.split(",")], default=[1, 64])
-    p.add_argument("--threads", type=lambda s: [int(t) for t in s.split(",")], default=[1, 2])
+    p.add_argument("--batches", type=turns.numbers, default=[1, 64])
     p.add_argument("--peers", type=lambda s: s.split(","), default=PEERS)
     return p.parse_args()
 

@@ -7,7 +7,6 @@ PyTorch: channels last, compiled by Inductor and eager; the faster form, by a tr
 bf16 is autocast. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is
 resq's images a second over the program's, from minima and from medians of the turns.
 """
-import argparse
 import os
 import subprocess
 import sys
@@ -119,17 +118,9 @@ def rows_of(cases):
 
 
 def options():
-    p = argparse.ArgumentParser(description="time training steps of resq and PyTorch in turns")
+    p = turns.options("time training steps of resq and PyTorch in turns", rounds=8, turn=3)
     p.add_argument("--bench", required=True)
-    p.add_argument("--float", required=True)
-    p.add_argument("--int8", required=True)
-    p.add_argument("--images", required=True)
-    p.add_argument("--work", required=True)
-    p.add_argument("-o", "--output", required=True)
     p.add_argument("--batch", type=int, default=128)
-    p.add_argument("--rounds", type=int, default=8)
-    p.add_argument("--turn", type=float, default=3, help="seconds of timed steps in a turn, at least")
-    p.add_argument("--threads", type=lambda s: [int(t) for t in s.split(",")], default=[1, 2])
     p.add_argument("--precisions", type=lambda s: s.split(","), default=["fp32", "bf16"])
     return p.parse_args()
 

@@ -1,4 +1,5 @@
 """What the comparisons share: worker processes that take turns, statistics of turns, and tables."""
+import argparse
 import datetime
 import os
 import pathlib
@@ -13,6 +14,24 @@ HERE = pathlib.Path(__file__).parent
 
 class Failure(Exception):
     pass
+
+
+def numbers(text):
+    return [int(n) for n in text.split(",")]
+
+
+def options(description, rounds, turn):
+    """A parser of what all comparisons take."""
+    p = argparse.ArgumentParser(description=description)
+    p.add_argument("--float", required=True)
+    p.add_argument("--int8", required=True)
+    p.add_argument("--images", required=True)
+    p.add_argument("--work", required=True)
+    p.add_argument("-o", "--output", required=True)
+    p.add_argument("--rounds", type=int, default=rounds)
+    p.add_argument("--turn", type=float, default=turn, help="seconds of timed work in a turn, at least")
+    p.add_argument("--threads", type=numbers, default=[1, 2])
+    return p
 
 
 class Worker:
@@ -105,8 +124,17 @@ def write_table(path, notes, columns, rows):
     os.rename(path + ".part", path)
 
 
+def commit():
+    try:
+        done = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True)
+    except OSError:
+        return "none"
+    return done.stdout.strip() or "none"
+
+
 def common_notes(tool):
-    return {"tool": tool, "cpu": machine(), "instruction-sets": processor_flags(), "date": datetime.date.today().isoformat()}
+    notes = {"tool": tool, "commit": commit(), "cpu": machine(), "instruction-sets": processor_flags()}
+    return notes | {"date": datetime.date.today().isoformat()}
 
 
 def say(text):

@@ -223,6 +223,42 @@ static int add_notes(struct table *t, const struct run *r, struct message *m)
     return table_note(t, "peak-resident-bytes", text, m);
 }
 
+static int is_quantized(const struct run *r, const struct step_case *c)
+{
+    for (int i = 0; i < r->subject_count; i++)
+        if (r->subjects[i].name == c->name)
+            return r->subjects[i].activations != NULL;
+    return 0;
+}
+
+/* The float32 step that a quantized one may be compared with: same network, as many images and threads. */
+static const struct step_case *float_of(const struct run *r, const struct step_case *c)
+{
+    for (int i = 0; i < r->case_count; i++) {
+        const struct step_case *f = &r->cases[i];
+        if (!is_quantized(r, f) && strcmp(gradient_precision(f->gradient), "fp32") == 0 && f->batch == c->batch &&
+            gradient_threads(f->gradient) == gradient_threads(c->gradient) &&
+            fabs(gradient_macs(f->gradient) - gradient_macs(c->gradient)) < 0.5)
+            return f;
+    }
+    return NULL;
+}
+
+static int add_ratios(struct table *t, const struct run *r, struct message *m)
+{
+    for (int i = 0; i < r->case_count; i++) {
+        char text[256];
+        const struct step_case *c = &r->cases[i], *f = float_of(r, c);
+        if (!is_quantized(r, c) || !f)
+            continue;
+        snprintf(text, sizeof text, "%.3f times the images/s of %s fp32: %s int8+%s, batch %d, threads %d",
+                 f->step.median / c->step.median, f->name, c->name, gradient_precision(c->gradient), c->batch,
+                 gradient_threads(c->gradient));
+        TRY(table_note(t, "quantized", text, m));
+    }
+    return 0;
+}
+
 static int make_table(struct table *t, const struct run *r, struct message *m)
 {
     TRY(table_columns(t,
@@ -230,6 +266,7 @@ static int make_table(struct table *t, const struct run *r, struct message *m)
                       "samples_per_s gmac_per_s peak_gmac_per_s of_peak bytes",
                       m));
     TRY(add_notes(t, r, m));
+    TRY(add_ratios(t, r, m));
     for (int i = 0; i < r->case_count; i++)
         TRY(add_row(t, r, &r->cases[i], "train", r->cases[i].step, gradient_macs(r->cases[i].gradient),
                     gradient_held_bytes(r->cases[i].gradient), m));

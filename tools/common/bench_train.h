@@ -22,15 +22,18 @@ struct bench_train {
     "same\n" \
     "images. Models are float ones; with -r RANGES they are fused ones, trained as qat-finetune does, and --width " \
     "stays\n" \
-    "float. Steps of one start must give the same loss for every -j, or the run fails. Times are of a whole step. " \
-    "Rows:\n" \
+    "float; where that is the same network, a note `quantized` says what the quantized step makes of the images/s " \
+    "of its\n" \
+    "fp32 step. Steps of one start must give the same loss for every -j, or the run fails. Times are of a whole " \
+    "step. Rows:\n" \
     "what=train (gmac_per_s: products of forward and both gradients; bytes: activations, gradients, weights); " \
     "with\n" \
     "--layers train-part:forward, loss, backward, update, and of forward and backward products (convolutions and " \
     "linear\n" \
     "layers, packing their weights included) and elementwise (the rest); train-layer:NAME:forward, data, weight.\n" \
     "\n" \
-    "  bench --train --width 64 --precision fp32 --precision bf16 -b 128 -j 1,2 --layers\n"
+    "  bench --train --width 64 --precision fp32 --precision bf16 -b 128 -j 1,2 --layers\n" \
+    "  bench --train -m fused.safetensors -r ranges.safetensors --width 64 -b 128 -j 2\n"
 /* clang-format on */
 
 /* Every model with every precision, batch size and number of threads, a step of each in turn. */

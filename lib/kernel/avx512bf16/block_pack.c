@@ -57,8 +57,10 @@ void block_pack(const struct block_conv *s, const float *weight, int item, void 
             size_t back =
                 (((size_t)c * (size_t)taps + (size_t)tap) * (size_t)outputs + (size_t)item) * (size_t)s->planes;
             for (int p = 0; p < s->planes; p++) {
-                cell_transpose(cell + p * CELL, turned);
-                cell_pair(turned, (bf16 *)forward + (to + (size_t)p) * CELL);
+                if (forward) {
+                    cell_transpose(cell + p * CELL, turned);
+                    cell_pair(turned, (bf16 *)forward + (to + (size_t)p) * CELL);
+                }
                 if (backward)
                     cell_pair(cell + p * CELL, (bf16 *)backward + (back + (size_t)p) * CELL);
             }

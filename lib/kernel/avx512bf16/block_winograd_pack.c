@@ -134,8 +134,8 @@ int winograd_pack_items(const struct block_conv *s)
 void winograd_pack(const struct block_conv *s, const float *weight, int item, void *forward, void *backward)
 {
     int outputs = cells_of(s->k);
-    if (item < outputs)
+    if (item < outputs && forward)
         pack_outputs(s, weight, BLOCK_FORWARD, item * BLOCK_CHANNELS, forward);
-    else if (backward)
+    else if (item >= outputs && backward)
         pack_outputs(s, weight, BLOCK_BACKWARD, (item - outputs) * BLOCK_CHANNELS, backward);
 }

@@ -35,7 +35,8 @@ void block_ref_pack(const struct block_conv *s, const float *weight, int item, v
                     v = rounded_to_planes(
                         weight[((size_t)k * (size_t)t.c + (size_t)c) * (size_t)taps + (size_t)tap], t.planes);
                 size_t at = (size_t)tap * (size_t)inputs * (size_t)outputs;
-                ((float *)forward)[at + (size_t)c * (size_t)outputs + (size_t)k] = v;
+                if (forward)
+                    ((float *)forward)[at + (size_t)c * (size_t)outputs + (size_t)k] = v;
                 if (backward)
                     ((float *)backward)[at + (size_t)k * (size_t)inputs + (size_t)c] = v;
             }

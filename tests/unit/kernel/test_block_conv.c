@@ -316,7 +316,7 @@ static void test_sums(void **state)
     }
 }
 
-/* Forward's weights are the same with and without backward's, and items may come in any order. */
+/* Either direction's weights are the same without the other's, and items may come in any order. */
 static void test_pack(void **state)
 {
     (void)state;
@@ -342,6 +342,9 @@ static void test_pack(void **state)
             memset(p[2], 0xff, bytes);
             pack_all(kernel, &f.s, f.weight, p[2], NULL);
             assert_memory_equal(p[0], p[2], bytes);
+            memset(p[3], 0xff, back);
+            pack_all(kernel, &f.s, f.weight, NULL, p[3]);
+            assert_memory_equal(p[1], p[3], back);
             for (int v = 0; v < 4; v++)
                 memory_free(p[v]);
         }

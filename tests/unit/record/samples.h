@@ -58,6 +58,29 @@ static inline void assert_same_content(const struct record *a, const struct reco
     }
 }
 
+static inline void *sample_bytes(size_t *count)
+{
+    struct message m;
+    struct record *r = sample_record();
+    void *bytes;
+    ASSERT_OK(record_serialise(r, &bytes, count, &m), m);
+    record_free(r);
+    return bytes;
+}
+
+static inline void frame(unsigned char **bytes, size_t *count, const char *json, size_t data_bytes)
+{
+    struct message m;
+    size_t length = strlen(json);
+    *count = 8 + length + data_bytes;
+    *bytes = memory_new(*count, 1, &m);
+    for (int i = 0; i < 8; i++)
+        (*bytes)[i] = (unsigned char)((uint64_t)length >> 8 * i);
+    memcpy(*bytes + 8, json, length);
+    for (size_t i = 0; i < data_bytes; i++)
+        (*bytes)[8 + length + i] = (unsigned char)i;
+}
+
 /* A folder of the test's own; the path is static. */
 static inline const char *temporary_folder(void)
 {

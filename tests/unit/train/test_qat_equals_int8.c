@@ -7,15 +7,14 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "exec/exec.h"
+#include "clipping.h"
 #include "exec/gradient.h"
 #include "graph/resnet.h"
 #include "pass/pass.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { IMAGES = 4, CLASSES = 10, IMAGE = 32 * 32 * 3, MAX_NODES = 64 };
+enum { IMAGES = 4, CLASSES = 10, IMAGE = 32 * 32 * 3 };
 
 #define ASSERT_OK(call, m)                       \
     do {                                         \
@@ -46,39 +45,16 @@ static void fused_resnet(struct model *model)
     ASSERT_OK(pass_fuse_epilogue(model, NULL, &m), m);
 }
 
-struct extremes {
-    double low[MAX_NODES], high[MAX_NODES];
-};
-
-static int widen(void *context, int node, const float *values, size_t count, struct message *m)
-{
-    struct extremes *x = context;
-    (void)m;
-    for (size_t i = 0; i < count; i++) {
-        x->low[node] = fmin(x->low[node], (double)values[i]);
-        x->high[node] = fmax(x->high[node], (double)values[i]);
-    }
-    return 0;
-}
-
-/* Maps that clip a little, so that clamping matters. */
 static void setting_open(struct setting *s, int bits)
 {
     struct message m;
-    struct exec *e;
-    struct extremes x = {{0}, {0}};
     struct random_stream r = random_open(5, RANDOM_TEST, 0, 0);
     memset(s, 0, sizeof *s);
     fused_resnet(&s->fused);
     assert_true(s->fused.graph.count <= MAX_NODES);
     for (int i = 0; i < IMAGES * IMAGE; i++)
         s->images[i] = (uint8_t)random_below(&r, 256);
-    ASSERT_OK(exec_open(&e, &s->fused, &(struct exec_options){.keep_activations = 1}, &m), m);
-    ASSERT_OK(exec_observe(e, s->images, IMAGES, widen, &x, &m), m);
-    exec_close(e);
-    for (int i = 0; i < s->fused.graph.count; i++)
-        if (node_is_observed(&s->fused.graph, i))
-            ASSERT_OK(affine_from_range(0.8 * x.low[i], 0.8 * x.high[i], bits, &s->maps[i], &m), m);
+    ASSERT_OK(clipping_maps(&s->fused, s->images, IMAGES, bits, s->maps, &m), m);
 }
 
 /* Logits of the int8 model lowered from g's weights under maps. */

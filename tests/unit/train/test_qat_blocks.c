@@ -1,0 +1,144 @@
+/* Quantized training over blocks against the same image by image, on a half-trained network in all three modes of
+ * ranges: the same integers forward, so the same bits; and gradients as near as gradient.h says. */
+#include "clipping.h"
+#include "difference.h"
+#include "half_trained.h"
+#include "pass/pass.h"
+
+enum { ROUNDS = 2 /* the second from moved weights, scales and ranges */ };
+
+static struct model fused;
+static struct affine maps[MAX_NODES];
+
+static int setup(void **state)
+{
+    if (half_trained_make(state))
+        return -1;
+    ASSERT_OK(model_copy(&fused, &half_trained, &m));
+    ASSERT_OK(pass_fold_batchnorm(&fused, NULL, &m));
+    ASSERT_OK(pass_fuse_epilogue(&fused, NULL, &m));
+    assert_true(fused.graph.count <= MAX_NODES);
+    ASSERT_OK(clipping_maps(&fused, pictures.images, IMAGES, 8, maps, &m));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    model_free(&fused);
+    return half_trained_drop(state);
+}
+
+static struct gradient *open_engine(const char *isa, const char *precision, enum range_mode mode)
+{
+    struct gradient *g;
+    const struct gradient_options o = {.threads = 2,
+                                       .batch = IMAGES,
+                                       .isa = isa,
+                                       .precision = precision,
+                                       .quantized = 1,
+                                       .activations = maps,
+                                       .weight_bits = 8,
+                                       .activation_bits = 8,
+                                       .ranges = mode,
+                                       .range_averaging = 0.5};
+    int status = gradient_open(&g, &fused, &o, &m);
+    if (status != STATUS_UNSUPPORTED) /* no such instruction set here */
+        ASSERT_OK(status);
+    return status < 0 ? NULL : g;
+}
+
+static void compare_gradients(const char *who, struct gradient *blocks, struct gradient *images, double tolerance)
+{
+    struct difference worst = {0}, scales = {0};
+    const struct slice *slices;
+    int count = gradient_slices(images, &slices);
+    for (int i = 0; i < count; i++) {
+        struct difference d = {0}, *to = slices[i].role == SLICE_SCALE ? &scales : &d;
+        for (size_t k = slices[i].offset; k < slices[i].offset + slices[i].count; k++)
+            difference_add(to, (double)gradient_gradients(blocks)[k], (double)gradient_gradients(images)[k]);
+        if (slices[i].role != SLICE_SCALE)
+            keep_worst(&worst, &d, slices[i].name);
+    }
+    expect_near(who, "gradient", &worst, tolerance);
+    if (scales.norm > 0) { /* one number each, a sum of which little is left: all of them together */
+        struct difference all = {0};
+        keep_worst(&all, &scales, "all scales");
+        expect_near(who, "gradient", &all, tolerance);
+    }
+}
+
+static void step_both(struct gradient *blocks, struct gradient *images, const uint8_t *labels, const char *who,
+                      double tolerance)
+{
+    float logits[2][IMAGES * CLASSES], dlogits[IMAGES * CLASSES];
+    struct gradient *const both[2] = {images, blocks};
+    struct loss_sums sums = {0};
+    for (int i = 0; i < 2; i++)
+        ASSERT_OK(gradient_forward(both[i], fresh_images, IMAGES, logits[i], &m));
+    assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+    assert_memory_equal(gradient_state(images), gradient_state(blocks),
+                        gradient_state_count(images) * sizeof(float));
+    ASSERT_OK(loss_cross_entropy(logits[0], labels, IMAGES, CLASSES, 0, dlogits, &sums, &m));
+    for (int i = 0; i < 2; i++)
+        ASSERT_OK(gradient_backward(both[i], dlogits, &m));
+    compare_gradients(who, blocks, images, tolerance);
+}
+
+static void compare(const char *who, const char *isa, const char *precision, enum range_mode mode, double tolerance)
+{
+    struct gradient *images = open_engine("avx2", NULL, mode), *blocks = open_engine(isa, precision, mode);
+    const struct slice *slices;
+    struct optimizer o;
+    if (!images)
+        images = open_engine("ref", NULL, mode);
+    assert_string_equal(gradient_engine(images), "image");
+    if (blocks && strcmp(gradient_engine(blocks), "block") == 0) {
+        int count = gradient_slices(images, &slices);
+        ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0, 1, 1, 1}, slices, count,
+                                 gradient_parameter_count(images), &m));
+        for (int round = 0; round < ROUNDS; round++) {
+            step_both(blocks, images, fresh_labels, who, tolerance);
+            optimizer_step(&o, gradient_parameters(images), gradient_gradients(images), 0.01);
+            memcpy(gradient_parameters(blocks), gradient_parameters(images),
+                   gradient_parameter_count(images) * sizeof(float));
+        }
+        optimizer_close(&o);
+    }
+    gradient_close(images);
+    gradient_close(blocks);
+}
+
+/* Tolerances: gradient.h's. */
+static void compare_engines(enum range_mode mode)
+{
+    const double fp32 = 2e-5, bf16 = 1e-2;
+    compare("best fp32", NULL, "fp32", mode, fp32);
+    compare("best bf16", NULL, "bf16", mode, bf16);
+    compare("avx512bf16 fp32", "avx512bf16", "fp32", mode, fp32);
+    compare("avx512bf16 bf16", "avx512bf16", "bf16", mode, bf16);
+}
+
+static void test_fixed_ranges(void **state)
+{
+    (void)state;
+    compare_engines(RANGE_FIXED);
+}
+
+static void test_moving_ranges(void **state)
+{
+    (void)state;
+    compare_engines(RANGE_AVERAGE);
+}
+
+static void test_learned_scales(void **state)
+{
+    (void)state;
+    compare_engines(RANGE_LEARNED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fixed_ranges), cmocka_unit_test(test_moving_ranges),
+                                       cmocka_unit_test(test_learned_scales)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
