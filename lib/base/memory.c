@@ -32,10 +32,11 @@ static void *allocate(size_t bytes)
 {
     if (bytes < HUGE_PAGE)
         return aligned_alloc(ALIGNMENT, bytes);
-    void *p = aligned_alloc(HUGE_PAGE, bytes);
+    void *p = NULL;
+    if (posix_memalign(&p, HUGE_PAGE, bytes) != 0) /* not aligned_alloc, which may want a multiple of it */
+        return NULL;
 #ifdef MADV_HUGEPAGE
-    if (p)
-        (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
+    (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
 #endif
     return p;
 }
