@@ -113,12 +113,13 @@ $(CARRY)/cuda-tests/%: $(B)/tests/cuda/%.o $(call archives,$(LAYERS))
 $(CARRY)/bin/resq-cuda.so: $(BIN)/resq-cuda.so
 	@mkdir -p $(@D)
 	strip --strip-unneeded -o $@ $<
-$(CARRY)/libraries: $(CARRY_TOOLS) $(CARRY_TESTS)
-	@mkdir -p $(CARRY)/lib
+# What the programs as built find, not what was carried before.
+$(CARRY)/libraries: $(TOOLS:%=$(BIN)/%) $(CUDA_TESTS)
+	@rm -rf $(CARRY)/lib; mkdir -p $(CARRY)/lib
 	ldd $^ | awk '$$2 == "=>" && $$1 !~ /$(CARRY_NOT)/ && !seen[$$1]++ { print $$1, $$3 }' > $@
 	while read -r name file; do cp -L "$$file" "$(CARRY)/lib/$$name"; done < $@
 carry: $(CARRY).tar.xz
-$(CARRY).tar.xz: $(CARRY)/libraries $(if $(CUDA),$(CARRY)/bin/resq-cuda.so) tests/cuda/run tests/cuda/speed tests/cuda/study pipelines/with-cuda $(wildcard pipelines/data/*)
+$(CARRY).tar.xz: $(CARRY)/libraries $(CARRY_TOOLS) $(CARRY_TESTS) $(if $(CUDA),$(CARRY)/bin/resq-cuda.so) tests/cuda/run tests/cuda/speed tests/cuda/study pipelines/with-cuda $(wildcard pipelines/data/*)
 	@mkdir -p $(CARRY)/pipelines/data
 	cp tests/cuda/run tests/cuda/speed tests/cuda/study $(CARRY)/cuda-tests
 	cp pipelines/with-cuda $(CARRY)/with-cuda
