@@ -25,28 +25,16 @@ static void weight_item(void *context, int item, int worker)
                                        g->arena + g->block->shared, worker_scratch(g, worker));
 }
 
-static int data_parts(const struct block_conv *c)
-{
-    return c->w >= 16 ? 2 : 1;
-}
-
 static void data_item(void *context, int item, int worker)
 {
     const struct job *j = context;
     const struct gradient *g = j->g;
     const struct train_step *s = &g->steps[j->step];
     const struct block_step *t = &g->block->steps[j->step];
-    int parts = data_parts(&t->conv), b = parts > 1 ? item / parts : item % g->block->blocks;
-    struct block_conv_call call = {.x = block_gradient_at(g, s->output, b),
-                                   .packed = t->backward,
-                                   .y = block_gradient_at(g, s->x, b),
-                                   .accumulate = s->accumulate_x,
-                                   .k_end = block_channels(t->conv.c)};
-    part_rows(t->conv.h, parts, parts > 1 ? item % parts : 0, &call.row_begin, &call.row_end);
-    if (parts == 1) {
-        call.k_begin = item / g->block->blocks * BLOCK_CHANNELS;
-        call.k_end = call.k_begin + BLOCK_CHANNELS;
-    }
+    struct block_conv_call call = {.packed = t->backward, .accumulate = s->accumulate_x};
+    int b = cut_call(&t->data_cut, g->block->blocks, t->conv.c, item, &call);
+    call.x = block_gradient_at(g, s->output, b);
+    call.y = block_gradient_at(g, s->x, b);
     g->block->kernels->conv(&t->conv, BLOCK_BACKWARD, &call, worker_scratch(g, worker));
 }
 
@@ -62,8 +50,7 @@ void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_b
     if (!g->values[g->steps[j->step].x].wants_gradient)
         return;
     start = profile_begin(g);
-    threads_run(g->pool, data_item, j,
-                blocks * (data_parts(c) > 1 ? data_parts(c) : block_channels(c->c) / BLOCK_CHANNELS));
+    threads_run(g->pool, data_item, j, cut_items(&g->block->steps[step].data_cut, blocks, c->c));
     profile_end(g, j->step, PASS_DATA, start);
 }
 

@@ -9,16 +9,23 @@
 
 #include "exec/gradient_plan.h"
 
+/* How a convolution's destination is cut into calls, by its shape alone: into `parts` parts of whole rows,
+ * multiples of `grain`, with all outputs; or, where parts is 0, by 32 outputs with all rows. */
+struct block_cut {
+    int h, parts, grain;
+};
+
 /* What a step needs besides its train_step. */
 struct block_step {
     int forward_on, backward_on; /* runs over blocks; quantized: only backward does */
     struct block_conv conv;
     void *forward, *backward; /* packed weights; backward NULL where no gradient is wanted by the input */
-    double *sums;             /* of a convolution whose batch norm follows: [parts][2][C'] */
-    int parts;                /* pieces of a block that its sums come in */
-    float *constants;         /* batch norm: BLOCK_CONSTANTS rows of [C'] */
-    size_t positive;          /* in the arena: the relu's mask; NO_OFFSET */
-    int maker;                /* batch norm: the step of the convolution it follows */
+    struct block_cut cut, data_cut;
+    double *sums;     /* of a convolution whose batch norm follows: [pieces][2][C'] */
+    int pieces;       /* of a block that its sums come in: 1 where it is cut by outputs */
+    float *constants; /* batch norm: BLOCK_CONSTANTS rows of [C'] */
+    size_t positive;  /* in the arena: the relu's mask; NO_OFFSET */
+    int maker;        /* batch norm: the step of the convolution it follows */
 };
 
 enum block_constant {
@@ -116,6 +123,37 @@ static inline void part_rows(int h, int parts, int part, int *begin, int *end)
 {
     *begin = h * part / parts;
     *end = h * (part + 1) / parts;
+}
+
+static inline void cut_rows(const struct block_cut *c, int part, int *begin, int *end)
+{
+    part_rows((c->h + c->grain - 1) / c->grain, c->parts, part, begin, end);
+    *begin *= c->grain;
+    *end = *end * c->grain < c->h ? *end * c->grain : c->h;
+}
+
+/* Item `item` of a convolution over `blocks` blocks: its block, outputs and rows go into the call. Wide maps are
+ * cut by rows, narrow ones by outputs; items of one block and the next stand side by side there, so that weights
+ * are read once. */
+static inline int cut_items(const struct block_cut *c, int blocks, int channels)
+{
+    return blocks * (c->parts > 0 ? c->parts : block_channels(channels) / BLOCK_CHANNELS);
+}
+
+static inline int cut_call(const struct block_cut *c, int blocks, int channels, int item,
+                           struct block_conv_call *call)
+{
+    if (c->parts > 0) {
+        call->k_begin = 0;
+        call->k_end = block_channels(channels);
+        cut_rows(c, item % c->parts, &call->row_begin, &call->row_end);
+        return item / c->parts;
+    }
+    call->k_begin = item / blocks * BLOCK_CHANNELS;
+    call->k_end = call->k_begin + BLOCK_CHANNELS;
+    call->row_begin = 0;
+    call->row_end = c->h;
+    return item % blocks;
 }
 
 #endif

@@ -60,27 +60,18 @@ static void input_item(void *context, int item, int worker)
 
 /* ---- convolution ---- */
 
-/* Wide maps are cut by rows, narrow ones by outputs; items of one block and the next stand side by side there, so
- * that weights are read once. */
 static void conv_item(void *context, int item, int worker)
 {
     const struct job *j = context;
     const struct gradient *g = j->g;
     const struct train_step *s = &g->steps[j->step];
     const struct block_step *t = &g->block->steps[j->step];
-    int channels = block_channels(t->conv.k), wide = t->parts > 1;
-    int b = wide ? item / t->parts : item % g->block->blocks, part = wide ? item % t->parts : 0;
-    struct block_conv_call call = {.x = block_value_at(g, s->x, b),
-                                   .packed = t->forward,
-                                   .y = block_value_at(g, s->output, b),
-                                   .k_end = channels,
-                                   .sums = t->sums +
-                                           ((size_t)b * (size_t)t->parts + (size_t)part) * 2 * (size_t)channels};
-    part_rows(t->conv.out_h, t->parts, part, &call.row_begin, &call.row_end);
-    if (!wide) {
-        call.k_begin = item / g->block->blocks * BLOCK_CHANNELS;
-        call.k_end = call.k_begin + BLOCK_CHANNELS;
-    }
+    struct block_conv_call call = {.packed = t->forward};
+    int b = cut_call(&t->cut, g->block->blocks, t->conv.k, item, &call);
+    size_t piece = (size_t)b * (size_t)t->pieces + (size_t)(t->cut.parts > 0 ? item % t->cut.parts : 0);
+    call.x = block_value_at(g, s->x, b);
+    call.y = block_value_at(g, s->output, b);
+    call.sums = t->sums + piece * 2 * (size_t)block_channels(t->conv.k);
     g->block->kernels->conv(&t->conv, BLOCK_FORWARD, &call, worker_scratch(g, worker));
 }
 
@@ -92,7 +83,7 @@ static void norm_constants_of(struct gradient *g, int step)
     struct block_step *t = &g->block->steps[step];
     const struct block_step *maker = &g->block->steps[t->maker];
     const struct node *n = &g->graph.nodes[s->node];
-    int channels = block_channels(n->c), parts = g->block->blocks * maker->parts;
+    int channels = block_channels(n->c), parts = g->block->blocks * maker->pieces;
     double rows = (double)g->count * n->h * n->w;
     for (int c = 0; c < n->c; c++) {
         struct norm_sums sums = {0, 0};
@@ -150,8 +141,7 @@ void block_step_forward(struct gradient *g, int step)
         threads_run(g->pool, input_item, &job, blocks * input_rows(g, step, &window));
         break;
     case TRAIN_CONV:
-        threads_run(g->pool, conv_item, &job,
-                    blocks * (t->parts > 1 ? t->parts : block_channels(t->conv.k) / BLOCK_CHANNELS));
+        threads_run(g->pool, conv_item, &job, cut_items(&t->cut, blocks, t->conv.k));
         break;
     case TRAIN_POOL:
         threads_run(g->pool, pool_item, &job, blocks);

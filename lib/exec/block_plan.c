@@ -63,6 +63,16 @@ static int users_of(const struct gradient *g, int node, int *last)
     return users;
 }
 
+static struct block_cut cut_of(const struct gradient *g, const struct block_conv *s, int h, int w)
+{
+    const struct block_kernel *k = g->block->kernels;
+    int tile = k->tile ? k->tile(s) : 0, rows = tile ? (h + tile - 1) / tile : 0;
+    struct block_cut c = {.h = h, .parts = w >= 16 ? 2 : 0, .grain = tile ? tile : 1};
+    if (tile)
+        c.parts = rows >= 4 ? rows / 2 : rows;
+    return c;
+}
+
 static void plan_conv(struct gradient *g, int i)
 {
     const struct conv_shape *s = &g->steps[i].shape;
@@ -82,7 +92,9 @@ static void plan_conv(struct gradient *g, int i)
     /* Few channels: all that a window sees fits one cell, and the input is laid out so. */
     b->conv.window = !gradient_quantized(g) && maker && maker->kind == TRAIN_NORMALIZE &&
                      s->c * s->kernel * s->kernel <= BLOCK_CHANNELS && users_of(g, g->steps[i].x, &user) == 1;
-    b->parts = s->out_w >= 16 ? 2 : 1;
+    b->cut = cut_of(g, &b->conv, s->out_h, s->out_w);
+    b->data_cut = cut_of(g, &b->conv, s->h, s->w);
+    b->pieces = b->cut.parts > 0 ? b->cut.parts : 1;
 }
 
 static void plan_value(struct gradient *g, int i)
@@ -257,7 +269,7 @@ static int prepare_conv(struct gradient *g, int i, struct message *m)
 {
     struct block_step *b = &g->block->steps[i];
     const struct block_kernel *k = g->block->kernels;
-    size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->parts;
+    size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->pieces;
     if (b->forward_on) { /* quantized: never, and there are no forward weights */
         b->forward = memory_new(k->packed_bytes(&b->conv, BLOCK_FORWARD), 1, m);
         b->sums = memory_new(parts * 2 * (size_t)block_channels(b->conv.k), sizeof *b->sums, m);

@@ -41,6 +41,12 @@ static const struct block_case block_cases[] = {
     {1, 3, 96, 48, 1, 1, 0, 0, 0},
     {9, 8, 4, 18, 5, 2, 2, 0, 0},
     {8, 8, 65, 6, 5, 1, 2, 0, 0},
+    /* transformed by some sets: edges of tiles, every padding, more cells of weights than one round takes */
+    {9, 10, 33, 40, 3, 1, 1, 0, 0},
+    {11, 10, 20, 70, 3, 1, 0, 0, 0},
+    {9, 8, 5, 6, 3, 1, 2, 0, 0},
+    {64, 1, 40, 3, 3, 1, 1, 0, 0},
+    {32, 8, 160, 136, 3, 1, 1, 0, 5},
     {11, 10, 3, 7, 7, 2, 3, 0, 0},
     {10, 11, 6, 5, 3, 3, 1, 0, 0},
     {7, 7, 6, 5, 2, 2, 0, 0, 0},
@@ -173,6 +179,33 @@ static inline int tensor_near(const struct tensor *got, const struct tensor *wan
     if (different > 8 && different * 50 > count)
         return print_error("%zu of %zu differ\n", different, count), 0;
     return 1;
+}
+
+/* ---- transformed shapes (see `tile`) ---- */
+
+static inline int block_tile(const struct block_kernel *kernel, const struct block_conv *s)
+{
+    return kernel->tile ? kernel->tile(s) : 0;
+}
+
+/* The largest magnitude of an image in `side` x `side` pixels from (y, x) on, over all channels. */
+static inline double tensor_largest(const struct tensor *t, int y, int x, int side, int image)
+{
+    double most = 0;
+    for (int i = y < 0 ? 0 : y; i < y + side && i < t->h; i++)
+        for (int j = x < 0 ? 0 : x; j < x + side && j < t->w; j++)
+            for (int c = 0; c < t->c; c++)
+                most = fmax(most, fabs(tensor_value(t, i, j, image, c)));
+    return most;
+}
+
+/* As one plane holds them, so that it does not matter who rounds them. */
+static inline float *floats_rounded(const float *v, size_t count)
+{
+    float *p = bytes_new(count, sizeof *p);
+    for (size_t i = 0; i < count; i++)
+        p[i] = bf16_to_float(bf16_from_float(v[i]));
+    return p;
 }
 
 /* Every item of a pack; `backward` may be left out by NULL. */

@@ -123,9 +123,46 @@ static void test_ref_is_the_formula(void **state)
         }
 }
 
+/* The tolerance of transformed shapes. */
+static int tiles_near(const struct fixture *f, int tile, const float *dw, const float *want)
+{
+    double most = 0, error = 0, square = 0;
+    for (int b = 0; b < f->blocks; b++)
+        for (int row = 0; row < f->s.out_h; row += tile)
+            for (int column = 0; column < f->s.out_w; column += tile)
+                for (int n = 0; n < BLOCK_IMAGES; n++)
+                    most += tensor_largest(&f->x[b], row - f->s.pad, column - f->s.pad, tile + f->s.kernel - 1, n) *
+                            tensor_largest(&f->dy[b], row, column, tile, n);
+    for (size_t i = 0; i < block_weights(&f->s); i++) {
+        double far = (double)dw[i] - (double)want[i];
+        if (!(fabs(far) <= 2e-2 * most))
+            return print_error("dw[%zu]: %.9g, not %.9g\n", i, (double)dw[i], (double)want[i]), 0;
+        error += far * far;
+        square += (double)want[i] * (double)want[i];
+    }
+    if (!(sqrt(error) <= 3e-3 * sqrt(square)))
+        return print_error("error %.3g of the result\n", sqrt(error / square)), 0;
+    return 1;
+}
+
+static void check_tiles(const struct kernel_table *table, const struct fixture *f, const float *want)
+{
+    float *dw = run(&table->block, f, 0, 0), *again = run(&table->block, f, 0, 1);
+    if (!tiles_near(f, block_tile(&table->block, &f->s), dw, want)) {
+        block_print(table->isa, &f->s, "gradient by the weights");
+        fail();
+    }
+    assert_memory_equal(dw, again, block_weights(&f->s) * sizeof *dw);
+    memory_free(dw), memory_free(again);
+}
+
 static void check_set(const struct kernel_table *table, const struct fixture *f, const float *want,
                       const float *absolute)
 {
+    if (block_tile(&table->block, &f->s)) {
+        check_tiles(table, f, want);
+        return;
+    }
     float *dw = run(&table->block, f, 0, 0), *again = run(&table->block, f, 0, 1);
     ptrdiff_t at = first_apart(dw, want, absolute, block_weights(&f->s));
     if (at >= 0) {
