@@ -194,7 +194,7 @@ EOF
 
 @test "what this build cannot do is said" {
     refused "precision fp16 needs a GPU: a CPU trains in fp32 or bf16" --precision fp16 < "$T/train"
-    refused "*CUDA*" --device cuda < "$T/train"
+    RESQ_CUDA=/nonexistent refused "device cuda: cannot load it: *" --device cuda < "$T/train"
 }
 
 @test "a loss that is not finite stops the run, and the checkpoint stays as it was" {

@@ -15,6 +15,9 @@ void host_wrong(const char *what, const char *where, size_t bytes)
     __builtin_trap(); /* a bug of whoever drives the device: nothing can go on */
 }
 
+/* Once it failed, as it was told to: nothing that is still queued will run, as on a GPU. */
+static int is_lost;
+
 void host_forget(void)
 {
     struct host_record held = host_record;
@@ -27,8 +30,10 @@ void host_forget(void)
 
 int host_enter(const char *name, struct message *m)
 {
-    if (++host_record.calls == host_control.fail_call)
+    if (++host_record.calls == host_control.fail_call) {
+        is_lost = 1;
         return message_set(m, STATUS_IO, "%s: the device failed, as it was told to", name);
+    }
     return 0;
 }
 
@@ -56,13 +61,16 @@ static void list_free(struct call_list *l)
 
 /* ---- running ---- */
 
+static void run_record(struct device *d, const struct host_call *c);
+
 static void run_one(struct device *d, enum device_queue q)
 {
     struct call_list *l = &d->queues[q];
     struct host_call call = l->calls[l->done++]; /* a copy: running may queue, and move the list */
     if (l->done == l->count)
         l->done = l->count = 0;
-    call.run(d, &call);
+    if (!is_lost || call.run == run_record)
+        call.run(d, &call);
 }
 
 static void run_until(const struct device_event *e, uint64_t reached)
@@ -241,6 +249,7 @@ static int device_open(const struct device_options *options, struct device **out
     d->options = *options;
     d->kernels = host_definition();
     host_record.open++;
+    is_lost = 0;
     *out = d;
     return 0;
 }
