@@ -138,7 +138,7 @@ holds() { # an arithmetic condition
     "$BIN/cifar-load" -d in.bin --part train -o in.other
     refused "$T/fused: dataset-digest: *" --epochs 1 < in.other
     refused "--keep-float: *" --epochs 1 --keep-float fc < "$T/once"
-    refused "*fp16*" --epochs 1 --precision fp16 < "$T/once"
+    refused "*fp16*" --epochs 1 --precision fp16 --device cpu < "$T/once"
 }
 
 @test "a model trained on all may not be chosen by the held-out part" {

@@ -193,7 +193,7 @@ EOF
 }
 
 @test "what this build cannot do is said" {
-    refused "precision fp16 needs a GPU: a CPU trains in fp32 or bf16" --precision fp16 < "$T/train"
+    refused "precision fp16 needs a GPU: a CPU trains in fp32 or bf16" --precision fp16 --device cpu < "$T/train"
     RESQ_CUDA=/nonexistent refused "device cuda: cannot load it: *" --device cuda < "$T/train"
 }
 
