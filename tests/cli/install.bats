@@ -21,7 +21,8 @@ setup() {
 }
 
 @test "every program is there as resq-NAME, with a man page that has its name and purpose" {
-    [ "$(cd "$STAGE/bin" && echo *)" = "$(cd "$BIN" && printf 'resq-%s ' * | sed 's/ $//')" ]
+    [ "$(cd "$STAGE/bin" && echo *)" = "$(find "$BIN" -type f ! -name '*.so' -printf 'resq-%f\n' | sort | xargs)" ]
+    [[ ! -e $BIN/resq-cuda.so ]] || cmp "$BIN/resq-cuda.so" "$STAGE/lib/resq/resq-cuda.so"
     for tool in "$STAGE"/bin/*; do
         name=${tool##*/}
         page=$STAGE/share/man/man1/$name.1
