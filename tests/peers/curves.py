@@ -61,7 +61,8 @@ def difference(a, b):
     freedom = len(a) + len(b) - 2
     if freedom < 2:
         return statistics.mean(b) - statistics.mean(a), math.inf
-    pooled = math.sqrt(((len(a) - 1) * statistics.variance(a) + (len(b) - 1) * statistics.variance(b)) / freedom)
+    squares = sum((v - statistics.mean(values)) ** 2 for values in (a, b) for v in values)
+    pooled = math.sqrt(squares / freedom)
     return statistics.mean(b) - statistics.mean(a), student(freedom) * pooled * math.sqrt(1 / len(a) + 1 / len(b))
 
 
@@ -113,7 +114,7 @@ def main(folder, recipe):
     rows = [dict(r, program=k[0], precision=k[1], seed=s) for k, seeds in kinds.items() for s, rs in sorted(seeds.items()) for r in rs]
     table = turns.common_notes("tests/peers/curves.py") | {k: notes[k] for k in ("dataset", "dataset-digest", "images", "held-out")}
     turns.write_table(f"{folder}/curves.tsv", table | {"recipe": recipe}, COLUMNS, rows)
-    subtitle = f"{recipe}; {notes['dataset']}, {notes['images']} images"
+    subtitle = f"{notes['dataset']}, {notes['images']} images"
     for column, title, axis in (
         ("loss", "Training loss, a curve a seed", "mean cross-entropy"),
         ("accuracy_held_out", "Held-out accuracy, a curve a seed", "accuracy (%)"),
