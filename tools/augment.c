@@ -115,6 +115,8 @@ int main(int argc, char **argv)
          0, 1},
         {"pad", 0, OPTION_CHOICE, &o.pad, 0, 0, 0, "what to pad with", "zero|reflect", 1},
         {"flip", 0, OPTION_NUMBER, &a->flip, 0, 1, "P", "mirror left and right with probability P", 0, 1},
+        {"flip-alternate", 0, OPTION_FLAG, &a->is_flip_alternate, 0, 0, 0,
+         "who is mirrored in one epoch is not in the next", 0, 1},
         {"brightness", 0, OPTION_NUMBER, &a->brightness, 0, 100, "B", "factor from 1-B to 1+B", 0, 1},
         {"contrast", 0, OPTION_NUMBER, &a->contrast, 0, 100, "C", "factor from 1-C to 1+C", 0, 1},
         {"saturation", 0, OPTION_NUMBER, &a->saturation, 0, 100, "S", "factor from 1-S to 1+S", 0, 1},
@@ -137,6 +139,8 @@ int main(int argc, char **argv)
         return tool_misuse(&tool, "--jitter goes with none of --brightness, --contrast, --saturation, --hue");
     if (o.jitter && jitter_parse(o.jitter, a, &m) < 0)
         return tool_misuse(&tool, "%s", m.text);
+    if (a->is_flip_alternate && a->flip == 0)
+        return tool_misuse(&tool, "--flip-alternate goes with --flip");
     a->seed = (uint64_t)o.seed;
     a->crop = (int)o.crop;
     a->cutout = (int)o.cutout;

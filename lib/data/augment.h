@@ -13,7 +13,8 @@ struct augment_options {
     uint64_t seed;
     int crop; /* padding, 0 off .. 16 */
     enum pad_mode pad;
-    double flip;                             /* probability, 0 off .. 1 */
+    double flip;           /* probability, 0 off .. 1 */
+    int is_flip_alternate; /* an image is flipped, by that probability, in all even epochs or in all odd ones */
     double brightness, contrast, saturation; /* 0 off; factor uniform in [max(0,1-v), 1+v] */
     double hue;                              /* 0 off .. 0.5; shift uniform in [-hue, hue] */
     double rotation;                         /* degrees, 0 off .. 180; angle uniform in [-v, v] */

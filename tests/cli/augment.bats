@@ -61,7 +61,7 @@ images() {
 @test "nothing asked is nothing changed but the lineage" {
     "$AUGMENT" < "$SHARED/in.batches" > a
     cmp <(images a) <(images "$SHARED/in.batches")
-    header a | grep -qF '\naugment 0.1.0 brightness=0 contrast=0 crop=0 cutout=0 flip=0 hue=0 pad=zero rotation=0 saturation=0 seed=1"'
+    header a | grep -qF '\naugment 0.1.0 brightness=0 contrast=0 crop=0 cutout=0 flip=0 flip-alternate=0 hue=0 pad=zero rotation=0 saturation=0 seed=1"'
     diff <(header a | grep -o '"dataset.*"epoch":"0"') <(header "$SHARED/in.batches" | grep -o '"dataset.*"epoch":"0"')
 }
 
@@ -88,6 +88,18 @@ images() {
     "$AUGMENT" --jitter 0.1,0.2,0.3,0.05 < "$SHARED/in.batches" > a
     "$AUGMENT" --brightness 0.1 --contrast 0.2 --saturation 0.3 --hue 0.05 < "$SHARED/in.batches" > b
     cmp a b
+}
+
+@test "--flip-alternate: what one epoch mirrors, the next does not" {
+    "$BIN/cifar-load" -d "$SHARED/one.bin" -b 64 -n 64 -o even
+    "$BIN/cifar-load" -d "$SHARED/one.bin" -b 64 -n 64 --epochs 2 --from 1 -o odd
+    cmp <(images even) <(images odd)
+    "$AUGMENT" --flip 1 --flip-alternate < even > a
+    "$AUGMENT" --flip 1 < even > b
+    cmp <(images a) <(images b)
+    "$AUGMENT" --flip 1 --flip-alternate < odd > a
+    cmp <(images a) <(images odd)
+    misuse "--flip-alternate goes with --flip" --flip-alternate
 }
 
 @test "broken streams: one line, exit 1, no file" {

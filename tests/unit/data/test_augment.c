@@ -288,6 +288,29 @@ static void test_distributions(void **state)
         assert_in_range(places[i / 5][i % 5], 400 - 79, 400 + 79);
 }
 
+/* Both sides of every image in any two epochs in a row; the share of the first epoch is the probability. */
+static void test_flips_alternate(void **state)
+{
+    (void)state;
+    const struct augment_options o = {.seed = 2, .flip = 0.25, .is_flip_alternate = 1};
+    uint8_t in[IMAGE_BYTES], mirrored[IMAGE_BYTES], out[IMAGE_BYTES];
+    enum { IMAGES = 2000 };
+    int flips = 0;
+    noise_make(in, 3);
+    memcpy(mirrored, in, IMAGE_BYTES);
+    image_flip(mirrored);
+    for (uint64_t i = 0; i < IMAGES; i++) {
+        augment_image(&o, 0, i, in, out);
+        int is_first = memcmp(out, mirrored, IMAGE_BYTES) == 0;
+        flips += is_first;
+        for (uint32_t epoch = 0; epoch < 5; epoch++) {
+            augment_image(&o, epoch, i, in, out);
+            assert_memory_equal(out, is_first == (epoch % 2 == 0) ? mirrored : in, IMAGE_BYTES);
+        }
+    }
+    assert_in_range(flips, 500 - 78, 500 + 78); /* 4 deviations */
+}
+
 static void test_batches_are_the_same_for_any_threads(void **state)
 {
     (void)state;
@@ -332,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_jitters_draw_alone),
         cmocka_unit_test(test_draws_depend_on_seed_epoch_and_index),
         cmocka_unit_test(test_draws_never_change),
+        cmocka_unit_test(test_flips_alternate),
         cmocka_unit_test(test_distributions),
         cmocka_unit_test(test_batches_are_the_same_for_any_threads),
     };
