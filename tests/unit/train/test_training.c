@@ -5,23 +5,7 @@
 #include "base/memory.h"
 #include "graph/model.h"
 #include "train/checkpoint.h"
-#include "train/float_training.h"
 #include "train/held_out.h"
-
-static int run_float(struct training_options o)
-{
-    struct float_training t = {.graph = path_of("graph"), .seed = 3};
-    const struct training_kind kind = float_training_kind();
-    struct lineage l = {.message = &m};
-    static char held_out[128];
-    snprintf(held_out, sizeof held_out, "%s/held-out", folder);
-    o.validate = held_out;
-    lineage_add_number(&l, "learning-rate", o.schedule.rate);
-    lineage_add_number(&l, "ema", o.ema);
-    int status = training_run(&o, &kind, &t, &l, &m);
-    lineage_free(&l);
-    return status;
-}
 
 static void test_threads_and_averages(void **state)
 {
@@ -149,44 +133,22 @@ static void test_resumed_after_each_epoch(void **state)
     ASSERT_OK(run_float(o));
     assert_same_file(whole.output, part.output);
     assert_same_file(whole.last, part.last);
-    char *a = log_without_times(whole.log), *b = log_without_times(part.log);
-    assert_string_equal(a, b);
-    free(a);
-    free(b);
+    assert_same_log(whole.log, part.log);
     o.input = path_of("train-from-1"); /* finished already: nothing is left to do, the same comes out */
     ASSERT_OK(run_float(o));
     assert_same_file(whole.output, part.output);
 }
 
-/* A stream that breaks off after each number of batches stops the run anywhere; checkpoint_every keeps every step.
- */
+/* A stream that breaks off stops the run anywhere. */
 static void test_resumed_after_any_break(void **state)
 {
     (void)state;
     struct files whole, part;
-    struct training_options o = options_for(&whole, "unbroken");
-    ASSERT_OK(run_float(o));
-    size_t size;
-    char *bytes = slurp(path_of("train"), &size);
-    o = options_for(&part, "broken");
-    o.checkpoint_every = 1;
-    o.resume = 1;
-    for (int cut = 1; cut < 12; cut++) {
-        FILE *f = fopen(path_of("cut"), "wb");
-        fwrite(bytes, 1, size * (size_t)cut / 12, f);
-        fclose(f);
-        o.input = path_of("cut");
-        assert_int_equal(run_float(o), STATUS_TRUNCATED);
-    }
-    free(bytes);
-    o.input = path_of("train");
-    ASSERT_OK(run_float(o));
+    ASSERT_OK(run_float(options_for(&whole, "unbroken")));
+    run_broken(options_for(&part, "broken"));
     assert_same_file(whole.output, part.output);
     assert_same_file(whole.last, part.last);
-    char *a = log_without_times(whole.log), *b = log_without_times(part.log);
-    assert_string_equal(a, b);
-    free(a);
-    free(b);
+    assert_same_log(whole.log, part.log);
 }
 
 static void test_foreign_checkpoint(void **state)
