@@ -3,26 +3,14 @@
 # shellcheck disable=SC2154 # bats sets stderr
 
 load helpers
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+load studies
 
 ablation() { # RESULTS ARGUMENTS..
-    make --no-print-directory -C "$TREE" PREBUILT=1 BIN="$BIN" PROFILE=tests/cli/tiny.mk RESULTS="$1" \
-        DATASETS="$BATS_FILE_TMPDIR/data" DATA="$BATS_FILE_TMPDIR/images" "${@:2}" ablation
+    study "$@" ablation
 }
 
 setup_file() {
-    mkdir "$BATS_FILE_TMPDIR/images"
-    make_bin "$BATS_FILE_TMPDIR/images/data_batch_1.bin" 400 1
-    make_bin "$BATS_FILE_TMPDIR/images/test_batch.bin" 100 2
-    ablation "$BATS_FILE_TMPDIR/first" -j2 > "$BATS_FILE_TMPDIR/log" 2>&1 || {
-        cat "$BATS_FILE_TMPDIR/log" >&2
-        return 1
-    }
-}
-
-setup() {
-    cd "$BATS_TEST_TMPDIR" || return 1
-    FIRST=$BATS_FILE_TMPDIR/first/tiny
+    study_first -j2 ablation
 }
 
 @test "a row a variant and seed, measured on held-out images; the test split is not read, no model stays" {
@@ -59,8 +47,7 @@ setup() {
 }
 
 @test "one row lost is one training made again, to the same accuracies; a variant of one's own leaves the rest" {
-    mkdir results
-    cp -a "$FIRST" results/tiny
+    copy_first
     rm results/tiny/.work/ablation/ema-0_2.row
     touch now
     ablation "$PWD/results"
