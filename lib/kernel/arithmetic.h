@@ -125,11 +125,12 @@ RESQ_VALUE int slope_passes(const struct slope *s, float v)
     return v >= s->low && v <= s->high;
 }
 
+/* Between the ends adding and taking away 1.5 * 2^23 rounds as rint does, and takes no call. */
 RESQ_VALUE float slope_at(const struct slope *s, float v)
 {
     if (v < s->low)
         return s->first;
-    return v > s->high ? s->last : rintf(v) - v;
+    return v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f - v;
 }
 
 /* A learned scale's gradient from the sum of dy * slope over the mini-batch. */
