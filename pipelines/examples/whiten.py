@@ -9,7 +9,7 @@ The filters become the eigenvectors of the covariance of the images' patches, as
 by sqrt(eigenvalue + eps), so that all respond with one variance and without correlation (Page 2019, "How to train your
 ResNet"; Jordan 2024, "94% on CIFAR-10 in 3.29 seconds", section 3.3). Largest eigenvalues first, each eigenvector with
 both signs, because a relu follows that keeps one side; filters beyond twice the patch's values (54 of a 3x3 stem) stay
-as they were. That one variance is the mean of what the random filters had, trace(covariance) * 2 / (filters * kernel^2):
+as they were. That one variance is the mean of what random filters have, 2 * trace(covariance) / (filters * kernel^2):
 batch norm would hide any other from the forward pass, but not from the learning rate.
 """
 import argparse
@@ -36,7 +36,7 @@ def read_record(f, name):
         data = bytearray(f.read(wanted))
         if len(data) == wanted:
             return header, data
-    except (ValueError, struct.error, OverflowError):
+    except (ValueError, TypeError, LookupError, AttributeError, MemoryError, OverflowError, struct.error):
         pass
     sys.exit("whiten.py: %s: truncated, or no record" % name)
 

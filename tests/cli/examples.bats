@@ -72,7 +72,7 @@ def stem(path):
     return [v[i:i + 27] for i in range(0, len(v), 27)]
 def dot(a, b):
     return sum(x * y for x, y in zip(a, b))
-mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 patches = []
 for h, data in records(sys.argv[3]):
     begin, end = h.get("images", {"data_offsets": [0, 0]})["data_offsets"]
@@ -106,7 +106,7 @@ PY
     cd "$BATS_TEST_TMPDIR"
     "$BIN/cifar-load" -d "$DATA" --part train -n 200 -o batches
     for width in 64 7; do
-        "$BIN/train-fp32" --epochs 0 --width $width -o start
+        "$BIN/train-fp32" --epochs 0 --width $width --normalize 0.5,0.4,0.3:0.2,0.3,0.4 -o start
         "$TREE/pipelines/examples/whiten.py" --patches 40 -m start -o white < batches
         "$BIN/inspect" check white
         responses white start batches
@@ -146,8 +146,9 @@ PY
         [[ $stderr == "whiten.py: "$1 ]] || { echo "$stderr"; return 1; }
         [ -z "$(find . -name 'out*')" ]
     }
-    for model in model fused ranges; do
-        refused "*$model: is no untrained float model *" "$BATS_FILE_TMPDIR/$model" batches
+    "$BIN/fuse" -m start -o fused
+    for model in "$BATS_FILE_TMPDIR/model" "$BATS_FILE_TMPDIR/ranges" fused; do
+        refused "$model: is no untrained float model *" "$model" batches
     done
     refused "none: No such file or directory" none batches
     head -c 5000 start > cut
