@@ -172,9 +172,10 @@ EOF
     small --init fresh -o from-fresh < "$T/train"
     [ "$(weights on)" != "$(weights from-fresh)" ]
     record_edit "$T/last" plain.st 'meta.clear()' # a state_dict from elsewhere
-    small --init plain.st -o from-plain < "$T/train"
+    small --init plain.st --checkpoint checkpoint -o from-plain < "$T/train"
     same_tensors on from-plain
     "$BIN/inspect" graph from-plain | diff - <("$BIN/inspect" graph on)
+    "$BIN/inspect" graph checkpoint | diff - <("$BIN/inspect" graph on)
     "$BIN/inspect" show on | grep -q '^trained-on: .* train/train$'
 }
 
