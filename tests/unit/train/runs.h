@@ -85,10 +85,12 @@ static inline void assert_same_log(const char *path, const char *other)
     free(b);
 }
 
+static const char *init; /* the model that runs start from; NULL: initial weights */
+
 static inline int run_float(struct training_options o)
 {
-    struct float_training t = {.graph = path_of("graph"), .seed = 3};
-    const struct training_kind kind = float_training_kind();
+    struct float_training t = {.init = init, .graph = init ? NULL : path_of("graph"), .seed = 3};
+    const struct training_kind kind = float_training_kind(&t);
     struct lineage l = {.message = &m};
     static char held_out[128];
     snprintf(held_out, sizeof held_out, "%s/held-out", folder);
@@ -96,6 +98,7 @@ static inline int run_float(struct training_options o)
     lineage_add_number(&l, "learning-rate", o.schedule.rate);
     lineage_add_number(&l, "ema", o.ema);
     int status = training_run(&o, &kind, &t, &l, &m);
+    float_training_close(&t);
     lineage_free(&l);
     return status;
 }
