@@ -37,7 +37,7 @@ static int end(void **state)
 static int run_float(struct training_options o)
 {
     struct float_training t = {.graph = path_of("graph"), .seed = 3};
-    const struct training_kind kind = float_training_kind();
+    const struct training_kind kind = float_training_kind(&t);
     struct lineage l = {.message = &m};
     static char held_out[128];
     snprintf(held_out, sizeof held_out, "%s/held-out", folder);
