@@ -33,6 +33,7 @@ static void *allocate(size_t bytes)
     if (bytes < HUGE_PAGE)
         return aligned_alloc(ALIGNMENT, bytes);
     void *p = NULL;
+    bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE; /* the last one, too */
     if (posix_memalign(&p, HUGE_PAGE, bytes) != 0) /* not aligned_alloc, which may want a multiple of it */
         return NULL;
 #ifdef MADV_HUGEPAGE

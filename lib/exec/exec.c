@@ -32,11 +32,10 @@ static int prepare(struct exec *e, struct message *m)
         if (step_is_conv(s))
             e->scratch_stride = max_size(e->scratch_stride, round_up_64(conv_scratch(e, s)));
     }
-    e->arena = memory_new(e->arena_bytes, 1, m);
-    e->scratch = memory_new(workers, e->scratch_stride, m);
+    TRY(weights_open(e, m));
     e->seconds = memory_new(workers * (size_t)e->step_count, sizeof *e->seconds, m);
     e->taken = memory_new((size_t)e->segment_count, sizeof *e->taken, m);
-    if (!e->arena || !e->scratch || !e->seconds || !e->taken)
+    if (!e->seconds || !e->taken)
         return STATUS_NOMEM;
     plan_borders(e);
     return 0;
@@ -88,6 +87,7 @@ void exec_close(struct exec *e)
 {
     if (!e)
         return;
+    weights_close(e);
     threads_close(e->pool);
     device_exec_close(e);
     for (int i = 0; i < e->step_count; i++)
@@ -95,7 +95,6 @@ void exec_close(struct exec *e)
     memory_free(e->steps);
     memory_free(e->values);
     memory_free(e->arena);
-    memory_free(e->scratch);
     memory_free(e->segments);
     memory_free(e->seconds);
     memory_free(e->taken);
@@ -107,13 +106,16 @@ void exec_close(struct exec *e)
 struct job {
     struct exec *e;
     const uint8_t *images;
-    int count, by_step; /* by_step: all workers on each step together, else each on images of its own */
+    int count, few;
+    int by_step; /* all workers on each step together, else each on images of its own */
 };
 
 static void run_steps(struct exec *e, const struct segment *g, const struct span *at, int worker, int together)
 {
     for (int i = g->begin; i < g->end; i++) {
         double start = e->profiling ? clock_seconds() : 0;
+        if (at->ahead)
+            weights_ahead(e, worker, i, at->ahead);
         step_run(e, &e->steps[i], at);
         if (together)
             threads_barrier(e->pool);
@@ -142,7 +144,10 @@ static void run_member(void *context, int worker, int workers)
 {
     const struct job *j = context;
     struct exec *e = j->e;
+    struct ahead ahead = {0};
     struct span at = {.images = j->images, .scratch = e->scratch + (size_t)worker * e->scratch_stride};
+    if (j->few)
+        at.ahead = &ahead;
     for (int i = 0; i < e->segment_count; i++) {
         const struct segment *g = &e->segments[i];
         if (!j->by_step) {
@@ -166,7 +171,8 @@ static void run_chunk(struct exec *e, const uint8_t *images, int count)
 {
     enum { ENOUGH = 4 }; /* images a worker */
     int workers = threads_count(e->pool);
-    struct job job = {e, images, count, workers > 1 && count < ENOUGH * workers};
+    int few = count < ENOUGH * workers;
+    struct job job = {e, images, count, few, workers > 1 && few};
     for (int i = 0; i < e->segment_count; i++)
         atomic_store(&e->taken[i], 0);
     threads_team(e->pool, run_member, &job);

@@ -64,7 +64,7 @@ static void layout_value(const struct exec *e, int node)
 
 /* ---- segments ---- */
 
-static size_t second_level_cache(void)
+size_t second_level_cache(void)
 {
     long bytes = -1;
 #ifdef _SC_LEVEL2_CACHE_SIZE

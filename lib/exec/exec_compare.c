@@ -35,10 +35,16 @@ int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison
         return 0;
     const struct tensor *weight = model_tensor(e->model, s->node, "weight");
     enum conv_choice choice = other_choice(s);
-    int status = conv_parts_make(e, s, choice, weight->data, &other, m);
+    void *packed = NULL;
+    int status = conv_parts_choose(e, s, choice, weight->data, &other, m);
     if (status < 0 ||
         (choice == CHOOSE_WINOGRAD && other.count == 1 && other.part[0].algorithm == ALGORITHM_DIRECT))
         goto out; /* no such kernel, or nothing that it may compute */
+    packed = memory_new_raw(conv_parts_bytes(&other), 1, m);
+    status = packed ? 1 : STATUS_NOMEM;
+    if (!packed)
+        goto out;
+    conv_parts_pack(e, s, weight->data, &other, packed);
     const struct span at = {.count = images_at_once(e, i, images), .parts = 1, .scratch = e->scratch};
     c->other = choice == CHOOSE_WINOGRAD ? "winograd" : "direct";
     for (int call = 0; call < 6; call++) { /* in turns; the first warms up */
@@ -47,8 +53,8 @@ int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison
         c->chosen_seconds = call < 2 || chosen < c->chosen_seconds ? chosen : c->chosen_seconds;
         c->other_seconds = call < 2 || seconds < c->other_seconds ? seconds : c->other_seconds;
     }
-    status = 1;
 out:
+    memory_free(packed);
     conv_parts_free(&other);
     return status;
 }

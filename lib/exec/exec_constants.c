@@ -44,7 +44,7 @@ static int prepare_parts(struct exec *e, struct step *s, const void *weight, str
 {
     if (e->on_device) /* which packs its own */
         return 0;
-    TRY(conv_parts_make(e, s, e->choice, weight, &s->parts, m));
+    TRY(conv_parts_choose(e, s, e->choice, weight, &s->parts, m));
     const char *direct = s->kind == STEP_CONV_F32 ? e->kernels->conv_f32.algorithm : e->kernels->conv_u8.algorithm;
     s->algorithm = s->parts.count > 1                                 ? "mixed"
                    : s->parts.part[0].algorithm == ALGORITHM_WINOGRAD ? "winograd"

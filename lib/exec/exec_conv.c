@@ -99,40 +99,45 @@ static void parts_choose(const struct exec *e, const struct step *s, enum conv_c
     }
 }
 
-static int part_pack(const struct exec *e, const struct step *s, const void *weight, struct conv_part *p,
-                     struct message *m)
+static void part_pack(const struct exec *e, const struct step *s, const void *weight, struct conv_part *p)
 {
     struct conv_shape shape = with_outputs(&s->shape, p->count);
     size_t at = (size_t)p->first * (size_t)(s->shape.c * s->shape.kernel * s->shape.kernel);
-    p->bytes = facts_of(e, s, p->algorithm).packed_bytes(&shape);
-    p->packed = memory_new_raw(p->bytes, 1, m);
-    if (!p->packed)
-        return STATUS_NOMEM;
     if (s->kind == STEP_CONV_F32)
         kernel_f32(e, p->algorithm)->pack(&shape, (const float *)weight + at, p->packed);
     else
         kernel_u8(e, p->algorithm)->pack(&shape, (const int8_t *)weight + at, s->map_x.zero_point, p->packed);
-    return 0;
 }
 
-int conv_parts_make(const struct exec *e, const struct step *s, enum conv_choice choice, const void *weight,
-                    struct conv_parts *parts, struct message *m)
+int conv_parts_choose(const struct exec *e, const struct step *s, enum conv_choice choice, const void *weight,
+                      struct conv_parts *parts, struct message *m)
 {
-    int status = 0;
     parts->count = 0;
     parts->part = memory_new((size_t)s->shape.out, sizeof *parts->part, m);
     if (!parts->part)
         return STATUS_NOMEM;
     parts_choose(e, s, choice, weight, parts);
-    for (int i = 0; i < parts->count && status >= 0; i++)
-        status = part_pack(e, s, weight, &parts->part[i], m);
-    return status;
+    for (int i = 0; i < parts->count; i++) {
+        struct conv_part *p = &parts->part[i];
+        struct conv_shape shape = with_outputs(&s->shape, p->count);
+        p->bytes = round_up_64(facts_of(e, s, p->algorithm).packed_bytes(&shape));
+    }
+    return 0;
+}
+
+void conv_parts_pack(const struct exec *e, const struct step *s, const void *weight, struct conv_parts *parts,
+                     void *to)
+{
+    unsigned char *at = to;
+    for (int i = 0; i < parts->count; i++) {
+        parts->part[i].packed = at;
+        part_pack(e, s, weight, &parts->part[i]);
+        at += parts->part[i].bytes;
+    }
 }
 
 void conv_parts_free(struct conv_parts *parts)
 {
-    for (int i = 0; i < parts->count; i++)
-        memory_free(parts->part[i].packed);
     memory_free(parts->part);
     *parts = (struct conv_parts){0};
 }
@@ -194,6 +199,17 @@ static const void *packed_at(const struct exec *e, const struct step *s, const s
     return (const char *)p->packed + (first ? facts_of(e, s, p->algorithm).packed_bytes(&before) : 0);
 }
 
+struct ahead_range conv_reads(const struct exec *e, const struct step *s, int i, const struct span *at)
+{
+    const struct conv_part *p = &s->parts.part[i];
+    struct cut cut = cut_of(e, s, p, at);
+    if (cut.count <= 0 || cut.row_begin >= cut.row_end)
+        return (struct ahead_range){0};
+    const char *end = cut.first + cut.count < p->count ? packed_at(e, s, p, cut.first + cut.count)
+                                                       : (const char *)p->packed + p->bytes;
+    return (struct ahead_range){packed_at(e, s, p, cut.first), end};
+}
+
 static void run_f32(const struct exec *e, const struct step *s, const struct conv_part *p, const struct cut *cut,
                     const struct span *at)
 {
@@ -245,7 +261,8 @@ static void run_u8(const struct exec *e, const struct step *s, const struct conv
                                 .packed = packed_at(e, s, p, cut->first),
                                 .requantize = &rq,
                                 .row_begin = cut->row_begin,
-                                .row_end = cut->row_end};
+                                .row_end = cut->row_end,
+                                .ahead = at->ahead};
     if (s->other >= 0) {
         call.residual = (const uint8_t *)exec_value(e, s->other, at, at->image) + first;
         call.residual_at = e->values[s->other].at;

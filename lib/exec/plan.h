@@ -33,8 +33,8 @@ enum step_kind {
 struct conv_part {
     int first, count;
     enum algorithm algorithm;
-    void *packed; /* owned */
-    size_t bytes;
+    void *packed; /* in memory of the caller's */
+    size_t bytes; /* a multiple of 64 */
 };
 
 /* A convolution's parts in order of their outputs, together all of them. */
@@ -79,6 +79,13 @@ struct segment {
     int begin, end, chunk;
 };
 
+/* The packed weights that one worker reads of all steps, in order, where all work on each step together. */
+struct reads {
+    struct ahead_range *ranges; /* owned */
+    size_t *before;             /* [ranges]: bytes of those before it; owned */
+    int *first;                 /* [steps + 1]: ranges of the steps before it; owned */
+};
+
 struct device_exec; /* device_exec.h */
 
 struct exec {
@@ -93,8 +100,10 @@ struct exec {
     struct segment *segments;
     int segment_count;
     struct value *values;   /* one a node */
-    unsigned char *arena;   /* shared values, then each worker's */
+    unsigned char *arena;   /* shared values, then each worker's; owned, and the two below behind it */
     unsigned char *scratch; /* one a worker */
+    unsigned char *weights; /* packed, of all steps in their order */
+    struct reads *reads;    /* [workers]; owned */
     size_t shared_bytes, local_bytes, arena_bytes, scratch_stride;
     double *seconds;   /* [workers][steps] */
     atomic_int *taken; /* of each segment's chunks, while a call runs */
@@ -111,23 +120,35 @@ struct span {
     int part, parts;
     int owner;
     void *scratch;
+    struct ahead *ahead; /* what is to be read by later steps, or NULL */
 };
 
 /* exec_plan.c: steps; nothing is packed yet. */
 int plan_steps(struct exec *e, struct message *m) RESQ_USE_RESULT;
 /* exec_buffers.c: segments, layouts, and where values lie. */
 int plan_buffers(struct exec *e, struct message *m) RESQ_USE_RESULT;
+size_t second_level_cache(void);         /* bytes */
 void plan_borders(const struct exec *e); /* once the arena is there */
 /* exec_constants.c: packed weights, tables, requantization constants. */
 int step_prepare(struct exec *e, struct step *s, struct message *m) RESQ_USE_RESULT;
 void step_release(struct step *s);
-/* exec_conv.c: which algorithm computes which outputs; the weights packed for it. weight: OIHW, f32 or s8. */
-int conv_parts_make(const struct exec *e, const struct step *s, enum conv_choice choice, const void *weight,
-                    struct conv_parts *parts, struct message *m) RESQ_USE_RESULT;
+/* exec_weights.c: the memory of a plan, and in it the weights of all steps, packed by all threads. */
+int weights_open(struct exec *e, struct message *m) RESQ_USE_RESULT;
+void weights_close(struct exec *e);
+/* Before a step: what worker `worker` may bring while it computes it. All zero before the first. */
+void weights_ahead(const struct exec *e, int worker, int step, struct ahead *ahead);
+/* exec_conv.c: which algorithm computes which outputs, and in how many bytes; the weights packed for it, into as
+ * many, aligned to 64. weight: OIHW, f32 or s8. */
+int conv_parts_choose(const struct exec *e, const struct step *s, enum conv_choice choice, const void *weight,
+                      struct conv_parts *parts, struct message *m) RESQ_USE_RESULT;
+void conv_parts_pack(const struct exec *e, const struct step *s, const void *weight, struct conv_parts *parts,
+                     void *to);
 void conv_parts_free(struct conv_parts *parts);
 size_t conv_parts_bytes(const struct conv_parts *parts);
 size_t conv_scratch(const struct exec *e, const struct step *s);
 void conv_run(const struct exec *e, const struct step *s, const struct conv_parts *parts, const struct span *at);
+/* The packed weights of part i that conv_run reads. */
+struct ahead_range conv_reads(const struct exec *e, const struct step *s, int i, const struct span *at);
 /* exec_steps.c */
 void step_run(const struct exec *e, const struct step *s, const struct span *at);
 

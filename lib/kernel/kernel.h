@@ -13,6 +13,7 @@
 #define RESQ_KERNEL_KERNEL_H
 
 #include "base/status.h"
+#include "kernel/ahead.h"
 #include "kernel/block.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -130,6 +131,7 @@ struct conv_u8_call {
     float *logits; /* (float)acc * multiplier[k] and nothing more (last layer), or NULL */
     struct layout logits_at;
     int row_begin, row_end;
+    struct ahead *ahead; /* or NULL; a kernel need not look at it */
 };
 
 struct conv_u8_kernel {

@@ -2,6 +2,10 @@
 #include "kernel/requantize.h"
 #include <immintrin.h>
 
+/* Lines brought with each input tile of shared rows, each step of others, and four pixels written: about what the
+ * third-level cache delivers meanwhile. More of them would fill the queues that the tiles' own loads need. */
+enum { ROW_LINES = 2, STEP_LINES = 4, CHUNK_LINES = 4 };
+
 /* ---- from sums to codes ---- */
 
 static inline __m512i load(const void *lanes)
@@ -23,7 +27,7 @@ static void pixel_write(const struct lanes *l, const struct pending *p, int i)
     const struct block_outputs *to = &p->to;
     __mmask16 mask = to->lanes;
     __m512 v = _mm512_cvtepi32_ps(load(p->sums + i * OUTPUTS));
-    v = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(mask, to->multiplier));
+    v = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(mask, to->multiplier + i / PIXELS * to->outputs_step));
     if (to->logits)
         _mm512_mask_storeu_ps(to->logits + to->offsets->logits[i], mask, v);
     if (to->residual) {
@@ -57,7 +61,7 @@ static inline __attribute__((always_inline)) __m512i pixel_round(const struct la
 static inline __attribute__((always_inline)) void chunk_write(const struct lanes *l, const struct pending *p, int i,
                                                               const int residual, const int small)
 {
-    __m512 multiplier = _mm512_loadu_ps(p->to.multiplier);
+    __m512 multiplier = _mm512_loadu_ps(p->to.multiplier + i / PIXELS * p->to.outputs_step);
     __m512i a = pixel_round(l, p, i, multiplier, residual, small);
     __m512i b = pixel_round(l, p, i + 1, multiplier, residual, small);
     __m512i c = pixel_round(l, p, i + 2, multiplier, residual, small);
@@ -83,12 +87,23 @@ static int chunk_is_whole(const struct pending *p, int tile, int pixel)
            !to->before && !to->logits;
 }
 
+/* Some lines of what later calls read. */
+static inline void lines_bring(struct blocks *b, int lines)
+{
+    if (b->fetch.begin >= b->fetch.end)
+        return;
+    for (int i = 0; i < lines; i++)
+        ahead_bring(b->fetch.begin + i * AHEAD_LINE);
+    b->fetch.begin += lines * AHEAD_LINE;
+}
+
 /* The next four pixels of what is pending. */
 static __attribute__((noinline)) void pending_next(struct blocks *b)
 {
     struct pending *p = &b->last;
     const struct lanes *l = &b->lanes;
     int tile = p->next / PIXELS, pixel = p->next % PIXELS;
+    lines_bring(b, CHUNK_LINES);
     if (!chunk_is_whole(p, tile, pixel)) {
         for (int i = 0; i < CHUNK; i++)
             if (pixel + i >= p->to.begin[tile] && pixel + i < p->to.end[tile])
@@ -108,10 +123,11 @@ static __attribute__((noinline)) void pending_next(struct blocks *b)
 }
 
 /* After a tile was loaded: now and then four pixels. */
-static inline void pending_turn(struct blocks *b)
+static inline void pending_turn(struct blocks *b, const int lines)
 {
     if (--b->last.wait <= 0 && b->last.next < b->last.end)
         pending_next(b);
+    lines_bring(b, lines);
 }
 
 /* ---- products ---- */
@@ -129,7 +145,7 @@ static inline void pending_turn(struct blocks *b)
 #define ROW(i)                                                                          \
     if ((i) <= (tiles - 1) * shared + 2 && (i) >= in->row_begin && (i) < in->row_end) { \
         _tile_loadd(7, x + (i)*in->row_step, in->pixel_step);                           \
-        SUM(0, i) SUM(1, i) SUM(2, i) SUM(3, i) pending_turn(b);                        \
+        SUM(0, i) SUM(1, i) SUM(2, i) SUM(3, i) pending_turn(b, ROW_LINES);             \
     }
 
 static inline __attribute__((always_inline)) void sum_shared(struct blocks *b, const struct block_inputs *in,
@@ -159,14 +175,33 @@ static inline __attribute__((always_inline)) void sum_apart(struct blocks *b, co
     for (int s = 0; s < in->steps; s++) {
         const uint8_t *x = in->x + s * STEP_BYTES;
         _tile_loadd(4, in->weights + (size_t)s * WEIGHT_TILE, STEP_BYTES);
-        TILE(0) TILE(1) TILE(2) TILE(3) pending_turn(b);
+        TILE(0) TILE(1) TILE(2) TILE(3) pending_turn(b, STEP_LINES);
+    }
+}
+
+#define GROUP(j, weights)                                           \
+    if ((j) < tiles) {                                              \
+        _tile_loadd(weights, w + (j)*in->weights_step, STEP_BYTES); \
+        _tile_dpbusd(j, 7, weights);                                \
+    }
+
+/* The same pixels for several groups of outputs: inputs that fit no first-level cache are read less often. */
+static inline __attribute__((always_inline)) void sum_groups(struct blocks *b, const struct block_inputs *in,
+                                                             const int tiles)
+{
+    for (int s = 0; s < in->steps; s++) {
+        const int8_t *w = in->weights + (size_t)s * WEIGHT_TILE;
+        _tile_loadd(7, in->x + s * STEP_BYTES, in->pixel_step);
+        GROUP(0, 4) GROUP(1, 5) GROUP(2, 6) GROUP(3, 4) pending_turn(b, STEP_LINES);
     }
 }
 
 static inline __attribute__((always_inline)) void sum_any(struct blocks *b, const struct block_inputs *in,
                                                           const int tiles)
 {
-    if (in->shared == 1)
+    if (in->weights_step)
+        sum_groups(b, in, tiles);
+    else if (in->shared == 1)
         sum_shared(b, in, tiles, 1);
     else if (in->shared == 2)
         sum_shared(b, in, tiles, 2);
@@ -204,7 +239,7 @@ static int values_are_small(const struct requantize *rq, int outputs)
     return largest <= 0x1p-3f && rq->residual_multiplier <= 0x1p16f;
 }
 
-void blocks_open(struct blocks *b, const struct requantize *rq, int outputs)
+void blocks_open(struct blocks *b, const struct requantize *rq, int outputs, struct ahead *ahead)
 {
     struct lanes *l = &b->lanes;
     _mm512_store_si512(l->residual_zero, _mm512_set1_epi32(rq->residual_zero_point));
@@ -218,12 +253,16 @@ void blocks_open(struct blocks *b, const struct requantize *rq, int outputs)
     _mm512_store_si512(l->high_8, _mm512_set1_epi8((char)rq->high));
     b->small = values_are_small(rq, outputs);
     b->turn = 0;
+    b->ahead = ahead;
+    b->fetch.begin = b->fetch.end = NULL;
     b->last.next = b->last.end = 0;
 }
 
 void blocks_add(struct blocks *b, const struct block_inputs *in, const struct block_outputs *to)
 {
     pending_pace(b, in);
+    if (b->ahead)
+        b->fetch = ahead_window(b->ahead);
     __asm__ volatile("" ::: "memory"); /* tile loads read what was written before */
     _tile_loadd(0, in->first, 0);
     _tile_loadd(1, in->first + OUTPUTS, 0);
@@ -246,6 +285,9 @@ void blocks_add(struct blocks *b, const struct block_inputs *in, const struct bl
     sums_store(b->sums[b->turn], to->tiles);
     b->last = (struct pending){.to = *to, .sums = b->sums[b->turn], .end = to->tiles * PIXELS};
     b->turn ^= 1;
+    if (b->ahead)
+        ahead_take(b->ahead, b->fetch.begin);
+    b->fetch.end = b->fetch.begin;
 }
 
 void blocks_close(struct blocks *b)

@@ -28,6 +28,7 @@ struct block_outputs {
     uint8_t *y;
     float *before, *logits;
     const float *multiplier; /* of the block's first output */
+    int outputs_step;        /* outputs from one tile to the next: 0, or OUTPUTS, which the offsets know too */
     unsigned short lanes;    /* mask of the outputs that exist */
     int tiles;
     int begin[BLOCK_TILES], end[BLOCK_TILES]; /* pixels of each tile to write */
@@ -54,7 +55,9 @@ struct blocks {
     struct lanes lanes __attribute__((aligned(64)));
     int32_t sums[2][BLOCK_PIXELS * OUTPUTS] __attribute__((aligned(64)));
     struct pending last;
-    int small; /* no value before rounding comes near 2^31 */
+    struct ahead *ahead;      /* the call's, or NULL */
+    struct ahead_range fetch; /* what the present block may bring of it */
+    int small;                /* no value before rounding comes near 2^31 */
     int turn;
 };
 
@@ -66,14 +69,16 @@ struct block_inputs {
     const uint8_t *x;
     ptrdiff_t tile_step, row_step, tap_step, pixel_step;
     const int8_t *weights;
+    size_t weights_step; /* not 0: tiles differ in their outputs and not in pixels, and their weights lie so far
+                            apart */
     int steps;
     int shared; /* 1, 2: tile_step is shared * row_step, so that tiles share rows; 0: they share nothing */
     int row_begin, row_end, tap_begin, tap_end;
     int32_t first[BLOCK_TILES * OUTPUTS] __attribute__((aligned(64))); /* what the sums of each tile begin with */
 };
 
-/* For `outputs` outputs. */
-void blocks_open(struct blocks *b, const struct requantize *requantize, int outputs);
+/* For `outputs` outputs; ahead as in the call. */
+void blocks_open(struct blocks *b, const struct requantize *requantize, int outputs, struct ahead *ahead);
 /* Tiles are configured: 0..3 sums, 4..6 weights of 16 rows, 7 inputs. */
 void blocks_add(struct blocks *b, const struct block_inputs *in, const struct block_outputs *to);
 /* Writes what is pending. */

@@ -1,92 +1,17 @@
 /* Integer convolution, direct, by tile products. Three ways to find 16 pixels for the rows of a tile, one form of
  * weights, one epilogue (blocks_u8.h):
- *   rows    16 neighbours of an output row; four output rows a block, so that input rows are shared
+ *   rows    up to 16 neighbours of an output row; four output rows a block, so that input rows are shared
  *   images  one pixel of 16 images; taps in the padding are left out altogether, which on a 4x4 map saves 31 % of
  * the products windows any 16 pixels, their windows copied side by side: all other shapes, and maps too small for
  * the others Sums are of codes as they are; zero point times the sum of the weights that took part is subtracted
  * with the bias. */
 #include "kernel/amx/blocks_u8.h"
+#include "kernel/amx/packed_u8.h"
 #include "kernel/amx/tiles.h"
 #include "kernel/list.h"
-#include "kernel/shape.h"
 #include <string.h>
 
-enum { FEW_IMAGES = 10, WINDOW_PIXELS = BLOCK_PIXELS, WEIGHTS_KEPT = 1 << 20, PATCHES = 4 };
-
-/* ---- weights ---- */
-
-/* Whole steps of 64 channels a tap: order [t][c/64][r], as shared rows are read. Else the window's R*R*C values in
- * the order [r][t][c], as they are copied. */
-static int whole_steps(const struct conv_shape *s)
-{
-    return s->c % STEP_BYTES == 0;
-}
-
-static size_t steps_of(const struct conv_shape *s)
-{
-    return (shape_reduced(s) + STEP_BYTES - 1) / STEP_BYTES;
-}
-
-static size_t taps_of(const struct conv_shape *s)
-{
-    return (size_t)s->kernel * (size_t)s->kernel;
-}
-
-/* A group: tiles of weights, then the sums of each tap [R*R][16] and of all [16]. */
-static size_t group_bytes(const struct conv_shape *s)
-{
-    return steps_of(s) * WEIGHT_TILE + (taps_of(s) + 1) * OUTPUTS * sizeof(int32_t);
-}
-
-static size_t packed_bytes(const struct conv_shape *s)
-{
-    return (size_t)((s->out + OUTPUTS - 1) / OUTPUTS) * group_bytes(s);
-}
-
-/* Place of weight [c,r,t] in the reduction. */
-static size_t reduced_at(const struct conv_shape *s, int c, int r, int t)
-{
-    size_t side = (size_t)s->kernel, channels = (size_t)s->c;
-    if (!whole_steps(s))
-        return ((size_t)r * side + (size_t)t) * channels + (size_t)c;
-    size_t step = ((size_t)t * (channels / STEP_BYTES) + (size_t)c / STEP_BYTES) * side + (size_t)r;
-    return step * STEP_BYTES + (size_t)c % STEP_BYTES;
-}
-
-/* One output's weights into its group, whose tiles are [16 rows of 4 inputs][16 outputs][4]. */
-static void pack_output(const struct conv_shape *s, const int8_t *weight, int8_t *group, int32_t *sums)
-{
-    int taps = (int)taps_of(s), all = 0;
-    for (int tap = 0; tap < taps; tap++) {
-        int r = tap / s->kernel, t = tap % s->kernel, sum = 0;
-        for (int c = 0; c < s->c; c++) {
-            int8_t w = weight[c * taps + tap];
-            size_t at = reduced_at(s, c, r, t);
-            group[at / 4 * STEP_BYTES + at % 4] = w;
-            sum += w;
-        }
-        sums[tap * OUTPUTS] = sum;
-        all += sum;
-    }
-    sums[taps * OUTPUTS] = all;
-}
-
-static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed)
-{
-    (void)zero_point_x;
-    if (s->out % OUTPUTS || !whole_steps(s)) /* else every byte is written */
-        memset(packed, 0, packed_bytes(s));
-    for (int k = 0; k < s->out; k++) {
-        int8_t *group = (int8_t *)packed + (size_t)(k / OUTPUTS) * group_bytes(s);
-        int32_t *sums = (int32_t *)(void *)(group + steps_of(s) * WEIGHT_TILE) + k % OUTPUTS;
-        pack_output(s, weight + (size_t)k * shape_reduced(s), group + k % OUTPUTS * 4, sums);
-    }
-}
-
-static const int32_t *tap_sums(const struct conv_shape *s, const int8_t *group)
-{
-    return (const int32_t *)(const void *)(group + steps_of(s) * WEIGHT_TILE);
-}
+enum { FEW_IMAGES = 10, WINDOW_PIXELS = BLOCK_PIXELS, WEIGHTS_KEPT = 1 << 20, PATCHES = 4, NARROWEST = 5 };
 
 /* ---- one call ---- */
 
@@ -254,26 +179,30 @@ static void patches_add(struct work *w, struct patches *p, const struct patch *p
         patches_flush(w, p, k_begin, k_end);
 }
 
-/* Every image by itself: 16 neighbours of four rows. The last tile of a row begins early enough to be whole. */
-static void run_rows(struct work *w)
+/* Images [first, images), each by itself: neighbours of four rows, 16 of each or, on a narrower map, all. The last
+ * tile of a row begins early enough to be whole. A patch's outputs are written one group after the other while
+ * their lines are in the first-level cache. */
+static void run_rows(struct work *w, int first)
 {
     const struct conv_shape *s = w->s;
-    struct patches patches = {0};
+    int pixels = s->out_w < PIXELS ? s->out_w : PIXELS;
     offsets_regular(&w->offsets, w->call, 0);
-    tiles_configure(TILE_ROWS);
-    for (int image = 0; image < w->call->images; image++)
+    tiles_configure(pixels);
+    for (int image = first; image < w->call->images; image++)
         for (int row = w->call->row_begin; row < w->call->row_end; row += BLOCK_TILES)
-            for (int col = 0; col < s->out_w; col += PIXELS) {
-                int early = col + PIXELS > s->out_w ? col + PIXELS - s->out_w : 0;
+            for (int col = 0; col < s->out_w; col += pixels) {
+                int early = col + pixels > s->out_w ? col + pixels - s->out_w : 0;
                 struct patch p = {.image = image,
                                   .row = row,
                                   .col = col - early,
                                   .tiles = patch_tiles(w, row),
                                   .begin = early,
-                                  .end = PIXELS};
-                patches_add(w, &patches, &p, 0, s->out);
+                                  .end = pixels};
+                struct block_inputs in;
+                patch_open(w, &p, &in);
+                for (int k = 0; k < s->out; k += OUTPUTS)
+                    patch_outputs(w, &p, &in, k);
             }
-    patches_flush(w, &patches, 0, s->out);
     blocks_close(&w->blocks);
 }
 
@@ -415,6 +344,39 @@ static void windows_copy(struct work *w, size_t first, int count, uint8_t *to)
     }
 }
 
+/* Tiles of outputs [16 j, 16 j + 16) of the first 16 pixels. */
+static void offsets_by_group(struct pixel_offsets *o)
+{
+    for (int i = PIXELS; i < BLOCK_PIXELS; i++) {
+        ptrdiff_t outputs = i / PIXELS * OUTPUTS;
+        o->y[i] = o->y[i % PIXELS] + outputs;
+        o->residual[i] = o->residual[i % PIXELS] + outputs;
+        o->before[i] = o->before[i % PIXELS] + outputs;
+        o->logits[i] = o->logits[i % PIXELS] + outputs;
+    }
+}
+
+/* `groups` whole groups of outputs from k on, of at most 16 pixels. */
+static void windows_groups(struct work *w, int count, const uint8_t *windows, int k, int groups)
+{
+    const int all[2] = {0, w->s->kernel};
+    struct block_inputs in = {.x = windows,
+                              .pixel_step = (ptrdiff_t)window_bytes(w->s),
+                              .weights = group_at(w, k),
+                              .weights_step = group_bytes(w->s),
+                              .steps = (int)steps_of(w->s)};
+    struct block_outputs to = outputs_at(w, k, 0, 0, 0);
+    to.tiles = groups;
+    to.outputs_step = OUTPUTS;
+    for (int j = 0; j < groups; j++) {
+        int at = k + j * OUTPUTS;
+        _mm512_store_si512(in.first + j * OUTPUTS, constant_of(w, at, group_at(w, at), all, all));
+        to.begin[j] = 0;
+        to.end[j] = count;
+    }
+    blocks_add(&w->blocks, &in, &to);
+}
+
 static void windows_outputs(struct work *w, int count, const uint8_t *windows, int k)
 {
     const int all[2] = {0, w->s->kernel};
@@ -436,6 +398,20 @@ static void windows_outputs(struct work *w, int count, const uint8_t *windows, i
     blocks_add(&w->blocks, &in, &to);
 }
 
+/* Few pixels: several groups of outputs at once, so that the windows are read less often. */
+static void windows_all(struct work *w, int count, const uint8_t *windows)
+{
+    int k = 0, whole = count <= PIXELS ? w->s->out / OUTPUTS * OUTPUTS : 0;
+    if (whole > 0)
+        offsets_by_group(&w->offsets);
+    for (int groups; k < whole; k += groups * OUTPUTS) {
+        groups = (whole - k) / OUTPUTS < BLOCK_TILES ? (whole - k) / OUTPUTS : BLOCK_TILES;
+        windows_groups(w, count, windows, k, groups);
+    }
+    for (; k < w->s->out; k += OUTPUTS)
+        windows_outputs(w, count, windows, k);
+}
+
 /* Images [first, images). Bytes of a window beyond its values are whatever they are: their weights are zero. */
 static void run_windows(struct work *w, int first, void *scratch)
 {
@@ -446,8 +422,7 @@ static void run_windows(struct work *w, int first, void *scratch)
         int count = end - at < WINDOW_PIXELS ? (int)(end - at) : WINDOW_PIXELS;
         blocks_close(&w->blocks); /* the offsets change */
         windows_copy(w, at, count, scratch);
-        for (int k = 0; k < w->s->out; k += OUTPUTS)
-            windows_outputs(w, count, scratch, k);
+        windows_all(w, count, scratch);
     }
     blocks_close(&w->blocks);
 }
@@ -462,21 +437,23 @@ static int in_place(const struct conv_shape *s)
 static void run(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch)
 {
     struct work w = {.s = s, .call = call};
-    blocks_open(&w.blocks, call->requantize, s->out);
-    int images = 0; /* done */
-    if (in_place(s) && s->out_w >= PIXELS && call->x_at.border >= s->pad) {
-        run_rows(&w);
-        images = call->images;
-    } else if (in_place(s)) {
+    blocks_open(&w.blocks, call->requantize, s->out, call->ahead);
+    int images = 0 /* done */, by_rows = in_place(s) && s->out_w >= NARROWEST && call->x_at.border >= s->pad;
+    if (in_place(s) && !(by_rows && s->out_w >= PIXELS)) {
         int last = call->images % PIXELS;
         images = call->images - (last < FEW_IMAGES ? last : 0);
         if (images > 0)
             run_images(&w, images);
     }
-    if (images < call->images)
+    if (images < call->images && by_rows)
+        run_rows(&w, images);
+    else if (images < call->images)
         run_windows(&w, images, scratch);
     tiles_release();
 }
 
-const struct conv_u8_kernel conv_u8_amx_direct = {
-    .out_grain = OUTPUTS, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};
+const struct conv_u8_kernel conv_u8_amx_direct = {.out_grain = OUTPUTS,
+                                                  .packed_bytes = packed_bytes,
+                                                  .pack = packed_u8_pack,
+                                                  .scratch_bytes = scratch_bytes,
+                                                  .run = run};

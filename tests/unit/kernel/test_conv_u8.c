@@ -108,6 +108,32 @@ static void tensors_free(struct tensors *t)
         arranged_free(&t->logits);
 }
 
+/* What is offered to be brought ahead: two ranges, and room for less than both. */
+enum { AHEAD_FIRST = 3 * AHEAD_LINE, AHEAD_SECOND = 500 * AHEAD_LINE, AHEAD_ROOM = 400 * AHEAD_LINE };
+static char lines[AHEAD_FIRST + AHEAD_SECOND];
+static const struct ahead_range ranges[] = {{lines + AHEAD_SECOND, lines + AHEAD_SECOND + AHEAD_FIRST},
+                                            {lines, lines + AHEAD_SECOND}};
+
+static struct ahead ahead_offer(void)
+{
+    return (struct ahead){.range = ranges, .last = ranges + 2, .room = AHEAD_ROOM};
+}
+
+/* Bytes taken, in order, none of them twice and not more than there was room for. */
+static size_t ahead_taken(const struct ahead *a)
+{
+    size_t taken = 0;
+    assert_true(a->range >= ranges && a->range <= ranges + 2 && a->last == ranges + 2);
+    if (a->range > ranges) {
+        const struct ahead_range *now = a->range - 1;
+        assert_ptr_equal(a->end, now->end);
+        assert_true(a->next >= now->begin && a->next <= now->end);
+        taken = (size_t)(a->next - now->begin) + (now > ranges ? AHEAD_FIRST : 0);
+    }
+    assert_int_equal(taken + a->room, AHEAD_ROOM);
+    return taken;
+}
+
 /* Outputs [first, first + count), rows [row_begin, row_end). */
 static void run_range(const struct conv_u8_kernel *kernel, const struct fixture *f, const struct way *way,
                       struct tensors *t, const char *packed, int first, int count, int row_begin, int row_end,
@@ -119,7 +145,9 @@ static void run_range(const struct conv_u8_kernel *kernel, const struct fixture 
     s.out = count;
     rq.multiplier += first;
     rq.bias += first;
+    struct ahead ahead = ahead_offer();
     struct conv_u8_call call = {.images = f->images,
+                                .ahead = row_begin == 0 ? &ahead : NULL,
                                 .x = arranged_origin(&t->x),
                                 .x_at = t->x.at,
                                 .packed = packed + (first ? kernel->packed_bytes(&before) : 0),
@@ -139,6 +167,7 @@ static void run_range(const struct conv_u8_kernel *kernel, const struct fixture 
     if (way->form & WITH_LOGITS)
         call.logits = (float *)arranged_origin(&t->logits) + first;
     kernel->run(&s, &call, scratch);
+    ahead_taken(&ahead);
 }
 
 static void run(const struct conv_u8_kernel *kernel, const struct fixture *f, const struct way *way,
@@ -242,6 +271,41 @@ static void test_sets_equal_ref(void **state)
         f.requantize.low = 3; /* fewer bits */
         f.requantize.high = 12;
         sets_equal(&f, WITH_RESIDUAL);
+        fixture_free(&f);
+    }
+}
+
+/* A kernel with time to spare takes all that there is room for, whichever way it finds its pixels. */
+static void test_ahead_is_taken(void **state)
+{
+    (void)state;
+    static const struct conv_shape shapes[] = {
+        {32, 32, 64, 64, 3, 1, 1, 32, 32}, {8, 8, 256, 256, 3, 1, 1, 8, 8}, {4, 4, 512, 256, 3, 1, 1, 4, 4}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct fixture f = fixture_new(shapes[i], 50 + i, 77);
+        struct way way = {.at = {.border = 1}};
+        struct tensors t = tensors_new(&f, &way);
+        FOR_EACH_TABLE(table)
+        {
+            const struct conv_u8_kernel *kernel = &table->conv_u8;
+            char *packed = bytes_new(kernel->packed_bytes(&f.s), 1);
+            void *scratch = bytes_new(kernel->scratch_bytes(&f.s), 1);
+            struct ahead ahead = ahead_offer();
+            struct conv_u8_call call = {.images = 1,
+                                        .x = arranged_origin(&t.x),
+                                        .x_at = t.x.at,
+                                        .packed = packed,
+                                        .requantize = &f.requantize,
+                                        .y = arranged_origin(&t.y),
+                                        .y_at = t.y.at,
+                                        .row_end = f.s.out_h,
+                                        .ahead = &ahead};
+            kernel->pack(&f.s, f.w, f.requantize.zero_point_x, packed);
+            kernel->run(&f.s, &call, scratch);
+            assert_int_equal(ahead_taken(&ahead), strcmp(table->isa, "amx") == 0 ? AHEAD_ROOM : 0);
+            memory_free(packed), memory_free(scratch);
+        }
+        tensors_free(&t);
         fixture_free(&f);
     }
 }
@@ -441,9 +505,10 @@ static void test_ties_in_every_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),    cmocka_unit_test(test_ref_is_the_formula),
-        cmocka_unit_test(test_qlinearconv), cmocka_unit_test(test_sets_equal_ref),
-        cmocka_unit_test(test_images),      cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_large_sums),  cmocka_unit_test(test_ties_in_every_set)};
+        cmocka_unit_test(test_rounding),         cmocka_unit_test(test_ref_is_the_formula),
+        cmocka_unit_test(test_qlinearconv),      cmocka_unit_test(test_sets_equal_ref),
+        cmocka_unit_test(test_ahead_is_taken),   cmocka_unit_test(test_images),
+        cmocka_unit_test(test_extremes),         cmocka_unit_test(test_large_sums),
+        cmocka_unit_test(test_ties_in_every_set)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
