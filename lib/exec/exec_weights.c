@@ -61,13 +61,13 @@ static size_t bytes_before(const struct exec *e, const struct reads *r, int rang
     return range ? r->before[range - 1] + (size_t)(r->ranges[range - 1].end - r->ranges[range - 1].begin) : 0;
 }
 
-/* Weights are brought in the order of their use, so that a line that was brought has to survive the `distance`
- * bytes that are brought before it is read, and the values of these steps. */
+/* Weights are brought in the order of their use, so that a line that was brought has to survive the
+ * `ahead_distance` bytes that are brought before it is read, and the values of these steps. */
 void weights_ahead(const struct exec *e, int worker, int step, struct ahead *ahead)
 {
     const struct reads *r = &e->reads[worker];
     const struct ahead_range *first = r->ranges + r->first[step];
-    size_t distance = second_level_cache() / 8 * 3, end = bytes_before(e, r, r->first[step + 1]) + distance;
+    size_t end = bytes_before(e, r, r->first[step + 1]) + e->ahead_distance;
     if (!ahead->range || ahead->range <= first) { /* what is left of the steps before is not read any more */
         ahead->range = first;
         ahead->next = ahead->end = NULL;
@@ -100,6 +100,7 @@ int weights_open(struct exec *e, struct message *m)
     memset(e->arena, 0, values);
     e->weights = e->arena + values;
     e->scratch = e->weights - scratch;
+    e->ahead_distance = second_level_cache() / 8 * 3;
     threads_run(e->pool, pack_step, e, e->step_count);
     e->reads = memory_new(workers, sizeof *e->reads, m);
     if (!e->reads)

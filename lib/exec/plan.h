@@ -104,6 +104,7 @@ struct exec {
     unsigned char *scratch; /* one a worker */
     unsigned char *weights; /* packed, of all steps in their order */
     struct reads *reads;    /* [workers]; owned */
+    size_t ahead_distance;  /* bytes of weights that may wait in the second-level cache */
     size_t shared_bytes, local_bytes, arena_bytes, scratch_stride;
     double *seconds;   /* [workers][steps] */
     atomic_int *taken; /* of each segment's chunks, while a call runs */
