@@ -206,7 +206,7 @@ int main(int argc, char **argv)
         {"images", 0, OPTION_STRING, &o.images, 0, 0, "FILE", "images from this batch file", 0, 0},
         {"train", 0, OPTION_FLAG, &o.train, 0, 0, 0, "time training steps", 0, 0},
         {"precision", 0, OPTION_STRINGS, &o.precisions, 0, 0, "NAME",
-         "of floats: fp32, bf16 (training), fp16 (GPU); may be repeated", 0, 0},
+         "of floats: fp32, bf16, fp16 (GPU); may be repeated", 0, 0},
         OPTION_RANGES(&o.ranges),
         OPTION_DEVICE(o.where),
     };
@@ -222,8 +222,6 @@ int main(int argc, char **argv)
         return tool_misuse(&tool, "--ranges: needs --train");
     if (device_resolve(&tool, &o.where, 0, &m) < 0)
         return tool_end(&tool, STATUS_UNSUPPORTED, &m);
-    if (!o.train && strcmp(o.where.device, "cpu") == 0 && o.precisions.count > 0)
-        return tool_misuse(&tool, "--precision: a CPU infers in fp32 alone; for --train, or a GPU");
     if (o.precisions.count == 0)
         o.precisions = (struct string_list){{"fp32"}, 1};
     return tool_end(&tool, o.train ? run_train(&o, &m) : run(&o, &m), &m);
