@@ -105,7 +105,7 @@ static inline __attribute__((always_inline)) void sum_shared(struct blocks *b, c
     for (int t = in->tap_begin; t < in->tap_end; t++)
         for (int s = 0; s < in->steps; s++) {
             const char *w = in->weights + (size_t)((t * in->steps + s) * 3) * WEIGHT_TILE;
-            const char *x = in->x + t * in->tap_step + s * STEP_BYTES;
+            const char *x = in->x + t * in->tap_step + s * in->input_step;
             _tile_loadd(4, w, STEP_BYTES);
             _tile_loadd(5, w + WEIGHT_TILE, STEP_BYTES);
             _tile_loadd(6, w + 2 * WEIGHT_TILE, STEP_BYTES);
@@ -124,7 +124,7 @@ static inline __attribute__((always_inline)) void sum_apart(struct blocks *b, co
                                                             const int tiles)
 {
     for (int s = 0; s < in->steps; s++) {
-        const char *x = in->x + s * STEP_BYTES;
+        const char *x = in->x + s * in->input_step;
         _tile_loadd(4, in->weights + (size_t)s * WEIGHT_TILE, STEP_BYTES);
         TILE(0) TILE(1) TILE(2) TILE(3) pending_turn(b);
     }

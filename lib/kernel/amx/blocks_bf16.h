@@ -49,12 +49,12 @@ struct blocks {
 };
 
 /* The products of a block. Tile j's pixel m with tap (r,t) and inputs 32 s.. is read at, in bytes,
- *     x + j * tile_step + r * row_step + t * tap_step + 64 s + m * pixel_step
+ *     x + j * tile_step + r * row_step + t * tap_step + s * input_step + m * pixel_step
  * and the weights stand as [t][s][r], in which order they are summed. Only the rows j * shared + r in [row_begin,
  * row_end) and the taps t in [tap_begin, tap_end) are read: what lies outside is zero. */
 struct block_inputs {
     const char *x;
-    ptrdiff_t tile_step, row_step, tap_step, pixel_step;
+    ptrdiff_t tile_step, row_step, tap_step, pixel_step, input_step;
     const char *weights;
     int steps;
     int shared; /* 1, 2: tile_step is shared * row_step, so that tiles share rows; 0: they share nothing */
