@@ -83,6 +83,16 @@ static inline void pending_turn(struct blocks *b)
 
 /* ---- products ---- */
 
+/* Part `part` of `parts` of three tiles of weights to come: at once they would wait for each other. */
+static inline __attribute__((always_inline)) void fetch(const struct block_inputs *in, const char *w,
+                                                        const int part, const int parts)
+{
+    enum { LINES = 3 * WEIGHT_TILE / 64 };
+    if (in->ahead > 0)
+        for (int i = LINES * part / parts; i < LINES * (part + 1) / parts; i++)
+            _mm_prefetch(w + in->ahead + i * 64, _MM_HINT_T0);
+}
+
 /* Each input tile is loaded once and multiplied with the weights of every tap row that a tile of sums sees it
  * through. Tile registers have constant names only: after inlining every condition on j, i, tiles and shared is
  * constant. */
@@ -97,6 +107,7 @@ static inline void pending_turn(struct blocks *b)
     if ((i) <= (tiles - 1) * shared + 2 && (i) >= in->row_begin && (i) < in->row_end) { \
         _tile_loadd(7, x + (i)*in->row_step, in->pixel_step);                           \
         SUM(0, i) SUM(1, i) SUM(2, i) SUM(3, i) pending_turn(b);                        \
+        fetch(in, w, i, (tiles - 1) * shared + 3);                                      \
     }
 
 static inline __attribute__((always_inline)) void sum_shared(struct blocks *b, const struct block_inputs *in,

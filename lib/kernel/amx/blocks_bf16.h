@@ -56,6 +56,7 @@ struct block_inputs {
     const char *x;
     ptrdiff_t tile_step, row_step, tap_step, pixel_step, input_step;
     const char *weights;
+    ptrdiff_t ahead; /* fetches what stands so many bytes behind the weights in use; 0: nothing */
     int steps;
     int shared; /* 1, 2: tile_step is shared * row_step, so that tiles share rows; 0: they share nothing */
     int row_begin, row_end, tap_begin, tap_end;

@@ -3,7 +3,7 @@
 #include "kernel/amx/work_bf16.h"
 #include <string.h>
 
-enum { WINDOW_PIXELS = BLOCK_PIXELS };
+enum { WINDOW_PIXELS = BLOCK_PIXELS, WEIGHTS_AHEAD = 1 << 14 /* one image reads each weight once */ };
 
 /* ---- windows: any 64 pixels ---- */
 
@@ -204,6 +204,7 @@ static void planes_block(struct work *w, int image, int row, int tiles, const bf
                               .input_step = plane,
                               .steps = s->c / STEP_INPUTS,
                               .shared = tiles > 1 ? step : 1,
+                              .ahead = WEIGHTS_AHEAD,
                               .row_end = (tiles - 1) * step + s->kernel,
                               .tap_end = s->kernel};
     for (int k = 0; k < s->out; k += OUTPUTS) {
