@@ -120,4 +120,5 @@ refused() { # pattern, program, options..
     grep -q '^# gpu: host memory, plain C$' train.tsv
     grep -q -P '^train-layer:conv1:weight\t' train.tsv
     run -1 "$BIN/bench" -m "$T/float" --device cpu --precision fp16
+    "$BIN/evaluate" -m "$T/float" --device cuda --precision fp16 < "$T/once" | grep -qx '# precision: f16'
 }
