@@ -6,6 +6,7 @@ Targets
   data train models charts
                  parts of it: images exported; the float network; all three models; the charts
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
+  ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
   record         a finished run's tables and charts to plots/recorded/$(RUN)/ and into the README
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
@@ -32,6 +33,8 @@ Variables of the study, now:
   SWEEP_OBSERVERS $(SWEEP_OBSERVERS), SWEEP_BITS $(SWEEP_BITS), SWEEP_CALIBRATION_IMAGES $(SWEEP_CALIBRATION_IMAGES),
   SWEEP_SEEDS $(SWEEP_SEEDS), SWEEP_RANGES $(SWEEP_RANGES), SWEEP_QAT_BITS $(SWEEP_QAT_BITS), SWEEP_QAT_IMAGES $(SWEEP_QAT_IMAGES),
   SWEEP_QAT_EPOCHS $(SWEEP_QAT_EPOCHS), SWEEP_QAT_FLAGS $(SWEEP_QAT_FLAGS)
+  ABLATIONS $(ABLATIONS),
+  ABLATION_WIDTH $(ABLATION_WIDTH), ABLATION_IMAGES $(ABLATION_IMAGES), ABLATION_EPOCHS $(ABLATION_EPOCHS), ABLATION_SEEDS $(ABLATION_SEEDS), ABLATION_THREADS $(ABLATION_THREADS)
   BENCH_BATCHES $(BENCH_BATCHES), BENCH_THREADS $(BENCH_THREADS)
 
 Stages: any program called the same way; STAGE_FLAGS are its options, QUANTIZATION and NETWORK what stages share.

@@ -41,10 +41,18 @@ SWEEP_BITS               = 8 6 4 3 2
 SWEEP_CALIBRATION_IMAGES = 64 256 1024 4096 8192
 SWEEP_SEEDS              = 1 2 3
 SWEEP_RANGES             = fixed average learned
-SWEEP_QAT_BITS           = 8 4 3 2
+SWEEP_QAT_BITS           = 8 6 4 3 2
 SWEEP_QAT_IMAGES         = $(QAT_IMAGES)
 SWEEP_QAT_EPOCHS         = 1
 SWEEP_QAT_FLAGS          = $(FINETUNE_FLAGS)
+# What `make ablation` trains: see ablation.mk.
+ABLATIONS        = cutout-0 cutout-16 flip-alternate jitter-none jitter-strong rotation-0 rotation-15 rate-0.1 rate-0.4 \
+	decay-0.001 smoothing-0 ema-0 momentum-plain bias-rate-16 pad-zero
+ABLATION_WIDTH   = 16
+ABLATION_IMAGES  = 7500
+ABLATION_EPOCHS  = 60
+ABLATION_SEEDS   = 1 2
+ABLATION_THREADS = 1
 include $(PROFILE_FILE)
 
 ifneq ($(words $(RUN))$(findstring /,$(RUN)),1)
@@ -77,4 +85,4 @@ stamp = @pipelines/stamp $@ $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quo
 
 STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary
 include $(STAGES:%=pipelines/stages/%.mk)
-include pipelines/sweep.mk
+include pipelines/sweep.mk pipelines/ablation.mk

@@ -1,8 +1,6 @@
 /* inspect: any record as text, checked or compared. */
+#include "tools/common/model_file.h"
 #include "tools/common/options.h"
-#include "exec/bounds.h"
-#include "graph/model.h"
-#include "quant/histogram.h"
 #include "record/describe.h"
 #include "record/file.h"
 #include <stdio.h>
@@ -10,23 +8,20 @@
 
 static const char details[] =
     "Verbs (FILE: a record or a stream of batches; default standard input):\n"
-    "  show [FILE]          metadata, tensors, totals; of an int8 model also, layer by layer, the proven bound of "
-    "the\n"
-    "                       accumulator and how far below 2^31 it stays; of a stream its first batch\n"
+    "  show [FILE]          metadata, tensors, totals; of an int8 model also, layer by layer, the proven bound of\n"
+    "                       the accumulator and how far below 2^31 it stays; of a stream its first batch\n"
     "  graph [FILE]         the network as text\n"
     "  tensor NAME [FILE]   type, shape and statistics; with --values every value\n"
-    "  bounds [FILE]        of an int8 model, for each 3x3 convolution of stride 1: the proved bound of its sums "
-    "and how far\n"
-    "                       below 2^25 it stays, where exact Winograd may compute it; outputs beyond are computed "
-    "directly\n"
+    "  bounds [FILE]        of an int8 model, for each 3x3 convolution of stride 1: the proved bound of its sums\n"
+    "                       and how far below 2^25 it stays, where exact Winograd may compute it; outputs beyond\n"
+    "                       are computed directly\n"
     "  made-by [FILE]       one line per program that the record went through\n"
-    "  check [FILE]...      silent where every file is whole; a stream must have its end record, a model fit its "
-    "graph\n"
+    "  check [FILE]...      silent where every file is whole; a stream must have its end record, a model fit its\n"
+    "                       graph\n"
     "  compare FILE FILE    what differs, as TSV: metadata, and per tensor largest and mean difference and the\n"
-    "                       signal-to-noise ratio in dB, the first file being the signal; int8 weights are "
-    "compared\n"
-    "                       by the values that they stand for; silent, with exit status 0, where nothing "
-    "differs\n\n"
+    "                       signal-to-noise ratio in dB, the first file being the signal; int8 weights are\n"
+    "                       compared by the values that they stand for; silent, with exit status 0, where\n"
+    "                       nothing differs\n\n"
     "Example: diff <(inspect graph a.safetensors) <(inspect graph b.safetensors)";
 
 struct opts {
@@ -43,8 +38,8 @@ struct job {
     int differs;                /* exit status 1 without a message */
 };
 
-/* One verb on one checked file. May take file->first, leaving NULL. */
-typedef int verb_run(struct job *j, struct file_summary *file, struct message *m);
+/* One verb on one checked file, whose text goes out behind it. May take file->first, leaving NULL. */
+typedef int verb_run(struct job *j, struct file_summary *file, struct text *t, struct message *m);
 
 static int text_put(struct job *j, struct text *t, int status)
 {
@@ -54,85 +49,54 @@ static int text_put(struct job *j, struct text *t, int status)
     return status;
 }
 
-static int show(struct job *j, struct file_summary *file, struct message *m)
+static int show(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    struct text t = {0};
-    return text_put(j, &t, file_show(file, &t, m));
+    (void)j;
+    return file_show(file, t, m);
 }
 
-static int graph(struct job *j, struct file_summary *file, struct message *m)
+static int graph(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    struct text t = {0};
-    if (record_get(file->first, "graph") || record_require_kind(file->first, "model", NULL) < 0)
-        return text_put(j, &t, record_show_lines(file->first, "graph", &t, m));
-    struct model model = {0}; /* a state_dict: the network is read off its shapes */
-    struct record *record = file->first;
-    file->first = NULL;
-    int status = model_from_record(&model, record, m);
-    if (status >= 0)
-        status = graph_print(&model.graph, &t, m);
-    model_free(&model);
-    return text_put(j, &t, status);
+    (void)j;
+    return file_graph(file, t, m);
 }
 
-static int bounds(struct job *j, struct file_summary *file, struct message *m)
+static int bounds(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    struct text t = {0};
-    struct model model = {0};
-    struct record *record = file->first;
-    file->first = NULL;
-    int status = model_from_record(&model, record, m);
-    if (status >= 0)
-        status = winograd_bounds_print(&model, &t, m);
-    model_free(&model);
-    return text_put(j, &t, status);
+    (void)j;
+    return file_bounds(file, t, m);
 }
 
-static int made_by(struct job *j, struct file_summary *file, struct message *m)
+static int made_by(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    struct text t = {0};
-    return text_put(j, &t, record_show_lines(file->first, "made-by", &t, m));
+    (void)j;
+    return record_show_lines(file->first, "made-by", t, m);
 }
 
-static int tensor(struct job *j, struct file_summary *file, struct message *m)
+static int tensor(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
     const char *name = j->operands.items[0];
     const struct tensor *found = record_find(file->first, name);
-    struct text t = {0};
     if (!found)
         return message_set(m, STATUS_MISMATCH, "%s: missing tensor", name);
     if (!j->opts->values)
-        return text_put(j, &t, tensor_show(found, &t, m));
+        return tensor_show(found, t, m);
     for (size_t at = 0; at < found->count;)
-        TRY(text_put(j, &t, tensor_values_print(found, &at, &t, m)));
+        TRY(text_put(j, t, tensor_values_print(found, &at, t, m)));
     return STATUS_OK;
 }
 
-/* The frame is checked already; a model must also fit its graph, and ranges be in their form. */
-static int check(struct job *j, struct file_summary *file, struct message *m)
+static int check(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    (void)j;
-    struct model model = {0};
-    struct ranges ranges = {0};
-    int status = STATUS_OK;
-    if (strcmp(record_kind(file->first), "ranges") == 0) {
-        status = ranges_from_record(&ranges, file->first, m);
-    } else if (strcmp(record_kind(file->first), "model") == 0) {
-        struct record *record = file->first;
-        file->first = NULL;
-        status = model_from_record(&model, record, m);
-    }
-    model_free(&model);
-    ranges_free(&ranges);
-    return status;
+    (void)j, (void)t;
+    return file_fits(file, m);
 }
 
-static int compare(struct job *j, struct file_summary *file, struct message *m)
+static int compare(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    struct text t = {0};
-    int status = record_compare(file->first, j->second.first, &t, m);
+    int status = record_compare(file->first, j->second.first, t, m);
     j->differs = status == 0;
-    return text_put(j, &t, status);
+    return status;
 }
 
 static const struct verb {
@@ -152,7 +116,8 @@ static int file_run(struct job *j, const struct verb *verb, const char *path, st
     struct file_summary file;
     TRY(output_differs(path, j->opts->output, m));
     TRY(record_check(path, &file, m));
-    int status = verb->run(j, &file, m);
+    struct text t = {0};
+    int status = text_put(j, &t, verb->run(j, &file, &t, m));
     record_free(file.first);
     return status < 0 ? message_prefix(m, status, "%s", strcmp(path, "-") ? path : "stdin") : status;
 }

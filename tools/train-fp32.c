@@ -18,6 +18,9 @@ static const char details[] =
     "from the checkpoint's epoch (cifar-load --from), and replaces the log by what the checkpoint knows; it "
     "refuses a\n"
     "checkpoint of other options or images. --epochs 0 writes the model as it is initialised.\n\n"
+    "--init starts from the network, weights and batch norm state of a float model: what --epochs 0 wrote, "
+    "as it is or\n"
+    "changed, or a trained model. Optimizer, schedule and averages begin anew; the seed has no part in it.\n\n"
     "  cifar-load --part held-out > held-out.batches\n"
     "  cifar-load --part train --epochs 10 --shuffle | augment --crop 4 --flip 0.5 |\n"
     "    train-fp32 --epochs 10 --width 16 --validate held-out.batches --checkpoint c --log log.tsv -o model\n";
@@ -36,12 +39,16 @@ static int run(const struct tool *tool, struct options *o)
     struct float_training *t = &o->training;
     if (t->normalize && normalize_parse(t->normalize, mean, std, &m) < 0)
         return tool_misuse(tool, "%s", m.text);
+    if (t->init && (t->graph || t->normalize || t->width != DEFAULT_WIDTH))
+        return tool_misuse(tool, "--init: brings its own network, width and normalisation");
     if (t->graph && (t->normalize || t->width != DEFAULT_WIDTH))
         return tool_misuse(tool, "--graph: brings its own width and normalisation");
     t->seed = (uint64_t)o->shared.seed;
-    const struct training_kind kind = float_training_kind();
-    const char *const inputs[4] = {t->graph};
-    return trainer_main(tool, &o->shared, &kind, t, inputs);
+    const struct training_kind kind = float_training_kind(t);
+    const char *const inputs[4] = {t->graph, t->init};
+    int status = trainer_main(tool, &o->shared, &kind, t, inputs);
+    float_training_close(t);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -51,6 +58,8 @@ int main(int argc, char **argv)
         {"width", 0, OPTION_INTEGER, &o.training.width, 1, 512, "N", "ResNet-18's channels in its first stage", 0,
          0},
         {"graph", 0, OPTION_STRING, &o.training.graph, 0, 0, "FILE", "train this network instead", 0, 0},
+        {"init", 0, OPTION_STRING, &o.training.init, 0, 0, "MODEL",
+         "start from this float model, network and weights", 0, 0},
         {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 256, "K",
          "how many; 0: as the images have, or 10 with --epochs 0", 0, 0},
         {"normalize", 0, OPTION_STRING, &o.training.normalize, 0, 0, "M,M,M:S,S,S",

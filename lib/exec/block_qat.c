@@ -21,7 +21,7 @@ size_t block_qat_codes_bytes(const struct gradient *g, int step)
 static double scale_sum(const struct gradient *g, const struct train_step *s, const struct part *p, const bf16 *dy)
 {
     const struct node *n = &g->graph.nodes[s->output];
-    struct qat_slope slope = qat_slope_of(g, s);
+    struct slope slope = qat_slope_of(g, s);
     int cells = block_channels(n->c) / BLOCK_CHANNELS, planes = g->block->planes;
     double sum = 0;
     for (int i = 0; i < block_images(g, p->block); i++) {
@@ -31,7 +31,7 @@ static double scale_sum(const struct gradient *g, const struct train_step *s, co
                 size_t cell = (size_t)pixel * (size_t)cells + (size_t)(c / BLOCK_CHANNELS);
                 const bf16 *at =
                     dy + (cell * (size_t)planes * BLOCK_IMAGES + (size_t)i) * BLOCK_CHANNELS + c % BLOCK_CHANNELS;
-                sum += (double)(planes_load(at, BLOCK_IMAGES * BLOCK_CHANNELS, planes) * qat_slope_at(&slope, *v));
+                sum += (double)(planes_load(at, BLOCK_IMAGES * BLOCK_CHANNELS, planes) * slope_at(&slope, *v));
             }
     }
     return sum;
@@ -49,13 +49,12 @@ static void mask_item(void *context, int item, int worker)
     int images = block_images(g, p.block), channels = block_channels(n->c), planes = g->block->planes;
     bf16 *dy = part_gradient(g, s->output, &p);
     uint32_t *bits = part_mask(g, s->output, g->block->mask, &p);
-    float low, high;
+    struct slope slope = qat_slope_of(g, s);
     (void)worker;
     if (s->scale != NO_OFFSET)
         g->block->scale_sums[item] = scale_sum(g, s, &p, dy);
-    qat_mask_bounds(g, s, &low, &high);
     k->within(value_before(g, s->output, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)n->c,
-              g->values[s->output].elements, images, p.pixels, n->c, low, high, bits);
+              g->values[s->output].elements, images, p.pixels, n->c, slope.low, slope.high, bits);
     bf16 *other = part_operand_gradient(g, s->other, &p);
     k->norm_backward(NULL, dy, bits, p.pixels, channels, planes, images, NULL, NULL, NULL, dy, 0, other,
                      s->accumulate_other);

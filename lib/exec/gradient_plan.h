@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "exec/gradient.h"
 #include "exec/layout.h"
+#include "kernel/arithmetic.h"
 
 enum train_kind {
     TRAIN_NORMALIZE, /* quantized: the input table */
@@ -131,14 +132,8 @@ void qat_mask_item(struct gradient *g, const struct train_step *s, int image);
 void qat_scale_gradient(struct gradient *g, const struct train_step *s);
 /* The same from a sum over the whole mini-batch. */
 void qat_set_scale_gradient(struct gradient *g, const struct train_step *s, double sum);
-/* Values before rounding that pass the clamp lie from low to high, both included. */
-void qat_mask_bounds(const struct gradient *g, const struct train_step *s, float *low, float *high);
-/* d q / d scale at v. */
-struct qat_slope {
-    float low, high, first, last;
-};
-struct qat_slope qat_slope_of(const struct gradient *g, const struct train_step *s);
-float qat_slope_at(const struct qat_slope *s, float v);
+/* Which values before rounding pass the clamp, and d q / d scale at each. */
+struct slope qat_slope_of(const struct gradient *g, const struct train_step *s);
 void qat_dequantize_item(struct gradient *g, const struct train_step *s, int image);
 
 static inline int gradient_quantized(const struct gradient *g)

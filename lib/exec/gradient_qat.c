@@ -5,7 +5,6 @@
  * low, high): d q*scale / d v*scale = 1 where low <= rint(v) + z <= high, else 0 d q*scale / d scale   = rint(v) -
  * v there, else low - z or high - z                                                  */
 #include "exec/gradient_plan.h"
-#include <float.h>
 #include <math.h>
 
 int qat_check_graph(const struct gradient *g, struct message *m)
@@ -44,8 +43,8 @@ int qat_map(const struct gradient *g, const float *parameters, const struct trai
         map->scale = parameters[s->scale];
         if (!isfinite(map->scale))
             return message_set(m, STATUS_RANGE, "%s.scale: the learned scale is not finite", name);
-        if (map->scale < AFFINE_SMALLEST_SCALE)
-            map->scale = AFFINE_SMALLEST_SCALE;
+        if (map->scale < SMALLEST_SCALE)
+            map->scale = SMALLEST_SCALE;
     }
     if (s->low != NO_OFFSET) {
         int status = affine_from_range((double)g->state[s->low], (double)g->state[s->high],
@@ -71,27 +70,29 @@ int qat_begin_forward(struct gradient *g, struct message *m)
     return 0;
 }
 
-static uint8_t low_code(const struct gradient *g, const struct train_step *s)
+/* As kernel/arithmetic.h takes it. */
+static struct device_map map_of_output(const struct gradient *g, const struct train_step *s)
 {
     const struct affine *y = &g->values[s->output].map;
-    return s->relu && y->zero_point > y->qmin ? y->zero_point : y->qmin;
+    return (struct device_map){y->scale, y->zero_point, y->qmin, y->qmax};
 }
 
 void qat_constants(struct gradient *g, struct train_step *s)
 {
-    const struct affine *x = &g->values[s->x].map, *y = &g->values[s->output].map;
+    const struct affine *x = &g->values[s->x].map;
+    struct device_map y = map_of_output(g, s);
     int is_last = s->output == g->graph.count - 1;
     s->requantize = (struct requantize){
         .multiplier = s->multiplier, .bias = s->code_bias, .zero_point_x = x->zero_point, .high = 255};
-    conv_multipliers(x->scale, s->code_scale, is_last ? 0 : y->scale, s->shape.out, s->multiplier);
+    conv_multipliers(x->scale, s->code_scale, is_last ? 0 : y.scale, s->shape.out, s->multiplier);
     if (is_last)
         return;
-    s->requantize.zero_point_y = y->zero_point;
-    s->requantize.low = low_code(g, s);
-    s->requantize.high = y->qmax;
+    s->requantize.zero_point_y = (uint8_t)y.zero_point;
+    s->requantize.low = (uint8_t)low_code_value(&y, s->relu);
+    s->requantize.high = (uint8_t)y.qmax;
     if (s->other >= 0) {
         s->requantize.residual_zero_point = g->values[s->other].map.zero_point;
-        s->requantize.residual_multiplier = g->values[s->other].map.scale / y->scale;
+        s->requantize.residual_multiplier = g->values[s->other].map.scale / y.scale;
     }
 }
 
@@ -143,15 +144,15 @@ static void range_item(void *context, int image, int worker)
 void qat_update_range(struct gradient *g, const struct train_step *s)
 {
     const void *context[2] = {g, s};
-    double low = 0, high = 0, a = g->options.range_averaging, scale = (double)g->values[s->output].map.scale;
+    double low = 0, high = 0, averaging = g->options.range_averaging;
+    float *state_low = &g->state[s->low], *state_high = &g->state[s->high], scale = g->values[s->output].map.scale;
     threads_run(g->pool, range_item, context, g->count);
     for (int i = 0; i < g->count; i++) {
         low = fmin(low, g->partials[(size_t)i * g->partial_stride]);
         high = fmax(high, g->partials[(size_t)i * g->partial_stride + 1]);
     }
-    float *state_low = &g->state[s->low], *state_high = &g->state[s->high];
-    *state_low = (float)((double)*state_low + a * (low * scale - (double)*state_low));
-    *state_high = (float)((double)*state_high + a * (high * scale - (double)*state_high));
+    *state_low = range_moved(*state_low, low, scale, averaging);
+    *state_high = range_moved(*state_high, high, scale, averaging);
 }
 
 void qat_forward_item(struct gradient *g, const struct train_step *s, int image, int block, void *scratch)
@@ -172,34 +173,10 @@ void qat_forward_item(struct gradient *g, const struct train_step *s, int image,
 
 /* ---- backward ---- */
 
-/* The values that round into the codes, both ends included; rint takes a half to the even neighbour. */
-void qat_mask_bounds(const struct gradient *g, const struct train_step *s, float *low, float *high)
+struct slope qat_slope_of(const struct gradient *g, const struct train_step *s)
 {
-    const struct affine *y = &g->values[s->output].map;
-    int first = (int)low_code(g, s) - y->zero_point, last = (int)y->qmax - y->zero_point;
-    *low = (float)first - 0.5f;
-    *high = (float)last + 0.5f;
-    if (first % 2 != 0)
-        *low = nextafterf(*low, FLT_MAX);
-    if (last % 2 != 0)
-        *high = nextafterf(*high, -FLT_MAX);
-}
-
-/* d q / d scale at v, see above. Adding and taking away 1.5 * 2^23 rounds to even, and takes no call. */
-float qat_slope_at(const struct qat_slope *s, float v)
-{
-    if (v < s->low)
-        return s->first;
-    return v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f - v;
-}
-
-struct qat_slope qat_slope_of(const struct gradient *g, const struct train_step *s)
-{
-    const struct affine *y = &g->values[s->output].map;
-    struct qat_slope slope = {.first = (float)(low_code(g, s) - y->zero_point),
-                              .last = (float)(y->qmax - y->zero_point)};
-    qat_mask_bounds(g, s, &slope.low, &slope.high);
-    return slope;
+    struct device_map y = map_of_output(g, s);
+    return slope_of(&y, s->relu);
 }
 
 void qat_mask_item(struct gradient *g, const struct train_step *s, int image)
@@ -207,23 +184,23 @@ void qat_mask_item(struct gradient *g, const struct train_step *s, int image)
     const float *v = value_before(g, s->output, image);
     float *dy = value_gradient(g, s->output, image);
     size_t elements = g->values[s->output].elements;
-    struct qat_slope slope = qat_slope_of(g, s);
+    struct slope slope = qat_slope_of(g, s);
     if (s->scale != NO_OFFSET) {
         double sum = 0;
         for (size_t i = 0; i < elements; i++)
-            sum += (double)(dy[i] * qat_slope_at(&slope, v[i]));
+            sum += (double)(dy[i] * slope_at(&slope, v[i]));
         g->partials[(size_t)image * g->partial_stride] = sum;
     }
     for (size_t i = 0; i < elements; i++)
-        dy[i] = v[i] >= slope.low && v[i] <= slope.high ? dy[i] : 0.0f;
+        dy[i] = slope_passes(&slope, v[i]) ? dy[i] : 0.0f;
 }
 
 /* The sum over the mini-batch, scaled by 1 / sqrt(features * codes) as the paper does, so that a scale moves as
  * weights do. */
 void qat_set_scale_gradient(struct gradient *g, const struct train_step *s, double sum)
 {
-    const struct train_value *v = &g->values[s->output];
-    g->gradients[s->scale] = (float)(sum / sqrt((double)v->elements * (v->map.qmax - v->map.qmin)));
+    struct device_map y = map_of_output(g, s);
+    g->gradients[s->scale] = scale_gradient_value(sum, g->values[s->output].elements, &y);
 }
 
 void qat_scale_gradient(struct gradient *g, const struct train_step *s)

@@ -1,5 +1,6 @@
 #include "exec/layout.h"
 #include "base/memory.h"
+#include "kernel/arithmetic.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -136,10 +137,8 @@ void norm_constants(int channels, const float *gamma, const float *beta, const f
 
 void conv_multipliers(float scale_x, const float *scale_w, float scale_y, int outputs, float *multiplier)
 {
-    for (int k = 0; k < outputs; k++) {
-        float product = scale_x * scale_w[k];
-        multiplier[k] = scale_y > 0 ? product / scale_y : product;
-    }
+    for (int k = 0; k < outputs; k++)
+        multiplier[k] = multiplier_value(scale_x, scale_w[k], scale_y);
 }
 
 float pool_multiplier(const struct affine *x, const struct affine *y, int pixels)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MEASURE_TURN 0.05 /* seconds that a case runs before the next one does */
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -76,14 +78,40 @@ static int bench_call(struct bench *b, struct measure_case *c, double *seconds, 
     return 0;
 }
 
+/* Calls of one case for that long. The first finds the caches as the case before left them: it counts only where it
+ * fills the turn, all but alone. */
+static int take_turn(struct bench *b, struct measure_case *c, double turn, struct message *m)
+{
+    double seconds, end = clock_seconds() + turn;
+    TRY(bench_call(b, c, &seconds, m));
+    if (seconds > turn / 2 && c->samples < MEASURE_MOST)
+        b->samples[c->samples++] = seconds;
+    while (c->samples < MEASURE_MOST && clock_seconds() < end) {
+        TRY(bench_call(b, c, &seconds, m));
+        b->samples[c->samples++] = seconds;
+    }
+    return 0;
+}
+
+static int least_samples(const struct measure_case *cases, int count)
+{
+    int least = MEASURE_MOST;
+    for (int i = 0; i < count; i++)
+        least = cases[i].samples < least ? cases[i].samples : least;
+    return least;
+}
+
 static int time_calls(struct bench *b, struct measure_case *cases, int count, double seconds, struct message *m)
 {
-    double end = clock_seconds() + seconds * count;
-    for (int round = 0; round < MEASURE_MOST && (round < MEASURE_LEAST || clock_seconds() < end); round++)
-        for (int i = 0; i < count; i++) {
-            TRY(bench_call(&b[i], &cases[i], &b[i].samples[round], m));
-            cases[i].samples = round + 1;
-        }
+    double end = clock_seconds() + seconds * count, turn = fmin(seconds, MEASURE_TURN);
+    for (int i = 0; i < count; i++)
+        cases[i].samples = 0;
+    int least = 0;
+    while (least < MEASURE_LEAST || (least < MEASURE_MOST && clock_seconds() < end)) {
+        for (int i = 0; i < count; i++)
+            TRY(take_turn(&b[i], &cases[i], turn, m));
+        least = least_samples(cases, count);
+    }
     for (int i = 0; i < count; i++)
         cases[i].call = timing_of(b[i].samples, cases[i].samples);
     return 0;

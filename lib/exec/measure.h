@@ -1,6 +1,7 @@
 /* measure.h: how long models take, several of them in one run: the cases take turns, so that a machine that slows
- * down or speeds up does so for all of them. Every timed call is checked: its logits must be those of a call before
- * the clock ran. */
+ * down or speeds up does so for all of them. A turn is 50 ms of calls, of which the first does not count unless it
+ * is half of that itself: what is measured is a program that runs one model, not the caches between two of them.
+ * Every call is checked: its logits must be those of a call before the clock ran. */
 #ifndef RESQ_EXEC_MEASURE_H
 #define RESQ_EXEC_MEASURE_H
 

@@ -1,23 +1,15 @@
-/* arithmetic.h: the arithmetic of single values that more than one backend needs, compiled for the CPU and, by
- * nvcc, for a GPU: C that is C++ too. lib/quant/QUANT.md, exec/gradient_qat.c, train/loss.h and train/optimizer.h
- * state it; what is here gives the same bits, without contraction of products and sums (-ffp-contract=off,
- * -fmad=false). */
+/* arithmetic.h: the arithmetic of single values that more than one backend needs, beyond base/scalar.h and compiled
+ * as that is, for the CPU and for a GPU. lib/quant/QUANT.md and exec/gradient_qat.c state it. */
 #ifndef RESQ_KERNEL_ARITHMETIC_H
 #define RESQ_KERNEL_ARITHMETIC_H
 
+#include "base/scalar.h"
 #include "kernel/device.h"
 #include <float.h>
 #include <math.h>
 
-#ifdef __CUDACC__
-#define RESQ_VALUE static __host__ __device__ __forceinline__
-#else
-#define RESQ_VALUE static inline
-#endif
-
 /* ---- codes ---- */
 
-#define SMALLEST_SCALE 1.1920928955078125e-07f /* 2^-23 */
 /* Beyond this no code depends on a value any more, and the conversion to int would be undefined. */
 #define CODE_LIMIT 1073741824.0f /* 2^30 */
 
@@ -34,17 +26,12 @@ RESQ_VALUE int code_round(float v, int zero_point, int low, int high)
 /* affine_from_range: 1, or 0 where low..high is no range or too wide. */
 RESQ_VALUE int map_from_range(double low, double high, int bits, struct device_map *map)
 {
-    if (!(low - low == 0) || !(high - high == 0) || low > high)
-        return 0;
-    float l = low < 0 ? (float)low : 0, h = high > 0 ? (float)high : 0;
+    struct range_map r;
     int qmax = (1 << bits) - 1;
-    float scale = (h - l) / (float)qmax;
-    if (!(scale - scale == 0))
+    if (!range_map_of(low, high, qmax, &r))
         return 0;
-    scale = scale < SMALLEST_SCALE ? SMALLEST_SCALE : scale;
-    float zero_point = -rintf(l / scale);
-    map->scale = scale;
-    map->zero_point = (int)(zero_point < (float)qmax ? zero_point : (float)qmax);
+    map->scale = r.scale;
+    map->zero_point = r.zero_point;
     map->qmin = 0;
     map->qmax = qmax;
     return 1;
@@ -69,33 +56,6 @@ RESQ_VALUE int map_of(const struct device_map_source *s, struct device_map *map)
 }
 
 /* ---- weights ---- */
-
-RESQ_VALUE float weight_scale(float magnitude, int qmax)
-{
-    float scale = magnitude / (float)qmax;
-    return scale > SMALLEST_SCALE ? scale : SMALLEST_SCALE;
-}
-
-RESQ_VALUE int weight_code(float w, float scale, int qmax)
-{
-    float v = rintf(w / scale);
-    v = v > (float)qmax ? (float)qmax : v < (float)-qmax ? (float)-qmax : v;
-    return (int)v;
-}
-
-RESQ_VALUE double bias_code_value(float bias, float scale_x, float scale_w)
-{
-    float scale = scale_x * scale_w;
-    return rint((double)bias / (double)scale);
-}
-
-/* scale_w, doubled until the bias' code fits. */
-RESQ_VALUE float weight_scale_for_bias(float bias, float scale_x, float scale_w)
-{
-    while (fabs(bias_code_value(bias, scale_x, scale_w)) > 1073741824.0)
-        scale_w *= 2;
-    return scale_w;
-}
 
 RESQ_VALUE float multiplier_value(float scale_x, float scale_w, float scale_y /* 0: logits */)
 {
@@ -165,11 +125,12 @@ RESQ_VALUE int slope_passes(const struct slope *s, float v)
     return v >= s->low && v <= s->high;
 }
 
+/* Between the ends adding and taking away 1.5 * 2^23 rounds as rint does, and takes no call. */
 RESQ_VALUE float slope_at(const struct slope *s, float v)
 {
     if (v < s->low)
         return s->first;
-    return v > s->high ? s->last : rintf(v) - v;
+    return v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f - v;
 }
 
 /* A learned scale's gradient from the sum of dy * slope over the mini-batch. */
@@ -182,61 +143,6 @@ RESQ_VALUE float scale_gradient_value(double sum, size_t elements, const struct 
 RESQ_VALUE float range_moved(float end, double extreme, float scale, double averaging)
 {
     return (float)((double)end + averaging * (extreme * (double)scale - (double)end));
-}
-
-/* ---- loss ---- */
-
-/* What one row of logits needs twice: log p[k] = logit[k] - maximum - log_sum. best: the first of the largest. */
-struct loss_row {
-    double maximum, log_sum;
-    int best;
-};
-
-RESQ_VALUE struct loss_row loss_row_of(const float *logits, int k)
-{
-    struct loss_row r;
-    r.best = 0;
-    for (int i = 1; i < k; i++)
-        if (logits[i] > logits[r.best])
-            r.best = i;
-    r.maximum = logits[r.best];
-    double sum = 0;
-    for (int i = 0; i < k; i++)
-        sum += exp((double)logits[i] - r.maximum);
-    r.log_sum = log(sum);
-    return r;
-}
-
-RESQ_VALUE double loss_row_value(const struct loss_row *r, const float *logits, int k, int label, double smoothing)
-{
-    double loss = -(1 - smoothing) * ((double)logits[label] - r->maximum - r->log_sum);
-    if (smoothing > 0) {
-        double all = 0;
-        for (int i = 0; i < k; i++)
-            all += (double)logits[i] - r->maximum - r->log_sum;
-        loss -= smoothing / k * all;
-    }
-    return loss;
-}
-
-/* d loss / d logit i of a mini-batch of n rows, times scale. */
-RESQ_VALUE float loss_row_gradient(const struct loss_row *r, const float *logits, int k, int label, int i,
-                                   double smoothing, int n, float scale)
-{
-    double p = exp((double)logits[i] - r->maximum - r->log_sum);
-    double q = smoothing / k + (i == label ? 1 - smoothing : 0);
-    return (float)((p - q) / (double)n * (double)scale);
-}
-
-/* ---- optimizer ---- */
-
-/* One parameter's step. Nesterov: own 1, along momentum; else own 0, along 1. */
-RESQ_VALUE float sgd_value(float w, float *velocity, float gradient, float decay, float momentum, float step,
-                           float own, float along)
-{
-    float g = gradient + decay * w;
-    *velocity = momentum * *velocity + g;
-    return w - step * (own * g + along * *velocity);
 }
 
 /* ---- loss scaling ---- */

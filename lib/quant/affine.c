@@ -8,15 +8,11 @@ int affine_from_range(double low, double high, int bits, struct affine *out, str
         return message_set(m, STATUS_RANGE, "%d activation bits, want 2..8", bits);
     if (!isfinite(low) || !isfinite(high) || low > high)
         return message_set(m, STATUS_RANGE, "range %g..%g is not a range", low, high);
-    float l = low < 0 ? (float)low : 0, h = high > 0 ? (float)high : 0;
+    struct range_map map;
     int qmax = (1 << bits) - 1;
-    float scale = (h - l) / (float)qmax;
-    if (!isfinite(scale))
+    if (!range_map_of(low, high, qmax, &map))
         return message_set(m, STATUS_RANGE, "range %g..%g is too wide: scale is not finite", low, high);
-    if (scale < AFFINE_SMALLEST_SCALE)
-        scale = AFFINE_SMALLEST_SCALE;
-    float zero_point = -rintf(l / scale); /* l <= 0 */
-    *out = (struct affine){scale, (uint8_t)(zero_point < (float)qmax ? zero_point : (float)qmax), 0, (uint8_t)qmax};
+    *out = (struct affine){map.scale, (uint8_t)map.zero_point, 0, (uint8_t)qmax};
     return 0;
 }
 
@@ -43,17 +39,8 @@ static float largest(const float *w, size_t count)
 
 static void channel_quantize(const float *w, int count, int qmax, float scale, int8_t *q)
 {
-    for (int i = 0; i < count; i++) {
-        float v = rintf(w[i] / scale);
-        v = v > (float)qmax ? (float)qmax : v < (float)-qmax ? (float)-qmax : v;
-        q[i] = (int8_t)v;
-    }
-}
-
-static float scale_for(float magnitude, int qmax)
-{
-    float scale = magnitude / (float)qmax;
-    return scale > AFFINE_SMALLEST_SCALE ? scale : AFFINE_SMALLEST_SCALE;
+    for (int i = 0; i < count; i++)
+        q[i] = (int8_t)weight_code(w[i], scale, qmax);
 }
 
 void weights_quantize(const float *w, int outputs, int per_output, int bits, int per_tensor, int8_t *q,
@@ -63,16 +50,9 @@ void weights_quantize(const float *w, int outputs, int per_output, int bits, int
     size_t row = (size_t)per_output;
     float all = per_tensor ? largest(w, (size_t)outputs * row) : 0;
     for (int c = 0; c < outputs; c++) {
-        scale[c] = scale_for(per_tensor ? all : largest(w + (size_t)c * row, row), qmax);
+        scale[c] = weight_scale(per_tensor ? all : largest(w + (size_t)c * row, row), qmax);
         channel_quantize(w + (size_t)c * row, per_output, qmax, scale[c], q + (size_t)c * row);
     }
-}
-
-/* The bias at f32 scale_x * scale_w, divided in double: one rounding. */
-static double bias_code(float bias, float scale_x, float scale_w)
-{
-    float scale = scale_x * scale_w;
-    return rint((double)bias / (double)scale);
 }
 
 int bias_quantize(const float *w, const float *bias, int outputs, int per_output, int bits, float scale_x,
@@ -81,14 +61,13 @@ int bias_quantize(const float *w, const float *bias, int outputs, int per_output
     int raised = 0, qmax = (1 << (bits - 1)) - 1;
     for (int c = 0; c < outputs; c++) {
         float before = scale[c];
-        while (fabs(bias_code(bias[c], scale_x, scale[c])) > 0x1p30)
-            scale[c] *= 2;
+        scale[c] = weight_scale_for_bias(bias[c], scale_x, before);
         if (scale[c] != before) {
             size_t at = (size_t)c * (size_t)per_output;
             channel_quantize(w + at, per_output, qmax, scale[c], q + at);
             raised++;
         }
-        bias_q[c] = (int32_t)bias_code(bias[c], scale_x, scale[c]);
+        bias_q[c] = (int32_t)bias_code_value(bias[c], scale_x, scale[c]);
     }
     return raised;
 }
@@ -103,7 +82,7 @@ static int share_scale(const float *w, const float *bias, int outputs, int per_o
         size_t at = (size_t)c * (size_t)per_output;
         scale[c] = shared;
         channel_quantize(w + at, per_output, qmax, shared, q + at);
-        bias_q[c] = (int32_t)bias_code(bias[c], scale_x, shared);
+        bias_q[c] = (int32_t)bias_code_value(bias[c], scale_x, shared);
     }
     return outputs;
 }

@@ -3,11 +3,9 @@
 #ifndef RESQ_QUANT_AFFINE_H
 #define RESQ_QUANT_AFFINE_H
 
+#include "base/scalar.h"
 #include "base/status.h"
 #include <stdint.h>
-
-/* PyTorch's smallest scale, 2^-23. */
-#define AFFINE_SMALLEST_SCALE 0x1p-23f
 
 struct affine {
     float scale;        /* > 0, normal */

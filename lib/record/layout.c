@@ -110,23 +110,24 @@ static int tensors_build(json_t *root, const struct layout *l, size_t count, str
 struct dump {
     struct text *text;
     struct message *message;
+    int status; /* of the text; a dump that fails otherwise leaves it */
 };
 
 static int dump_add(const char *bytes, size_t count, void *data)
 {
     struct dump *d = data;
-    return text_add_bytes(d->text, bytes, count, d->message);
+    d->status = text_add_bytes(d->text, bytes, count, d->message);
+    return d->status;
 }
 
 /* Length bytes, JSON, spaces up to the alignment. */
 static int header_print(struct layout *l, const json_t *root, struct message *m)
 {
     static const char spaces[] = "                                                                ";
-    struct dump dump = {&l->header, m};
+    struct dump dump = {&l->header, m, STATUS_OK};
     TRY(text_add_bytes(&l->header, "\0\0\0\0\0\0\0", LENGTH_BYTES, m));
-    message_set(m, STATUS_OK, "%s", "");
     if (json_dump_callback(root, dump_add, &dump, JSON_COMPACT))
-        return m && m->text[0] ? STATUS_NOMEM : json_failed(m);
+        return dump.status < 0 ? dump.status : json_failed(m);
     size_t padding = (RECORD_ALIGNMENT - l->header.length % RECORD_ALIGNMENT) % RECORD_ALIGNMENT;
     TRY(text_add_bytes(&l->header, spaces, padding, m));
     uint64_t length = l->header.length - LENGTH_BYTES;

@@ -5,8 +5,9 @@
 #include <png.h>
 #include <string.h>
 
-/* In output pixels. TEXT_SCALE enlarges the font; GAP leaves room for the frame of a wrong picture. */
-enum { TEXT_SCALE = 2, LINE_HEIGHT = TEXT_SCALE * FONT_HEIGHT + 4, MARGIN = 20, GAP = 36, FRAME = 4, CROSS = 24 };
+/* In output pixels. TEXT_SCALE enlarges the font; GAP leaves room for the frame of a wrong picture, and two
+ * characters between captions. */
+enum { TEXT_SCALE = 2, LINE_HEIGHT = TEXT_SCALE * FONT_HEIGHT + 4, MARGIN = 20, GAP = 48, FRAME = 4, CROSS = 24 };
 enum { TITLE_SCALE = 3, TITLE_HEIGHT = TITLE_SCALE * FONT_HEIGHT + 8 };
 
 struct colour {
@@ -112,7 +113,7 @@ static void draw_cell(struct picture *p, int x, int y, const struct grid *g, con
 
 int grid_line_length(int side, int scale)
 {
-    return (side * scale + GAP - 2 * TEXT_SCALE) / (FONT_ADVANCE * TEXT_SCALE);
+    return (side * scale + GAP - 2 * FONT_ADVANCE * TEXT_SCALE) / (FONT_ADVANCE * TEXT_SCALE);
 }
 
 /* Caption lines in use by any cell. */

@@ -2,8 +2,9 @@
 #include "data/batch.h"
 #include "exec/gradient.h"
 #include "graph/resnet.h"
-#include "record/digest.h"
 #include "record/file.h"
+#include "record/stream.h"
+#include "train/held_out.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +98,14 @@ static int build_resnet(const struct float_training *f, const struct record *str
     return resnet18_build(g, (int)f->width, classes, own ? mean : NULL, own ? std : NULL, m);
 }
 
+static int check_classes(const struct graph *g, int64_t want, struct message *m)
+{
+    int classes = g->nodes[g->count - 1].c;
+    if (want && want != classes)
+        return message_set(m, STATUS_MISMATCH, "has %d classes, want %lld (--classes)", classes, (long long)want);
+    return STATUS_OK;
+}
+
 static int read_graph(const struct float_training *f, struct graph *g, struct message *m)
 {
     struct text text = {0};
@@ -108,35 +117,71 @@ static int read_graph(const struct float_training *f, struct graph *g, struct me
     }
     text_free(&text);
     TRY(status);
-    int classes = g->nodes[g->count - 1].c;
     if (graph_stage(g) == STAGE_INT8)
         return message_set(m, STATUS_MISMATCH, "%s: is at stage int8, want float", f->graph);
-    if (f->classes && f->classes != classes)
-        return message_set(m, STATUS_MISMATCH, "%s: has %d classes, want %lld (--classes)", f->graph, classes,
-                           (long long)f->classes);
-    return STATUS_OK;
+    status = check_classes(g, f->classes, m);
+    return status < 0 ? message_prefix(m, status, "%s", f->graph) : STATUS_OK;
 }
 
-static int prepare(void *context, const struct record *stream, struct model *start,
-                   struct gradient_options *gradient, struct lineage *lineage, struct message *m)
+/* What was never trained has names for its classes only because CIFAR-10's stand in for them. */
+static int check_images(const struct record *stream, struct model *start, struct message *m)
 {
-    const struct float_training *f = context;
+    if (!record_get(start->record, "dataset") && !record_get(start->record, "trained-on"))
+        record_unset(start->record, "classes");
+    return data_continues_model(stream, start->record, m);
+}
+
+static int take_init(struct float_training *f, const struct record *stream, struct model *start,
+                     struct lineage *lineage, struct message *m)
+{
+    char digest[MODEL_DIGEST_SIZE];
+    TRY(model_digest(start, digest, m));
+    lineage_add(lineage, "init", "%s", digest);
+    TRY(graph_require_stage(&start->graph, STAGE_FLOAT, m));
+    TRY(check_classes(&start->graph, f->classes, m));
+    f->sides[0] = record_new(m); /* metadata alone, and as the file has it */
+    if (!f->sides[0])
+        return STATUS_NOMEM;
+    TRY(record_inherit(f->sides[0], start->record, m));
+    if (stream)
+        TRY(check_images(stream, start, m));
+    return model_store(start, m); /* a state_dict has no graph of its own */
+}
+
+static int load_init(struct float_training *f, const struct record *stream, struct model *start,
+                     struct lineage *lineage, struct message *m)
+{
+    TRY(model_load(start, f->init, m)); /* names the file itself */
+    int status = take_init(f, stream, start, lineage, m);
+    return status < 0 ? message_prefix(m, status, "%s", f->init) : STATUS_OK;
+}
+
+static int make_start(const struct float_training *f, const struct record *stream, struct model *start,
+                      struct message *m)
+{
     struct graph g = {0};
-    (void)gradient;
     int status = f->graph ? read_graph(f, &g, m) : build_resnet(f, stream, &g, m);
     if (status < 0) {
         graph_free(&g);
         return status;
     }
     TRY(model_initialise(start, &g, f->seed, m));
-    const char *text = record_get(start->record, "graph");
-    char hex[DIGEST_HEX];
-    digest_bytes(text, strlen(text), hex);
-    lineage_add(lineage, "graph", "sha256:%s", hex);
-    if (!f->graph)
-        lineage_add(lineage, "width", "%lld", (long long)f->width);
     if (!stream && start->graph.nodes[start->graph.count - 1].c == DEFAULT_CLASSES)
         TRY(record_set(start->record, "classes", cifar_classes, m));
+    return STATUS_OK;
+}
+
+static int prepare(void *context, const struct record *stream, struct model *start,
+                   struct gradient_options *gradient, struct lineage *lineage, struct message *m)
+{
+    struct float_training *f = context;
+    char digest[MODEL_DIGEST_SIZE];
+    (void)gradient;
+    TRY(f->init ? load_init(f, stream, start, lineage, m) : make_start(f, stream, start, m));
+    TRY(model_graph_digest(start, digest, m));
+    lineage_add(lineage, "graph", "%s", digest);
+    if (!f->init && !f->graph)
+        lineage_add(lineage, "width", "%lld", (long long)f->width);
     return STATUS_OK;
 }
 
@@ -151,7 +196,16 @@ static int deliver(void *context, const struct model *start, const struct gradie
     return status;
 }
 
-struct training_kind float_training_kind(void)
+struct training_kind float_training_kind(struct float_training *t)
 {
-    return (struct training_kind){.prepare = prepare, .deliver = deliver};
+    return (struct training_kind){.prepare = prepare,
+                                  .deliver = deliver,
+                                  .sides = (const struct record *const *)t->sides,
+                                  .side_count = t->init ? 1 : 0};
+}
+
+void float_training_close(struct float_training *t)
+{
+    record_free(t->sides[0]);
+    t->sides[0] = NULL;
 }

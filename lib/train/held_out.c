@@ -24,6 +24,16 @@ int data_require_training(const struct record *stream, const char *name, struct 
                        name);
 }
 
+int data_continues_model(const struct record *stream, const struct record *model, struct message *m)
+{
+    const char *split = strrchr(value_of(model, "trained-on"), ' ');
+    if (split && strncmp(split + 1, "test/", 5) == 0)
+        return message_set(m, STATUS_MISMATCH,
+                           "trained-on: is %s, of the test split, which is only for the final evaluation",
+                           split + 1);
+    return data_matches_model(stream, model, 0, m);
+}
+
 /* "DIGEST SPLIT/PART" */
 static int describe_part(struct text *t, const struct record *stream, const char *part, struct message *m)
 {

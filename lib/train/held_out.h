@@ -11,6 +11,10 @@
 
 /* STATUS_MISMATCH where the stream is of the test split, which is for the end alone. name: for the message. */
 int data_require_training(const struct record *stream, const char *name, struct message *m) RESQ_USE_RESULT;
+/* 0 where training may go on from `model` with these images: data_matches_model, and STATUS_MISMATCH where it says
+ * that it was trained on the test split. */
+int data_continues_model(const struct record *stream, const struct record *model,
+                         struct message *m) RESQ_USE_RESULT;
 /* Sets `dataset`, `dataset-digest` and `classes` of a model from its training stream, and `trained-on`: the
  * stream's part, joined with what the model was trained on before (two different parts of one data set together are
  * `all`). */

@@ -1,5 +1,6 @@
 #include "train/optimizer.h"
 #include "base/memory.h"
+#include "base/scalar.h"
 #include <string.h>
 
 int optimizer_open(struct optimizer *o, const struct optimizer_options *options, const struct slice *slices,
@@ -34,11 +35,8 @@ void optimizer_step(struct optimizer *o, float *parameters, const float *gradien
         const float step = (float)(is_bias(s) ? rate * o->options.bias_rate : rate);
         /* own * g + along * v: either of torch's two directions, without a branch inside the loop */
         const float own = o->options.nesterov ? 1 : 0, along = o->options.nesterov ? momentum : 1;
-        for (size_t k = 0; k < s->count; k++) {
-            float g = gradient[k] + decay * w[k];
-            v[k] = momentum * v[k] + g;
-            w[k] -= step * (own * g + along * v[k]);
-        }
+        for (size_t k = 0; k < s->count; k++)
+            w[k] = sgd_value(w[k], &v[k], gradient[k], decay, momentum, step, own, along);
     }
 }
 

@@ -1,10 +1,10 @@
 #include "train/quantized_training.h"
 #include "base/memory.h"
-#include "data/batch.h"
 #include "exec/gradient.h"
 #include "quant/histogram.h"
 #include "record/digest.h"
 #include "record/stream.h"
+#include "train/held_out.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -87,7 +87,7 @@ static int prepare(void *context, const struct record *stream, struct model *sta
     lineage_add(lineage, "ranges", "sha256:%s", ranges_hex);
     if (!stream)
         return STATUS_OK;
-    int status = data_matches_model(stream, start->record, 0, m);
+    int status = data_continues_model(stream, start->record, m);
     return status < 0 ? message_prefix(m, status, "%s", q->model) : set_gradient(q, start, gradient, m);
 }
 

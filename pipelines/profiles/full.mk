@@ -19,6 +19,7 @@ FINETUNE_FLAGS = --batch 256 --learning-rate 0.002 --label-smoothing 0.1 --preci
 BENCH_BATCHES = 1,16,128
 BENCH_THREADS = 1,$(JOBS)
 BENCH_FLAGS = --seconds 5
-# A sweep's dozen fine-tunings: a quarter of an epoch's images each.
+# A sweep's fine-tunings: a quarter of an epoch's images each, at a rate that 3 bits bear: 0.002 takes them from 86.2 % to 10,
+# 0.0005 to 89.4, 0.0002 to 89.8.
 SWEEP_QAT_IMAGES = 10000
-SWEEP_QAT_FLAGS  = $(FINETUNE_FLAGS)
+SWEEP_QAT_FLAGS  = $(FINETUNE_FLAGS) --learning-rate 0.0003

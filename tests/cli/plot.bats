@@ -232,7 +232,7 @@ PY
     "$BIN/plot" images -o a.png < batches
     "$BIN/plot" images --images batches -o b.png < /dev/null
     cmp a.png b.png
-    [ "$(size a.png)" = "1588x1179" ] # 8 columns, 5 rows
+    [ "$(size a.png)" = "1684x1209" ] # 8 columns, 5 rows
     "$BIN/plot" images -n 5 --columns 5 --scale 3 -o c.png < batches
     [ "$(size c.png | cut -dx -f1)" -lt 1000 ]
     "$BIN/plot" augmented -o d.png < epochs

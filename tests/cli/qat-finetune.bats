@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154 # bats sets stderr
 
 load helpers
+load models
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
@@ -148,6 +149,10 @@ holds() { # an arithmetic condition
     "$BIN/calibrate" -m in.fused -o in.ranges < "$T/once"
     refused "$T/held-out: part: is held-out, which shares images with the model's part all" -m in.fused -r in.ranges \
         --epochs 1 --validate "$T/held-out" < "$T/once"
+    record_edit "$T/float" in.float 'meta["trained-on"] = meta["trained-on"].replace("train/train", "test/all")'
+    "$BIN/fuse" -m in.float -o in.fused
+    "$BIN/calibrate" -m in.fused -o in.ranges < "$T/once"
+    refused "in.fused: trained-on: is test/all, of the test split*" -m in.fused -r in.ranges --epochs 1 < "$T/once"
 }
 
 @test "misuse" {

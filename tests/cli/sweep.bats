@@ -3,31 +3,10 @@
 # shellcheck disable=SC2154 # bats sets stderr
 
 load helpers
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-
-sweep() { # RESULTS ARGUMENTS..
-    make --no-print-directory -C "$TREE" PREBUILT=1 BIN="$BIN" PROFILE=tests/cli/tiny.mk RESULTS="$1" \
-        DATASETS="$BATS_FILE_TMPDIR/data" DATA="$BATS_FILE_TMPDIR/images" "${@:2}"
-}
+load studies
 
 setup_file() {
-    mkdir "$BATS_FILE_TMPDIR/images"
-    make_bin "$BATS_FILE_TMPDIR/images/data_batch_1.bin" 400 1
-    make_bin "$BATS_FILE_TMPDIR/images/test_batch.bin" 100 2
-    sweep "$BATS_FILE_TMPDIR/first" -j2 sweep > "$BATS_FILE_TMPDIR/log" 2>&1 || {
-        cat "$BATS_FILE_TMPDIR/log" >&2
-        return 1
-    }
-}
-
-setup() {
-    cd "$BATS_TEST_TMPDIR" || return 1
-    FIRST=$BATS_FILE_TMPDIR/first/tiny
-}
-
-copy_first() {
-    mkdir results
-    cp -a "$FIRST" results/tiny
+    study_first -j2 sweep
 }
 
 @test "a row for each configuration, measured on held-out images; the test split is not read" {
@@ -58,21 +37,19 @@ copy_first() {
     copy_first
     rm results/tiny/.work/sweep/ptq_mse_channel_8_4_128_1.row results/tiny/sweep.tsv
     touch now
-    sweep "$PWD/results" sweep
+    study "$PWD/results" sweep
     cmp "$FIRST/sweep.tsv" results/tiny/sweep.tsv
     [ "$(find results -name '*.row' -newer now | wc -l)" -eq 1 ]
     touch now
-    sweep "$PWD/results" SWEEP_OBSERVERS='min-max mse entropy' "$PWD/results/tiny/sweep.tsv"
+    study "$PWD/results" SWEEP_OBSERVERS='min-max mse entropy' "$PWD/results/tiny/sweep.tsv"
     [ "$(find results -name '*.row' -newer now -name 'ptq_entropy_*' | wc -l)" -eq 10 ]
     [ "$(find results -name '*.row' -newer now | wc -l)" -eq 10 ]
 }
 
 @test "a configuration that fails leaves no row and no table" {
-    mkdir results bin
-    cp -a "$FIRST" results/tiny
-    printf '#!/bin/bash\ncase $* in *entropy*) exit 3 ;; esac\nexec quantize "$@"\n' > bin/failing
-    chmod +x bin/failing
-    PATH=$PWD/bin:$PATH run sweep "$PWD/results" QUANTIZE=failing SWEEP_OBSERVERS=entropy sweep
+    copy_first
+    program failing 'case $* in *entropy*) exit 3 ;; esac; exec quantize "$@"'
+    PATH=$PWD/bin:$PATH run study "$PWD/results" QUANTIZE=failing SWEEP_OBSERVERS=entropy sweep
     [ "$status" -ne 0 ]
     [ -z "$(find results -name 'ptq_entropy*.row')" ]
     cmp "$FIRST/sweep.tsv" results/tiny/sweep.tsv
@@ -80,12 +57,12 @@ copy_first() {
 
 @test "the record has the sweep, and says what was interrupted and noted" {
     copy_first
-    sweep "$PWD/results" results
+    study "$PWD/results" results
     # As though the last sitting had been a short one.
     sed -i '$s/\t[0-9.]*$/\t1000.00/' results/tiny/float.log.tsv
     touch -r results/tiny/best_float_model.safetensors results/tiny/float.log.tsv
     mkdir -p record
-    sweep "$PWD/results" RECORDED="$PWD/record" NOTE='two sittings; one note' record
+    study "$PWD/results" RECORDED="$PWD/record" NOTE='two sittings; one note' record
     cmp results/tiny/sweep.tsv record/tiny/sweep.tsv
     [ -s record/tiny/sweep.md ]
     [ -s record/tiny/charts/sweep-bits.png ]

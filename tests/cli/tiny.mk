@@ -16,3 +16,7 @@ SWEEP_SEEDS              = 1 2
 SWEEP_RANGES             = fixed learned
 SWEEP_QAT_BITS           = 4
 SWEEP_QAT_IMAGES         = 96
+ABLATIONS       = flip-alternate ema-0
+ABLATION_WIDTH  = 4
+ABLATION_IMAGES = 96
+ABLATION_EPOCHS = 2

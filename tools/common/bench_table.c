@@ -64,7 +64,10 @@ int bench_table(struct table *t, const struct measure_case *cases, int count, co
     TRY(bench_note_device(t, exec_device(cases[0].exec), m));
     snprintf(text, sizeof text, "%d", threads_online());
     TRY(table_note(t, "processors", text, m));
-    snprintf(text, sizeof text, "%d", cases[0].samples);
+    int calls = cases[0].samples;
+    for (int i = 1; i < count; i++)
+        calls = cases[i].samples < calls ? cases[i].samples : calls;
+    snprintf(text, sizeof text, "%d of each case, at least", calls);
     TRY(table_note(t, "calls", text, m));
     TRY(table_note(t, "images", images, m));
     for (int i = 0; i < count; i++)

@@ -9,25 +9,6 @@
 #include "kernel/avx512bf16/block_taps.h"
 #include "kernel/avx512bf16/block_vectors.h"
 
-/* Products of one cell of A with the weights of one cell: A [32][32], B [2][16][32]. */
-#define LOAD_A(p)                           \
-    do {                                    \
-        _tile_loadd(4, (p), 64);            \
-        _tile_loadd(5, (p) + CELL / 2, 64); \
-    } while (0)
-#define LOAD_B(p)                           \
-    do {                                    \
-        _tile_loadd(6, (p), 64);            \
-        _tile_loadd(7, (p) + CELL / 2, 64); \
-    } while (0)
-#define MULTIPLY()               \
-    do {                         \
-        _tile_dpbf16ps(0, 4, 6); \
-        _tile_dpbf16ps(1, 4, 7); \
-        _tile_dpbf16ps(2, 5, 6); \
-        _tile_dpbf16ps(3, 5, 7); \
-    } while (0)
-
 /* A finished pixel's sums [4][16][16] (images by outputs) on their way into the destination's cell. They go a few
  * rows at a time, between the products of the next pixel: the matrix unit never waits for the vector units. */
 struct drain {
@@ -58,40 +39,21 @@ ALWAYS_INLINE void sum_cells(const struct taps *taps, int cells, struct drain *d
     for (int i = 0; i < taps->count; i++) {
         const bf16 *a = taps->a[i], *b = taps->b[i];
         for (int c = 0; c < cells; c++, a += CELL, b += CELL) {
-            _tile_loadd(4, a, 64);
-            _tile_loadd(6, b, 64);
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_loadd(7, b + CELL / 2, 64);
-            _tile_dpbf16ps(1, 4, 7);
-            _tile_loadd(5, a + CELL / 2, 64);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
+            cell_add(a, b);
             drain_rows(d, rows, 1, mode);
         }
     }
 }
 
-/* Three planes: the six products that count, ordered so that five of twelve operands stay where they are. */
 ALWAYS_INLINE void sum_cells_planes(const struct taps *taps, int cells, struct drain *d, int rows,
                                     enum drain_mode mode)
 {
     for (int i = 0; i < taps->count; i++) {
         const bf16 *a = taps->a[i], *b = taps->b[i];
         for (int c = 0; c < cells; c++, a += 3 * CELL, b += 3 * CELL) {
-            LOAD_A(a);
-            LOAD_B(b + 2 * CELL);
-            MULTIPLY();
-            LOAD_B(b + CELL);
-            MULTIPLY();
+            cell_add_planes_begin(a, b);
             drain_rows(d, rows, 3, mode);
-            LOAD_A(a + CELL);
-            MULTIPLY();
-            LOAD_B(b);
-            MULTIPLY();
-            LOAD_A(a + 2 * CELL);
-            MULTIPLY();
-            LOAD_A(a);
-            MULTIPLY();
+            cell_add_planes_end(a, b);
         }
     }
 }

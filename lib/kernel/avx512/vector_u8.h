@@ -82,6 +82,7 @@ static inline vector vector_multiply_add(vector sum, vector a, vector b)
 #define vector_shift_32(a, bits) _mm512_slli_epi32(a, bits)
 #define vector_shift_right_32(a, bits) _mm512_srai_epi32(a, bits)
 #define vector_multiply_32(a, b) _mm512_mullo_epi32(a, b)
+#define vector_set_16(a) _mm512_set1_epi16(a)
 #define vector_set_32(a) _mm512_set1_epi32(a)
 
 /* requantize.h for vectors. Clamping v between low - zero_point_y and high - zero_point_y, which are integers,

@@ -153,11 +153,4 @@ const struct block_kernel block_avx512bf16_winograd = {.tile = tile,
                                                        .weight_shared_bytes = weight_shared_bytes,
                                                        .weight_items = weight_items,
                                                        .weight_gradient = weight_gradient,
-                                                       .input = block_input,
-                                                       .norm = block_norm,
-                                                       .norm_backward_sums = block_norm_backward_sums,
-                                                       .norm_backward = block_norm_backward,
-                                                       .dequantize = block_dequantize,
-                                                       .within = block_within,
-                                                       .pool = block_pool,
-                                                       .pool_backward = block_pool_backward};
+                                                       BLOCK_PASSES};

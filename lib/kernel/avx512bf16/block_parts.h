@@ -40,4 +40,10 @@ void block_pool(const bf16 *x, int pixels, int c_real, int planes, int images, f
 void block_pool_backward(const float *dy, int dy_stride, int pixels, int c_real, int planes, int images, bf16 *dx,
                          int accumulate);
 
+/* These passes in a table. */
+#define BLOCK_PASSES                                                                              \
+    .input = block_input, .norm = block_norm, .norm_backward_sums = block_norm_backward_sums,     \
+    .norm_backward = block_norm_backward, .dequantize = block_dequantize, .within = block_within, \
+    .pool = block_pool, .pool_backward = block_pool_backward
+
 #endif

@@ -27,23 +27,16 @@ static const weight_value *weights_for(const int8_t *packed, size_t count, weigh
 #define tile_multiply_add(sum, x, w) _mm512_dpbusd_epi32(sum, x, w)
 #include "kernel/avx2/tile_u8.inc"
 
-#define TILES(vectors) \
-    TILE(vectors, 1) TILE(vectors, 2) TILE(vectors, 3) TILE(vectors, 4) TILE(vectors, 5) TILE(vectors, 6)
-
-TILES(1)
-TILES(2)
-TILES(3)
-TILES(4)
+TILES_6(1)
+TILES_6(2)
+TILES_6(3)
+TILES_6(4)
 TILE_AHEAD(4, 4)
 TILE_AHEAD(4, 5)
 TILE_AHEAD(4, 6)
 
-#define TILES_LISTED(v)                                                                          \
-    {                                                                                            \
-        NULL, tile_##v##_1, tile_##v##_2, tile_##v##_3, tile_##v##_4, tile_##v##_5, tile_##v##_6 \
-    }
 static tile_function *const tile_functions[VECTORS + 1][TILE_PIXELS + 1] = {
-    {NULL}, TILES_LISTED(1), TILES_LISTED(2), TILES_LISTED(3), TILES_LISTED(4)};
+    {NULL}, TILES_LISTED_6(1), TILES_LISTED_6(2), TILES_LISTED_6(3), TILES_LISTED_6(4)};
 static tile_function *const tile_functions_ahead[TILE_PIXELS + 1] = {
     NULL, NULL, NULL, NULL, tile_4_4_ahead, tile_4_5_ahead, tile_4_6_ahead};
 

@@ -44,7 +44,7 @@ static void test_run(void **state)
     ASSERT_OK(measure_run(cases, 2, &(struct measure_options){.seconds = 0.02, .layers = 1}, &m), m);
     for (int i = 0; i < 2; i++) {
         const struct timing *t = &cases[i].call;
-        assert_true(cases[i].samples >= MEASURE_LEAST && cases[i].samples == cases[0].samples);
+        assert_true(cases[i].samples >= MEASURE_LEAST && cases[i].samples <= MEASURE_MOST);
         assert_true(0 < t->min && t->min <= t->median && t->median <= t->p95 && t->p95 <= t->p99);
         assert_true(cases[i].peak >= 0 && cases[i].peak == cases[0].peak);
         assert_true(cases[i].layer_samples >= MEASURE_LEAST);

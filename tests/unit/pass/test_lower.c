@@ -269,7 +269,7 @@ static void test_degenerate_layers_are_defined_and_warned_of(void **state)
     ranges_free(&s.ranges);
     s.ranges = sample_ranges(&s.model, 1);
     low = lowered(&s, &defaults, &report);
-    assert_true(*(const float *)model_tensor(&low, conv, "scale")->data == AFFINE_SMALLEST_SCALE);
+    assert_true(*(const float *)model_tensor(&low, conv, "scale")->data == SMALLEST_SCALE);
     assert_non_null(strstr(report.warnings.data, "c: activation is always 0\n"));
     assert_non_null(strstr(report.warnings.data, "c: weight scale raised in 1 of 4 channels"));
     lower_report_free(&report);

@@ -103,7 +103,7 @@ static void test_weights_are_pytorchs(void **state)
         assert_memory_equal(q, fixture_get(r, "weights%d.q", bits[b])->data, sizeof q);
         for (int i = 0; i < 27; i++)
             assert_int_equal(q[3 * 27 + i], 0); /* a channel of zeros */
-        assert_true(scale[3] == AFFINE_SMALLEST_SCALE);
+        assert_true(scale[3] == SMALLEST_SCALE);
         weights_quantize(w, 8, 27, bits[b], 1, q, scale);
         for (int c = 0; c < 8; c++)
             assert_true(scale[c] == 40.0f / (float)((1 << (bits[b] - 1)) - 1));

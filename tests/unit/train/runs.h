@@ -3,6 +3,7 @@
 #define RESQ_TEST_RUNS_H
 
 #include "common.h"
+#include "train/float_training.h"
 #include "train/training.h"
 
 static const char network[] = "x = input u8[32,32,3]\n"
@@ -74,6 +75,52 @@ static inline char *log_without_times(const char *path)
     }
     free(text);
     return out;
+}
+
+static inline void assert_same_log(const char *path, const char *other)
+{
+    char *a = log_without_times(path), *b = log_without_times(other);
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+}
+
+static const char *init; /* the model that runs start from; NULL: initial weights */
+
+static inline int run_float(struct training_options o)
+{
+    struct float_training t = {.init = init, .graph = init ? NULL : path_of("graph"), .seed = 3};
+    const struct training_kind kind = float_training_kind(&t);
+    struct lineage l = {.message = &m};
+    static char held_out[128];
+    snprintf(held_out, sizeof held_out, "%s/held-out", folder);
+    o.validate = held_out;
+    lineage_add_number(&l, "learning-rate", o.schedule.rate);
+    lineage_add_number(&l, "ema", o.ema);
+    int status = training_run(&o, &kind, &t, &l, &m);
+    float_training_close(&t);
+    lineage_free(&l);
+    return status;
+}
+
+/* Broken off with its stream after each twelfth of it and gone on with, every step being kept; at last to the end.
+ */
+static inline void run_broken(struct training_options o)
+{
+    size_t size;
+    char *bytes = slurp(path_of("train"), &size);
+    o.checkpoint_every = 1;
+    o.resume = 1;
+    for (int cut = 1; cut < 12; cut++) {
+        FILE *f = fopen(path_of("cut"), "wb");
+        fwrite(bytes, 1, size * (size_t)cut / 12, f);
+        fclose(f);
+        o.input = path_of("cut");
+        assert_int_equal(run_float(o), STATUS_TRUNCATED);
+    }
+    free(bytes);
+    o.input = path_of("train");
+    ASSERT_OK(run_float(o));
 }
 
 static volatile sig_atomic_t stop;

@@ -5,7 +5,6 @@
 #include "graph/model.h"
 #include "kernel/host/host.h"
 #include "train/checkpoint.h"
-#include "train/float_training.h"
 
 static int begin(void **state)
 {
@@ -32,19 +31,6 @@ static int end(void **state)
     nothing_held();
     device_backend_test = NULL;
     return 0;
-}
-
-static int run_float(struct training_options o)
-{
-    struct float_training t = {.graph = path_of("graph"), .seed = 3};
-    const struct training_kind kind = float_training_kind();
-    struct lineage l = {.message = &m};
-    static char held_out[128];
-    snprintf(held_out, sizeof held_out, "%s/held-out", folder);
-    o.validate = held_out;
-    int status = training_run(&o, &kind, &t, &l, &m);
-    lineage_free(&l);
-    return status;
 }
 
 static struct training_options on(const char *device, struct files *f, const char *name)
@@ -207,26 +193,10 @@ static void test_resumed_on_the_device(void **state)
         ASSERT_OK(run_float(o));
         o = on("cuda", &part, "broken");
         o.precision = precisions[i];
-        o.checkpoint_every = 1;
-        o.resume = 1;
-        size_t size;
-        char *bytes = slurp(path_of("train"), &size);
         host_control.overflows = 2;
-        for (int cut = 1; cut < 12; cut++) {
-            FILE *f = fopen(path_of("cut"), "wb");
-            fwrite(bytes, 1, size * (size_t)cut / 12, f);
-            fclose(f);
-            o.input = path_of("cut");
-            assert_int_equal(run_float(o), STATUS_TRUNCATED);
-        }
-        free(bytes);
-        o.input = path_of("train");
-        ASSERT_OK(run_float(o));
+        run_broken(o);
         assert_same_file(whole.last, part.last);
-        char *a = log_without_times(whole.log), *b = log_without_times(part.log);
-        assert_string_equal(a, b);
-        free(a);
-        free(b);
+        assert_same_log(whole.log, part.log);
         unlink(whole.checkpoint);
         unlink(part.checkpoint);
     }

@@ -5,23 +5,7 @@
 #include "base/memory.h"
 #include "graph/model.h"
 #include "train/checkpoint.h"
-#include "train/float_training.h"
 #include "train/held_out.h"
-
-static int run_float(struct training_options o)
-{
-    struct float_training t = {.graph = path_of("graph"), .seed = 3};
-    const struct training_kind kind = float_training_kind();
-    struct lineage l = {.message = &m};
-    static char held_out[128];
-    snprintf(held_out, sizeof held_out, "%s/held-out", folder);
-    o.validate = held_out;
-    lineage_add_number(&l, "learning-rate", o.schedule.rate);
-    lineage_add_number(&l, "ema", o.ema);
-    int status = training_run(&o, &kind, &t, &l, &m);
-    lineage_free(&l);
-    return status;
-}
 
 static void test_threads_and_averages(void **state)
 {
@@ -149,44 +133,22 @@ static void test_resumed_after_each_epoch(void **state)
     ASSERT_OK(run_float(o));
     assert_same_file(whole.output, part.output);
     assert_same_file(whole.last, part.last);
-    char *a = log_without_times(whole.log), *b = log_without_times(part.log);
-    assert_string_equal(a, b);
-    free(a);
-    free(b);
+    assert_same_log(whole.log, part.log);
     o.input = path_of("train-from-1"); /* finished already: nothing is left to do, the same comes out */
     ASSERT_OK(run_float(o));
     assert_same_file(whole.output, part.output);
 }
 
-/* A stream that breaks off after each number of batches stops the run anywhere; checkpoint_every keeps every step.
- */
+/* A stream that breaks off stops the run anywhere. */
 static void test_resumed_after_any_break(void **state)
 {
     (void)state;
     struct files whole, part;
-    struct training_options o = options_for(&whole, "unbroken");
-    ASSERT_OK(run_float(o));
-    size_t size;
-    char *bytes = slurp(path_of("train"), &size);
-    o = options_for(&part, "broken");
-    o.checkpoint_every = 1;
-    o.resume = 1;
-    for (int cut = 1; cut < 12; cut++) {
-        FILE *f = fopen(path_of("cut"), "wb");
-        fwrite(bytes, 1, size * (size_t)cut / 12, f);
-        fclose(f);
-        o.input = path_of("cut");
-        assert_int_equal(run_float(o), STATUS_TRUNCATED);
-    }
-    free(bytes);
-    o.input = path_of("train");
-    ASSERT_OK(run_float(o));
+    ASSERT_OK(run_float(options_for(&whole, "unbroken")));
+    run_broken(options_for(&part, "broken"));
     assert_same_file(whole.output, part.output);
     assert_same_file(whole.last, part.last);
-    char *a = log_without_times(whole.log), *b = log_without_times(part.log);
-    assert_string_equal(a, b);
-    free(a);
-    free(b);
+    assert_same_log(whole.log, part.log);
 }
 
 static void test_foreign_checkpoint(void **state)
@@ -201,6 +163,120 @@ static void test_foreign_checkpoint(void **state)
     ASSERT_FAILS(
         run_float(o), STATUS_MISMATCH,
         "foreign.checkpoint: another run's checkpoint: ema is 0.9, want 0.5; learning-rate is 0.2, want 0.3");
+}
+
+static void assert_same_tensors(const char *path_a, const char *path_b)
+{
+    struct record *a, *b;
+    ASSERT_OK(record_load(&a, path_a, &m));
+    ASSERT_OK(record_load(&b, path_b, &m));
+    assert_int_equal(a->tensor_count, b->tensor_count);
+    for (size_t i = 0; i < a->tensor_count; i++) {
+        const struct tensor *x = &a->tensors[i], *y = record_find(b, x->name);
+        assert_non_null(y);
+        assert_int_equal(x->bytes, y->bytes);
+        if (memcmp(x->data, y->data, x->bytes) != 0)
+            fail_msg("%s differs", x->name);
+    }
+    record_free(a);
+    record_free(b);
+}
+
+/* The model that the runs of the other tests start from, in a file. */
+static const char *initial(struct files *f, const char *name)
+{
+    init = NULL;
+    struct training_options o = options_for(f, name);
+    o.epochs = 0;
+    o.last = o.log = o.checkpoint = NULL;
+    ASSERT_OK(run_float(o));
+    return f->output;
+}
+
+static int64_t batches_tracked(const char *path)
+{
+    struct record *r;
+    ASSERT_OK(record_load(&r, path, &m));
+    int64_t tracked = *(const int64_t *)record_find(r, "e.num_batches_tracked")->data;
+    record_free(r);
+    return tracked;
+}
+
+static void test_init_of_initial_weights(void **state)
+{
+    (void)state;
+    struct files start, seeded, given;
+    struct record *r;
+    initial(&start, "start");
+    ASSERT_OK(run_float(options_for(&seeded, "seeded")));
+    init = start.output;
+    ASSERT_OK(run_float(options_for(&given, "given")));
+    assert_same_tensors(seeded.output, given.output);
+    assert_same_tensors(seeded.last, given.last);
+    ASSERT_OK(record_load(&r, given.output, &m));
+    const char *made_by = record_get(r, "made-by");
+    assert_non_null(strstr(made_by, " init=sha256:"));
+    assert_non_null(strstr(made_by, "\n  train-test " RESQ_VERSION " ema=0.9 graph=sha256:"));
+    record_free(r);
+    init = NULL;
+}
+
+/* Weights and batch norm's state are gone on from; optimizer and averages begin anew, which no test of one run
+ * sees. */
+static void test_init_of_a_trained_model(void **state)
+{
+    (void)state;
+    struct files first, then, idle;
+    ASSERT_OK(run_float(options_for(&first, "first")));
+    init = first.last;
+    ASSERT_OK(run_float(options_for(&then, "then")));
+    assert_int_equal(batches_tracked(first.last), EPOCHS * STEPS);
+    assert_int_equal(batches_tracked(then.last), 2 * EPOCHS * STEPS);
+    struct training_options o = options_for(&idle, "idle");
+    o.schedule = (struct schedule){.kind = SCHEDULE_CONSTANT, .rate = 0};
+    ASSERT_OK(run_float(o)); /* steps of no size: parameters stay, statistics move */
+    struct model a, b;
+    ASSERT_OK(model_load(&a, first.last, &m));
+    ASSERT_OK(model_load(&b, idle.last, &m));
+    struct tensor *parameters[2][32];
+    int count = model_parameters(&a, parameters[0]);
+    assert_int_equal(model_parameters(&b, parameters[1]), count);
+    for (int i = 0; i < count; i++)
+        assert_memory_equal(parameters[0][i]->data, parameters[1][i]->data, parameters[0][i]->bytes);
+    model_free(&a);
+    model_free(&b);
+    init = NULL;
+}
+
+static void test_init_and_checkpoint(void **state)
+{
+    (void)state;
+    struct files start, other, whole, part;
+    int64_t after = 1;
+    initial(&start, "start-1");
+    ASSERT_OK(run_float(options_for(&other, "other-start")));
+    init = start.output;
+    ASSERT_OK(run_float(options_for(&whole, "init-whole")));
+    struct training_options o = options_for(&part, "init-part");
+    o.resume = 1;
+    o.say = stop_after_lines;
+    o.say_context = &after;
+    o.stop = &stop;
+    talk_lines = 0;
+    stop = 0;
+    ASSERT_FAILS(run_float(o), STATUS_INTERRUPTED, "interrupted after step");
+    stop = 0;
+    o.stop = NULL;
+    init = other.last;
+    ASSERT_FAILS(run_float(o), STATUS_MISMATCH, "init-part.checkpoint: another run's checkpoint: init is sha256:");
+    init = NULL;
+    ASSERT_FAILS(run_float(o), STATUS_MISMATCH, "init is sha256:");
+    assert_non_null(strstr(m.text, ", want absent"));
+    init = start.output;
+    ASSERT_OK(run_float(o));
+    assert_same_file(whole.output, part.output);
+    assert_same_file(whole.last, part.last);
+    init = NULL;
 }
 
 static void test_divergence(void **state)
@@ -258,9 +334,8 @@ static int fail_at_last(size_t bytes)
 }
 
 /* Whichever allocation fails: a reason, no crash, no output; and the next run goes on as if nothing had been. */
-static void test_memory_runs_out(void **state)
+static void run_out_of_memory(void)
 {
-    (void)state;
     struct files f, whole;
     ASSERT_OK(run_float(options_for(&whole, "plenty")));
     struct training_options o = options_for(&f, "scarce");
@@ -283,6 +358,21 @@ static void test_memory_runs_out(void **state)
         fail_msg("allocation failure %d: %d '%s'", failures, status, m.text);
     assert_true(failures > 50);
     assert_same_file(f.output, whole.output);
+}
+
+static void test_memory_runs_out(void **state)
+{
+    (void)state;
+    run_out_of_memory();
+}
+
+static void test_memory_runs_out_from_a_model(void **state)
+{
+    (void)state;
+    struct files start;
+    init = initial(&start, "start-2");
+    run_out_of_memory();
+    init = NULL;
 }
 
 static void test_normalize(void **state)
@@ -308,9 +398,13 @@ int main(void)
         cmocka_unit_test(test_resumed_after_each_epoch),
         cmocka_unit_test(test_resumed_after_any_break),
         cmocka_unit_test(test_foreign_checkpoint),
+        cmocka_unit_test(test_init_of_initial_weights),
+        cmocka_unit_test(test_init_of_a_trained_model),
+        cmocka_unit_test(test_init_and_checkpoint),
         cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_memory_runs_out),
+        cmocka_unit_test(test_memory_runs_out_from_a_model),
         cmocka_unit_test(test_normalize),
     };
     return cmocka_run_group_tests(tests, setup, folder_remove);

@@ -1,0 +1,126 @@
+/* scalar.h: arithmetic of single values that several layers do, compiled for the CPU and, by nvcc, for a GPU: C
+ * that is C++ too. lib/quant/QUANT.md, train/loss.h and train/optimizer.h state it. The bits are the same
+ * everywhere, since products and sums are not contracted (-ffp-contract=off, -fmad=false). */
+#ifndef RESQ_BASE_SCALAR_H
+#define RESQ_BASE_SCALAR_H
+
+#include <math.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define RESQ_VALUE static __host__ __device__ __forceinline__
+#else
+#define RESQ_VALUE static inline
+#endif
+
+/* ---- codes ---- */
+
+#define SMALLEST_SCALE 0x1p-23f /* PyTorch's */
+
+/* real = scale * (q - zero_point), q in 0..qmax */
+struct range_map {
+    float scale;
+    int zero_point;
+};
+
+/* The map of [low, high] widened to hold zero: 1, or 0 where that is no range or so wide that the scale is not
+ * finite.
+ */
+RESQ_VALUE int range_map_of(double low, double high, int qmax, struct range_map *map)
+{
+    if (!(low - low == 0) || !(high - high == 0) || low > high)
+        return 0;
+    float l = low < 0 ? (float)low : 0, h = high > 0 ? (float)high : 0;
+    float scale = (h - l) / (float)qmax;
+    if (!(scale - scale == 0))
+        return 0;
+    map->scale = scale < SMALLEST_SCALE ? SMALLEST_SCALE : scale;
+    float zero_point = -rintf(l / map->scale); /* l <= 0 */
+    map->zero_point = (int)(zero_point < (float)qmax ? zero_point : (float)qmax);
+    return 1;
+}
+
+RESQ_VALUE float weight_scale(float magnitude, int qmax)
+{
+    float scale = magnitude / (float)qmax;
+    return scale > SMALLEST_SCALE ? scale : SMALLEST_SCALE;
+}
+
+RESQ_VALUE int weight_code(float w, float scale, int qmax)
+{
+    float v = rintf(w / scale);
+    v = v > (float)qmax ? (float)qmax : v < (float)-qmax ? (float)-qmax : v;
+    return (int)v;
+}
+
+/* At f32 scale_x * scale_w, divided in double: one rounding. */
+RESQ_VALUE double bias_code_value(float bias, float scale_x, float scale_w)
+{
+    float scale = scale_x * scale_w;
+    return rint((double)bias / (double)scale);
+}
+
+/* scale_w, doubled until the bias' code fits. */
+RESQ_VALUE float weight_scale_for_bias(float bias, float scale_x, float scale_w)
+{
+    while (fabs(bias_code_value(bias, scale_x, scale_w)) > 0x1p30)
+        scale_w *= 2;
+    return scale_w;
+}
+
+/* ---- loss ---- */
+
+/* What one row of logits needs twice: log p[k] = logit[k] - maximum - log_sum. best: the first of the largest. */
+struct loss_row {
+    double maximum, log_sum;
+    int best;
+};
+
+RESQ_VALUE struct loss_row loss_row_of(const float *logits, int k)
+{
+    struct loss_row r;
+    r.best = 0;
+    for (int i = 1; i < k; i++)
+        if (logits[i] > logits[r.best])
+            r.best = i;
+    r.maximum = logits[r.best];
+    double sum = 0;
+    for (int i = 0; i < k; i++)
+        sum += exp((double)logits[i] - r.maximum);
+    r.log_sum = log(sum);
+    return r;
+}
+
+RESQ_VALUE double loss_row_value(const struct loss_row *r, const float *logits, int k, int label, double smoothing)
+{
+    double loss = -(1 - smoothing) * ((double)logits[label] - r->maximum - r->log_sum);
+    if (smoothing > 0) {
+        double all = 0;
+        for (int i = 0; i < k; i++)
+            all += (double)logits[i] - r->maximum - r->log_sum;
+        loss -= smoothing / k * all;
+    }
+    return loss;
+}
+
+/* d loss / d logit i of a mini-batch of n rows, times scale. */
+RESQ_VALUE float loss_row_gradient(const struct loss_row *r, const float *logits, int k, int label, int i,
+                                   double smoothing, int64_t n, float scale)
+{
+    double p = exp((double)logits[i] - r->maximum - r->log_sum);
+    double q = smoothing / k + (i == label ? 1 - smoothing : 0);
+    return (float)((p - q) / (double)n * (double)scale);
+}
+
+/* ---- optimizer ---- */
+
+/* One parameter's step. Nesterov: own 1, along momentum; else own 0, along 1. */
+RESQ_VALUE float sgd_value(float w, float *velocity, float gradient, float decay, float momentum, float step,
+                           float own, float along)
+{
+    float g = gradient + decay * w;
+    *velocity = momentum * *velocity + g;
+    return w - step * (own * g + along * *velocity);
+}
+
+#endif
