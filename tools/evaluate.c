@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct opts {
-    const char *output, *model, *predictions;
+    const char *output, *model, *predictions, *precision;
     int64_t batch, threads;
     int is_pair, quiet;
     struct device_arguments where;
@@ -22,6 +22,11 @@ static const char details[] =
     "loss (mean cross-entropy), calibration_error (expected, 15 bins), precision, recall and f1 of each class (0 "
     "where\n"
     "nothing is divided by nothing) and the confusion counts. Shares are in percent.\n"
+    "\n"
+    "--precision says what float layers compute in; integer layers have their own. With bf16, a CPU with tiles\n"
+    "(RESQ_ISA=amx) is several times as fast; other instruction sets give the same to rounding, and are slower. "
+    "The\n"
+    "table and the predictions name the precision.\n"
     "\n"
     "--pair compares two predictions of the same images, in a table `metric class value`: images, agreement "
     "(percent),\n"
@@ -36,7 +41,8 @@ static const char details[] =
 /* ---- one model ---- */
 
 static int table_make(struct table *t, const struct predictions *p, const struct batch_reader *reader,
-                      const char *isa, const char *model_digest, const char *stage, struct message *m)
+                      const struct predict_with *with, const char *model_digest, const char *stage,
+                      struct message *m)
 {
     struct metrics metrics;
     char *images = memory_printf(m, "%lld", (long long)p->count);
@@ -45,8 +51,11 @@ static int table_make(struct table *t, const struct predictions *p, const struct
     int status = table_note(t, "tool", "evaluate " RESQ_VERSION, m);
     if (status >= 0)
         status = table_note_data(t, reader->first, m);
-    const char *const notes[][2] = {
-        {"stage", stage}, {"model-digest", model_digest}, {"images", images}, {"isa", isa}};
+    const char *const notes[][2] = {{"stage", stage},
+                                    {"model-digest", model_digest},
+                                    {"images", images},
+                                    {"isa", with->isa},
+                                    {"precision", with->precision}};
     for (size_t i = 0; i < sizeof notes / sizeof notes[0] && status >= 0; i++)
         status = table_note(t, notes[i][0], notes[i][1], m);
     memory_free(images);
@@ -60,20 +69,21 @@ static int table_make(struct table *t, const struct predictions *p, const struct
 static int evaluate_model(const struct tool *tool, const struct opts *o, const struct model *model,
                           const char *model_digest, struct message *m)
 {
-    const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet, o->where, tool->name};
+    const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet,
+                                        o->where,        o->precision,  tool->name};
     struct predictions p = {0};
     struct batch_reader reader = {0};
     struct table table = {0};
-    const char *isa = "-";
+    struct predict_with with = {"-", "-"};
     int other_data = 0;
-    int status = predict_stream(&p, model, &how, &reader, &isa, &other_data, m);
+    int status = predict_stream(&p, model, &how, &reader, &with, &other_data, m);
     if (status >= 0 && other_data && !o->quiet)
         tool_warn(tool, "the images are of another data set (%s) than the model's", reader.dataset);
     if (status >= 0)
         status =
-            table_make(&table, &p, &reader, isa, model_digest, graph_stage_name(graph_stage(&model->graph)), m);
+            table_make(&table, &p, &reader, &with, model_digest, graph_stage_name(graph_stage(&model->graph)), m);
     if (status >= 0 && o->predictions)
-        status = predictions_save(o->predictions, &p, &reader, model, model_digest, m);
+        status = predictions_save(o->predictions, &p, &reader, model, model_digest, with.precision, m);
     if (status >= 0)
         status = table_save(&table, o->output, m);
     table_free(&table);
@@ -122,8 +132,11 @@ static int pair_table(struct table *t, const struct predictions p[2], struct mes
         status = table_note_data(t, p[0].metadata, m);
     for (int i = 0; i < 2 && status >= 0; i++) {
         const char *digest = record_get(p[i].metadata, "model-digest");
+        const char *precision = record_get(p[i].metadata, "precision");
         if (digest)
             status = table_note(t, i ? "second-model" : "first-model", digest, m);
+        if (precision && status >= 0)
+            status = table_note(t, i ? "second-precision" : "first-precision", precision, m);
     }
     if (status >= 0)
         status = pair_to_table(t, &pair, classes, m);
@@ -168,6 +181,8 @@ int main(int argc, char **argv)
         {"pair", 0, OPTION_FLAG, &o.is_pair, 0, 0, 0, "compare two predictions files, given as operands", 0, 0},
         OPTION_BATCH(&o.batch, 0),
         OPTION_THREADS(&o.threads),
+        {"precision", 0, OPTION_STRING, &o.precision, 0, 0, "NAME", "of float layers: fp32, bf16, fp16 (GPU)", 0,
+         0},
         OPTION_DEVICE(o.where),
         OPTION_QUIET(&o.quiet),
     };
@@ -179,6 +194,8 @@ int main(int argc, char **argv)
     int status = tool_start(&tool, argc, argv, &operands);
     if (status >= 0)
         return status;
+    if (o.is_pair && o.precision)
+        return tool_misuse(&tool, "--pair compares predictions, whose precision is theirs, not --precision");
     if (o.is_pair && (o.model || o.predictions))
         return tool_misuse(&tool, "--pair reads predictions only, not -m or --predictions");
     if (o.is_pair && operands.count != 2)

@@ -29,8 +29,8 @@ static int prepare(struct exec *e, struct message *m)
     for (int i = 0; i < e->step_count; i++) {
         struct step *s = &e->steps[i];
         TRY(step_prepare(e, s, m));
-        if (step_is_conv(s))
-            e->scratch_stride = max_size(e->scratch_stride, round_up_64(conv_scratch(e, s)));
+        size_t bytes = step_is_conv(s) ? conv_scratch(e, s) : step_scratch(e, s);
+        e->scratch_stride = max_size(e->scratch_stride, round_up_64(bytes));
     }
     TRY(weights_open(e, m));
     e->seconds = memory_new(workers * (size_t)e->step_count, sizeof *e->seconds, m);
@@ -41,12 +41,22 @@ static int prepare(struct exec *e, struct message *m)
     return 0;
 }
 
-static int check_precision(const struct exec_options *o, const char *device, struct message *m)
+/* Of a CPU: *is_bf16, or why not. */
+static int choose_precision(const struct exec_options *o, const struct model *model, int *is_bf16,
+                            struct message *m)
 {
-    int is_default = !o->precision || !o->precision[0] || strcmp(o->precision, "fp32") == 0;
-    if (!is_default && strcmp(device, "cpu") == 0)
-        return message_set(m, STATUS_UNSUPPORTED, "precision %s: a CPU computes float layers in fp32 alone",
-                           o->precision);
+    const char *precision = o->precision && o->precision[0] ? o->precision : "fp32";
+    *is_bf16 = strcmp(precision, "bf16") == 0;
+    if (!*is_bf16 && strcmp(precision, "fp32") != 0)
+        return message_set(m, STATUS_UNSUPPORTED, "precision %s: a CPU computes float layers in fp32 or bf16",
+                           precision);
+    for (int i = 1; *is_bf16 && i < model->graph.count; i++)
+        if (model->graph.nodes[i].type == NODE_U8)
+            return message_set(m, STATUS_UNSUPPORTED,
+                               "precision %s: the model has integer layers, which have their own", precision);
+    if (*is_bf16 && o->keep_activations)
+        return message_set(m, STATUS_UNSUPPORTED, "precision %s: activations are observed in fp32 alone",
+                           precision);
     return 0;
 }
 
@@ -55,13 +65,14 @@ int exec_open(struct exec **out, const struct model *model, const struct exec_op
     static const struct exec_options defaults;
     const struct exec_options *o = options ? options : &defaults;
     const char *device;
-    int status;
+    int status, is_bf16 = 0;
     *out = NULL;
     if (o->batch < 0 || o->batch > MAX_BATCH)
         return message_set(m, STATUS_RANGE, "batch: %d is not in 1..%d", o->batch, MAX_BATCH);
     TRY(device_choose(o->device, &device, NULL, m));
-    TRY(check_precision(o, device, m));
     TRY(model_verify(model, m));
+    if (strcmp(device, "cpu") == 0)
+        TRY(choose_precision(o, model, &is_bf16, m));
     struct exec *e = memory_new(1, sizeof *e, m);
     if (!e)
         return STATUS_NOMEM;
@@ -69,6 +80,7 @@ int exec_open(struct exec **out, const struct model *model, const struct exec_op
     e->device = device;
     e->batch = o->batch ? o->batch : DEFAULT_BATCH;
     e->keep = o->keep_activations;
+    e->is_bf16 = is_bf16;
     TRY_GOTO(kernel_table_get(&e->kernels, o->isa, m), fail);
     if (strcmp(device, "cpu") == 0) {
         TRY_GOTO(threads_open(&e->pool, o->threads ? o->threads : 1, m), fail);
@@ -261,7 +273,7 @@ const char *exec_precision(const struct exec *e)
 {
     if (e->integer_layers)
         return e->float_layers ? "mixed" : "int8";
-    return e->on_device ? device_exec_precision(e->on_device) : "f32";
+    return e->on_device ? device_exec_precision(e->on_device) : e->is_bf16 ? "bf16" : "f32";
 }
 
 int exec_threads(const struct exec *e)
@@ -316,6 +328,7 @@ double exec_peak(const struct exec *e)
 {
     if (e->on_device)
         return device_exec_peak(e);
-    const char *type = e->integer_layers ? "u8" : "f32";
+    int widened = strcmp(e->kernels->conv_bf16.algorithm, "widened") == 0;
+    const char *type = e->integer_layers ? "u8" : e->is_bf16 && !widened ? "bf16" : "f32";
     return kernel_peak(e->kernels, type, 0.05) * threads_count(e->pool);
 }

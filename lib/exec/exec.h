@@ -15,11 +15,19 @@ struct exec_options {
     const char *isa;       /* see kernel_table_get */
     const char *device;    /* see device_choose of exec/device.h */
     int keep_activations;  /* needed by exec_observe: every buffer stays readable */
-    const char *precision; /* of float layers on a GPU: "fp32" (NULL too), "bf16", "fp16"; a CPU has fp32 alone */
+    const char *precision; /* of float layers: "fp32" (NULL too), "bf16"; on a GPU also "fp16" */
     int tf32, fast;        /* a GPU's, see struct device_options of kernel/device.h */
 };
 
-/* Plans and packs. Any stage: float (batch norm by running statistics), fused, int8, mixed. The model must outlive
+/* Inference in bfloat16 on the CPU. Every value between steps (a convolution with the batch norm, add and relu
+ * behind it is one) is a bfloat16: rounded once, to nearest, ties to even. So are the normalised pixels, and, once,
+ * the weights, after a batch norm behind them was folded in as `fuse` does it. Products of them are exact; they,
+ * the bias and the residual are summed in f32 in any order, and what else is computed is computed in f32 too
+ * (kernel.h has the tolerance). Logits are f32. Nothing is observed, and a model with integer layers is
+ * STATUS_UNSUPPORTED. Fast where the instruction set has tiles (amx); elsewhere as slow as direct convolutions of
+ * floats.
+ *
+ * Plans and packs. Any stage: float (batch norm by running statistics), fused, int8, mixed. The model must outlive
  * the exec. */
 int exec_open(struct exec **e, const struct model *model, const struct exec_options *options,
               struct message *m) RESQ_USE_RESULT;
@@ -38,7 +46,7 @@ int exec_classes(const struct exec *e);           /* K */
 size_t exec_image_bytes(const struct exec *e);    /* H*W*C of the input */
 const char *exec_isa(const struct exec *e);       /* what runs: "avx2", on a GPU its name */
 const char *exec_device(const struct exec *e);    /* "cpu", "cuda" */
-const char *exec_precision(const struct exec *e); /* "f32", "int8", "mixed"; on a GPU also "f16", "bf16", "tf32" */
+const char *exec_precision(const struct exec *e); /* "f32", "bf16", "int8", "mixed"; on a GPU also "f16", "tf32" */
 int exec_threads(const struct exec *e);           /* threads that really run */
 double exec_macs(const struct exec *e);           /* an image */
 size_t exec_arena_bytes(const struct exec *e);    /* on a GPU: all that it holds there */
@@ -62,8 +70,8 @@ struct exec_comparison {
 /* 1, or 0 where there is no other. Packs weights anew: not for use while the clock runs elsewhere. */
 int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison *c,
                        struct message *m) RESQ_USE_RESULT;
-/* Measured multiply-accumulate peak of this machine for what this exec runs (u8 or f32), in MAC/s, one thread times
- * threads. */
+/* Measured multiply-accumulate peak of this machine for what this exec runs (u8, f32 or bf16), in MAC/s, one thread
+ * times threads. */
 double exec_peak(const struct exec *e);
 /* Seconds of the last exec_run by a GPU's own clock, copies of images and logits left out; 0 on a CPU. */
 double exec_device_seconds(const struct exec *e);

@@ -51,7 +51,8 @@ static void layout_value(const struct exec *e, int node)
     const struct node *n = node_of(e, node);
     struct value *v = &e->values[node];
     size_t border = (size_t)border_of(e, node), line = 64;
-    v->element = n->type == NODE_U8 ? 1 : sizeof(float);
+    int is_logits = node == e->model->graph.count - 1;
+    v->element = n->type == NODE_U8 ? 1 : e->is_bf16 && !is_logits ? sizeof(bf16) : sizeof(float);
     v->at.border = (int)border;
     v->at.pixel = (size_t)n->c;
     v->at.row = ((size_t)n->w + 2 * border) * (size_t)n->c;

@@ -31,7 +31,7 @@ int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison
     const struct step *s = &e->steps[i];
     struct conv_parts other = {0};
     *c = (struct exec_comparison){"-", 0, 0};
-    if (!step_is_conv(s) || e->on_device)
+    if (!step_is_conv(s) || s->kind == STEP_CONV_BF16 || e->on_device)
         return 0;
     const struct tensor *weight = model_tensor(e->model, s->node, "weight");
     enum conv_choice choice = other_choice(s);

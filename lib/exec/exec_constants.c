@@ -21,6 +21,12 @@ static int missing(const struct exec *e, int node, const char *suffix, struct me
     return message_set(m, STATUS_MISMATCH, "%s.%s: missing tensor", node_of(e, node)->name, suffix);
 }
 
+static int not_positive(const struct node *n, int channel, struct message *m)
+{
+    return message_set(m, STATUS_RANGE, "%s.running_var: variance + eps of channel %d is not positive", n->name,
+                       channel);
+}
+
 static int prepare_norm(struct exec *e, struct step *s, int norm, struct message *m)
 {
     const struct node *n = node_of(e, norm);
@@ -30,8 +36,7 @@ static int prepare_norm(struct exec *e, struct step *s, int norm, struct message
         return missing(e, norm, "weight, bias, running_mean or running_var", m);
     for (int c = 0; c < n->c; c++)
         if (!((double)variance[c] + (double)n->eps > 0))
-            return message_set(m, STATUS_RANGE, "%s.running_var: variance + eps of channel %d is not positive",
-                               n->name, c);
+            return not_positive(n, c, m);
     s->scale = memory_new((size_t)n->c, sizeof(float), m);
     s->shift = memory_new((size_t)n->c, sizeof(float), m);
     if (!s->scale || !s->shift)
@@ -45,28 +50,79 @@ static int prepare_parts(struct exec *e, struct step *s, const void *weight, str
     if (e->on_device) /* which packs its own */
         return 0;
     TRY(conv_parts_choose(e, s, e->choice, weight, &s->parts, m));
-    const char *direct = s->kind == STEP_CONV_F32 ? e->kernels->conv_f32.algorithm : e->kernels->conv_u8.algorithm;
+    const char *direct = s->kind == STEP_CONV_F32    ? e->kernels->conv_f32.algorithm
+                         : s->kind == STEP_CONV_BF16 ? e->kernels->conv_bf16.algorithm
+                                                     : e->kernels->conv_u8.algorithm;
     s->algorithm = s->parts.count > 1                                 ? "mixed"
                    : s->parts.part[0].algorithm == ALGORITHM_WINOGRAD ? "winograd"
                                                                       : direct;
     return 0;
 }
 
+static int prepare_bias(struct exec *e, struct step *s, struct message *m)
+{
+    const float *bias = floats(e, s->node, "bias");
+    int is_given = node_of(e, s->node)->has_bias;
+    if (is_given && !bias)
+        return missing(e, s->node, "bias", m);
+    if (!is_given && s->fold < 0)
+        return 0;
+    s->bias = memory_new((size_t)s->shape.out, sizeof(float), m);
+    if (!s->bias)
+        return STATUS_NOMEM;
+    if (is_given)
+        memcpy(s->bias, bias, (size_t)s->shape.out * sizeof(float));
+    return 0;
+}
+
 static int prepare_conv_f32(struct exec *e, struct step *s, struct message *m)
 {
-    const float *weight = floats(e, s->node, "weight"), *bias = floats(e, s->node, "bias");
+    const float *weight = floats(e, s->node, "weight");
     if (!weight)
         return missing(e, s->node, "weight", m);
     TRY(prepare_parts(e, s, weight, m));
-    if (node_of(e, s->node)->has_bias) {
-        if (!bias)
-            return missing(e, s->node, "bias", m);
-        s->bias = memory_new((size_t)s->shape.out, sizeof(float), m);
-        if (!s->bias)
-            return STATUS_NOMEM;
-        memcpy(s->bias, bias, (size_t)s->shape.out * sizeof(float));
-    }
+    TRY(prepare_bias(e, s, m));
     return s->norm >= 0 ? prepare_norm(e, s, s->norm, m) : 0;
+}
+
+/* The weights and bias of a convolution with its batch norm, rounded as pass/fold_batchnorm.c does. */
+static int fold_norm(struct exec *e, struct step *s, const float *weight, float *folded, struct message *m)
+{
+    const struct node *n = node_of(e, s->fold);
+    const float *gamma = floats(e, s->fold, "weight"), *beta = floats(e, s->fold, "bias");
+    const float *mean = floats(e, s->fold, "running_mean"), *variance = floats(e, s->fold, "running_var");
+    size_t per_output = (size_t)s->shape.c * (size_t)s->shape.kernel * (size_t)s->shape.kernel;
+    if (!gamma || !beta || !mean || !variance)
+        return missing(e, s->fold, "weight, bias, running_mean or running_var", m);
+    for (int c = 0; c < n->c; c++) {
+        double spread = (double)variance[c] + (double)n->eps;
+        if (!(spread > 0))
+            return not_positive(n, c, m);
+        double factor = (double)gamma[c] / sqrt(spread);
+        for (size_t i = (size_t)c * per_output; i < ((size_t)c + 1) * per_output; i++)
+            folded[i] = (float)((double)weight[i] * factor);
+        s->bias[c] = (float)((double)beta[c] + ((double)s->bias[c] - (double)mean[c]) * factor);
+    }
+    return 0;
+}
+
+static int prepare_conv_bf16(struct exec *e, struct step *s, struct message *m)
+{
+    const float *weight = floats(e, s->node, "weight");
+    if (!weight)
+        return missing(e, s->node, "weight", m);
+    TRY(prepare_bias(e, s, m));
+    if (s->fold < 0)
+        return prepare_parts(e, s, weight, m);
+    size_t count = (size_t)s->shape.out * (size_t)s->shape.c * (size_t)(s->shape.kernel * s->shape.kernel);
+    float *folded = memory_new_raw(count, sizeof *folded, m);
+    if (!folded)
+        return STATUS_NOMEM;
+    int status = fold_norm(e, s, weight, folded, m);
+    if (status >= 0)
+        status = prepare_parts(e, s, folded, m);
+    memory_free(folded);
+    return status;
 }
 
 /* A model from elsewhere carries no proof that its sums fit; signed overflow must not be reached by data. */
@@ -165,6 +221,8 @@ int step_prepare(struct exec *e, struct step *s, struct message *m)
     switch (s->kind) {
     case STEP_CONV_F32:
         return prepare_conv_f32(e, s, m);
+    case STEP_CONV_BF16:
+        return prepare_conv_bf16(e, s, m);
     case STEP_CONV_U8:
     case STEP_LINEAR_U8:
         return prepare_conv_u8(e, s, m);

@@ -4,7 +4,7 @@
 #include "exec/plan.h"
 #include <string.h>
 
-/* What both kinds of kernel have in common. */
+/* What all kinds of kernel have in common. */
 struct kernel_facts {
     int grain;
     int (*supports)(const struct conv_shape *s);
@@ -28,6 +28,10 @@ static struct kernel_facts facts_of(const struct exec *e, const struct step *s, 
     if (s->kind == STEP_CONV_F32) {
         const struct conv_f32_kernel *k = kernel_f32(e, a);
         return (struct kernel_facts){k->out_grain, k->supports, k->packed_bytes, k->scratch_bytes, k->run != NULL};
+    }
+    if (s->kind == STEP_CONV_BF16) {
+        const struct conv_bf16_kernel *k = &e->kernels->conv_bf16;
+        return (struct kernel_facts){k->out_grain, NULL, k->packed_bytes, k->scratch_bytes, a == ALGORITHM_DIRECT};
     }
     const struct conv_u8_kernel *k = kernel_u8(e, a);
     return (struct kernel_facts){k->out_grain, k->supports, k->packed_bytes, k->scratch_bytes, k->run != NULL};
@@ -105,6 +109,8 @@ static void part_pack(const struct exec *e, const struct step *s, const void *we
     size_t at = (size_t)p->first * (size_t)(s->shape.c * s->shape.kernel * s->shape.kernel);
     if (s->kind == STEP_CONV_F32)
         kernel_f32(e, p->algorithm)->pack(&shape, (const float *)weight + at, p->packed);
+    else if (s->kind == STEP_CONV_BF16)
+        e->kernels->conv_bf16.pack(&shape, (const float *)weight + at, p->packed);
     else
         kernel_u8(e, p->algorithm)->pack(&shape, (const int8_t *)weight + at, s->map_x.zero_point, p->packed);
 }
@@ -232,6 +238,33 @@ static void run_f32(const struct exec *e, const struct step *s, const struct con
     kernel_f32(e, p->algorithm)->run(&shape, &call, at->scratch);
 }
 
+static void run_bf16(const struct exec *e, const struct step *s, const struct conv_part *p, const struct cut *cut,
+                     const struct span *at)
+{
+    struct conv_shape shape = with_outputs(&s->shape, cut->count);
+    const struct value *y = &e->values[s->output];
+    int first = p->first + cut->first;
+    struct conv_bf16_call call = {.images = at->count,
+                                  .x = exec_value(e, s->x, at, at->image),
+                                  .x_at = e->values[s->x].at,
+                                  .packed = packed_at(e, s, p, cut->first),
+                                  .bias = s->bias ? s->bias + first : NULL,
+                                  .relu = s->relu,
+                                  .y_at = y->at,
+                                  .sums_at = y->at,
+                                  .row_begin = cut->row_begin,
+                                  .row_end = cut->row_end};
+    if (s->other >= 0) {
+        call.residual = (const bf16 *)exec_value(e, s->other, at, at->image) + first;
+        call.residual_at = e->values[s->other].at;
+    }
+    if (y->element == sizeof(bf16))
+        call.y = (bf16 *)exec_value(e, s->output, at, at->image) + first;
+    else
+        call.sums = (float *)exec_value(e, s->output, at, at->image) + first;
+    e->kernels->conv_bf16.run(&shape, &call, at->scratch);
+}
+
 /* The batch norm behind a convolution, on the rows that were just computed. */
 static void run_norm(const struct exec *e, const struct step *s, const struct cut *cut, const struct span *at)
 {
@@ -286,6 +319,8 @@ void conv_run(const struct exec *e, const struct step *s, const struct conv_part
             continue;
         if (s->kind == STEP_CONV_F32)
             run_f32(e, s, p, &cut, at);
+        else if (s->kind == STEP_CONV_BF16)
+            run_bf16(e, s, p, &cut, at);
         else
             run_u8(e, s, p, &cut, at);
         if (s->norm >= 0 && i == parts->count - 1)

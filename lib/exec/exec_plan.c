@@ -12,6 +12,7 @@ static struct step *step_add(struct exec *e, enum step_kind kind, int node)
                        .x = n->inputs[0],
                        .other = n->input_count > 1 ? n->inputs[1] : -1,
                        .norm = -1,
+                       .fold = -1,
                        .norm_other = -1,
                        .algorithm = "elementwise",
                        .macs = node_macs(&e->model->graph, node)};
@@ -36,7 +37,7 @@ static void absorb_norm(struct exec *e, struct step *s, const int *uses, unsigne
 {
     const struct graph *g = &e->model->graph;
     int next = only_user(g, uses, s->node);
-    if (e->keep || s->relu || next < 0 || g->nodes[next].op != OP_BATCHNORM)
+    if (e->keep || s->relu || (e->is_bf16 && s->other >= 0) || next < 0 || g->nodes[next].op != OP_BATCHNORM)
         return;
     s->norm = s->output = next;
     done[next] = 1;
@@ -58,13 +59,21 @@ static void absorb_norm(struct exec *e, struct step *s, const int *uses, unsigne
     }
 }
 
+/* In bfloat16 the batch norm goes into the weights, and what it was fused with to the convolution. */
+static void fold_norm(struct step *s)
+{
+    s->fold = s->norm;
+    s->other = s->norm_other;
+    s->norm = s->norm_other = -1;
+}
+
 static int plan_conv(struct exec *e, int node, const int *uses, unsigned char *done, struct message *m)
 {
     const struct graph *g = &e->model->graph;
     const struct node *n = &g->nodes[node];
     int integer = node_is_integer(g, node);
     struct step *s = step_add(e,
-                              !integer             ? STEP_CONV_F32
+                              !integer             ? (e->is_bf16 ? STEP_CONV_BF16 : STEP_CONV_F32)
                               : n->op == OP_LINEAR ? STEP_LINEAR_U8
                                                    : STEP_CONV_U8,
                               node);
@@ -76,6 +85,8 @@ static int plan_conv(struct exec *e, int node, const int *uses, unsigned char *d
         e->float_layers++;
     if (!integer)
         absorb_norm(e, s, uses, done);
+    if (e->is_bf16 && s->norm >= 0)
+        fold_norm(s);
     return 0;
 }
 

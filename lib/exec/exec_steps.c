@@ -1,5 +1,6 @@
 /* How each kind of step computes a worker's part of some images. */
 #include "exec/plan.h"
+#include <string.h>
 
 typedef void step_work(const struct exec *e, const struct step *s, const struct span *at);
 
@@ -139,6 +140,104 @@ static void run_pool_u8(const struct exec *e, const struct step *s, const struct
                                             y->zero_point, y->qmin, y->qmax, row_of(e, s->output, at, r), NULL);
 }
 
+/* ---- bfloat16: rows are widened, computed as above and rounded ---- */
+
+static float *scratch_floats(const struct span *at, size_t first)
+{
+    return (float *)at->scratch + first;
+}
+
+static const float *row_widen(const struct exec *e, int node, const struct span *at, struct row r, float *to)
+{
+    e->kernels->elementwise.widen_bf16(row_of(e, node, at, r), row_elements(node_of(e, node)), to);
+    return to;
+}
+
+/* Logits stay floats. */
+static void row_round(const struct exec *e, const struct step *s, const struct span *at, struct row r,
+                      const float *from)
+{
+    size_t count = row_elements(node_of(e, s->output));
+    void *to = row_of(e, s->output, at, r);
+    if (e->values[s->output].element == sizeof(bf16))
+        e->kernels->elementwise.round_bf16(from, count, to);
+    else
+        memcpy(to, from, count * sizeof *from);
+}
+
+static void run_normalize_bf16(const struct exec *e, const struct step *s, const struct span *at)
+{
+    const struct node *n = node_of(e, s->node);
+    float *y = scratch_floats(at, 0);
+    FOR_EACH_ROW(r)
+    {
+        e->kernels->elementwise.normalize(pixels_row(e, at, r), n->w, n->c, n->mean, n->std, y);
+        row_round(e, s, at, r, y);
+    }
+}
+
+static void run_scale_shift_bf16(const struct exec *e, const struct step *s, const struct span *at)
+{
+    const struct node *n = node_of(e, s->node);
+    float *y = scratch_floats(at, 0);
+    FOR_EACH_ROW(r)
+    {
+        row_widen(e, s->x, at, r, y);
+        e->kernels->elementwise.scale_shift(y, n->w, n->c, s->scale, s->shift, NULL, 0, y);
+        row_round(e, s, at, r, y);
+    }
+}
+
+static void run_relu_bf16(const struct exec *e, const struct step *s, const struct span *at)
+{
+    size_t count = row_elements(node_of(e, s->node));
+    float *y = scratch_floats(at, 0);
+    FOR_EACH_ROW(r)
+    {
+        row_widen(e, s->x, at, r, y);
+        e->kernels->elementwise.relu(y, count, y);
+        row_round(e, s, at, r, y);
+    }
+}
+
+static void run_add_bf16(const struct exec *e, const struct step *s, const struct span *at)
+{
+    size_t count = row_elements(node_of(e, s->node));
+    float *a = scratch_floats(at, 0), *b = scratch_floats(at, count);
+    FOR_EACH_ROW(r)
+    {
+        row_widen(e, s->x, at, r, a);
+        row_widen(e, s->other, at, r, b);
+        e->kernels->elementwise.add(a, b, count, 0, a);
+        row_round(e, s, at, r, a);
+    }
+}
+
+/* The input has no border: an image's rows are one. */
+static void run_pool_bf16(const struct exec *e, const struct step *s, const struct span *at)
+{
+    const struct node *x = node_of(e, s->x);
+    float *y = scratch_floats(at, 0), *wide = scratch_floats(at, (size_t)x->c);
+    FOR_EACH_ROW(r)
+    {
+        e->kernels->elementwise.widen_bf16(exec_value(e, s->x, at, r.image), node_elements(x), wide);
+        e->kernels->elementwise.average_pool(wide, x->h * x->w, x->c, y);
+        row_round(e, s, at, r, y);
+    }
+}
+
+size_t step_scratch(const struct exec *e, const struct step *s)
+{
+    const struct node *x = node_of(e, s->x), *y = node_of(e, s->output);
+    size_t floats = s->kind == STEP_POOL_F32 ? node_elements(x) + (size_t)x->c : 2 * row_elements(y);
+    return e->is_bf16 ? floats * sizeof(float) : 0;
+}
+
+static step_work *const works_bf16[STEP_KINDS] = {
+    [STEP_NORMALIZE] = run_normalize_bf16, [STEP_CONV_BF16] = run_conv, [STEP_SCALE_SHIFT] = run_scale_shift_bf16,
+    [STEP_RELU_F32] = run_relu_bf16,       [STEP_ADD] = run_add_bf16,   [STEP_POOL_F32] = run_pool_bf16,
+};
+
 static step_work *const works[STEP_KINDS] = {
     [STEP_NORMALIZE] = run_normalize,
     [STEP_LOOKUP_INPUT] = run_lookup_input,
@@ -157,5 +256,5 @@ static step_work *const works[STEP_KINDS] = {
 
 void step_run(const struct exec *e, const struct step *s, const struct span *at)
 {
-    works[s->kind](e, s, at);
+    (e->is_bf16 ? works_bf16 : works)[s->kind](e, s, at);
 }

@@ -16,6 +16,7 @@ enum step_kind {
     STEP_NORMALIZE,
     STEP_LOOKUP_INPUT, /* normalize and quantize as one table */
     STEP_CONV_F32,
+    STEP_CONV_BF16, /* linear too */
     STEP_CONV_U8,
     STEP_LINEAR_U8, /* f32 out */
     STEP_SCALE_SHIFT,
@@ -50,6 +51,7 @@ struct step {
     int x, other;            /* nodes read; other: second operand or residual, -1 where there is none */
     int relu;                /* behind the convolution, or behind norm's scale and shift where norm >= 0 */
     int norm;                /* batch norm fused behind a convolution, or -1 */
+    int fold;                /* bfloat16: batch norm folded into a convolution's weights, or -1 */
     int norm_other;          /* residual added behind that batch norm, or -1 */
     struct conv_shape shape; /* convolution and linear */
     struct conv_parts parts;
@@ -94,6 +96,7 @@ struct exec {
     struct threads *pool;
     const char *device;
     int batch, keep, profiling;
+    int is_bf16; /* values between layers are bf16, but for the last node's */
     enum conv_choice choice;
     struct step *steps;
     int step_count;
@@ -152,6 +155,7 @@ void conv_run(const struct exec *e, const struct step *s, const struct conv_part
 struct ahead_range conv_reads(const struct exec *e, const struct step *s, int i, const struct span *at);
 /* exec_steps.c */
 void step_run(const struct exec *e, const struct step *s, const struct span *at);
+size_t step_scratch(const struct exec *e, const struct step *s); /* of a step that is no convolution */
 
 /* Pixel (0,0) of image i of the call. */
 static inline void *exec_value(const struct exec *e, int node, const struct span *at, int i)
@@ -167,7 +171,8 @@ static inline void *exec_value(const struct exec *e, int node, const struct span
 
 static inline int step_is_conv(const struct step *s)
 {
-    return s->kind == STEP_CONV_F32 || s->kind == STEP_CONV_U8 || s->kind == STEP_LINEAR_U8;
+    return s->kind == STEP_CONV_F32 || s->kind == STEP_CONV_BF16 || s->kind == STEP_CONV_U8 ||
+           s->kind == STEP_LINEAR_U8;
 }
 
 #endif

@@ -83,6 +83,36 @@ struct conv_f32_kernel {
     void (*run)(const struct conv_shape *s, const struct conv_f32_call *call, void *scratch);
 };
 
+/* Inference in bfloat16 (bf16 of block.h). Activations are bf16. `pack` rounds each weight once, to nearest, ties
+ * to even. Products are exact; they, the bias and the residual are summed in f32 in any order, and after the relu
+ * the result is rounded once, to nearest, ties to even; subnormal values may count as 0. `ref` sums exactly: what
+ * another kernel rounds lies within 1e-5 of the sum of absolute products from what `ref` rounds. Borders hold
+ * zeros. That an image's result does not depend on the call holds for finite weights. */
+struct conv_bf16_call {
+    int images; /* >= 1 */
+    const bf16 *x;
+    struct layout x_at;
+    const void *packed;   /* from pack */
+    const float *bias;    /* [K] or NULL */
+    const bf16 *residual; /* or NULL; may be y */
+    struct layout residual_at;
+    int relu;
+    bf16 *y; /* NULL where sums is given */
+    struct layout y_at;
+    float *sums; /* the result before it is rounded (last layer), or NULL */
+    struct layout sums_at;
+    int row_begin, row_end;
+};
+
+struct conv_bf16_kernel {
+    const char *algorithm; /* "direct"; "widened": by the set's conv_f32, as slow as that */
+    int out_grain;
+    size_t (*packed_bytes)(const struct conv_shape *s);
+    void (*pack)(const struct conv_shape *s, const float *weight /* [K,C,R,R] */, void *packed);
+    size_t (*scratch_bytes)(const struct conv_shape *s); /* a worker's, whatever the number of images */
+    void (*run)(const struct conv_shape *s, const struct conv_bf16_call *call, void *scratch);
+};
+
 /* Gradient by the input, one whole image: dx = conv_transposed(dy, w) (overwrites dx, or adds where accumulate). */
 struct conv_f32_backward_data_kernel {
     const char *algorithm;
@@ -164,6 +194,9 @@ struct elementwise_kernels {
     void (*quantize)(const float *x, size_t count, float scale, uint8_t zero_point, uint8_t low, uint8_t high,
                      uint8_t *q);
     void (*dequantize)(const uint8_t *q, size_t count, float scale, uint8_t zero_point, float *x);
+    /* bf16_from_float and bf16_to_float (block.h) */
+    void (*round_bf16)(const float *x, size_t count, bf16 *y);
+    void (*widen_bf16)(const bf16 *x, size_t count, float *y);
     /* Batch norm, training. sums over rows in order, per channel, in float with a compensating or double
      * accumulator. */
     void (*sum_and_squares)(const float *x, int rows, int c, double *sum,
@@ -189,6 +222,7 @@ struct kernel_table {
     struct conv_f32_backward_data_kernel conv_f32_backward_data;
     struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
     struct conv_u8_kernel conv_u8, conv_u8_winograd;
+    struct conv_bf16_kernel conv_bf16;
     struct block_kernel block; /* training in 16-bit products */
     struct elementwise_kernels elementwise;
 };

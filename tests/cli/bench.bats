@@ -32,6 +32,32 @@ column() {
                                           r = $9 * $13 / 1000; if (r < 0.98 || r > 1.02) exit 1 }' out.tsv
 }
 
+@test "--precision: a row each, in turns; integer layers once; no other than a CPU has" {
+    make_bin images.bin 40 1
+    "$BIN/cifar-load" -d images.bin --part train -b 20 > images
+    "$BIN/train-fp32" --epochs 0 --width 4 -o float
+    "$BIN/fuse" -m float -o fused
+    "$BIN/calibrate" -m fused -o ranges < images
+    "$BIN/quantize" -m fused -r ranges -o int8
+    "$BIN/bench" --device cpu -m fused -m int8 --precision fp32 --precision bf16 -b 1,3 --seconds 0 --layers > out.tsv
+    [ "$(grep -P '^infer\t' out.tsv | cut -f 2,5,8 | xargs)" = \
+        "fused f32 1 fused f32 3 fused bf16 1 fused bf16 3 int8 int8 1 int8 int8 3" ]
+    [ "$(grep -P '^layer:' out.tsv | cut -f 5 | sort | uniq -c | xargs)" = "46 bf16 46 f32 46 int8" ]
+    # the table's joiner takes the time of what was evaluated
+    "$BIN/evaluate" --device cpu -m fused --precision bf16 -o float.metrics.tsv < images
+    "$BIN/evaluate" --device cpu -m int8 -o ptq.metrics.tsv < images
+    cp ptq.metrics.tsv qat.metrics.tsv
+    awk -F'\t' -v OFS='\t' '/^#/ || $1 == "what" || $2 == "fused" { print; next } { $2 = "ptq"; print; $2 = "qat"; print }' out.tsv > bench.tsv
+    "$TREE/pipelines/summary" float.metrics.tsv ptq.metrics.tsv qat.metrics.tsv bench.tsv float=4 ptq=1 qat=1 > summary.tsv
+    [ "$(column ms_per_sample summary.tsv | head -n 1)" = "$(awk -F'\t' '$2 == "fused" && $5 == "bf16" && $8 == 1 { print $9; exit }' out.tsv)" ]
+    grep -v -P '\tbf16\t' bench.tsv > without.tsv
+    mv without.tsv bench.tsv
+    run -1 "$TREE/pipelines/summary" float.metrics.tsv ptq.metrics.tsv qat.metrics.tsv bench.tsv float=4 ptq=1 qat=1
+    [[ $output == *"summary: float: "*"in the same precision"* ]]
+    run -1 "$BIN/bench" --device cpu --width 2 --precision fp16 --seconds 0
+    [[ $output == *": precision fp16: a CPU computes float layers in fp32 or bf16" ]]
+}
+
 @test "RESQ_ISA chooses, and the row says what ran" {
     run -0 --separate-stderr env RESQ_ISA=ref "$BIN/bench" --width 2 --seconds 0
     echo "$output" > out.tsv
@@ -139,7 +165,6 @@ column() {
 }
 
 @test "--train: misuse and failures" {
-    run -2 "$BIN/bench" -m "$MODEL" --precision bf16
     run -2 "$BIN/bench" --train
     run -1 "$BIN/bench" --train --width 2 --precision fp16
     [ "$output" = "bench: resnet18-width2: precision fp16 needs a GPU: a CPU trains in fp32 or bf16" ]

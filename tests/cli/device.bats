@@ -119,5 +119,6 @@ refused() { # pattern, program, options..
     [ "$(grep -P '^train\t' train.tsv | cut -f 3-6)" = $'host memory\tcuda\tfp16\tdevice' ]
     grep -q '^# gpu: host memory, plain C$' train.tsv
     grep -q -P '^train-layer:conv1:weight\t' train.tsv
-    run -2 "$BIN/bench" -m "$T/float" --device cpu --precision fp16
+    run -1 "$BIN/bench" -m "$T/float" --device cpu --precision fp16
+    "$BIN/evaluate" -m "$T/float" --device cuda --precision fp16 < "$T/once" | grep -qx '# precision: f16'
 }

@@ -53,14 +53,15 @@ value() { # FILE METRIC [CLASS [PREDICTED]]
 }
 
 @test "the table says of what it speaks, and every metric once" {
-    [ "$(grep -c '^#' a.tsv)" -eq 9 ]
-    for key in tool dataset dataset-digest split part stage model-digest images isa; do
+    [ "$(grep -c '^#' a.tsv)" -eq 10 ]
+    for key in tool dataset dataset-digest split part stage model-digest images isa precision; do
         grep -q "^# $key: ." a.tsv
     done
     grep -qx '# tool: evaluate 0.1.0' a.tsv
     grep -qx '# images: 90' a.tsv
     grep -qx '# split: test' a.tsv
     grep -qx '# stage: float' a.tsv
+    grep -qx '# precision: f32' a.tsv
     grep -qx $'metric\tclass\tpredicted\tvalue\tlow\thigh' a.tsv
     [ "$(grep -vc '^#' a.tsv)" -eq $((1 + 5 + 30 + 100)) ]
     [ "$(grep -v '^#' a.tsv | cut -f1-3 | sort | uniq -d | wc -l)" -eq 0 ]
@@ -102,6 +103,57 @@ for b in range(k):
     [[ ${lines[1]} == "evaluate 0.1.0 model=$digest" ]]
     edit a unused 'print(m["kind"], m["stage"], m["split"], m["part"], m["model-digest"] == sys.argv[1])' > says
     [[ $(< says) == "predictions float test all "* ]]
+}
+
+@test "--precision bf16: near fp32, the same bytes however it is cut, and named wherever its results go" {
+    make_bin many.bin 1200 3
+    "$BIN/cifar-load" -d many.bin --part train --shuffle --epochs 3 -b 50 |
+        "$BIN/train-fp32" -q --width 8 --epochs 3 --batch 25 --learning-rate 0.05 -o float
+    "$BIN/fuse" -m float -o fused
+    for isa in "" avx2; do
+        [ -z "$isa" ] || [ "$(uname -m)" = x86_64 ] || continue
+        export RESQ_ISA=$isa
+        "$BIN/evaluate" --device cpu -q -m fused --predictions wide -o wide.tsv < batches
+        "$BIN/evaluate" --device cpu --precision bf16 -q -m fused --predictions narrow -o narrow.tsv < batches
+        grep -qx '# precision: f32' wide.tsv
+        grep -qx '# precision: bf16' narrow.tsv
+        for flags in "-b 1 -j 1" "-b 7 -j 2" "-b 40 -j 1" "-b 1000 -j 3"; do
+            # shellcheck disable=SC2086
+            "$BIN/evaluate" --device cpu --precision bf16 -q -m fused $flags --predictions again -o again.tsv < batches
+            cmp narrow again
+            cmp narrow.tsv again.tsv
+        done
+        # not the same, but near: two images of 90, 2 % of the loss
+        "$BIN/evaluate" --pair wide narrow -o pair.tsv
+        grep -qx '# first-precision: f32' pair.tsv
+        grep -qx '# second-precision: bf16' pair.tsv
+        awk -v a="$(value wide.tsv loss)" -v b="$(value narrow.tsv loss)" -v same="$(value pair.tsv agreement)" \
+            'BEGIN { exit !(a != b && b < 1.02 * a + 0.005 && a < 1.02 * b + 0.005 && same > 97) }'
+        awk -v right="$(value wide.tsv accuracy)" 'BEGIN { exit !(right > 50) }'
+        run "$BIN/inspect" made-by narrow
+        [[ ${lines[1]} == "evaluate 0.1.0 model=sha256:"*" precision=bf16" ]]
+        # batch norms are folded as fuse folds them
+        "$BIN/evaluate" --device cpu --precision bf16 -q -m float --predictions unfused -o unfused.tsv < batches
+        for p in narrow unfused; do
+            edit "$p" unused 'sys.stdout.buffer.write(bytes(d))' > "$p.data"
+        done
+        cmp narrow.data unfused.data
+    done
+}
+
+@test "--precision: integer layers have their own, and a CPU has no other" {
+    "$BIN/fuse" -m a.model -o fused
+    "$BIN/cifar-load" -d images.bin --part train | "$BIN/calibrate" -m fused -o ranges
+    "$BIN/quantize" -m fused -r ranges -o int8
+    run --separate-stderr "$BIN/evaluate" --device cpu -m int8 --precision bf16 -o out.tsv < batches
+    fails 1 "evaluate: precision bf16: the model has integer layers, which have their own"
+    [ ! -e out.tsv ]
+    "$BIN/evaluate" -m int8 --precision fp32 < batches | grep -qx '# precision: int8'
+    for precision in fp16 fp8; do
+        run --separate-stderr "$BIN/evaluate" --device cpu -m a.model --precision "$precision" < batches
+        fails 1 "evaluate: precision $precision: a CPU computes float layers in fp32 or bf16"
+    done
+    run -2 "$BIN/evaluate" --pair a b --precision bf16
 }
 
 @test "a state_dict from elsewhere takes the images' classes" {

@@ -1,4 +1,4 @@
-"""Draws the comparison's tables with plots/peers.gp: FOLDER/peers-float, -int8 and -training, each as PNG and SVG.
+"""Draws the comparison's tables with plots/peers.gp: FOLDER/peers-float, -bf16, -int8 and -training, each as PNG and SVG.
 
     chart.py FOLDER        (with peers.tsv and peers-training.tsv in it)
 """
@@ -20,7 +20,7 @@ def read_table(path):
 
 
 # A program keeps its place and colour in every chart.
-ORDER = ["resq", "openvino", "onnxruntime", "torch", "openvino (bf16)"]
+ORDER = ["resq", "openvino", "onnxruntime", "torch"]
 
 
 def quoted(text):
@@ -72,8 +72,10 @@ def main(folder):
     milliseconds = lambda r: (float(r["ms_min"]), float(r["ms_median"]))
     speed = lambda r: (1e3 / float(r["ms_min"]), 1e3 / float(r["ms_median"]))
     notes, rows = read_table(f"{folder}/peers.tsv")
-    for precision, digits in ("float", 2), ("int8", 3):
+    for precision, digits in ("float", 2), ("bf16", 3), ("int8", 3):
         chosen = [r for r in rows if r["precision"] == precision]
+        if not chosen:  # no peer has it on that machine
+            continue
         title = f"Time of an image, {precision}: least, whisker to the median"
         draw(f"{folder}/peers-{precision}", chosen, notes, title, "ms an image", digits, milliseconds)
     if not os.path.exists(f"{folder}/peers-training.tsv"):  # not measured

@@ -3,9 +3,9 @@
     compare.py --worker WORKER --float MODEL --int8 MODEL --images BATCHES --work FOLDER -o TABLE
 
 Each program runs in a process of its own for each number of threads, and stays there; one works at a time. In every round each
-case (precision, batch, threads) is done by all programs, in an order that changes from round to round: a warm-up, then timed
-calls. Before anything is timed, logits of all images are compared: float ones must be ours to 1e-3; int8 ones may differ from ours
-by their different roundings, twice as much (root mean square) as ours differ from the float network's, no more. Where a program
+case (precision, batch, threads) is done by all programs that have it, in an order that changes from round to round: a warm-up, then timed
+calls. Before anything is timed, logits of all images are compared: float ones must be ours to 1e-3; bf16 and int8 ones may differ from
+ours by their different roundings, twice as much (root mean square) as ours differ from the float network's, no more. Where a program
 has several ways to do a case, the one that is fastest in a few trial rounds is what it is represented by.
 """
 import os
@@ -52,14 +52,11 @@ def start(o, threads):
 
 
 def contenders_of(workers, precision, batch):
-    """All forms of all programs. Where a program takes less than f32 for float by itself, that is a program more."""
+    """All forms of all programs."""
     found = []
     for program, worker in workers.items():
         for form in worker.ask("forms", precision):
             found.append(Contender(program, worker, precision, batch, form))
-        if precision == "float" and program != "resq":
-            for form in worker.ask("forms", "bf16"):
-                found.append(Contender(f"{program} ({form})", worker, "bf16", batch, form))
     return found
 
 
@@ -77,8 +74,8 @@ def check(o, contenders, float_logits, case):
         rms = lambda x: float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
         if c.precision == "float" and not c.difference <= FLOAT_TOLERANCE:
             raise turns.Failure(f"{c.program}, {c.form}, {case}: logits differ from ours by {c.difference:.3g}")
-        if c.precision == "int8" and not rms(logits - ours) <= 2 * rms(ours - float_logits):
-            raise turns.Failure(f"{c.program}, {c.form}, {case}: logits are not of our int8 network")
+        if c.precision != "float" and not rms(logits - ours) <= 2 * rms(ours - float_logits):
+            raise turns.Failure(f"{c.program}, {c.form}, {case}: logits are not of our {c.precision} network")
     return ours
 
 
@@ -105,10 +102,12 @@ def prepare(o):
             worker.version, worker.detail = (worker.ask("about") + ["-", "-"])[:2]
         for batch in o.batches:
             float_logits = None
-            for precision in "float", "int8":
+            for precision in "float", "bf16", "int8":
                 case = f"{precision}, batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
                 turns.say(f"peers: {case}: opens, compares logits, tries forms")
                 contenders = contenders_of(workers, precision, batch)
+                if all(c.program == "resq" for c in contenders):
+                    continue
                 ours = check(o, contenders, float_logits, case)
                 float_logits = ours if precision == "float" else float_logits
                 cases.append((case, choose(o, contenders)))

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PRECISIONS = 2, CASES = 16, MOST_CALLS = 100000, LINE = 4096 };
-static const char *const precisions[PRECISIONS] = {"float", "int8"};
+enum { MODELS = 2, PRECISIONS = 3, CASES = 16, MOST_CALLS = 100000, LINE = 4096 };
+static const char *const precisions[PRECISIONS] = {"float", "int8", "bf16"}; /* the last of the first one's model */
 
 /* A model planned for a batch. */
 struct prepared {
@@ -24,7 +24,7 @@ struct prepared {
 };
 
 struct worker {
-    struct model models[PRECISIONS];
+    struct model models[MODELS];
     struct image_set images;
     struct prepared cases[CASES];
     int case_count, threads;
@@ -35,8 +35,10 @@ struct worker {
 
 static int prepare(struct worker *w, struct prepared *c, struct message *m)
 {
-    const struct exec_options how = {.threads = w->threads, .batch = c->batch};
-    TRY(exec_open(&c->exec, &w->models[c->precision], &how, m));
+    int is_bf16 = c->precision >= MODELS;
+    const struct exec_options how = {
+        .threads = w->threads, .batch = c->batch, .precision = is_bf16 ? "bf16" : "fp32"};
+    TRY(exec_open(&c->exec, &w->models[is_bf16 ? 0 : c->precision], &how, m));
     size_t count = (size_t)c->batch * (size_t)exec_classes(c->exec);
     c->want = memory_new(count, sizeof(float), m);
     c->got = memory_new(count, sizeof(float), m);
@@ -184,7 +186,7 @@ int main(int argc, char **argv)
     }
     int status = parse_integer(argv[4], 1, 64, "threads", &threads, &m);
     w.threads = (int)threads;
-    for (int p = 0; p < PRECISIONS && status >= 0; p++)
+    for (int p = 0; p < MODELS && status >= 0; p++)
         status = model_load(&w.models[p], argv[1 + p], &m);
     if (status >= 0)
         status = image_set_load(&w.images, argv[3], &m);
@@ -194,7 +196,7 @@ int main(int argc, char **argv)
         printf("error %s\n", m.text);
     for (int i = 0; i < w.case_count; i++)
         case_close(&w.cases[i]);
-    for (int p = 0; p < PRECISIONS; p++)
+    for (int p = 0; p < MODELS; p++)
         model_free(&w.models[p]);
     image_set_free(&w.images);
     return status < 0;

@@ -11,7 +11,7 @@ Requests come as lines on standard input, answers go as lines to standard output
                                                                           LEAST at least
     logits PRECISION BATCH FORM FILE                  ok                  f32 [N,K] of all images
 
-or `error TEXT`. PRECISION: float, int8, or bf16 (what a program makes of the float model by itself). The clock runs from a
+or `error TEXT`. PRECISION: float, int8, or bf16 (the float model in bfloat16). The clock runs from a
 normalised image in the program's favourite layout to the logits.
 """
 import os
@@ -127,12 +127,13 @@ class Torch:
 
     def forms(self, precision):
         engines = [e for e in ("onednn", "x86") if e in self.torch.backends.quantized.supported_engines]
-        return {"float": ["compiled", "eager"], "int8": ["compiled", *engines]}.get(precision, [])
+        return {"float": ["compiled", "eager"], "bf16": ["compiled", "eager"], "int8": ["compiled", *engines]}.get(precision, [])
 
     def open(self, precision, batch, form, x):
         torch, engine = self.torch, None
-        if precision == "float":
-            net = self.network.FloatNetwork(self.models["float"])
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        if precision != "int8":
+            net = self.network.FloatNetwork(self.models["float"]).to(kind)
         elif form == "compiled":
             # Registers the patterns by which Inductor knows int8 convolutions between pairs; PyTorch itself no longer has them.
             import torchao.quantization.pt2e.quantizer.x86_inductor_quantizer  # noqa: F401
@@ -142,7 +143,7 @@ class Torch:
             engine = torch.backends.quantized.engine = form
             net = self.network.IntegerNetwork(self.models["int8"], self.network.load_inner(self.work), form == "onednn")
         net = net.eval().to(memory_format=torch.channels_last)
-        tensor = torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
+        tensor = torch.from_numpy(x).to(kind).contiguous(memory_format=torch.channels_last)
         if form == "compiled":
             torch._inductor.config.freezing = True
             torch._inductor.config.cpp_wrapper = True
@@ -157,7 +158,7 @@ class Torch:
             with torch.inference_mode():
                 return net(tensor)
 
-        return Case(put, run), lambda y: y.numpy().copy()
+        return Case(put, run), lambda y: y.float().numpy().copy()
 
 
 class TorchTraining:

@@ -3,6 +3,7 @@
 #include "exec/exec.h"
 #include "record/lineage.h"
 #include "record/stream.h"
+#include <string.h>
 
 static int batch_check(const struct batch *b, const struct batch_reader *reader, const struct model *model,
                        const struct exec *e, int *other_data, struct message *m)
@@ -33,11 +34,12 @@ static int batch_predict(struct predictions *out, struct exec *e, const struct b
 }
 
 int predict_stream(struct predictions *out, const struct model *model, const struct predict_options *options,
-                   struct batch_reader *reader, const char **isa, int *other_data, struct message *m)
+                   struct batch_reader *reader, struct predict_with *with, int *other_data, struct message *m)
 {
     const struct exec_options how = {.threads = options->threads,
                                      .batch = options->batch,
                                      .device = options->where.device,
+                                     .precision = options->precision,
                                      .tf32 = options->where.tf32,
                                      .fast = options->where.fast};
     struct exec *e = NULL;
@@ -45,7 +47,7 @@ int predict_stream(struct predictions *out, const struct model *model, const str
     struct progress progress;
     TRY(exec_open(&e, model, &how, m));
     progress_open(&progress, stderr, options->quiet, options->tool, 0);
-    *isa = exec_isa(e);
+    *with = (struct predict_with){exec_isa(e), exec_precision(e)};
     int status = batch_reader_open(reader, NULL, m);
     while (status >= 0 && (status = batch_reader_next(reader, &b, m)) > 0) {
         if (out->count == 0)
@@ -61,8 +63,15 @@ int predict_stream(struct predictions *out, const struct model *model, const str
     return status;
 }
 
+/* What a model's stage says by itself need not stand in a lineage. */
+static int is_usual(const char *precision)
+{
+    return strcmp(precision, "f32") == 0 || strcmp(precision, "int8") == 0 || strcmp(precision, "mixed") == 0;
+}
+
 static int record_make(struct record *record, const struct predictions *p, const struct batch_reader *reader,
-                       const struct model *model, const char *model_digest, struct message *m)
+                       const struct model *model, const char *model_digest, const char *precision,
+                       struct message *m)
 {
     static const char *const keys[] = {"dataset", "dataset-digest", "classes", "split", "part"};
     struct lineage lineage = {0};
@@ -74,7 +83,10 @@ static int record_make(struct record *record, const struct predictions *p, const
     }
     TRY(record_set(record, "stage", graph_stage_name(graph_stage(&model->graph)), m));
     TRY(record_set(record, "model-digest", model_digest, m));
+    TRY(record_set(record, "precision", precision, m));
     lineage_add(&lineage, "model", "%s", model_digest);
+    if (!is_usual(precision))
+        lineage_add(&lineage, "precision", "%s", precision);
     const struct record *const sides[] = {model->record};
     int status = lineage_apply(record, reader->first, "evaluate", &lineage, sides, 1, m);
     lineage_free(&lineage);
@@ -82,12 +94,12 @@ static int record_make(struct record *record, const struct predictions *p, const
 }
 
 int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
-                     const struct model *model, const char *model_digest, struct message *m)
+                     const struct model *model, const char *model_digest, const char *precision, struct message *m)
 {
     struct record *record = record_new(m);
     if (!record)
         return STATUS_NOMEM;
-    int status = record_make(record, p, reader, model, model_digest, m);
+    int status = record_make(record, p, reader, model, model_digest, precision, m);
     if (status >= 0)
         status = record_save(record, path, m);
     record_free(record);

@@ -11,19 +11,27 @@ struct predict_options {
     int threads, batch; /* batch: most images at once; neither changes a result */
     int quiet;
     struct device_arguments where; /* resolved */
+    const char *precision;         /* see exec_options */
     const char *tool;              /* the progress line's name */
 };
 
+/* What computed, static strings: exec_isa and exec_precision. */
+struct predict_with {
+    const char *isa, *precision;
+};
+
 /* Reads batches from standard input to their end record and predicts every image, in order. reader stays open for
- * what the stream said of its data (batch_reader_close). isa (a static string) is what ran. A model and images of
+ * what the stream said of its data (batch_reader_close). A model and images of
  * different classes are STATUS_MISMATCH; a model that names none takes the images'. other_data is set to 1 where
  * the model was trained on another data set. */
 int predict_stream(struct predictions *out, const struct model *model, const struct predict_options *options,
-                   struct batch_reader *reader, const char **isa, int *other_data,
+                   struct batch_reader *reader, struct predict_with *with, int *other_data,
                    struct message *m) RESQ_USE_RESULT;
 
-/* Writes the predictions record: the stream's data keys, the model's stage and digest, the lineage of both. */
+/* Writes the predictions record: the stream's data keys, the model's stage and digest, the precision that computed
+ * (exec_precision), the lineage of both sides. */
 int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
-                     const struct model *model, const char *model_digest, struct message *m) RESQ_USE_RESULT;
+                     const struct model *model, const char *model_digest, const char *precision,
+                     struct message *m) RESQ_USE_RESULT;
 
 #endif

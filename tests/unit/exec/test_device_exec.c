@@ -329,7 +329,7 @@ static void test_precisions(void **state)
 {
     (void)state;
     refuse(NET_FLOAT, (struct exec_options){.device = "cpu", .precision = "fp16"},
-           "precision fp16: a CPU computes float layers in fp32 alone");
+           "precision fp16: a CPU computes float layers in fp32 or bf16");
     refuse(NET_INTEGER, (struct exec_options){.device = "cuda", .precision = "bf16"},
            "precision bf16: the model has integer layers, which have their own");
     refuse(NET_FLOAT, (struct exec_options){.device = "cuda", .precision = "fp8"},
