@@ -115,14 +115,11 @@ static int prepare_conv_bf16(struct exec *e, struct step *s, struct message *m)
     if (s->fold < 0)
         return prepare_parts(e, s, weight, m);
     size_t count = (size_t)s->shape.out * (size_t)s->shape.c * (size_t)(s->shape.kernel * s->shape.kernel);
-    float *folded = memory_new_raw(count, sizeof *folded, m);
-    if (!folded)
+    s->folded = memory_new_raw(count, sizeof *s->folded, m);
+    if (!s->folded)
         return STATUS_NOMEM;
-    int status = fold_norm(e, s, weight, folded, m);
-    if (status >= 0)
-        status = prepare_parts(e, s, folded, m);
-    memory_free(folded);
-    return status;
+    TRY(fold_norm(e, s, weight, s->folded, m));
+    return prepare_parts(e, s, s->folded, m);
 }
 
 /* A model from elsewhere carries no proof that its sums fit; signed overflow must not be reached by data. */
@@ -244,6 +241,7 @@ int step_prepare(struct exec *e, struct step *s, struct message *m)
 void step_release(struct step *s)
 {
     conv_parts_free(&s->parts);
+    memory_free(s->folded);
     memory_free(s->scale);
     memory_free(s->shift);
     memory_free(s->bias);

@@ -23,7 +23,7 @@ static void pack_step(void *context, int step, int worker)
         return;
     for (int i = 0; i < step; i++)
         to += conv_parts_bytes(&e->steps[i].parts);
-    conv_parts_pack(e, s, model_tensor(e->model, s->node, "weight")->data, &s->parts, to);
+    conv_parts_pack(e, s, s->folded ? s->folded : model_tensor(e->model, s->node, "weight")->data, &s->parts, to);
 }
 
 /* ---- what is read when ---- */
@@ -102,6 +102,10 @@ int weights_open(struct exec *e, struct message *m)
     e->scratch = e->weights - scratch;
     e->ahead_distance = second_level_cache() / 8 * 3;
     threads_run(e->pool, pack_step, e, e->step_count);
+    for (int i = 0; i < e->step_count; i++) {
+        memory_free(e->steps[i].folded);
+        e->steps[i].folded = NULL;
+    }
     e->reads = memory_new(workers, sizeof *e->reads, m);
     if (!e->reads)
         return STATUS_NOMEM;

@@ -52,6 +52,7 @@ struct step {
     int relu;                /* behind the convolution, or behind norm's scale and shift where norm >= 0 */
     int norm;                /* batch norm fused behind a convolution, or -1 */
     int fold;                /* bfloat16: batch norm folded into a convolution's weights, or -1 */
+    float *folded;           /* those weights, until they are packed; owned, or NULL */
     int norm_other;          /* residual added behind that batch norm, or -1 */
     struct conv_shape shape; /* convolution and linear */
     struct conv_parts parts;
