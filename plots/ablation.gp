@@ -1,13 +1,15 @@
 # ablation.gp: how far each variant of a recipe is from it, best on top. Given: variants, names[]; $differences: difference,
 # position, half of the interval that chance alone fills.
 width = 1000
-height = 150 + 30 * variants
+height = 170 + 30 * variants
+longest = 0
+do for [i=1:variants] { longest = strlen(names[i]) > longest ? strlen(names[i]) : longest }
 width = width < 7.8 * strlen(subtitle) + 50 ? int(7.8 * strlen(subtitle)) + 50 : width
 title = 'What each change of the recipe is worth'
 load plots.'/style.gp'
-set lmargin at screen 210.0 / width
+set lmargin at screen (40.0 + 9.6 * longest) / width
 set rmargin at screen 1.0 - 90.0 / width
-set bmargin at screen 58.0 / height
+set bmargin at screen 76.0 / height
 set xlabel 'difference in held-out accuracy (points); bars: 95 % interval'
 set yrange [0.4:variants + 0.6]
 set ytics ()
