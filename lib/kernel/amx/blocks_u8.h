@@ -10,7 +10,8 @@ enum {
     OUTPUTS = 16,
     PIXELS = 16,     /* of a tile */
     BLOCK_TILES = 4, /* tiles of sums */
-    STEP_BYTES = 64, /* inputs of one product */
+    STEP_BYTES = 64,
+    STEP_INPUTS = STEP_BYTES, /* of one product */
     WEIGHT_TILE = OUTPUTS * STEP_BYTES,
     BLOCK_PIXELS = BLOCK_TILES * PIXELS,
     CHUNK = 4 /* pixels written at once */

@@ -3,36 +3,14 @@
 #define RESQ_KERNEL_AMX_WORK_BF16_H
 
 #include "kernel/amx/blocks_bf16.h"
-#include "kernel/shape.h"
+#include "kernel/amx/reduction.h"
 #include <immintrin.h>
 
 /* ---- weights ---- */
 
-/* Whole steps of 32 channels a tap: order [t][c/32][r], as shared rows are read. Else the window's R*R*C values in
- * the order [r][t][c], as they are copied. */
-static inline int whole_steps(const struct conv_shape *s)
-{
-    return s->c % STEP_INPUTS == 0;
-}
-
-static inline size_t steps_of(const struct conv_shape *s)
-{
-    return (shape_reduced(s) + STEP_INPUTS - 1) / STEP_INPUTS;
-}
-
 static inline size_t group_bytes(const struct conv_shape *s)
 {
     return steps_of(s) * WEIGHT_TILE;
-}
-
-/* Place of weight [c,r,t] in the reduction. */
-static inline size_t reduced_at(const struct conv_shape *s, int c, int r, int t)
-{
-    size_t side = (size_t)s->kernel, channels = (size_t)s->c;
-    if (!whole_steps(s))
-        return ((size_t)r * side + (size_t)t) * channels + (size_t)c;
-    size_t step = ((size_t)t * (channels / STEP_INPUTS) + (size_t)c / STEP_INPUTS) * side + (size_t)r;
-    return step * STEP_INPUTS + (size_t)c % STEP_INPUTS;
 }
 
 /* ---- one call ---- */
