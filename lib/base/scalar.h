@@ -1,10 +1,11 @@
 /* scalar.h: arithmetic of single values that several layers do, compiled for the CPU and, by nvcc, for a GPU: C
- * that is C++ too. lib/quant/QUANT.md, train/loss.h and train/optimizer.h state it. The bits are the same
- * everywhere, since products and sums are not contracted (-ffp-contract=off, -fmad=false). */
+ * that is C++ too. lib/quant/QUANT.md, train/loss.h and train/optimizer.h state it. The bits are the
+ * same everywhere, since products and sums are not contracted (-ffp-contract=off, -fmad=false). */
 #ifndef RESQ_BASE_SCALAR_H
 #define RESQ_BASE_SCALAR_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __CUDACC__
@@ -110,6 +111,24 @@ RESQ_VALUE float loss_row_gradient(const struct loss_row *r, const float *logits
     double p = exp((double)logits[i] - r->maximum - r->log_sum);
     double q = smoothing / k + (i == label ? 1 - smoothing : 0);
     return (float)((p - q) / (double)n * (double)scale);
+}
+
+/* ---- a batch norm folded into the convolution before it; factor = gamma / sqrt(variance + eps) ---- */
+
+/* One output's weights; to may be the same. Returns whether any is other than 0. */
+RESQ_VALUE int fold_weights(const float *weight, size_t count, double factor, float *to)
+{
+    int nonzero = 0;
+    for (size_t i = 0; i < count; i++) {
+        to[i] = (float)((double)weight[i] * factor);
+        nonzero |= to[i] != 0;
+    }
+    return nonzero;
+}
+
+RESQ_VALUE float folded_bias(float bias, float beta, float mean, double factor)
+{
+    return (float)((double)beta + ((double)bias - (double)mean) * factor);
 }
 
 /* ---- optimizer ---- */

@@ -1,6 +1,7 @@
 /* What a step needs beside the images: packed weights, tables, requantization constants. Made once, by exec_open.
  */
 #include "base/memory.h"
+#include "base/scalar.h"
 #include "exec/plan.h"
 #include <math.h>
 #include <string.h>
@@ -85,7 +86,7 @@ static int prepare_conv_f32(struct exec *e, struct step *s, struct message *m)
     return s->norm >= 0 ? prepare_norm(e, s, s->norm, m) : 0;
 }
 
-/* The weights and bias of a convolution with its batch norm, rounded as pass/fold_batchnorm.c does. */
+/* The weights and bias of a convolution with its batch norm, as pass/fold_batchnorm.c makes them. */
 static int fold_norm(struct exec *e, struct step *s, const float *weight, float *folded, struct message *m)
 {
     const struct node *n = node_of(e, s->fold);
@@ -99,9 +100,9 @@ static int fold_norm(struct exec *e, struct step *s, const float *weight, float 
         if (!(spread > 0))
             return not_positive(n, c, m);
         double factor = (double)gamma[c] / sqrt(spread);
-        for (size_t i = (size_t)c * per_output; i < ((size_t)c + 1) * per_output; i++)
-            folded[i] = (float)((double)weight[i] * factor);
-        s->bias[c] = (float)((double)beta[c] + ((double)s->bias[c] - (double)mean[c]) * factor);
+        size_t first = (size_t)c * per_output;
+        fold_weights(weight + first, per_output, factor, folded + first);
+        s->bias[c] = folded_bias(s->bias[c], beta[c], mean[c], factor);
     }
     return 0;
 }

@@ -1,4 +1,5 @@
 #include "pass/pass.h"
+#include "base/scalar.h"
 #include "pass/rewrite.h"
 #include "graph/schema.h"
 #include <math.h>
@@ -22,13 +23,8 @@ static int fold_channels(const struct fold *f, struct message *m)
                                f->norm->name, (double)f->variance[c], c);
         double factor = (double)f->gamma[c] / sqrt(spread);
         float *w = f->weight + (size_t)c * f->per_output;
-        int nonzero = 0;
-        for (size_t i = 0; i < f->per_output; i++) {
-            w[i] = (float)((double)w[i] * factor);
-            nonzero |= w[i] != 0;
-        }
-        f->bias[c] = (float)((double)f->beta[c] + ((double)f->bias[c] - (double)f->mean[c]) * factor);
-        zeros += !nonzero;
+        zeros += !fold_weights(w, f->per_output, factor, w);
+        f->bias[c] = folded_bias(f->bias[c], f->beta[c], f->mean[c], factor);
     }
     return zeros;
 }
