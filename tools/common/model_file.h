@@ -7,7 +7,7 @@
 
 /* The network as text, of a state_dict too. */
 int file_graph(struct file_summary *file, struct text *t, struct message *m) RESQ_USE_RESULT;
-/* Of an int8 model: exec/bounds.h. */
+/* Of an int8 model: exec/plan/bounds.h. */
 int file_bounds(struct file_summary *file, struct text *t, struct message *m) RESQ_USE_RESULT;
 /* Fails unless a model fits its graph, and ranges are in their form. */
 int file_fits(struct file_summary *file, struct message *m) RESQ_USE_RESULT;
