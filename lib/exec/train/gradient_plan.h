@@ -11,7 +11,9 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "exec/train/gradient.h"
-#include "exec/plan/layout.h"
+#include "exec/plan/lifetimes.h"
+#include "exec/plan/maps.h"
+#include "exec/plan/shapes.h"
 #include "kernel/contract/arithmetic.h"
 
 enum train_kind {

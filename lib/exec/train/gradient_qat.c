@@ -73,27 +73,16 @@ int qat_begin_forward(struct gradient *g, struct message *m)
 /* As kernel/contract/arithmetic.h takes it. */
 static struct device_map map_of_output(const struct gradient *g, const struct train_step *s)
 {
-    const struct affine *y = &g->values[s->output].map;
-    return (struct device_map){y->scale, y->zero_point, y->qmin, y->qmax};
+    return map_of_affine(&g->values[s->output].map);
 }
 
 void qat_constants(struct gradient *g, struct train_step *s)
 {
-    const struct affine *x = &g->values[s->x].map;
-    struct device_map y = map_of_output(g, s);
-    int is_last = s->output == g->graph.count - 1;
-    s->requantize = (struct requantize){
-        .multiplier = s->multiplier, .bias = s->code_bias, .zero_point_x = x->zero_point, .high = 255};
-    conv_multipliers(x->scale, s->code_scale, is_last ? 0 : y.scale, s->shape.out, s->multiplier);
-    if (is_last)
-        return;
-    s->requantize.zero_point_y = (uint8_t)y.zero_point;
-    s->requantize.low = (uint8_t)low_code_value(&y, s->relu);
-    s->requantize.high = (uint8_t)y.qmax;
-    if (s->other >= 0) {
-        s->requantize.residual_zero_point = g->values[s->other].map.zero_point;
-        s->requantize.residual_multiplier = g->values[s->other].map.scale / y.scale;
-    }
+    const struct conv_maps maps = {.x = &g->values[s->x].map,
+                                   .y = s->output == g->graph.count - 1 ? NULL : &g->values[s->output].map,
+                                   .residual = s->other >= 0 ? &g->values[s->other].map : NULL,
+                                   .relu = s->relu};
+    s->requantize = requantize_make(&maps, s->code_scale, s->shape.out, s->code_bias, s->multiplier);
 }
 
 /* ---- forward ---- */

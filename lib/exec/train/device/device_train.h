@@ -7,7 +7,8 @@
 #ifndef RESQ_EXEC_TRAIN_DEVICE_DEVICE_TRAIN_H
 #define RESQ_EXEC_TRAIN_DEVICE_DEVICE_TRAIN_H
 
-#include "exec/device/device_constants.h"
+#include "exec/device/constants.h"
+#include "exec/device/pipe.h"
 #include "exec/train/gradient_plan.h"
 
 enum { MOST_PROGRAMS = 8, MOST_SKIPPED_IN_A_ROW = 100 };

@@ -138,9 +138,8 @@ static struct device_map_source source_of(const struct gradient *g, const struct
 {
     const struct device_training *t = g->on_device;
     const struct affine *a = &g->values[s->output].given;
-    struct device_map_source source = {.mode = MAP_GIVEN,
-                                       .bits = g->options.activation_bits,
-                                       .given = {a->scale, a->zero_point, a->qmin, a->qmax}};
+    struct device_map_source source = {
+        .mode = MAP_GIVEN, .bits = g->options.activation_bits, .given = map_of_affine(a)};
     if (s->scale != NO_OFFSET) {
         source.mode = MAP_LEARNED;
         source.scale = t->parameters + s->scale;

@@ -1,4 +1,4 @@
-#include "exec/device/device_context.h"
+#include "exec/device/context.h"
 #include "base/memory.h"
 #include "kernel/contract/number.h"
 #include <stdio.h>

@@ -1,9 +1,9 @@
-/* device_constants.h: a block of constants that is put together on the host and then lies on the device. Private to
+/* constants.h: a block of constants that is put together on the host and then lies on the device. Private to
  * lib/exec. */
-#ifndef RESQ_EXEC_DEVICE_DEVICE_CONSTANTS_H
-#define RESQ_EXEC_DEVICE_DEVICE_CONSTANTS_H
+#ifndef RESQ_EXEC_DEVICE_CONSTANTS_H
+#define RESQ_EXEC_DEVICE_CONSTANTS_H
 
-#include "exec/device/device_context.h"
+#include "exec/device/context.h"
 #include "kernel/contract/kernel.h"
 
 /* All-zero is empty. */

@@ -1,4 +1,4 @@
-#include "exec/device/device_context.h"
+#include "exec/device/pipe.h"
 #include <string.h>
 
 static int slot_open(struct device_pipe *p, struct device_pipe_slot *s, struct message *m)

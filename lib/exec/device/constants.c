@@ -1,4 +1,4 @@
-#include "exec/device/device_constants.h"
+#include "exec/device/constants.h"
 #include "base/memory.h"
 #include <string.h>
 
