@@ -170,7 +170,7 @@ static int evaluate_start(struct trainer *t, struct message *m)
     const struct exec_options how = evaluation_options(t);
     struct loss_sums sums;
     struct model model;
-    TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, &model, m));
+    TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, NULL, &model, m));
     int status = held_out_evaluate(&t->held_out, &model, &how, &sums, m);
     model_free(&model);
     TRY(status);

@@ -27,7 +27,6 @@ struct trainer {
 
     size_t parameters, states; /* how many floats */
     float *best;               /* [parameters, then state] of the best epoch; only with held-out images */
-    float *spare_state;        /* [state] */
     float *logits, *dlogits;   /* [batch,K] */
     int classes;
 

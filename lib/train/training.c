@@ -68,20 +68,12 @@ int trainer_check_finite(struct trainer *t, struct message *m)
     return status < 0 ? trainer_prefix(t, t->state.step > 0 ? t->state.step - 1 : 0, status, m) : STATUS_OK;
 }
 
-/* gradient_store takes the state from the gradient itself: lend it another for the while. */
 int trainer_deliver(struct trainer *t, const float *values, struct model *out, struct message *m)
 {
     if (!values)
         values = t->average.values;
-    if (!values)
-        return t->kind->deliver(t->context, &t->start, t->gradient, gradient_parameters(t->gradient), out, m);
-    float *state = gradient_state(t->gradient);
-    size_t bytes = t->states * sizeof *state;
-    memcpy(t->spare_state, state, bytes);
-    memcpy(state, values + t->parameters, bytes);
-    int status = t->kind->deliver(t->context, &t->start, t->gradient, values, out, m);
-    memcpy(state, t->spare_state, bytes);
-    return status;
+    return t->kind->deliver(t->context, &t->start, t->gradient, values, values ? values + t->parameters : NULL, out,
+                            m);
 }
 
 /* ---- before: what can be refused at once is refused at once ---- */
@@ -128,7 +120,7 @@ static int deliver_to(struct trainer *t, const float *values, const char *path, 
     if (t->gradient)
         TRY(trainer_deliver(t, values, &model, m));
     else
-        TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, &model, m));
+        TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, NULL, &model, m));
     int status = save_model(t, &model, path, m);
     model_free(&model);
     return status;
@@ -161,8 +153,7 @@ static int open_buffers(struct trainer *t, struct message *m)
     TRY(average_open(&t->average, o->ema, t->gradient, m));
     t->logits = memory_new_raw((size_t)o->batch, (size_t)t->classes * sizeof(float), m);
     t->dlogits = memory_new_raw((size_t)o->batch, (size_t)t->classes * sizeof(float), m);
-    t->spare_state = memory_new(t->states, sizeof(float), m);
-    if (!t->logits || !t->dlogits || !t->spare_state)
+    if (!t->logits || !t->dlogits)
         return STATUS_NOMEM;
     if (held_out_is_open(&t->held_out)) {
         t->best = memory_new(t->parameters + t->states, sizeof(float), m);
@@ -285,7 +276,6 @@ static void trainer_close(struct trainer *t)
     text_free(&t->recipe);
     memory_free(t->best);
     memory_free(t->flags);
-    memory_free(t->spare_state);
     memory_free(t->logits);
     memory_free(t->dlogits);
     if (t->gradient)

@@ -1,6 +1,6 @@
 /* The flat buffers of parameters, gradients and state: what lies where, and the way into and out of a model. */
 #include "base/memory.h"
-#include "exec/train/gradient_plan.h"
+#include "exec/train/gradient_engine.h"
 #include "graph/schema.h"
 #include <math.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ static struct slice *slice_add(struct slice *slices, int *count, size_t *total, 
 }
 
 /* Where this tensor's offset is kept in its step. */
-static size_t *offset_of(struct train_step *s, const char *suffix)
+static size_t *offset_of(struct train_step *t, const char *suffix)
 {
     static const struct {
         const char *suffix;
@@ -34,17 +34,17 @@ static size_t *offset_of(struct train_step *s, const char *suffix)
                    {"num_batches_tracked", offsetof(struct train_step, tracked)}};
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
         if (strcmp(members[i].suffix, suffix) == 0)
-            return (size_t *)(void *)((char *)s + members[i].member);
+            return (size_t *)(void *)((char *)t + members[i].member);
     return NULL;
 }
 
-static void add_tensors(struct gradient *g, struct train_step *s)
+static void add_tensors(struct gradient *g, int step)
 {
     struct tensor_spec specs[SCHEMA_MAX_TENSORS];
-    const struct node *n = &g->graph.nodes[s->node];
-    int count = node_tensors(&g->graph, s->node, specs);
+    int node = g->steps.at[step].node, count = node_tensors(&g->graph, node, specs);
+    const struct node *n = gradient_node(g, node);
     for (int i = 0; i < count; i++) {
-        size_t *offset = offset_of(s, specs[i].suffix);
+        size_t *offset = offset_of(&g->train[step], specs[i].suffix);
         if (!offset)
             continue;
         int learned = specs[i].is_parameter;
@@ -67,29 +67,34 @@ static void add_tensors(struct gradient *g, struct train_step *s)
     }
 }
 
-static void add_scalar(size_t *offset, struct slice *slice, size_t *total)
+static size_t add_scale(struct gradient *g, const char *node)
 {
-    *offset = slice->offset;
-    *total = next_offset(*total, 1);
+    size_t offset = slice_add(g->slices, &g->slice_count, &g->parameter_count, node, "scale", SLICE_SCALE)->offset;
+    g->parameter_count = next_offset(offset, 1);
+    return offset;
+}
+
+static size_t add_end(struct gradient *g, const char *node, const char *suffix)
+{
+    size_t offset =
+        slice_add(g->state_slices, &g->state_slice_count, &g->state_count, node, suffix, SLICE_STATE)->offset;
+    g->state_count = next_offset(offset, 1);
+    return offset;
 }
 
 /* The input's map stays as calibrated in every mode: it does not depend on the weights. */
-static void add_ranges(struct gradient *g, struct train_step *s)
+static void add_ranges(struct gradient *g, int step)
 {
-    const char *name = g->graph.nodes[s->output].name;
-    if (!gradient_quantized(g) || s->kind == TRAIN_NORMALIZE || s->output == g->graph.count - 1)
+    const struct step *s = &g->steps.at[step];
+    struct train_step *t = &g->train[step];
+    const char *name = gradient_node(g, s->output)->name;
+    if (!gradient_has_before(g, s->output, step))
         return;
     if (g->options.ranges == RANGE_LEARNED)
-        add_scalar(&s->scale,
-                   slice_add(g->slices, &g->slice_count, &g->parameter_count, name, "scale", SLICE_SCALE),
-                   &g->parameter_count);
+        t->scale = add_scale(g, name);
     if (g->options.ranges == RANGE_AVERAGE) {
-        add_scalar(&s->low,
-                   slice_add(g->state_slices, &g->state_slice_count, &g->state_count, name, "low", SLICE_STATE),
-                   &g->state_count);
-        add_scalar(&s->high,
-                   slice_add(g->state_slices, &g->state_slice_count, &g->state_count, name, "high", SLICE_STATE),
-                   &g->state_count);
+        t->low = add_end(g, name, "low");
+        t->high = add_end(g, name, "high");
     }
 }
 
@@ -111,14 +116,14 @@ static int copy_in(const struct slice *slices, int count, const struct model *mo
 
 static void start_ranges(struct gradient *g)
 {
-    for (int i = 0; i < g->step_count; i++) {
-        const struct train_step *s = &g->steps[i];
-        const struct affine *a = &g->values[s->output].given;
-        if (s->scale != NO_OFFSET)
-            g->parameters[s->scale] = a->scale;
-        if (s->low != NO_OFFSET) {
-            g->state[s->low] = a->scale * (float)(a->qmin - a->zero_point);
-            g->state[s->high] = a->scale * (float)(a->qmax - a->zero_point);
+    for (int i = 0; i < g->steps.count; i++) {
+        const struct train_step *t = &g->train[i];
+        const struct affine *a = &g->values[g->steps.at[i].output].given;
+        if (t->scale != NO_OFFSET)
+            g->parameters[t->scale] = a->scale;
+        if (t->low != NO_OFFSET) {
+            g->state[t->low] = a->scale * (float)(a->qmin - a->zero_point);
+            g->state[t->high] = a->scale * (float)(a->qmax - a->zero_point);
         }
     }
 }
@@ -130,9 +135,11 @@ int gradient_plan_slices(struct gradient *g, const struct model *model, struct m
     g->state_slices = memory_new(most, sizeof *g->state_slices, m);
     if (!g->slices || !g->state_slices)
         return STATUS_NOMEM;
-    for (int i = 0; i < g->step_count; i++) {
-        add_tensors(g, &g->steps[i]);
-        add_ranges(g, &g->steps[i]);
+    for (int i = 0; i < g->steps.count; i++) {
+        struct train_step *t = &g->train[i];
+        t->weight = t->bias = t->mean = t->scale = t->low = NO_OFFSET;
+        add_tensors(g, i);
+        add_ranges(g, i);
     }
     g->parameters = memory_new(g->parameter_count, sizeof(float), m);
     g->gradients = memory_new(g->parameter_count, sizeof(float), m);
@@ -164,8 +171,9 @@ static int copy_out(const struct slice *slices, int count, const float *flat, st
     return 0;
 }
 
-int gradient_store(const struct gradient *g, const float *parameters, struct model *model, struct message *m)
+int gradient_store(const struct gradient *g, const float *parameters, const float *state, struct model *model,
+                   struct message *m)
 {
     TRY(copy_out(g->slices, g->slice_count, parameters ? parameters : g->parameters, model, m));
-    return copy_out(g->state_slices, g->state_slice_count, g->state, model, m);
+    return copy_out(g->state_slices, g->state_slice_count, state ? state : g->state, model, m);
 }

@@ -8,7 +8,7 @@
 
 static int queue_loss(struct gradient *g, struct device_program *p, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     int last = g->graph.count - 1;
     return t->context->backend->loss(t->context->device, device_at(t->arena, t->logits),
                                      device_at(t->intake, t->at.labels), p->count, (int)g->values[last].elements,
@@ -18,7 +18,7 @@ static int queue_loss(struct gradient *g, struct device_program *p, struct messa
 
 static int queue_update(struct gradient *g, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_backend *b = t->context->backend;
     struct device *d = t->context->device;
     struct device_scale *scale = device_scale_of(g);
@@ -43,7 +43,7 @@ static int queue_update(struct gradient *g, struct message *m)
     return scale ? b->scale_update(d, scale, m) : 0;
 }
 
-int device_queue_step(struct gradient *g, struct device_program *p, struct message *m)
+static int queue_step(struct gradient *g, struct device_program *p, struct message *m)
 {
     TRY(device_queue_forward(g, p, m));
     TRY(queue_loss(g, p, m));
@@ -53,14 +53,14 @@ int device_queue_step(struct gradient *g, struct device_program *p, struct messa
 
 static int capture(struct gradient *g, struct device_program *p, struct message *m)
 {
-    const struct device_context *c = g->on_device->context;
+    const struct device_context *c = device_of(g)->context;
     struct message why = {{0}};
     int status = c->backend->capture_begin(c->device, &why);
     if (status == STATUS_UNSUPPORTED)
         return 0;
     if (status < 0)
         return message_set(m, status, "%s", why.text);
-    status = device_queue_step(g, p, m);
+    status = queue_step(g, p, m);
     if (status < 0) {
         c->backend->capture_abandon(c->device);
         return status;
@@ -74,10 +74,10 @@ static int check_outcome(const struct gradient *g, const struct device_outcome *
 {
     if (o->report.bad_map > 0)
         return message_set(m, STATUS_RANGE, "%s: the learned scale or moving range is not finite",
-                           device_node(g, o->report.bad_map - 1)->name);
+                           gradient_node(g, o->report.bad_map - 1)->name);
     if (!isfinite(o->report.loss))
         return message_set(m, STATUS_RANGE, "loss is %s", isnan(o->report.loss) ? "nan" : "inf");
-    if (g->on_device->is_scaled && o->scale.in_a_row >= MOST_SKIPPED_IN_A_ROW)
+    if (device_of(g)->is_scaled && o->scale.in_a_row >= MOST_SKIPPED_IN_A_ROW)
         return message_set(m, STATUS_RANGE,
                            "the gradients of %d steps in a row overflowed fp16, at last with the loss times %g",
                            o->scale.in_a_row, (double)o->scale.scale);
@@ -95,7 +95,7 @@ static int steps_behind(const struct device_training *t, int slot)
 
 static int collect(struct gradient *g, int slot, struct gradient_done *done, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_outcome *o = t->pipe.slots[slot].out;
     if (!t->in_slot[slot])
         return 0;
@@ -117,7 +117,7 @@ static int collect(struct gradient *g, int slot, struct gradient_done *done, str
 
 static int allocate(struct gradient *g, size_t count, float **to, struct message *m)
 {
-    const struct device_context *c = g->on_device->context;
+    const struct device_context *c = device_of(g)->context;
     void *p;
     if (*to)
         return 0;
@@ -129,7 +129,7 @@ static int allocate(struct gradient *g, size_t count, float **to, struct message
 /* Before the first step: the graphs that hold the rule are captured after it is known. */
 static int take_rule(struct gradient *g, const struct gradient_rule *rule, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     TRY(allocate(g, g->parameter_count, &t->velocity, m));
     if (rule->average)
         TRY(allocate(g, g->parameter_count + g->state_count, &t->average, m));
@@ -144,7 +144,7 @@ static int take_rule(struct gradient *g, const struct gradient_rule *rule, struc
 
 static int scale_in(struct gradient *g, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     const struct device_outcome o = {
         .scale = {t->scale.scale, 0, t->scale.good, t->scale.in_a_row, t->scale.skipped}};
@@ -152,11 +152,9 @@ static int scale_in(struct gradient *g, struct message *m)
     return c->backend->synchronize(c->device, m);
 }
 
-int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, struct message *m)
+static int begin(struct gradient *g, const struct gradient_rule *rule, struct message *m)
 {
-    struct device_training *t = g->on_device;
-    if (!t)
-        return message_set(m, STATUS_UNSUPPORTED, "whole steps are a device's");
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     TRY(take_rule(g, rule, m));
     TRY(device_flat_in(g, g->parameters, t->parameters, m));
@@ -173,114 +171,12 @@ int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, st
     return c->backend->synchronize(c->device, m);
 }
 
-/* ---- steps ---- */
-
-static int check_call(const struct gradient *g, const uint8_t *labels, int count, struct message *m)
-{
-    int classes = (int)g->values[g->graph.count - 1].elements;
-    if (!g->on_device || !g->on_device->has_rule)
-        return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
-    if (count < 1 || count > g->options.batch)
-        return message_set(m, STATUS_RANGE, "a mini-batch of %d images, want 1..%d", count, g->options.batch);
-    for (int i = 0; i < count; i++)
-        if (labels[i] >= classes)
-            return message_set(m, STATUS_RANGE, "label %d of %d classes", labels[i], classes);
-    return 0;
-}
-
-static size_t fill(const struct gradient *g, unsigned char *to, const uint8_t *images, const uint8_t *labels,
-                   int count, struct device_scalars scalars)
-{
-    const struct device_intake *at = &g->on_device->at;
-    size_t bytes = g->values[0].elements * (size_t)count;
-    memcpy(to, &scalars, sizeof scalars);
-    memcpy(to + at->labels, labels, (size_t)count);
-    memcpy(to + at->pixels, images, bytes);
-    return at->pixels + bytes;
-}
-
-/* Counters are the host's: one number a batch norm, which floats hold exactly. */
-static void count_batches(struct gradient *g)
-{
-    for (int i = 0; i < g->step_count; i++)
-        if (g->steps[i].kind == TRAIN_NORM)
-            g->state[g->steps[i].tracked] += 1;
-}
-
-static int add_times(struct gradient *g, struct message *m);
-
-static int run(struct gradient *g, struct device_program *p, int slot, size_t bytes, struct message *m)
-{
-    struct device_training *t = g->on_device;
-    const struct device_context *c = t->context;
-    TRY(device_pipe_send(&t->pipe, slot, t->intake, bytes, m));
-    if (p->graph && !g->profiling)
-        TRY(c->backend->graph_launch(c->device, p->graph, m));
-    else
-        TRY(device_queue_step(g, p, m));
-    TRY(device_pipe_receive(&t->pipe, slot, t->outcome, sizeof(struct device_outcome), m));
-    return g->profiling ? add_times(g, m) : 0;
-}
-
-int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
-                  double bias_rate, double share, struct gradient_done *done, struct message *m)
-{
-    struct device_training *t = g->on_device;
-    struct device_program *p;
-    TRY(check_call(g, labels, count, m));
-    TRY(device_program_get(g, count, &p, m));
-    if (p->has_run && !p->graph && !g->profiling)
-        TRY(capture(g, p, m));
-    p->has_run = 1;
-    int slot = t->pipe.next;
-    TRY(collect(g, slot, done, m));
-    size_t bytes = fill(g, t->pipe.slots[slot].in, images, labels, count,
-                        (struct device_scalars){(float)rate, (float)bias_rate, (float)share});
-    TRY(run(g, p, slot, bytes, m));
-    t->in_slot[slot] = ++t->begun;
-    count_batches(g);
-    return 0;
-}
-
-int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m)
-{
-    struct device_training *t = g->on_device;
-    for (int i = 0; t && i < PIPE_SLOTS; i++)
-        TRY(collect(g, (t->pipe.next + i) % PIPE_SLOTS, done, m));
-    return 0;
-}
-
-int gradient_settle(struct gradient *g, struct gradient_done *done, struct message *m)
-{
-    struct device_training *t = g->on_device;
-    if (!t || !t->has_rule)
-        return 0;
-    TRY(gradient_step_wait(g, done, m));
-    TRY(device_flat_out(g, t->parameters, g->parameters, m));
-    TRY(device_flat_out(g, t->velocity, t->rule.velocity, m));
-    TRY(device_state_out(g, t->state, g->state, m));
-    if (!t->rule.average)
-        return 0;
-    TRY(device_flat_out(g, t->average, t->rule.average, m));
-    return device_state_out(g, t->average + g->parameter_count, t->rule.average + g->parameter_count, m);
-}
-
-struct gradient_scale *gradient_loss_scale(struct gradient *g)
-{
-    return g->on_device && g->on_device->is_scaled ? &g->on_device->scale : NULL;
-}
-
-int gradient_makes_steps(const struct gradient *g)
-{
-    return g->on_device != NULL;
-}
-
 /* ---- profile ---- */
 
 static int seconds_between(const struct gradient *g, int step, enum device_mark from, enum device_mark to,
                            double *sum, struct message *m)
 {
-    const struct device_training *t = g->on_device;
+    const struct device_training *t = device_of(g);
     struct device_event **e = t->events + (size_t)step * DEVICE_EVENTS;
     double seconds;
     TRY(t->context->backend->event_seconds(t->context->device, e[from], e[to], &seconds, m));
@@ -290,11 +186,11 @@ static int seconds_between(const struct gradient *g, int step, enum device_mark 
 
 static int add_times(struct gradient *g, struct message *m)
 {
-    const struct device_context *c = g->on_device->context;
+    const struct device_context *c = device_of(g)->context;
     TRY(c->backend->synchronize(c->device, m));
-    for (int i = 0; i < g->step_count; i++) {
-        double *seconds = g->steps[i].seconds;
-        int is_conv = g->steps[i].kind == TRAIN_CONV;
+    for (int i = 0; i < g->steps.count; i++) {
+        double *seconds = g->train[i].seconds;
+        int is_conv = g->steps.at[i].kind == STEP_CONV;
         TRY(seconds_between(g, i, MARK_FORWARD, MARK_FORWARD_END, &seconds[PASS_FORWARD], m));
         if (is_conv)
             TRY(seconds_between(g, i, MARK_BACKWARD, MARK_WEIGHT_END, &seconds[PASS_WEIGHT], m));
@@ -303,3 +199,81 @@ static int add_times(struct gradient *g, struct message *m)
     }
     return 0;
 }
+
+/* ---- steps ---- */
+
+static size_t fill(const struct gradient *g, unsigned char *to, const uint8_t *images, const uint8_t *labels,
+                   int count, struct device_scalars scalars)
+{
+    const struct device_intake *at = &device_of(g)->at;
+    size_t bytes = g->values[0].elements * (size_t)count;
+    memcpy(to, &scalars, sizeof scalars);
+    memcpy(to + at->labels, labels, (size_t)count);
+    memcpy(to + at->pixels, images, bytes);
+    return at->pixels + bytes;
+}
+
+static int launch(struct gradient *g, struct device_program *p, int slot, size_t bytes, struct message *m)
+{
+    struct device_training *t = device_of(g);
+    const struct device_context *c = t->context;
+    TRY(device_pipe_send(&t->pipe, slot, t->intake, bytes, m));
+    if (p->graph && !g->profiling)
+        TRY(c->backend->graph_launch(c->device, p->graph, m));
+    else
+        TRY(queue_step(g, p, m));
+    TRY(device_pipe_receive(&t->pipe, slot, t->outcome, sizeof(struct device_outcome), m));
+    return g->profiling ? add_times(g, m) : 0;
+}
+
+static int step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
+                double bias_rate, double share, struct gradient_done *done, struct message *m)
+{
+    struct device_training *t = device_of(g);
+    struct device_program *p;
+    if (!t->has_rule)
+        return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
+    TRY(device_program_get(g, count, &p, m));
+    if (p->has_run && !p->graph && !g->profiling)
+        TRY(capture(g, p, m));
+    p->has_run = 1;
+    int slot = t->pipe.next;
+    TRY(collect(g, slot, done, m));
+    size_t bytes = fill(g, t->pipe.slots[slot].in, images, labels, count,
+                        (struct device_scalars){(float)rate, (float)bias_rate, (float)share});
+    TRY(launch(g, p, slot, bytes, m));
+    t->in_slot[slot] = ++t->begun;
+    device_count_batch(g);
+    return 0;
+}
+
+static int wait_for_all(struct gradient *g, struct gradient_done *done, struct message *m)
+{
+    struct device_training *t = device_of(g);
+    for (int i = 0; i < PIPE_SLOTS; i++)
+        TRY(collect(g, (t->pipe.next + i) % PIPE_SLOTS, done, m));
+    return 0;
+}
+
+static int settle(struct gradient *g, struct gradient_done *done, struct message *m)
+{
+    struct device_training *t = device_of(g);
+    if (!t->has_rule)
+        return 0;
+    TRY(wait_for_all(g, done, m));
+    TRY(device_flat_out(g, t->parameters, g->parameters, m));
+    TRY(device_flat_out(g, t->velocity, t->rule.velocity, m));
+    TRY(device_state_out(g, t->state, g->state, m));
+    if (!t->rule.average)
+        return 0;
+    TRY(device_flat_out(g, t->average, t->rule.average, m));
+    return device_state_out(g, t->average + g->parameter_count, t->rule.average + g->parameter_count, m);
+}
+
+static struct gradient_scale *loss_scale(struct gradient *g)
+{
+    return device_of(g)->is_scaled ? &device_of(g)->scale : NULL;
+}
+
+const struct gradient_whole_steps device_whole_steps = {
+    .begin = begin, .step = step, .wait = wait_for_all, .settle = settle, .loss_scale = loss_scale};
