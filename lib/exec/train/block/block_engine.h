@@ -88,11 +88,6 @@ struct block_op {
 
 extern const struct block_op block_input_op, block_conv_op, block_norm_op, block_pool_op;
 
-struct block_job {
-    struct gradient *g;
-    int i;
-};
-
 /* steps.c: one step that runs over blocks. */
 void block_step_forward(struct gradient *g, int i);
 void block_step_backward(struct gradient *g, int i);

@@ -4,12 +4,10 @@
 
 /* ---- forward ---- */
 
-static void conv_item(void *context, int item, int worker)
+static void conv_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct block_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct block_step *t = &block_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct block_step *t = &block_of(g)->steps[i];
     struct block_conv_call call = {.packed = t->forward};
     int b = cut_call(&t->cut, block_of(g)->blocks, t->conv.k, item, &call);
     size_t piece = (size_t)b * (size_t)t->pieces + (size_t)(t->cut.parts > 0 ? item % t->cut.parts : 0);
@@ -21,14 +19,13 @@ static void conv_item(void *context, int item, int worker)
 
 static void forward(struct gradient *g, int i)
 {
-    struct block_job job = {g, i};
     const struct block_step *t = &block_of(g)->steps[i];
-    threads_run(image_of(g)->pool, conv_item, &job, cut_items(&t->cut, block_of(g)->blocks, t->conv.k));
+    image_each(g, i, conv_item, cut_items(&t->cut, block_of(g)->blocks, t->conv.k));
 }
 
 /* ---- backward ---- */
 
-struct gradients_job {
+struct weight_job {
     struct gradient *g;
     int i, round;
     const bf16 *x;
@@ -37,7 +34,7 @@ struct gradients_job {
 
 static void weight_item(void *context, int item, int worker)
 {
-    const struct gradients_job *j = context;
+    const struct weight_job *j = context;
     struct gradient *g = j->g;
     const struct step *s = &g->steps.at[j->i];
     const struct block_weight_call call = {.blocks = block_of(g)->blocks,
@@ -50,13 +47,11 @@ static void weight_item(void *context, int item, int worker)
                                           image_of(g)->arena + block_of(g)->shared, worker_scratch(g, worker));
 }
 
-static void data_item(void *context, int item, int worker)
+static void data_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct gradients_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct block_step *t = &block_of(g)->steps[j->i];
-    struct block_conv_call call = {.packed = t->backward, .accumulate = g->train[j->i].accumulate_x};
+    const struct step *s = &g->steps.at[i];
+    const struct block_step *t = &block_of(g)->steps[i];
+    struct block_conv_call call = {.packed = t->backward, .accumulate = g->train[i].accumulate_x};
     int b = cut_call(&t->data_cut, block_of(g)->blocks, t->conv.c, item, &call);
     call.x = block_gradient_at(g, s->output, b);
     call.y = block_gradient_at(g, s->x, b);
@@ -65,18 +60,18 @@ static void data_item(void *context, int item, int worker)
 
 void block_conv_gradients(struct gradient *g, int i, const bf16 *x, size_t x_block)
 {
-    struct gradients_job job = {g, i, 0, x, x_block};
+    struct weight_job job = {g, i, 0, x, x_block};
     const struct block_step *t = &block_of(g)->steps[i];
-    struct threads *pool = image_of(g)->pool;
     int blocks = block_of(g)->blocks;
     double start = profile_begin(g);
     for (job.round = 0; job.round < BLOCK_ROUNDS; job.round++)
-        threads_run(pool, weight_item, &job, block_of(g)->kernels->weight_items(&t->conv, blocks, job.round));
+        threads_run(image_of(g)->pool, weight_item, &job,
+                    block_of(g)->kernels->weight_items(&t->conv, blocks, job.round));
     profile_end(g, i, PASS_WEIGHT, start);
     if (!gradient_wants(g, g->steps.at[i].x))
         return;
     start = profile_begin(g);
-    threads_run(pool, data_item, &job, cut_items(&t->data_cut, blocks, t->conv.c));
+    image_each(g, i, data_item, cut_items(&t->data_cut, blocks, t->conv.c));
     profile_end(g, i, PASS_DATA, start);
 }
 

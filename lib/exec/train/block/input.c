@@ -13,20 +13,18 @@ static int input_rows(const struct gradient *g, int step, const struct block_con
     return *conv ? (*conv)->out_h : n->h;
 }
 
-static void input_item(void *context, int item, int worker)
+static void input_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct block_job *j = context;
-    const struct gradient *g = j->g;
-    const struct node *n = gradient_node(g, g->steps.at[j->i].output);
+    const struct node *n = gradient_node(g, g->steps.at[i].output);
     const struct block_conv *window;
-    int rows = input_rows(g, j->i, &window), b = item / rows, row = item % rows;
+    int rows = input_rows(g, i, &window), b = item / rows, row = item % rows;
     const struct block_conv plain = {
         .h = n->h, .w = n->w, .c = n->c, .kernel = 1, .stride = 1, .planes = block_of(g)->planes};
     const uint8_t *images[BLOCK_IMAGES];
-    int output = g->steps.at[j->i].output;
+    int output = g->steps.at[i].output;
     (void)worker;
-    for (int i = 0; i < block_images(g, b); i++)
-        images[i] = value_u8(g, 0, b * BLOCK_IMAGES + i);
+    for (int k = 0; k < block_images(g, b); k++)
+        images[k] = value_u8(g, 0, b * BLOCK_IMAGES + k);
     block_of(g)->kernels->input(window ? window : &plain, images, block_images(g, b), block_of(g)->table, row,
                                 block_value_at(g, output, b) +
                                     (size_t)row * (block_of(g)->values[output].block / (size_t)rows));
@@ -34,10 +32,9 @@ static void input_item(void *context, int item, int worker)
 
 static void forward(struct gradient *g, int i)
 {
-    struct block_job job = {g, i};
     const struct block_conv *window;
     int rows = input_rows(g, i, &window);
-    threads_run(image_of(g)->pool, input_item, &job, block_of(g)->blocks * rows);
+    image_each(g, i, input_item, block_of(g)->blocks * rows);
 }
 
 const struct block_op block_input_op = {.forward = forward};

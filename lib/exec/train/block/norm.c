@@ -2,7 +2,7 @@
  *   x, other, y [blocks][H][W][C/32][P][32][32], gamma and beta [C]
  *   y = [relu]([batch norm of] x [+ other]) */
 #include "exec/train/block/map_parts.h"
-#include "exec/train/reduce.h"
+#include "exec/train/batch_sums.h"
 #include "exec/train/statistics.h"
 
 /* ---- forward ---- */
@@ -17,8 +17,8 @@ static void statistics(struct gradient *g, int i)
     double rows = (double)g->count * n->h * n->w;
     for (int c = 0; c < n->c; c++) {
         const double *first = maker->sums + c;
-        struct norm_sums sums = {reduce_sum(first, 2 * (size_t)channels, parts),
-                                 reduce_sum(first + channels, 2 * (size_t)channels, parts)};
+        struct norm_sums sums = {batch_sum(first, 2 * (size_t)channels, parts),
+                                 batch_sum(first + channels, 2 * (size_t)channels, parts)};
         struct norm_channel k = norm_channel_update(g, i, c, sums, rows);
         block_constant(t, BLOCK_MEAN, n->c)[c] = k.mean;
         block_constant(t, BLOCK_INV_STD, n->c)[c] = k.inv_std;
@@ -29,12 +29,10 @@ static void statistics(struct gradient *g, int i)
 }
 
 /* Batch norm, add and relu alike: y = [relu](x [* scale + shift] [+ other]). */
-static void norm_item(void *context, int item, int worker)
+static void norm_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct block_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct block_step *t = &block_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct block_step *t = &block_of(g)->steps[i];
     const struct node *n = gradient_node(g, s->output);
     struct part p = part_of(g, s->output, item);
     (void)worker;
@@ -48,21 +46,18 @@ static void norm_item(void *context, int item, int worker)
 
 static void forward(struct gradient *g, int i)
 {
-    struct block_job job = {g, i};
     const struct step *s = &g->steps.at[i];
     if (s->kind == STEP_NORM)
         statistics(g, i);
-    threads_run(image_of(g)->pool, norm_item, &job, part_items(g, s->output));
+    image_each(g, i, norm_item, part_items(g, s->output));
 }
 
 /* ---- backward ---- */
 
-static void sums_item(void *context, int item, int worker)
+static void sums_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct block_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct block_step *t = &block_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct block_step *t = &block_of(g)->steps[i];
     int real = gradient_node(g, s->output)->c, channels = block_channels(real);
     struct part p = part_of(g, s->output, item);
     (void)worker;
@@ -83,8 +78,8 @@ static void norm_gradients(struct gradient *g, int i, int items)
     double rows = (double)g->count * n->h * n->w;
     for (size_t c = 0; c < (size_t)n->c; c++) {
         const double *first = block_of(g)->partials + c;
-        double sum = reduce_sum(first, 2 * channels, items),
-               product = reduce_sum(first + channels, 2 * channels, items);
+        double sum = batch_sum(first, 2 * channels, items),
+               product = batch_sum(first + channels, 2 * channels, items);
         g->gradients[t->bias + c] = (float)sum;
         g->gradients[t->weight + c] = (float)product;
         double inv_std = (double)block_constant(own, BLOCK_INV_STD, n->c)[c];
@@ -96,12 +91,10 @@ static void norm_gradients(struct gradient *g, int i, int items)
     }
 }
 
-static void pass_item(void *context, int item, int worker)
+static void pass_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct block_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct block_step *t = &block_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct block_step *t = &block_of(g)->steps[i];
     int real = gradient_node(g, s->output)->c, norm = s->kind == STEP_NORM;
     struct part p = part_of(g, s->output, item);
     (void)worker;
@@ -110,21 +103,20 @@ static void pass_item(void *context, int item, int worker)
         part_mask(g, s->output, t->positive, &p), p.pixels, block_channels(real), block_of(g)->planes,
         block_images(g, p.block), norm ? block_constant(t, BLOCK_A, real) : NULL,
         norm ? block_constant(t, BLOCK_B, real) : NULL, norm ? block_constant(t, BLOCK_D, real) : NULL,
-        part_operand_gradient(g, s->x, &p), g->train[j->i].accumulate_x, part_operand_gradient(g, s->other, &p),
-        g->train[j->i].accumulate_other);
+        part_operand_gradient(g, s->x, &p), g->train[i].accumulate_x, part_operand_gradient(g, s->other, &p),
+        g->train[i].accumulate_other);
 }
 
 static void backward(struct gradient *g, int i)
 {
-    struct block_job job = {g, i};
     const struct step *s = &g->steps.at[i];
     int items = part_items(g, s->output);
     double start = profile_begin(g);
     if (s->kind == STEP_NORM) {
-        threads_run(image_of(g)->pool, sums_item, &job, items);
+        image_each(g, i, sums_item, items);
         norm_gradients(g, i, items);
     }
-    threads_run(image_of(g)->pool, pass_item, &job, items);
+    image_each(g, i, pass_item, items);
     profile_end(g, i, PASS_DATA, start);
 }
 

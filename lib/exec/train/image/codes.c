@@ -1,6 +1,6 @@
 /* Quantized mode image by image; ../qat.c has what it is. */
 #include "exec/train/image/image_engine.h"
-#include "exec/train/reduce.h"
+#include "exec/train/batch_sums.h"
 
 /* ---- forward ---- */
 
@@ -22,18 +22,16 @@ int codes_begin_forward(struct gradient *g, struct message *m)
 }
 
 /* The extremes of one image's values before rounding, for a moving range. */
-static void range_item(void *context, int image, int worker)
+static void range_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     const float *v = value_before(g, s->output, image);
     double *extremes = image_partials(g, image);
     float low = 0, high = 0;
     (void)worker;
-    for (size_t i = 0; i < g->values[s->output].elements; i++) {
-        low = v[i] < low ? v[i] : low;
-        high = v[i] > high ? v[i] : high;
+    for (size_t k = 0; k < g->values[s->output].elements; k++) {
+        low = v[k] < low ? v[k] : low;
+        high = v[k] > high ? v[k] : high;
     }
     extremes[0] = s->relu ? 0 : (double)low;
     extremes[1] = (double)high;
@@ -41,16 +39,15 @@ static void range_item(void *context, int image, int worker)
 
 void codes_update_range(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
     const struct image_engine *e = image_of(g);
     const struct train_step *t = &g->train[i];
     float scale = g->values[g->steps.at[i].output].map.scale;
     if (t->low == NO_OFFSET)
         return;
-    threads_run(e->pool, range_item, &job, g->count);
-    g->state[t->low] = range_moved(g->state[t->low], reduce_low(e->partials, e->partial_stride, g->count), scale,
+    image_each(g, i, range_item, g->count);
+    g->state[t->low] = range_moved(g->state[t->low], batch_low(e->partials, e->partial_stride, g->count), scale,
                                    g->options.range_averaging);
-    g->state[t->high] = range_moved(g->state[t->high], reduce_high(e->partials + 1, e->partial_stride, g->count),
+    g->state[t->high] = range_moved(g->state[t->high], batch_high(e->partials + 1, e->partial_stride, g->count),
                                     scale, g->options.range_averaging);
 }
 
@@ -91,7 +88,7 @@ void codes_scale_gradient(struct gradient *g, int i)
 {
     const struct image_engine *e = image_of(g);
     if (g->train[i].scale != NO_OFFSET)
-        codes_set_scale_gradient(g, i, reduce_sum(e->partials, e->partial_stride, g->count));
+        codes_set_scale_gradient(g, i, batch_sum(e->partials, e->partial_stride, g->count));
 }
 
 void codes_dequantize_item(struct gradient *g, int i, int image)

@@ -4,7 +4,7 @@
  *   quantized:  the same in integers, x, residual and y as codes; `before` [N,H',W',K] is y before it is rounded, in
  *               units of a code. Backward goes through the reals that the codes stand for. */
 #include "exec/train/image/image_engine.h"
-#include "exec/train/reduce.h"
+#include "exec/train/batch_sums.h"
 
 /* ---- forward ---- */
 
@@ -13,13 +13,11 @@ static int row_end(const struct step *s, const struct image_step *own, int begin
     return begin + own->rows < s->shape.out_h ? begin + own->rows : s->shape.out_h;
 }
 
-static void float_item(void *context, int item, int worker)
+static void float_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct train_step *t = &g->train[j->i];
-    const struct image_step *own = &image_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct train_step *t = &g->train[i];
+    const struct image_step *own = &image_of(g)->steps[i];
     int image = item / own->items, begin = item % own->items * own->rows;
     struct layout y_at = layout_dense(s->shape.out_h, s->shape.out_w, s->shape.out);
     struct conv_f32_call call = {
@@ -39,12 +37,10 @@ static void float_item(void *context, int item, int worker)
     g->kernels->conv_f32.run(&s->shape, &call, worker_scratch(g, worker));
 }
 
-static void codes_item(void *context, int item, int worker)
+static void codes_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct image_step *own = &image_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct image_step *own = &image_of(g)->steps[i];
     int image = item / own->items, begin = item % own->items * own->rows;
     struct layout y_at = layout_dense(s->shape.out_h, s->shape.out_w, s->shape.out);
     struct conv_u8_call call = {
@@ -72,81 +68,70 @@ static void codes_item(void *context, int item, int worker)
 
 static void forward(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
-    threads_run(image_of(g)->pool, float_item, &job, g->count * image_of(g)->steps[i].items);
+    image_each(g, i, float_item, g->count * image_of(g)->steps[i].items);
 }
 
 static void forward_codes(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
-    threads_run(image_of(g)->pool, codes_item, &job, g->count * image_of(g)->steps[i].items);
+    image_each(g, i, codes_item, g->count * image_of(g)->steps[i].items);
 }
 
 /* ---- backward ---- */
 
-static void begin_item(void *context, int image, int worker)
+static void begin_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     (void)worker;
-    image_mask_item(g, j->i, image);
-    image_pass_on(g, s->other, g->train[j->i].accumulate_other, image, value_gradient(g, s->output, image));
+    image_mask_item(g, i, image);
+    image_pass_on(g, s->other, g->train[i].accumulate_other, image, value_gradient(g, s->output, image));
     if (gradient_quantized(g))
-        codes_dequantize_item(g, j->i, image);
+        codes_dequantize_item(g, i, image);
 }
 
-static void bias_item(void *context, int image, int worker)
+static void bias_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     double *sums = image_partials(g, image);
     (void)worker;
     g->kernels->elementwise.sum_and_squares(value_gradient(g, s->output, image), image_pixels(g, s->output),
                                             s->shape.out, sums, sums + s->shape.out);
 }
 
-static void weight_item(void *context, int item, int worker)
+static void weight_item(struct gradient *g, int i, int item, int worker)
 {
-    const struct image_job *j = context;
-    struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     const float *x = gradient_quantized(g) ? value_dequantized(g, s->x, 0) : value_f32(g, s->x, 0);
     g->kernels->conv_f32_backward_weight.run(&s->shape, g->count, x, value_gradient(g, s->output, 0), item,
-                                             g->gradients + g->train[j->i].weight, worker_scratch(g, worker));
+                                             g->gradients + g->train[i].weight, worker_scratch(g, worker));
 }
 
-static void data_item(void *context, int image, int worker)
+static void data_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     g->kernels->conv_f32_backward_data.run(&s->shape, value_gradient(g, s->output, image),
-                                           image_of(g)->steps[j->i].packed_backward, value_gradient(g, s->x, image),
-                                           g->train[j->i].accumulate_x, worker_scratch(g, worker));
+                                           image_of(g)->steps[i].packed_backward, value_gradient(g, s->x, image),
+                                           g->train[i].accumulate_x, worker_scratch(g, worker));
 }
 
 static void backward(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
     struct image_engine *e = image_of(g);
     const struct step *s = &g->steps.at[i];
     size_t bias = g->train[i].bias;
     double start = profile_begin(g);
-    threads_run(e->pool, begin_item, &job, g->count);
+    image_each(g, i, begin_item, g->count);
     codes_scale_gradient(g, i);
     if (bias != NO_OFFSET) {
-        threads_run(e->pool, bias_item, &job, g->count);
+        image_each(g, i, bias_item, g->count);
         for (int k = 0; k < s->shape.out; k++)
-            g->gradients[bias + (size_t)k] = (float)reduce_sum(e->partials + k, e->partial_stride, g->count);
+            g->gradients[bias + (size_t)k] = (float)batch_sum(e->partials + k, e->partial_stride, g->count);
     }
-    threads_run(e->pool, weight_item, &job, g->kernels->conv_f32_backward_weight.items(&s->shape));
+    image_each(g, i, weight_item, g->kernels->conv_f32_backward_weight.items(&s->shape));
     profile_end(g, i, PASS_WEIGHT, start);
     if (!gradient_wants(g, s->x))
         return;
     start = profile_begin(g);
-    threads_run(e->pool, data_item, &job, g->count);
+    image_each(g, i, data_item, g->count);
     profile_end(g, i, PASS_DATA, start);
 }
 

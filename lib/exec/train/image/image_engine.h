@@ -64,11 +64,9 @@ struct image_op {
 
 extern const struct image_op image_normalize, image_conv, image_norm, image_relu, image_add, image_pool;
 
-/* What an item of a step is called with. */
-struct image_job {
-    struct gradient *g;
-    int i;
-};
+/* Calls item 0..items-1 of step i, in any order, by all threads. worker: for worker_scratch. */
+typedef void image_item(struct gradient *g, int i, int item, int worker);
+void image_each(struct gradient *g, int i, image_item *call, int items);
 
 /* steps.c: one step, forward or backward; keeps the profile of backward. */
 void image_step_forward(struct gradient *g, int i);

@@ -2,7 +2,7 @@
  *   x, other, y [N,H,W,C], gamma and beta [C]
  *   y = [relu]((x - mean) / sqrt(variance + eps) * gamma + beta [+ other]) */
 #include "exec/train/image/image_engine.h"
-#include "exec/train/reduce.h"
+#include "exec/train/batch_sums.h"
 #include "exec/train/statistics.h"
 
 static int channels_of(const struct gradient *g, const struct step *s)
@@ -12,11 +12,9 @@ static int channels_of(const struct gradient *g, const struct step *s)
 
 /* ---- forward ---- */
 
-static void sums_item(void *context, int image, int worker)
+static void sums_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     int channels = channels_of(g, s);
     double *sums = image_partials(g, image);
     (void)worker;
@@ -33,8 +31,8 @@ static void statistics(struct gradient *g, int i)
     double rows = (double)g->count * image_pixels(g, s->x);
     for (int c = 0; c < channels; c++) {
         const double *first = e->partials + c;
-        struct norm_sums sums = {reduce_sum(first, e->partial_stride, g->count),
-                                 reduce_sum(first + channels, e->partial_stride, g->count)};
+        struct norm_sums sums = {batch_sum(first, e->partial_stride, g->count),
+                                 batch_sum(first + channels, e->partial_stride, g->count)};
         struct norm_channel k = norm_channel_update(g, i, c, sums, rows);
         saved_row(own, SAVED_MEAN, channels)[c] = k.mean;
         saved_row(own, SAVED_INV_STD, channels)[c] = k.inv_std;
@@ -44,12 +42,10 @@ static void statistics(struct gradient *g, int i)
     g->state[g->train[i].tracked] += 1;
 }
 
-static void norm_item(void *context, int image, int worker)
+static void norm_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct image_step *own = &image_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct image_step *own = &image_of(g)->steps[i];
     int channels = channels_of(g, s);
     (void)worker;
     g->kernels->elementwise.scale_shift(
@@ -60,66 +56,60 @@ static void norm_item(void *context, int image, int worker)
 
 static void forward(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
-    threads_run(image_of(g)->pool, sums_item, &job, g->count);
+    image_each(g, i, sums_item, g->count);
     statistics(g, i);
-    threads_run(image_of(g)->pool, norm_item, &job, g->count);
+    image_each(g, i, norm_item, g->count);
 }
 
 /* ---- backward ---- */
 
-static void begin_item(void *context, int image, int worker)
+static void begin_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct image_step *own = &image_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct image_step *own = &image_of(g)->steps[i];
     int channels = channels_of(g, s);
     double *sums = image_partials(g, image);
     (void)worker;
-    image_mask_item(g, j->i, image);
+    image_mask_item(g, i, image);
     const float *dy = value_gradient(g, s->output, image);
-    image_pass_on(g, s->other, g->train[j->i].accumulate_other, image, dy);
+    image_pass_on(g, s->other, g->train[i].accumulate_other, image, dy);
     g->kernels->elementwise.batchnorm_backward_sums(value_f32(g, s->x, image), dy, image_pixels(g, s->x), channels,
                                                     saved_row(own, SAVED_MEAN, channels),
                                                     saved_row(own, SAVED_INV_STD, channels), sums, sums + channels);
 }
 
-static void data_item(void *context, int image, int worker)
+static void data_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
-    const struct image_step *own = &image_of(g)->steps[j->i];
+    const struct step *s = &g->steps.at[i];
+    const struct image_step *own = &image_of(g)->steps[i];
     int channels = channels_of(g, s);
     void *scratch = worker_scratch(g, worker);
     g->kernels->elementwise.batchnorm_backward(
         value_f32(g, s->x, image), value_gradient(g, s->output, image), image_pixels(g, s->x), channels,
         saved_row(own, SAVED_MEAN, channels), saved_row(own, SAVED_INV_STD, channels),
-        g->parameters + g->train[j->i].weight, saved_row(own, SAVED_MEAN_DY, channels),
-        saved_row(own, SAVED_MEAN_DY_XHAT, channels), image_x_target(g, j->i, image, scratch));
-    image_x_done(g, j->i, image, scratch);
+        g->parameters + g->train[i].weight, saved_row(own, SAVED_MEAN_DY, channels),
+        saved_row(own, SAVED_MEAN_DY_XHAT, channels), image_x_target(g, i, image, scratch));
+    image_x_done(g, i, image, scratch);
 }
 
 static void backward(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
     struct image_engine *e = image_of(g);
     const struct step *s = &g->steps.at[i];
     const struct train_step *t = &g->train[i];
     int channels = channels_of(g, s);
     double rows = (double)g->count * image_pixels(g, s->x);
-    threads_run(e->pool, begin_item, &job, g->count);
+    image_each(g, i, begin_item, g->count);
     for (int c = 0; c < channels; c++) {
         const double *first = e->partials + c;
         float *d_beta = &g->gradients[t->bias + (size_t)c], *d_gamma = &g->gradients[t->weight + (size_t)c];
-        *d_beta = (float)reduce_sum(first, e->partial_stride, g->count);
-        *d_gamma = (float)reduce_sum(first + channels, e->partial_stride, g->count);
+        *d_beta = (float)batch_sum(first, e->partial_stride, g->count);
+        *d_gamma = (float)batch_sum(first + channels, e->partial_stride, g->count);
         saved_row(&e->steps[i], SAVED_MEAN_DY, channels)[c] = (float)((double)*d_beta / rows);
         saved_row(&e->steps[i], SAVED_MEAN_DY_XHAT, channels)[c] = (float)((double)*d_gamma / rows);
     }
     if (gradient_wants(g, s->x))
-        threads_run(e->pool, data_item, &job, g->count);
+        image_each(g, i, data_item, g->count);
 }
 
 const struct image_op image_norm = {.forward = forward, .backward = backward};

@@ -1,21 +1,17 @@
 /* The mean of a map.   x [N,H,W,C] -> y [N,C]; quantized: of codes, with the value before rounding. */
 #include "exec/train/image/image_engine.h"
 
-static void float_item(void *context, int image, int worker)
+static void float_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     (void)worker;
     g->kernels->elementwise.average_pool(value_f32(g, s->x, image), image_pixels(g, s->x),
                                          gradient_node(g, s->x)->c, value_f32(g, s->output, image));
 }
 
-static void codes_item(void *context, int image, int worker)
+static void codes_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    const struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     const struct affine *x = &g->values[s->x].map, *y = &g->values[s->output].map;
     int pixels = image_pixels(g, s->x);
     (void)worker;
@@ -26,14 +22,12 @@ static void codes_item(void *context, int image, int worker)
 
 static void forward(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
-    threads_run(image_of(g)->pool, float_item, &job, g->count);
+    image_each(g, i, float_item, g->count);
 }
 
 static void forward_codes(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
-    threads_run(image_of(g)->pool, codes_item, &job, g->count);
+    image_each(g, i, codes_item, g->count);
 }
 
 /* Every pixel gets its share. dy [C] -> dx [H,W,C] */
@@ -45,25 +39,22 @@ static void share_out(const float *dy, int pixels, int channels, float *dx)
             dx[(size_t)p * (size_t)channels + (size_t)c] = dy[c] * share;
 }
 
-static void backward_item(void *context, int image, int worker)
+static void backward_item(struct gradient *g, int i, int image, int worker)
 {
-    const struct image_job *j = context;
-    struct gradient *g = j->g;
-    const struct step *s = &g->steps.at[j->i];
+    const struct step *s = &g->steps.at[i];
     void *scratch = worker_scratch(g, worker);
     if (gradient_quantized(g))
-        image_mask_item(g, j->i, image);
+        image_mask_item(g, i, image);
     if (!gradient_wants(g, s->x))
         return;
     share_out(value_gradient(g, s->output, image), image_pixels(g, s->x), gradient_node(g, s->x)->c,
-              image_x_target(g, j->i, image, scratch));
-    image_x_done(g, j->i, image, scratch);
+              image_x_target(g, i, image, scratch));
+    image_x_done(g, i, image, scratch);
 }
 
 static void backward(struct gradient *g, int i)
 {
-    struct image_job job = {g, i};
-    threads_run(image_of(g)->pool, backward_item, &job, g->count);
+    image_each(g, i, backward_item, g->count);
     codes_scale_gradient(g, i);
 }
 
