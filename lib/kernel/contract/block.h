@@ -44,7 +44,7 @@ static inline int block_count(int images)
     return (images + BLOCK_IMAGES - 1) / BLOCK_IMAGES;
 }
 
-/* A convolution over blocks. c and k are the real channels; window: the input was laid out by `windows` (below), a
+/* A convolution over blocks. c and k are the real channels; window: the input was laid out so by `input` (below), a
  * pixel's R*R*c inputs side by side as channels, and the convolution is a matrix product of one tap. */
 struct block_conv {
     int h, w, c;

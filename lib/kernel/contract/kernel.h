@@ -208,9 +208,6 @@ struct elementwise_kernels {
     void (*batchnorm_backward)(const float *x, const float *dy, int rows, int c, const float *mean,
                                const float *inv_std, const float *gamma, const float *mean_dy,
                                const float *mean_dy_xhat, float *dx);
-    /* w -= lr * step, m = mu m + g, Nesterov: see REF */
-    void (*sgd)(float *w, float *momentum, const float *gradient, size_t count, float learning_rate, float mu,
-                float weight_decay, int nesterov, int first_step);
 };
 
 /* The direct convolutions take every shape. The Winograd ones are there where run is not NULL, for the shapes that

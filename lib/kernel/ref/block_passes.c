@@ -1,5 +1,5 @@
 /* The passes between training's convolutions: the definition. A value at a time; multiply-adds are fused. */
-#include "kernel/ref/block_parts.h"
+#include "kernel/ref/block_ref.h"
 #include "kernel/contract/shape.h"
 #include <math.h>
 

@@ -138,24 +138,6 @@ static void batchnorm_equal(const struct elementwise_kernels *k, const struct el
     memory_free(got), memory_free(want), memory_free(dx), memory_free(want_dx);
 }
 
-static void sgd_equal(const struct elementwise_kernels *k, const struct elementwise_kernels *ref,
-                      const struct fixture *f)
-{
-    float *w[2], *m[2];
-    for (int i = 0; i < 2; i++) {
-        w[i] = memcpy(bytes_new(f->count, 4), f->x, f->count * 4);
-        m[i] = memcpy(bytes_new(f->count, 4), f->residual, f->count * 4);
-    }
-    for (int step = 0; step < 4; step++) {
-        ref->sgd(w[0], m[0], f->dy, f->count, 0.1f, 0.9f, 5e-4f, step & 1, step == 0);
-        k->sgd(w[1], m[1], f->dy, f->count, 0.1f, 0.9f, 5e-4f, step & 1, step == 0);
-        same_floats(w[1], w[0], f->count);
-        same_floats(m[1], m[0], f->count);
-    }
-    for (int i = 0; i < 2; i++)
-        memory_free(w[i]), memory_free(m[i]);
-}
-
 static void test_sets_equal_ref(void **state)
 {
     (void)state;
@@ -167,7 +149,6 @@ static void test_sets_equal_ref(void **state)
             codes_equal(&table->elementwise, ref, &f);
             floats_equal(&table->elementwise, ref, &f);
             batchnorm_equal(&table->elementwise, ref, &f);
-            sgd_equal(&table->elementwise, ref, &f);
         }
         fixture_free(&f);
     }
@@ -285,21 +266,6 @@ static void test_batchnorm_is_the_derivative(void **state)
     memory_free(x), memory_free(dy), memory_free(gamma), memory_free(dx), memory_free(moved);
 }
 
-/* Two steps by hand: g = dw + wd w, m = g and then mu m + g, Nesterov's g + mu m. */
-static void test_sgd_steps(void **state)
-{
-    (void)state;
-    FOR_EACH_TABLE(table)
-    {
-        float w = 2.0f, m = 99.0f, g = 0.5f;
-        table->elementwise.sgd(&w, &m, &g, 1, 0.125f, 0.5f, 0.25f, 0, 1);
-        assert_true(m == 1.0f && w == 1.875f);
-        w = 2.0f;
-        table->elementwise.sgd(&w, &m, &g, 1, 0.125f, 0.5f, 0.25f, 1, 0); /* g 1, m 1.5, step 1.75 */
-        assert_true(m == 1.5f && w == 1.78125f);
-    }
-}
-
 /* Sums over many rows do not drift: 100,000 times 0.1f. */
 static void test_long_sums(void **state)
 {
@@ -320,9 +286,9 @@ static void test_long_sums(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_average_pool_u8), cmocka_unit_test(test_plain_ones),
-        cmocka_unit_test(test_sets_equal_ref),  cmocka_unit_test(test_batchnorm_is_the_derivative),
-        cmocka_unit_test(test_sgd_steps),       cmocka_unit_test(test_long_sums)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_average_pool_u8), cmocka_unit_test(test_plain_ones),
+                                       cmocka_unit_test(test_sets_equal_ref),
+                                       cmocka_unit_test(test_batchnorm_is_the_derivative),
+                                       cmocka_unit_test(test_long_sums)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

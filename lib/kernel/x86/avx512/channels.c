@@ -2,7 +2,7 @@
  * one cache line of a pixel, go through all rows with constants and sums in registers. The order of every sum and
  * the rounding of every result are those of ref/channels.c; where multiply-adds are fused, the product is exact in
  * double and fusing changes nothing. */
-#include "kernel/x86/avx512/vector_f32.h"
+#include "kernel/x86/avx512/vector_f32_512.h"
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"
 

@@ -1,6 +1,6 @@
-/* block_parts.h: the parts of block_ref_direct, a file each, and what they share. Contracts: block.h. */
-#ifndef RESQ_KERNEL_REF_BLOCK_PARTS_H
-#define RESQ_KERNEL_REF_BLOCK_PARTS_H
+/* block_ref.h: the parts of block_ref_direct, a file each, and what they share. Contracts: block.h. */
+#ifndef RESQ_KERNEL_REF_BLOCK_REF_H
+#define RESQ_KERNEL_REF_BLOCK_REF_H
 
 #include "kernel/contract/block.h"
 
