@@ -77,13 +77,13 @@ static void measure_scratch(struct gradient *g)
         if (s->kind != TRAIN_CONV)
             continue;
         if (block_back(g, i))
-            bytes = max_size(bytes, k->block.scratch_bytes(&g->block->steps[i].conv));
+            bytes = max_size(bytes, g->block->steps[i].kernels->scratch_bytes(&g->block->steps[i].conv));
         if (block_on(g, i))
             continue;
-        bytes = max_size(bytes, gradient_quantized(g) ? k->conv_u8.scratch_bytes(&s->shape)
-                                                      : k->conv_f32.scratch_bytes(&s->shape));
-        bytes = max_size(bytes, k->conv_f32_backward_data.scratch_bytes(&s->shape));
-        bytes = max_size(bytes, k->conv_f32_backward_weight.scratch_bytes(&s->shape));
+        bytes = max_size(bytes, gradient_quantized(g) ? kernel_conv_u8(k, &s->shape)->scratch_bytes(&s->shape)
+                                                      : kernel_conv_f32(k, &s->shape)->scratch_bytes(&s->shape));
+        bytes = max_size(bytes, kernel_conv_f32_backward_data(k, &s->shape)->scratch_bytes(&s->shape));
+        bytes = max_size(bytes, kernel_conv_f32_backward_weight(k, &s->shape)->scratch_bytes(&s->shape));
     }
     g->scratch_stride = round_up_64(bytes);
     g->partial_stride = 2 * channels;

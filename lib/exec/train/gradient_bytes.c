@@ -9,13 +9,14 @@ static size_t conv_bytes(const struct gradient *g, int i)
     size_t bytes = 0;
     if (block_back(g, i)) {
         const struct block_step *b = &g->block->steps[i];
-        bytes += b->forward ? g->block->kernels->packed_bytes(&b->conv, BLOCK_FORWARD) : 0;
-        bytes += b->backward ? g->block->kernels->packed_bytes(&b->conv, BLOCK_BACKWARD) : 0;
+        bytes += b->forward ? b->kernels->packed_bytes(&b->conv, BLOCK_FORWARD) : 0;
+        bytes += b->backward ? b->kernels->packed_bytes(&b->conv, BLOCK_BACKWARD) : 0;
     } else {
-        bytes += k->conv_f32_backward_data.packed_bytes(&s->shape);
+        bytes += kernel_conv_f32_backward_data(k, &s->shape)->packed_bytes(&s->shape);
     }
     if (!block_on(g, i))
-        bytes += gradient_quantized(g) ? k->conv_u8.packed_bytes(&s->shape) : k->conv_f32.packed_bytes(&s->shape);
+        bytes += gradient_quantized(g) ? kernel_conv_u8(k, &s->shape)->packed_bytes(&s->shape)
+                                       : kernel_conv_f32(k, &s->shape)->packed_bytes(&s->shape);
     return bytes;
 }
 

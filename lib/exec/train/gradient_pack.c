@@ -13,10 +13,11 @@ static int prepare_conv(struct gradient *g, struct train_step *s, struct message
     const struct kernel_table *k = g->kernels;
     size_t out = (size_t)s->shape.out;
     int quantized = gradient_quantized(g);
-    s->packed =
-        memory_new(quantized ? k->conv_u8.packed_bytes(&s->shape) : k->conv_f32.packed_bytes(&s->shape), 1, m);
+    s->packed = memory_new(quantized ? kernel_conv_u8(k, &s->shape)->packed_bytes(&s->shape)
+                                     : kernel_conv_f32(k, &s->shape)->packed_bytes(&s->shape),
+                           1, m);
     if (!block_back(g, (int)(s - g->steps))) {
-        s->packed_backward = memory_new(k->conv_f32_backward_data.packed_bytes(&s->shape), 1, m);
+        s->packed_backward = memory_new(kernel_conv_f32_backward_data(k, &s->shape)->packed_bytes(&s->shape), 1, m);
         if (!s->packed_backward)
             return STATUS_NOMEM;
     }
@@ -69,14 +70,14 @@ static void pack_forward_item(void *context, int item, int worker)
         return;
     const float *weight = g->parameters + s->weight;
     if (!gradient_quantized(g)) {
-        g->kernels->conv_f32.pack(&s->shape, weight, s->packed);
+        kernel_conv_f32(g->kernels, &s->shape)->pack(&s->shape, weight, s->packed);
         return;
     }
     const struct affine *x = &g->values[s->x].map;
     layer_quantize(weight, s->bias == NO_OFFSET ? NULL : g->parameters + s->bias, s->shape.out,
                    s->shape.c * s->shape.kernel * s->shape.kernel, g->options.weight_bits, g->options.per_tensor,
                    x->scale, s->codes, s->code_scale, s->code_bias);
-    g->kernels->conv_u8.pack(&s->shape, s->codes, x->zero_point, s->packed);
+    kernel_conv_u8(g->kernels, &s->shape)->pack(&s->shape, s->codes, x->zero_point, s->packed);
     qat_constants(g, s);
 }
 
@@ -107,7 +108,8 @@ static void pack_backward_item(void *context, int item, int worker)
     if (s->kind != TRAIN_CONV || !g->values[s->x].wants_gradient)
         return;
     if (!block_back(g, item))
-        g->kernels->conv_f32_backward_data.pack(&s->shape, backward_weights(g, s), s->packed_backward);
+        kernel_conv_f32_backward_data(g->kernels, &s->shape)
+            ->pack(&s->shape, backward_weights(g, s), s->packed_backward);
     else if (gradient_quantized(g))
         (void)backward_weights(g, s); /* for block_pack_weights */
 }

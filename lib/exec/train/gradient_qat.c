@@ -122,7 +122,7 @@ static void conv_item(struct gradient *g, const struct train_step *s, int image,
         call.y = value_u8(g, s->output, image);
         call.before = value_before(g, s->output, image);
     }
-    g->kernels->conv_u8.run(&s->shape, &call, scratch);
+    kernel_conv_u8(g->kernels, &s->shape)->run(&s->shape, &call, scratch);
 }
 
 /* The extremes of one image's values before rounding, for a moving range. */

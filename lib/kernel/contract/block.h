@@ -82,6 +82,7 @@ struct block_weight_call {
 /* In kernels.inc an operation `block`: `const struct block_kernel block_ISA_ALGORITHM`. */
 struct block_kernel {
     const char *algorithm;
+    int (*supports)(const struct block_conv *s); /* NULL: every shape; of conv and weight_gradient */
     /* The side of the tiles that all passes of a shape are computed in (see above), 0: none; NULL: never. Calls of
      * conv for such a shape should begin at rows that are multiples of it, and take all outputs: what outputs share
      * is computed by every call. */

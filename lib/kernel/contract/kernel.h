@@ -107,6 +107,7 @@ struct conv_bf16_call {
 struct conv_bf16_kernel {
     const char *algorithm; /* "direct"; "widened": by the set's conv_f32, as slow as that */
     int out_grain;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     size_t (*packed_bytes)(const struct conv_shape *s);
     void (*pack)(const struct conv_shape *s, const float *weight /* [K,C,R,R] */, void *packed);
     size_t (*scratch_bytes)(const struct conv_shape *s); /* a worker's, whatever the number of images */
@@ -116,6 +117,7 @@ struct conv_bf16_kernel {
 /* Gradient by the input, one whole image: dx = conv_transposed(dy, w) (overwrites dx, or adds where accumulate). */
 struct conv_f32_backward_data_kernel {
     const char *algorithm;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     size_t (*packed_bytes)(const struct conv_shape *s);
     void (*pack)(const struct conv_shape *s, const float *weight, void *packed);
     size_t (*scratch_bytes)(const struct conv_shape *s);
@@ -127,6 +129,7 @@ struct conv_f32_backward_data_kernel {
  * item i writes (overwrites) its part of dw [K,C,R,R] and nothing else, so items may run on any thread. */
 struct conv_f32_backward_weight_kernel {
     const char *algorithm;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     int (*items)(const struct conv_shape *s);
     size_t (*scratch_bytes)(const struct conv_shape *s);
     void (*run)(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
@@ -210,11 +213,12 @@ struct elementwise_kernels {
                                const float *mean_dy_xhat, float *dx);
 };
 
-/* The direct convolutions take every shape. The Winograd ones are there where run is not NULL, for the shapes that
- * `supports` names; conv_u8_winograd is exact only for outputs whose accumulator without bias and zero point stays
- * in [-2^25, 2^25): whoever calls it has proved that from the weights. */
+/* Slots that a set has no kernel of its own for hold its parent's. What computes a given shape is found by kernel_conv_f32
+ * and the functions beside it, not taken from here. conv_u8_winograd is exact only for outputs whose accumulator
+ * without bias and zero point stays in [-2^25, 2^25): whoever calls it has proved that from the weights. */
 struct kernel_table {
-    const char *isa; /* "ref", "blas", "avx2" ... */
+    const char *isa;                   /* "ref", "blas", "avx2" ... */
+    const struct kernel_table *parent; /* the set that this one adds to; NULL: ref */
     struct conv_f32_kernel conv_f32, conv_f32_winograd;
     struct conv_f32_backward_data_kernel conv_f32_backward_data;
     struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
@@ -224,12 +228,27 @@ struct kernel_table {
     struct elementwise_kernels elementwise;
 };
 
-/* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the best that this machine and
- * its operating system support. A name that is unknown or unsupported here is STATUS_UNSUPPORTED with the list of
- * the right ones. Slots that a set has no kernel for hold those of the next lower set, `ref` last. */
+/* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the strongest, the last one of
+ * kernels.inc that this machine and its operating system support. A name that is unknown or unsupported here is
+ * STATUS_UNSUPPORTED with the list of the right ones. */
 int kernel_table_get(const struct kernel_table **table, const char *isa, struct message *m) RESQ_USE_RESULT;
-/* Names usable on this machine, strongest last ("ref"); NULL past the end. */
+/* Names usable on this machine, strongest last ("ref" first); NULL past the end. */
 const char *kernel_isa_at(int i);
+
+/* The kernel of the table that takes this shape, else its parent's, at last ref's, which takes every shape: NULL only
+ * for the Winograd ones, which need not exist. What one of them packs is for that one alone; a shape that differs only
+ * in the number of outputs has the same kernel. */
+const struct conv_f32_kernel *kernel_conv_f32(const struct kernel_table *table, const struct conv_shape *s);
+const struct conv_f32_kernel *kernel_conv_f32_winograd(const struct kernel_table *table,
+                                                       const struct conv_shape *s);
+const struct conv_f32_backward_data_kernel *kernel_conv_f32_backward_data(const struct kernel_table *table,
+                                                                          const struct conv_shape *s);
+const struct conv_f32_backward_weight_kernel *kernel_conv_f32_backward_weight(const struct kernel_table *table,
+                                                                              const struct conv_shape *s);
+const struct conv_u8_kernel *kernel_conv_u8(const struct kernel_table *table, const struct conv_shape *s);
+const struct conv_u8_kernel *kernel_conv_u8_winograd(const struct kernel_table *table, const struct conv_shape *s);
+const struct conv_bf16_kernel *kernel_conv_bf16(const struct kernel_table *table, const struct conv_shape *s);
+const struct block_kernel *kernel_block(const struct kernel_table *table, const struct block_conv *s);
 
 /* Whether the table's block kernels are more than the definition, which is too slow to train with. */
 int kernel_block_is_native(const struct kernel_table *table);

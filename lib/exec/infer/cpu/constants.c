@@ -51,9 +51,9 @@ static int prepare_parts(struct exec *e, struct step *s, const void *weight, str
     if (e->on_device) /* which packs its own */
         return 0;
     TRY(conv_parts_choose(e, s, e->choice, weight, &s->parts, m));
-    const char *direct = s->kind == STEP_CONV_F32    ? e->kernels->conv_f32.algorithm
-                         : s->kind == STEP_CONV_BF16 ? e->kernels->conv_bf16.algorithm
-                                                     : e->kernels->conv_u8.algorithm;
+    const char *direct = s->kind == STEP_CONV_F32    ? kernel_conv_f32(e->kernels, &s->shape)->algorithm
+                         : s->kind == STEP_CONV_BF16 ? kernel_conv_bf16(e->kernels, &s->shape)->algorithm
+                                                     : kernel_conv_u8(e->kernels, &s->shape)->algorithm;
     s->algorithm = s->parts.count > 1                                 ? "mixed"
                    : s->parts.part[0].algorithm == ALGORITHM_WINOGRAD ? "winograd"
                                                                       : direct;

@@ -6,41 +6,45 @@
 
 /* What all kinds of kernel have in common. */
 struct kernel_facts {
-    int grain;
-    int (*supports)(const struct conv_shape *s);
+    int exists, grain;
     size_t (*packed_bytes)(const struct conv_shape *s);
     size_t (*scratch_bytes)(const struct conv_shape *s);
-    int exists;
 };
 
-static const struct conv_u8_kernel *kernel_u8(const struct exec *e, enum algorithm a)
+static const struct conv_u8_kernel *kernel_u8(const struct exec *e, const struct step *s, enum algorithm a)
 {
-    return a == ALGORITHM_WINOGRAD ? &e->kernels->conv_u8_winograd : &e->kernels->conv_u8;
+    return a == ALGORITHM_WINOGRAD ? kernel_conv_u8_winograd(e->kernels, &s->shape)
+                                   : kernel_conv_u8(e->kernels, &s->shape);
 }
 
-static const struct conv_f32_kernel *kernel_f32(const struct exec *e, enum algorithm a)
+static const struct conv_f32_kernel *kernel_f32(const struct exec *e, const struct step *s, enum algorithm a)
 {
-    return a == ALGORITHM_WINOGRAD ? &e->kernels->conv_f32_winograd : &e->kernels->conv_f32;
+    return a == ALGORITHM_WINOGRAD ? kernel_conv_f32_winograd(e->kernels, &s->shape)
+                                   : kernel_conv_f32(e->kernels, &s->shape);
 }
+
+#define FACTS(k)                                                 \
+    (struct kernel_facts)                                        \
+    {                                                            \
+        1, (k)->out_grain, (k)->packed_bytes, (k)->scratch_bytes \
+    }
 
 static struct kernel_facts facts_of(const struct exec *e, const struct step *s, enum algorithm a)
 {
+    const struct kernel_facts none = {0};
     if (s->kind == STEP_CONV_F32) {
-        const struct conv_f32_kernel *k = kernel_f32(e, a);
-        return (struct kernel_facts){k->out_grain, k->supports, k->packed_bytes, k->scratch_bytes, k->run != NULL};
+        const struct conv_f32_kernel *k = kernel_f32(e, s, a);
+        return k ? FACTS(k) : none;
     }
-    if (s->kind == STEP_CONV_BF16) {
-        const struct conv_bf16_kernel *k = &e->kernels->conv_bf16;
-        return (struct kernel_facts){k->out_grain, NULL, k->packed_bytes, k->scratch_bytes, a == ALGORITHM_DIRECT};
-    }
-    const struct conv_u8_kernel *k = kernel_u8(e, a);
-    return (struct kernel_facts){k->out_grain, k->supports, k->packed_bytes, k->scratch_bytes, k->run != NULL};
+    if (s->kind == STEP_CONV_BF16)
+        return a == ALGORITHM_DIRECT ? FACTS(kernel_conv_bf16(e->kernels, &s->shape)) : none;
+    const struct conv_u8_kernel *k = kernel_u8(e, s, a);
+    return k ? FACTS(k) : none;
 }
 
 static int can_winograd(const struct exec *e, const struct step *s)
 {
-    struct kernel_facts k = facts_of(e, s, ALGORITHM_WINOGRAD);
-    return k.exists && (!k.supports || k.supports(&s->shape));
+    return facts_of(e, s, ALGORITHM_WINOGRAD).exists;
 }
 
 static struct conv_shape with_outputs(const struct conv_shape *s, int outputs)
@@ -108,11 +112,11 @@ static void part_pack(const struct exec *e, const struct step *s, const void *we
     struct conv_shape shape = with_outputs(&s->shape, p->count);
     size_t at = (size_t)p->first * (size_t)(s->shape.c * s->shape.kernel * s->shape.kernel);
     if (s->kind == STEP_CONV_F32)
-        kernel_f32(e, p->algorithm)->pack(&shape, (const float *)weight + at, p->packed);
+        kernel_f32(e, s, p->algorithm)->pack(&shape, (const float *)weight + at, p->packed);
     else if (s->kind == STEP_CONV_BF16)
-        e->kernels->conv_bf16.pack(&shape, (const float *)weight + at, p->packed);
+        kernel_conv_bf16(e->kernels, &s->shape)->pack(&shape, (const float *)weight + at, p->packed);
     else
-        kernel_u8(e, p->algorithm)->pack(&shape, (const int8_t *)weight + at, s->map_x.zero_point, p->packed);
+        kernel_u8(e, s, p->algorithm)->pack(&shape, (const int8_t *)weight + at, s->map_x.zero_point, p->packed);
 }
 
 int conv_parts_choose(const struct exec *e, const struct step *s, enum conv_choice choice, const void *weight,
@@ -235,7 +239,7 @@ static void run_f32(const struct exec *e, const struct step *s, const struct con
         call.residual = (const float *)exec_value(e, s->other, at, at->image) + first;
         call.residual_at = e->values[s->other].at;
     }
-    kernel_f32(e, p->algorithm)->run(&shape, &call, at->scratch);
+    kernel_f32(e, s, p->algorithm)->run(&shape, &call, at->scratch);
 }
 
 static void run_bf16(const struct exec *e, const struct step *s, const struct conv_part *p, const struct cut *cut,
@@ -262,7 +266,7 @@ static void run_bf16(const struct exec *e, const struct step *s, const struct co
         call.y = (bf16 *)exec_value(e, s->output, at, at->image) + first;
     else
         call.sums = (float *)exec_value(e, s->output, at, at->image) + first;
-    e->kernels->conv_bf16.run(&shape, &call, at->scratch);
+    kernel_conv_bf16(e->kernels, &s->shape)->run(&shape, &call, at->scratch);
 }
 
 /* The batch norm behind a convolution, on the rows that were just computed. */
@@ -307,7 +311,7 @@ static void run_u8(const struct exec *e, const struct step *s, const struct conv
         call.y = (uint8_t *)exec_value(e, s->output, at, at->image) + first;
         call.y_at = e->values[s->output].at;
     }
-    kernel_u8(e, p->algorithm)->run(&shape, &call, at->scratch);
+    kernel_u8(e, s, p->algorithm)->run(&shape, &call, at->scratch);
 }
 
 void conv_run(const struct exec *e, const struct step *s, const struct conv_parts *parts, const struct span *at)

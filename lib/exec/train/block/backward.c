@@ -21,8 +21,8 @@ static void weight_item(void *context, int item, int worker)
                                            .x_block = j->x_block,
                                            .dy_block = g->block->values[s->output].block,
                                            .dw = g->gradients + s->weight};
-    g->block->kernels->weight_gradient(&g->block->steps[j->step].conv, &call, j->round, item,
-                                       g->arena + g->block->shared, worker_scratch(g, worker));
+    g->block->steps[j->step].kernels->weight_gradient(&g->block->steps[j->step].conv, &call, j->round, item,
+                                                      g->arena + g->block->shared, worker_scratch(g, worker));
 }
 
 static void data_item(void *context, int item, int worker)
@@ -35,17 +35,18 @@ static void data_item(void *context, int item, int worker)
     int b = cut_call(&t->data_cut, g->block->blocks, t->conv.c, item, &call);
     call.x = block_gradient_at(g, s->output, b);
     call.y = block_gradient_at(g, s->x, b);
-    g->block->kernels->conv(&t->conv, BLOCK_BACKWARD, &call, worker_scratch(g, worker));
+    t->kernels->conv(&t->conv, BLOCK_BACKWARD, &call, worker_scratch(g, worker));
 }
 
 void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_block)
 {
     struct job job = {g, step, 0, x, x_block}, *j = &job;
     const struct block_conv *c = &g->block->steps[step].conv;
+    const struct block_kernel *k = g->block->steps[step].kernels;
     int blocks = g->block->blocks;
     double start = profile_begin(g);
     for (j->round = 0; j->round < BLOCK_ROUNDS; j->round++)
-        threads_run(g->pool, weight_item, j, g->block->kernels->weight_items(c, blocks, j->round));
+        threads_run(g->pool, weight_item, j, k->weight_items(c, blocks, j->round));
     profile_end(g, j->step, PASS_WEIGHT, start);
     if (!g->values[g->steps[j->step].x].wants_gradient)
         return;

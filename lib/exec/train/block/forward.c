@@ -19,7 +19,7 @@ static void pack_item(void *context, int item, int worker)
         i--;
     const struct block_step *b = &e->steps[i];
     const float *weight = gradient_quantized(g) ? g->gradients : g->parameters; /* see gradient_pack_backward */
-    e->kernels->pack(&b->conv, weight + g->steps[i].weight, item - e->pack_first[i], b->forward, b->backward);
+    b->kernels->pack(&b->conv, weight + g->steps[i].weight, item - e->pack_first[i], b->forward, b->backward);
 }
 
 void block_pack_weights(struct gradient *g)
@@ -72,7 +72,7 @@ static void conv_item(void *context, int item, int worker)
     call.x = block_value_at(g, s->x, b);
     call.y = block_value_at(g, s->output, b);
     call.sums = t->sums + piece * 2 * (size_t)block_channels(t->conv.k);
-    g->block->kernels->conv(&t->conv, BLOCK_FORWARD, &call, worker_scratch(g, worker));
+    t->kernels->conv(&t->conv, BLOCK_FORWARD, &call, worker_scratch(g, worker));
 }
 
 /* ---- batch norm ---- */

@@ -63,9 +63,8 @@ static int users_of(const struct gradient *g, int node, int *last)
     return users;
 }
 
-static struct block_cut cut_of(const struct gradient *g, const struct block_conv *s, int h, int w)
+static struct block_cut cut_of(const struct block_kernel *k, const struct block_conv *s, int h, int w)
 {
-    const struct block_kernel *k = g->block->kernels;
     int tile = k->tile ? k->tile(s) : 0, rows = tile ? (h + tile - 1) / tile : 0;
     struct block_cut c = {.h = h, .parts = w >= 16 ? 2 : 0, .grain = tile ? tile : 1};
     if (tile)
@@ -92,8 +91,9 @@ static void plan_conv(struct gradient *g, int i)
     /* Few channels: all that a window sees fits one cell, and the input is laid out so. */
     b->conv.window = !gradient_quantized(g) && maker && maker->kind == TRAIN_NORMALIZE &&
                      s->c * s->kernel * s->kernel <= BLOCK_CHANNELS && users_of(g, g->steps[i].x, &user) == 1;
-    b->cut = cut_of(g, &b->conv, s->out_h, s->out_w);
-    b->data_cut = cut_of(g, &b->conv, s->h, s->w);
+    b->kernels = kernel_block(g->kernels, &b->conv);
+    b->cut = cut_of(b->kernels, &b->conv, s->out_h, s->out_w);
+    b->data_cut = cut_of(b->kernels, &b->conv, s->h, s->w);
     b->pieces = b->cut.parts > 0 ? b->cut.parts : 1;
 }
 
@@ -162,8 +162,8 @@ static size_t shared_bytes(const struct gradient *g)
     size_t bytes = 0;
     for (int i = 0; i < g->step_count; i++)
         if (block_back(g, i) && g->steps[i].kind == TRAIN_CONV)
-            bytes = max_size(bytes, g->block->kernels->weight_shared_bytes(&g->block->steps[i].conv,
-                                                                           block_count(g->options.batch)));
+            bytes = max_size(bytes, g->block->steps[i].kernels->weight_shared_bytes(&g->block->steps[i].conv,
+                                                                                    block_count(g->options.batch)));
     return bytes;
 }
 
@@ -268,7 +268,7 @@ int block_plan(struct gradient *g, struct message *m)
 static int prepare_conv(struct gradient *g, int i, struct message *m)
 {
     struct block_step *b = &g->block->steps[i];
-    const struct block_kernel *k = g->block->kernels;
+    const struct block_kernel *k = b->kernels;
     size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->pieces;
     if (b->forward_on) { /* quantized: never, and there are no forward weights */
         b->forward = memory_new(k->packed_bytes(&b->conv, BLOCK_FORWARD), 1, m);

@@ -100,8 +100,9 @@ static void conv_weight_item(void *context, int item, int worker)
     struct gradient *g = j->g;
     const struct train_step *s = j->s;
     const float *x = gradient_quantized(g) ? value_dequantized(g, s->x, 0) : value_f32(g, s->x, 0);
-    g->kernels->conv_f32_backward_weight.run(&s->shape, g->count, x, value_gradient(g, s->output, 0), item,
-                                             g->gradients + s->weight, worker_scratch(g, worker));
+    kernel_conv_f32_backward_weight(g->kernels, &s->shape)
+        ->run(&s->shape, g->count, x, value_gradient(g, s->output, 0), item, g->gradients + s->weight,
+              worker_scratch(g, worker));
 }
 
 static void conv_data_item(void *context, int image, int worker)
@@ -109,9 +110,9 @@ static void conv_data_item(void *context, int image, int worker)
     const struct job *j = context;
     const struct gradient *g = j->g;
     const struct train_step *s = j->s;
-    g->kernels->conv_f32_backward_data.run(&s->shape, value_gradient(g, s->output, image), s->packed_backward,
-                                           value_gradient(g, s->x, image), s->accumulate_x,
-                                           worker_scratch(g, worker));
+    kernel_conv_f32_backward_data(g->kernels, &s->shape)
+        ->run(&s->shape, value_gradient(g, s->output, image), s->packed_backward, value_gradient(g, s->x, image),
+              s->accumulate_x, worker_scratch(g, worker));
 }
 
 static void conv_backward(struct job *j)
@@ -127,7 +128,8 @@ static void conv_backward(struct job *j)
         threads_run(g->pool, conv_bias_item, j, g->count);
         sum_partials(g, s->bias, s->shape.out, 0);
     }
-    threads_run(g->pool, conv_weight_item, j, g->kernels->conv_f32_backward_weight.items(&s->shape));
+    threads_run(g->pool, conv_weight_item, j,
+                kernel_conv_f32_backward_weight(g->kernels, &s->shape)->items(&s->shape));
     profile_end(g, step, PASS_WEIGHT, start);
     if (!g->values[s->x].wants_gradient)
         return;

@@ -92,7 +92,7 @@ static void conv_item(const struct gradient *g, const struct train_step *s, int 
         .row_begin = begin,
         .row_end = begin + s->rows < s->shape.out_h ? begin + s->rows : s->shape.out_h,
     };
-    g->kernels->conv_f32.run(&s->shape, &call, scratch);
+    kernel_conv_f32(g->kernels, &s->shape)->run(&s->shape, &call, scratch);
 }
 
 static void float_item(const struct gradient *g, const struct train_step *s, int image, int block, void *scratch)
