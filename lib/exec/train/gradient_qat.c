@@ -166,9 +166,16 @@ void qat_forward_item(struct gradient *g, const struct train_step *s, int image,
     else if (s->kind == TRAIN_NORMALIZE)
         k->lookup_u8(value_u8(g, s->x, image), pixels, x->c, g->table, value_u8(g, s->output, image));
     else
-        k->average_pool_u8(value_u8(g, s->x, image), pixels, x->c, map_x->zero_point,
-                           pool_multiplier(map_x, map_y, pixels), map_y->zero_point, map_y->qmin, map_y->qmax,
-                           value_u8(g, s->output, image), value_before(g, s->output, image));
+        k->average_pool_u8(&(struct average_pool_u8_call){.x = value_u8(g, s->x, image),
+                                                          .pixels = pixels,
+                                                          .c = x->c,
+                                                          .multiplier = pool_multiplier(map_x, map_y, pixels),
+                                                          .zero_point_x = map_x->zero_point,
+                                                          .zero_point_y = map_y->zero_point,
+                                                          .low = map_y->qmin,
+                                                          .high = map_y->qmax,
+                                                          .y = value_u8(g, s->output, image),
+                                                          .before = value_before(g, s->output, image)});
 }
 
 /* ---- backward ---- */

@@ -178,22 +178,50 @@ struct conv_u8_kernel {
     void (*run)(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch);
 };
 
+/* y = x * scale[c] + shift[c] [+ residual] [relu], all [rows][c]; x or residual may be y */
+struct scale_shift_call {
+    const float *x;
+    int rows, c;
+    const float *scale, *shift; /* [c] */
+    const float *residual;      /* or NULL */
+    int relu;
+    float *y;
+};
+
+/* One image's: q = clamp(rintf(sum(x - zero_point_x) * multiplier) + zero_point_y, low, high) */
+struct average_pool_u8_call {
+    const uint8_t *x; /* [pixels][c] */
+    int pixels, c;
+    float multiplier;
+    uint8_t zero_point_x, zero_point_y, low, high;
+    uint8_t *y;    /* [c] */
+    float *before; /* [c], the value before rounding; or NULL */
+};
+
+/* Both parts of a batch norm's way back; xhat = (x - mean) * inv_std. x and dy are [rows][c], the rest [c]. */
+struct batchnorm_backward_call {
+    const float *x, *dy;
+    int rows, c;
+    const float *mean, *inv_std;
+    /* batchnorm_backward_sums writes: */
+    double *sum_dy, *sum_dy_xhat;
+    /* batchnorm_backward reads the first three and writes dx, which may be dy: */
+    const float *gamma, *mean_dy, *mean_dy_xhat;
+    float *dx;
+};
+
 /* Elementwise and reducing operations. rows = N*H*W (or what a caller cuts of it). */
 struct elementwise_kernels {
     /* q[i,c] = table[c][pixel[i,c]]: the quantized, normalised input. table [C][256]. */
     void (*lookup_u8)(const uint8_t *pixels, int rows, int c, const uint8_t *table, uint8_t *q);
     void (*normalize)(const uint8_t *pixels, int rows, int c, const float *mean, const float *std, float *y);
-    /* y = x * scale[c] + shift[c] [+ residual] [relu]; x may equal y */
-    void (*scale_shift)(const float *x, int rows, int c, const float *scale, const float *shift,
-                        const float *residual, int relu, float *y);
+    void (*scale_shift)(const struct scale_shift_call *call);
     void (*add)(const float *a, const float *b, size_t count, int relu, float *y);
     void (*relu)(const float *x, size_t count, float *y);
     /* dx = y > 0 ? dy : 0; may be in place */
     void (*relu_backward)(const float *y, const float *dy, size_t count, float *dx);
     void (*average_pool)(const float *x, int pixels, int c, float *y); /* one image */
-    /* q = clamp(rintf(sum(x - zp_x) * multiplier) + zp_y, low, high); before may be NULL */
-    void (*average_pool_u8)(const uint8_t *x, int pixels, int c, uint8_t zero_point_x, float multiplier,
-                            uint8_t zero_point_y, uint8_t low, uint8_t high, uint8_t *y, float *before);
+    void (*average_pool_u8)(const struct average_pool_u8_call *call);
     void (*quantize)(const float *x, size_t count, float scale, uint8_t zero_point, uint8_t low, uint8_t high,
                      uint8_t *q);
     void (*dequantize)(const uint8_t *q, size_t count, float scale, uint8_t zero_point, float *x);
@@ -204,13 +232,10 @@ struct elementwise_kernels {
      * accumulator. */
     void (*sum_and_squares)(const float *x, int rows, int c, double *sum,
                             double *squares /* [C] each, overwritten */);
-    /* sum of dy and of dy * xhat, xhat = (x - mean) * inv_std */
-    void (*batchnorm_backward_sums)(const float *x, const float *dy, int rows, int c, const float *mean,
-                                    const float *inv_std, double *sum_dy, double *sum_dy_xhat);
+    /* sum of dy and of dy * xhat */
+    void (*batchnorm_backward_sums)(const struct batchnorm_backward_call *call);
     /* dx = gamma * inv_std * (dy - mean_dy - xhat * mean_dy_xhat) */
-    void (*batchnorm_backward)(const float *x, const float *dy, int rows, int c, const float *mean,
-                               const float *inv_std, const float *gamma, const float *mean_dy,
-                               const float *mean_dy_xhat, float *dx);
+    void (*batchnorm_backward)(const struct batchnorm_backward_call *call);
 };
 
 /* Slots that a set has no kernel of its own for hold its parent's. What computes a given shape is found by kernel_conv_f32

@@ -280,7 +280,8 @@ static void run_norm(const struct exec *e, const struct step *s, const struct cu
             if (s->norm_other >= 0)
                 other = (const float *)exec_value(e, s->norm_other, at, i) +
                         layout_at(&e->values[s->norm_other].at, 0, row, 0);
-            e->kernels->elementwise.scale_shift(y, c->out_w, c->out, s->scale, s->shift, other, s->relu, y);
+            e->kernels->elementwise.scale_shift(
+                &(struct scale_shift_call){y, c->out_w, c->out, s->scale, s->shift, other, s->relu, y});
         }
 }
 

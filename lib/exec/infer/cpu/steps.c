@@ -71,8 +71,8 @@ static void run_scale_shift(const struct exec *e, const struct step *s, const st
 {
     const struct node *n = node_of(e, s->node);
     FOR_EACH_ROW(r)
-    e->kernels->elementwise.scale_shift(row_of(e, s->x, at, r), n->w, n->c, s->scale, s->shift, NULL, 0,
-                                        row_of(e, s->output, at, r));
+    e->kernels->elementwise.scale_shift(&(struct scale_shift_call){row_of(e, s->x, at, r), n->w, n->c, s->scale,
+                                                                   s->shift, NULL, 0, row_of(e, s->output, at, r)});
 }
 
 static size_t row_elements(const struct node *n)
@@ -135,9 +135,16 @@ static void run_pool_u8(const struct exec *e, const struct step *s, const struct
     const struct node *x = node_of(e, s->x);
     const struct affine *y = &s->map_y;
     FOR_EACH_ROW(r)
-    e->kernels->elementwise.average_pool_u8(exec_value(e, s->x, at, r.image), x->h * x->w, x->c,
-                                            s->map_x.zero_point, pool_multiplier(&s->map_x, y, x->h * x->w),
-                                            y->zero_point, y->qmin, y->qmax, row_of(e, s->output, at, r), NULL);
+    e->kernels->elementwise.average_pool_u8(
+        &(struct average_pool_u8_call){.x = exec_value(e, s->x, at, r.image),
+                                       .pixels = x->h * x->w,
+                                       .c = x->c,
+                                       .multiplier = pool_multiplier(&s->map_x, y, x->h * x->w),
+                                       .zero_point_x = s->map_x.zero_point,
+                                       .zero_point_y = y->zero_point,
+                                       .low = y->qmin,
+                                       .high = y->qmax,
+                                       .y = row_of(e, s->output, at, r)});
 }
 
 /* ---- bfloat16: rows are widened, computed as above and rounded ---- */
@@ -183,7 +190,8 @@ static void run_scale_shift_bf16(const struct exec *e, const struct step *s, con
     FOR_EACH_ROW(r)
     {
         row_widen(e, s->x, at, r, y);
-        e->kernels->elementwise.scale_shift(y, n->w, n->c, s->scale, s->shift, NULL, 0, y);
+        e->kernels->elementwise.scale_shift(
+            &(struct scale_shift_call){y, n->w, n->c, s->scale, s->shift, NULL, 0, y});
         row_round(e, s, at, r, y);
     }
 }

@@ -63,13 +63,17 @@ static void sums_item(void *context, int item, int worker)
     const struct gradient *g = j->g;
     const struct train_step *s = &g->steps[j->step];
     const struct block_step *t = &g->block->steps[j->step];
-    int real = g->graph.nodes[s->output].c, channels = block_channels(real);
+    int real = g->graph.nodes[s->output].c;
     struct part p = part_of(g, s->output, item);
     (void)worker;
-    g->block->kernels->norm_backward_sums(
-        part_value(g, s->x, &p), part_gradient(g, s->output, &p), part_mask(g, s->output, t->positive, &p),
-        p.pixels, channels, g->block->planes, block_images(g, p.block), block_constant(t, BLOCK_MEAN, real),
-        block_constant(t, BLOCK_INV_STD, real), g->block->partials + (size_t)item * 2 * (size_t)channels);
+    g->block->kernels->norm_backward_sums(&(struct block_norm_backward_call){
+        .map = part_map(g, s->output, &p),
+        .x = part_value(g, s->x, &p),
+        .dy = part_gradient(g, s->output, &p),
+        .positive = part_mask(g, s->output, t->positive, &p),
+        .mean = block_constant(t, BLOCK_MEAN, real),
+        .inv_std = block_constant(t, BLOCK_INV_STD, real),
+        .sums = g->block->partials + (size_t)item * 2 * (size_t)block_channels(real)});
 }
 
 /* Sums the items in order; dx = a g + b x + d from gamma inv_std (g - mean g - xhat mean(g xhat)). */
@@ -107,12 +111,17 @@ static void pass_item(void *context, int item, int worker)
     struct part p = part_of(g, s->output, item);
     (void)worker;
     g->block->kernels->norm_backward(
-        norm ? part_value(g, s->x, &p) : NULL, part_gradient(g, s->output, &p),
-        part_mask(g, s->output, t->positive, &p), p.pixels, block_channels(real), g->block->planes,
-        block_images(g, p.block), norm ? block_constant(t, BLOCK_A, real) : NULL,
-        norm ? block_constant(t, BLOCK_B, real) : NULL, norm ? block_constant(t, BLOCK_D, real) : NULL,
-        part_operand_gradient(g, s->x, &p), s->accumulate_x, part_operand_gradient(g, s->other, &p),
-        s->accumulate_other);
+        &(struct block_norm_backward_call){.map = part_map(g, s->output, &p),
+                                           .x = norm ? part_value(g, s->x, &p) : NULL,
+                                           .dy = part_gradient(g, s->output, &p),
+                                           .positive = part_mask(g, s->output, t->positive, &p),
+                                           .a = norm ? block_constant(t, BLOCK_A, real) : NULL,
+                                           .b = norm ? block_constant(t, BLOCK_B, real) : NULL,
+                                           .d = norm ? block_constant(t, BLOCK_D, real) : NULL,
+                                           .dx = part_operand_gradient(g, s->x, &p),
+                                           .accumulate = s->accumulate_x,
+                                           .other = part_operand_gradient(g, s->other, &p),
+                                           .accumulate_other = s->accumulate_other});
 }
 
 static void pool_item(void *context, int b, int worker)
@@ -122,9 +131,9 @@ static void pool_item(void *context, int b, int worker)
     const struct train_step *s = &g->steps[j->step];
     const struct node *x = &g->graph.nodes[s->x];
     (void)worker;
-    g->block->kernels->pool_backward(value_gradient(g, s->output, b * BLOCK_IMAGES), x->c, x->h * x->w, x->c,
-                                     g->block->planes, block_images(g, b), block_gradient_at(g, s->x, b),
-                                     s->accumulate_x);
+    struct block_map map = {x->h * x->w, x->c, g->block->planes, block_images(g, b)};
+    g->block->kernels->pool_backward(&map, value_gradient(g, s->output, b * BLOCK_IMAGES), x->c,
+                                     block_gradient_at(g, s->x, b), s->accumulate_x);
 }
 
 void block_backward_pool(struct gradient *g, int step)

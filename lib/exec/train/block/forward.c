@@ -110,12 +110,15 @@ static void norm_item(void *context, int item, int worker)
     const struct node *n = &g->graph.nodes[s->output];
     struct part p = part_of(g, s->output, item);
     (void)worker;
-    g->block->kernels->norm(part_value(g, s->x, &p), p.pixels, block_channels(n->c), g->block->planes,
-                            block_images(g, p.block),
-                            s->kind == TRAIN_NORM ? block_constant(t, BLOCK_SCALE, n->c) : NULL,
-                            s->kind == TRAIN_NORM ? block_constant(t, BLOCK_SHIFT, n->c) : NULL,
-                            s->other >= 0 ? part_value(g, s->other, &p) : NULL, s->relu || s->kind == TRAIN_RELU,
-                            part_value(g, s->output, &p), part_mask(g, s->output, t->positive, &p));
+    g->block->kernels->norm(
+        &(struct block_norm_call){.map = part_map(g, s->output, &p),
+                                  .x = part_value(g, s->x, &p),
+                                  .scale = s->kind == TRAIN_NORM ? block_constant(t, BLOCK_SCALE, n->c) : NULL,
+                                  .shift = s->kind == TRAIN_NORM ? block_constant(t, BLOCK_SHIFT, n->c) : NULL,
+                                  .other = s->other >= 0 ? part_value(g, s->other, &p) : NULL,
+                                  .relu = s->relu || s->kind == TRAIN_RELU,
+                                  .y = part_value(g, s->output, &p),
+                                  .positive = part_mask(g, s->output, t->positive, &p)});
 }
 
 static void pool_item(void *context, int b, int worker)
@@ -125,8 +128,8 @@ static void pool_item(void *context, int b, int worker)
     const struct train_step *s = &g->steps[j->step];
     const struct node *x = &g->graph.nodes[s->x];
     (void)worker;
-    g->block->kernels->pool(block_value_at(g, s->x, b), x->h * x->w, x->c, g->block->planes, block_images(g, b),
-                            value_f32(g, s->output, b * BLOCK_IMAGES), x->c);
+    struct block_map map = {x->h * x->w, x->c, g->block->planes, block_images(g, b)};
+    g->block->kernels->pool(&map, block_value_at(g, s->x, b), value_f32(g, s->output, b * BLOCK_IMAGES), x->c);
 }
 
 void block_step_forward(struct gradient *g, int step)

@@ -46,20 +46,28 @@ static void mask_item(void *context, int item, int worker)
     const struct node *n = &g->graph.nodes[s->output];
     const struct block_kernel *k = g->block->kernels;
     struct part p = part_of(g, s->output, item);
-    int images = block_images(g, p.block), channels = block_channels(n->c), planes = g->block->planes;
+    struct block_map map = part_map(g, s->output, &p);
     bf16 *dy = part_gradient(g, s->output, &p);
     uint32_t *bits = part_mask(g, s->output, g->block->mask, &p);
     struct slope slope = qat_slope_of(g, s);
     (void)worker;
     if (s->scale != NO_OFFSET)
         g->block->scale_sums[item] = scale_sum(g, s, &p, dy);
-    k->within(value_before(g, s->output, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)n->c,
-              g->values[s->output].elements, images, p.pixels, n->c, slope.low, slope.high, bits);
-    bf16 *other = part_operand_gradient(g, s->other, &p);
-    k->norm_backward(NULL, dy, bits, p.pixels, channels, planes, images, NULL, NULL, NULL, dy, 0, other,
-                     s->accumulate_other);
-    k->norm_backward_sums(dy, dy, NULL, p.pixels, channels, planes, images, g->block->zeros, g->block->zeros,
-                          g->block->partials + (size_t)item * 2 * (size_t)channels);
+    k->within(&map, value_before(g, s->output, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)n->c,
+              g->values[s->output].elements, slope.low, slope.high, bits);
+    k->norm_backward(&(struct block_norm_backward_call){.map = map,
+                                                        .dy = dy,
+                                                        .positive = bits,
+                                                        .dx = dy,
+                                                        .other = part_operand_gradient(g, s->other, &p),
+                                                        .accumulate_other = s->accumulate_other});
+    k->norm_backward_sums(&(struct block_norm_backward_call){
+        .map = map,
+        .x = dy,
+        .dy = dy,
+        .mean = g->block->zeros,
+        .inv_std = g->block->zeros,
+        .sums = g->block->partials + (size_t)item * 2 * (size_t)block_channels(n->c)});
 }
 
 static void codes_item(void *context, int item, int worker)
@@ -73,9 +81,10 @@ static void codes_item(void *context, int item, int worker)
     bf16 *to = (bf16 *)(void *)(g->arena + g->block->codes) +
                (size_t)p.block * block_tensor_values(x->h * x->w, x->c, g->block->planes) + p.first;
     (void)worker;
-    g->block->kernels->dequantize(value_u8(g, s->x, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)x->c,
-                                  round_up_64(g->values[s->x].elements), block_images(g, p.block), p.pixels, x->c,
-                                  map->scale, map->zero_point, g->block->planes, to);
+    struct block_map pixels = part_map(g, s->x, &p);
+    g->block->kernels->dequantize(&pixels,
+                                  value_u8(g, s->x, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)x->c,
+                                  round_up_64(g->values[s->x].elements), map->scale, map->zero_point, to);
 }
 
 /* ---- a step ---- */

@@ -140,6 +140,17 @@ static void conv_backward(struct job *j)
 
 /* ---- batch norm ---- */
 
+static struct batchnorm_backward_call norm_call(const struct gradient *g, const struct train_step *s, int image)
+{
+    int channels = g->graph.nodes[s->x].c;
+    return (struct batchnorm_backward_call){.x = value_f32(g, s->x, image),
+                                            .dy = value_gradient(g, s->output, image),
+                                            .rows = pixels_of(g, s->x),
+                                            .c = channels,
+                                            .mean = saved_row(s, SAVED_MEAN, channels),
+                                            .inv_std = saved_row(s, SAVED_INV_STD, channels)};
+}
+
 static void norm_begin_item(void *context, int image, int worker)
 {
     const struct job *j = context;
@@ -151,9 +162,10 @@ static void norm_begin_item(void *context, int image, int worker)
     mask_item(g, s, image);
     const float *dy = value_gradient(g, s->output, image);
     pass_on(g, s->other, s->accumulate_other, image, dy);
-    g->kernels->elementwise.batchnorm_backward_sums(value_f32(g, s->x, image), dy, pixels_of(g, s->x), channels,
-                                                    saved_row(s, SAVED_MEAN, channels),
-                                                    saved_row(s, SAVED_INV_STD, channels), sums, sums + channels);
+    struct batchnorm_backward_call call = norm_call(g, s, image);
+    call.sum_dy = sums;
+    call.sum_dy_xhat = sums + channels;
+    g->kernels->elementwise.batchnorm_backward_sums(&call);
 }
 
 static void norm_data_item(void *context, int image, int worker)
@@ -163,11 +175,12 @@ static void norm_data_item(void *context, int image, int worker)
     const struct train_step *s = j->s;
     int channels = g->graph.nodes[s->x].c;
     void *scratch = worker_scratch(g, worker);
-    g->kernels->elementwise.batchnorm_backward(
-        value_f32(g, s->x, image), value_gradient(g, s->output, image), pixels_of(g, s->x), channels,
-        saved_row(s, SAVED_MEAN, channels), saved_row(s, SAVED_INV_STD, channels), g->parameters + s->weight,
-        saved_row(s, SAVED_MEAN_DY, channels), saved_row(s, SAVED_MEAN_DY_XHAT, channels),
-        target(g, s, image, scratch));
+    struct batchnorm_backward_call call = norm_call(g, s, image);
+    call.gamma = g->parameters + s->weight;
+    call.mean_dy = saved_row(s, SAVED_MEAN_DY, channels);
+    call.mean_dy_xhat = saved_row(s, SAVED_MEAN_DY_XHAT, channels);
+    call.dx = target(g, s, image, scratch);
+    g->kernels->elementwise.batchnorm_backward(&call);
     pass_on_scratch(g, s, image, scratch);
 }
 

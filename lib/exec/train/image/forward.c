@@ -109,9 +109,9 @@ static void float_item(const struct gradient *g, const struct train_step *s, int
         conv_item(g, s, image, block, scratch);
         break;
     case TRAIN_NORM:
-        k->scale_shift(value_f32(g, s->x, image), n->h * n->w, n->c, saved_row(s, SAVED_SCALE, n->c),
-                       saved_row(s, SAVED_SHIFT, n->c), s->other >= 0 ? value_f32(g, s->other, image) : NULL,
-                       s->relu, y);
+        k->scale_shift(&(struct scale_shift_call){
+            value_f32(g, s->x, image), n->h * n->w, n->c, saved_row(s, SAVED_SCALE, n->c),
+            saved_row(s, SAVED_SHIFT, n->c), s->other >= 0 ? value_f32(g, s->other, image) : NULL, s->relu, y});
         break;
     case TRAIN_RELU:
         k->relu(value_f32(g, s->x, image), elements, y);
