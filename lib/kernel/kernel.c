@@ -7,30 +7,67 @@
 #include <string.h>
 
 enum isa {
-#define ISA(isa, supported) ISA_##isa,
+    ISA_none = -1,
+#define ISA(isa, parent, condition) ISA_##isa,
 #include "kernel/kernels.inc"
     ISA_COUNT
+};
+
+static const int parents[] = {
+#define ISA(isa, parent, condition) ISA_##parent,
+#include "kernel/kernels.inc"
 };
 
 static struct kernel_table tables[ISA_COUNT];
 static int usable[ISA_COUNT];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
+/* Whether set i is `isa` or stands below it. */
+static int inherits(int i, int isa)
+{
+    while (i >= 0 && i != isa)
+        i = parents[i];
+    return i == isa;
+}
+
 static void tables_fill(void)
 {
-#define ISA(name, supported)        \
-    tables[ISA_##name].isa = #name; \
-    usable[ISA_##name] = (supported);
-#define KERNEL(operation, isa, name, types)               \
-    for (int i = ISA_##isa; i < ISA_COUNT; i++) {         \
-        tables[i].operation = operation##_##isa##_##name; \
-        tables[i].operation.algorithm = #name;            \
-    }
+#define ISA(name, above, condition)                                                    \
+    tables[ISA_##name].isa = #name;                                                    \
+    tables[ISA_##name].parent = ISA_##above == ISA_none ? NULL : tables + ISA_##above; \
+    usable[ISA_##name] = (condition) && (ISA_##above == ISA_none || usable[ISA_##above]);
+#define KERNEL(operation, isa, name, types)                   \
+    for (int i = ISA_##isa; i < ISA_COUNT; i++)               \
+        if (inherits(i, ISA_##isa)) {                         \
+            tables[i].operation = operation##_##isa##_##name; \
+            tables[i].operation.algorithm = #name;            \
+        }
 #define ELEMENTWISE(operation, isa, types)      \
     for (int i = ISA_##isa; i < ISA_COUNT; i++) \
-        tables[i].elementwise.operation = elementwise_##operation##_##isa;
+        if (inherits(i, ISA_##isa))             \
+            tables[i].elementwise.operation = elementwise_##operation##_##isa;
 #include "kernel/kernels.inc"
 }
+
+/* ---- the kernel for a shape ---- */
+
+#define KERNEL_FOR(slot, kernel, shape)                                                         \
+    const struct kernel *kernel_##slot(const struct kernel_table *table, const struct shape *s) \
+    {                                                                                           \
+        for (; table; table = table->parent)                                                    \
+            if (table->slot.algorithm && (!table->slot.supports || table->slot.supports(s)))    \
+                return &table->slot;                                                            \
+        return NULL;                                                                            \
+    }
+
+KERNEL_FOR(conv_f32, conv_f32_kernel, conv_shape)
+KERNEL_FOR(conv_f32_winograd, conv_f32_kernel, conv_shape)
+KERNEL_FOR(conv_f32_backward_data, conv_f32_backward_data_kernel, conv_shape)
+KERNEL_FOR(conv_f32_backward_weight, conv_f32_backward_weight_kernel, conv_shape)
+KERNEL_FOR(conv_u8, conv_u8_kernel, conv_shape)
+KERNEL_FOR(conv_u8_winograd, conv_u8_kernel, conv_shape)
+KERNEL_FOR(conv_bf16, conv_bf16_kernel, conv_shape)
+KERNEL_FOR(block, block_kernel, block_conv)
 
 const char *kernel_isa_at(int i)
 {
@@ -88,8 +125,8 @@ const struct kernel_name *kernel_name_at(int i)
 double kernel_peak(const struct kernel_table *table, const char *type, double seconds)
 {
     double (*measure)(double seconds) = NULL;
-#define PEAK(what, name)                                          \
-    if (table >= &tables[ISA_##name] && strcmp(type, #what) == 0) \
+#define PEAK(what, name)                                                         \
+    if (inherits((int)(table - tables), ISA_##name) && strcmp(type, #what) == 0) \
         measure = peak_##what##_##name;
 #include "kernel/kernels.inc"
     return measure ? measure(seconds) : 0;

@@ -1,5 +1,5 @@
 /* arithmetic.h: the arithmetic of single values that more than one backend needs, beyond base/scalar.h and compiled
- * as that is, for the CPU and for a GPU. lib/quant/QUANT.md and exec/train/gradient_qat.c state it. */
+ * as that is, for the CPU and for a GPU. lib/quant/QUANT.md and exec/train/qat.c state it. */
 #ifndef RESQ_KERNEL_CONTRACT_ARITHMETIC_H
 #define RESQ_KERNEL_CONTRACT_ARITHMETIC_H
 

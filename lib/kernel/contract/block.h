@@ -44,7 +44,7 @@ static inline int block_count(int images)
     return (images + BLOCK_IMAGES - 1) / BLOCK_IMAGES;
 }
 
-/* A convolution over blocks. c and k are the real channels; window: the input was laid out by `windows` (below), a
+/* A convolution over blocks. c and k are the real channels; window: the input was laid out so by `input` (below), a
  * pixel's R*R*c inputs side by side as channels, and the convolution is a matrix product of one tap. */
 struct block_conv {
     int h, w, c;
@@ -79,9 +79,43 @@ struct block_weight_call {
     float *dw;                /* overwritten */
 };
 
+/* What a pass goes over: so many pixels of one block, c real channels. Images from `images` on, and channels beyond c,
+ * become zeros. */
+struct block_map {
+    int pixels, c, planes, images;
+};
+
+/* y = [relu](x * scale + shift [+ other]) */
+struct block_norm_call {
+    struct block_map map;
+    const bf16 *x;
+    const float *scale, *shift; /* [block_channels(c)], or NULL: 1 and 0 */
+    const bf16 *other;          /* or NULL */
+    int relu;
+    bf16 *y; /* may be x or other */
+    uint32_t
+        *positive; /* NULL (always without relu), or [pixels][c/32][32], a bit a channel: the result is above 0 */
+};
+
+/* Back through it. g is dy where `positive` (NULL: everywhere), else 0. */
+struct block_norm_backward_call {
+    struct block_map map;
+    const bf16 *x, *dy;
+    const uint32_t *positive;
+    /* norm_backward_sums: sums [2][block_channels(c)]: of g and of g * (x - mean) * inv_std */
+    const float *mean, *inv_std;
+    double *sums;
+    /* norm_backward: dx = a * g + b * x + d, or dx = g where a is NULL; nothing where dx is NULL. accumulate: dx +=.
+     * other: NULL, or = g, += where accumulate_other. dx or other may be dy. */
+    const float *a, *b, *d;
+    bf16 *dx, *other;
+    int accumulate, accumulate_other;
+};
+
 /* In kernels.inc an operation `block`: `const struct block_kernel block_ISA_ALGORITHM`. */
 struct block_kernel {
     const char *algorithm;
+    int (*supports)(const struct block_conv *s); /* NULL: every shape; of conv and weight_gradient */
     /* The side of the tiles that all passes of a shape are computed in (see above), 0: none; NULL: never. Calls of
      * conv for such a shape should begin at rows that are multiples of it, and take all outputs: what outputs share
      * is computed by every call. */
@@ -102,39 +136,24 @@ struct block_kernel {
     void (*weight_gradient)(const struct block_conv *s, const struct block_weight_call *call, int round, int item,
                             void *shared, void *scratch);
 
-    /* Passes over `pixels` pixels of one block; c: a multiple of 32; images: real ones, the rest become zeros. */
-
     /* Row `row` of the network's input: y [W][C'/32][P][32][32]. images [count] point to u8 [H][W][c]; table f32
      * [c][256]: the value of a pixel. Where s->window, C' = block_channels(c*R*R), channel c*R*R + r*R + t is the
      * input that the tap (r, t) sees from here (0 in the padding); otherwise C' = block_channels(c). */
     void (*input)(const struct block_conv *s, const uint8_t *const *images, int count, const float *table, int row,
                   bf16 *y);
-    /* y = [relu](x * scale[c] + shift[c] [+ other]); scale and shift may be NULL: 1 and 0. positive: NULL
-     * (always without relu), or [pixels][c/32][32], a bit a channel: the result is above 0. */
-    void (*norm)(const bf16 *x, int pixels, int c, int planes, int images, const float *scale, const float *shift,
-                 const bf16 *other, int relu, bf16 *y, uint32_t *positive);
-    /* sums [2][c]: of g and of g * (x - mean[c]) * inv_std[c], where g is dy where positive (NULL: everywhere),
-     * else 0. */
-    void (*norm_backward_sums)(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c,
-                               int planes, int images, const float *mean, const float *inv_std, double *sums);
-    /* dx = a[c] * g + b[c] * x + d[c], or dx = g where a is NULL; nothing where dx is NULL. accumulate: dx +=.
-     * other: NULL, or = g,
-     * += where accumulate_other. dx or other may be dy. */
-    void (*norm_backward)(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c, int planes,
-                          int images, const float *a, const float *b, const float *d, bf16 *dx, int accumulate,
-                          bf16 *other, int accumulate_other);
+    void (*norm)(const struct block_norm_call *call);
+    void (*norm_backward_sums)(const struct block_norm_backward_call *call);
+    void (*norm_backward)(const struct block_norm_backward_call *call);
     /* Codes as reals, scale * (q - zero_point), for the gradient by quantized weights: image n's at q + n *
      * q_image, u8 [pixels][c]; y its pixels as blocks. */
-    void (*dequantize)(const uint8_t *q, size_t q_image, int images, int pixels, int c, float scale,
-                       uint8_t zero_point, int planes, bf16 *y);
+    void (*dequantize)(const struct block_map *map, const uint8_t *q, size_t q_image, float scale,
+                       uint8_t zero_point, bf16 *y);
     /* The bits, as norm's `positive`, of low <= v <= high; v f32, laid out as q above. */
-    void (*within)(const float *v, size_t v_image, int images, int pixels, int c, float low, float high,
+    void (*within)(const struct block_map *map, const float *v, size_t v_image, float low, float high,
                    uint32_t *bits);
-    /* The average of `pixels` pixels: y f32 [images][y_stride], channels [0, c_real); and back: dx = dy / pixels.
-     */
-    void (*pool)(const bf16 *x, int pixels, int c_real, int planes, int images, float *y, int y_stride);
-    void (*pool_backward)(const float *dy, int dy_stride, int pixels, int c_real, int planes, int images, bf16 *dx,
-                          int accumulate);
+    /* The average of the map's pixels: y f32 [images][y_stride], channels [0, c); and back: dx = dy / pixels. */
+    void (*pool)(const struct block_map *map, const bf16 *x, float *y, int y_stride);
+    void (*pool_backward)(const struct block_map *map, const float *dy, int dy_stride, bf16 *dx, int accumulate);
 };
 
 enum { BLOCK_ROUNDS = 3 };

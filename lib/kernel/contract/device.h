@@ -334,7 +334,7 @@ struct device_backend {
     /* w = code_scale[k] * code, in `type` */
     int (*dequantize_weights)(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,
                               enum device_type type, void *w, struct message *m);
-    /* Straight-through, exec/train/gradient_qat.c: dy in place, 0 where the value before rounding was clamped.
+    /* Straight-through, exec/train/qat.c: dy in place, 0 where the value before rounding was clamped.
      * scale_gradient: NULL, or = sum(dy * d q / d scale) / sqrt(elements * (qmax - qmin)), with dy as it came;
      * count = n * elements. */
     int (*straight_through)(struct device *d, const float *before, int n, size_t elements, int relu,

@@ -107,6 +107,7 @@ struct conv_bf16_call {
 struct conv_bf16_kernel {
     const char *algorithm; /* "direct"; "widened": by the set's conv_f32, as slow as that */
     int out_grain;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     size_t (*packed_bytes)(const struct conv_shape *s);
     void (*pack)(const struct conv_shape *s, const float *weight /* [K,C,R,R] */, void *packed);
     size_t (*scratch_bytes)(const struct conv_shape *s); /* a worker's, whatever the number of images */
@@ -116,6 +117,7 @@ struct conv_bf16_kernel {
 /* Gradient by the input, one whole image: dx = conv_transposed(dy, w) (overwrites dx, or adds where accumulate). */
 struct conv_f32_backward_data_kernel {
     const char *algorithm;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     size_t (*packed_bytes)(const struct conv_shape *s);
     void (*pack)(const struct conv_shape *s, const float *weight, void *packed);
     size_t (*scratch_bytes)(const struct conv_shape *s);
@@ -127,6 +129,7 @@ struct conv_f32_backward_data_kernel {
  * item i writes (overwrites) its part of dw [K,C,R,R] and nothing else, so items may run on any thread. */
 struct conv_f32_backward_weight_kernel {
     const char *algorithm;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     int (*items)(const struct conv_shape *s);
     size_t (*scratch_bytes)(const struct conv_shape *s);
     void (*run)(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
@@ -175,22 +178,50 @@ struct conv_u8_kernel {
     void (*run)(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch);
 };
 
+/* y = x * scale[c] + shift[c] [+ residual] [relu], all [rows][c]; x or residual may be y */
+struct scale_shift_call {
+    const float *x;
+    int rows, c;
+    const float *scale, *shift; /* [c] */
+    const float *residual;      /* or NULL */
+    int relu;
+    float *y;
+};
+
+/* One image's: q = clamp(rintf(sum(x - zero_point_x) * multiplier) + zero_point_y, low, high) */
+struct average_pool_u8_call {
+    const uint8_t *x; /* [pixels][c] */
+    int pixels, c;
+    float multiplier;
+    uint8_t zero_point_x, zero_point_y, low, high;
+    uint8_t *y;    /* [c] */
+    float *before; /* [c], the value before rounding; or NULL */
+};
+
+/* Both parts of a batch norm's way back; xhat = (x - mean) * inv_std. x and dy are [rows][c], the rest [c]. */
+struct batchnorm_backward_call {
+    const float *x, *dy;
+    int rows, c;
+    const float *mean, *inv_std;
+    /* batchnorm_backward_sums writes: */
+    double *sum_dy, *sum_dy_xhat;
+    /* batchnorm_backward reads the first three and writes dx, which may be dy: */
+    const float *gamma, *mean_dy, *mean_dy_xhat;
+    float *dx;
+};
+
 /* Elementwise and reducing operations. rows = N*H*W (or what a caller cuts of it). */
 struct elementwise_kernels {
     /* q[i,c] = table[c][pixel[i,c]]: the quantized, normalised input. table [C][256]. */
     void (*lookup_u8)(const uint8_t *pixels, int rows, int c, const uint8_t *table, uint8_t *q);
     void (*normalize)(const uint8_t *pixels, int rows, int c, const float *mean, const float *std, float *y);
-    /* y = x * scale[c] + shift[c] [+ residual] [relu]; x may equal y */
-    void (*scale_shift)(const float *x, int rows, int c, const float *scale, const float *shift,
-                        const float *residual, int relu, float *y);
+    void (*scale_shift)(const struct scale_shift_call *call);
     void (*add)(const float *a, const float *b, size_t count, int relu, float *y);
     void (*relu)(const float *x, size_t count, float *y);
     /* dx = y > 0 ? dy : 0; may be in place */
     void (*relu_backward)(const float *y, const float *dy, size_t count, float *dx);
     void (*average_pool)(const float *x, int pixels, int c, float *y); /* one image */
-    /* q = clamp(rintf(sum(x - zp_x) * multiplier) + zp_y, low, high); before may be NULL */
-    void (*average_pool_u8)(const uint8_t *x, int pixels, int c, uint8_t zero_point_x, float multiplier,
-                            uint8_t zero_point_y, uint8_t low, uint8_t high, uint8_t *y, float *before);
+    void (*average_pool_u8)(const struct average_pool_u8_call *call);
     void (*quantize)(const float *x, size_t count, float scale, uint8_t zero_point, uint8_t low, uint8_t high,
                      uint8_t *q);
     void (*dequantize)(const uint8_t *q, size_t count, float scale, uint8_t zero_point, float *x);
@@ -201,23 +232,18 @@ struct elementwise_kernels {
      * accumulator. */
     void (*sum_and_squares)(const float *x, int rows, int c, double *sum,
                             double *squares /* [C] each, overwritten */);
-    /* sum of dy and of dy * xhat, xhat = (x - mean) * inv_std */
-    void (*batchnorm_backward_sums)(const float *x, const float *dy, int rows, int c, const float *mean,
-                                    const float *inv_std, double *sum_dy, double *sum_dy_xhat);
+    /* sum of dy and of dy * xhat */
+    void (*batchnorm_backward_sums)(const struct batchnorm_backward_call *call);
     /* dx = gamma * inv_std * (dy - mean_dy - xhat * mean_dy_xhat) */
-    void (*batchnorm_backward)(const float *x, const float *dy, int rows, int c, const float *mean,
-                               const float *inv_std, const float *gamma, const float *mean_dy,
-                               const float *mean_dy_xhat, float *dx);
-    /* w -= lr * step, m = mu m + g, Nesterov: see REF */
-    void (*sgd)(float *w, float *momentum, const float *gradient, size_t count, float learning_rate, float mu,
-                float weight_decay, int nesterov, int first_step);
+    void (*batchnorm_backward)(const struct batchnorm_backward_call *call);
 };
 
-/* The direct convolutions take every shape. The Winograd ones are there where run is not NULL, for the shapes that
- * `supports` names; conv_u8_winograd is exact only for outputs whose accumulator without bias and zero point stays
- * in [-2^25, 2^25): whoever calls it has proved that from the weights. */
+/* Slots that a set has no kernel of its own for hold its parent's. What computes a given shape is found by kernel_conv_f32
+ * and the functions beside it, not taken from here. conv_u8_winograd is exact only for outputs whose accumulator
+ * without bias and zero point stays in [-2^25, 2^25): whoever calls it has proved that from the weights. */
 struct kernel_table {
-    const char *isa; /* "ref", "blas", "avx2" ... */
+    const char *isa;                   /* "ref", "blas", "avx2" ... */
+    const struct kernel_table *parent; /* the set that this one adds to; NULL: ref */
     struct conv_f32_kernel conv_f32, conv_f32_winograd;
     struct conv_f32_backward_data_kernel conv_f32_backward_data;
     struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
@@ -227,12 +253,27 @@ struct kernel_table {
     struct elementwise_kernels elementwise;
 };
 
-/* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the best that this machine and
- * its operating system support. A name that is unknown or unsupported here is STATUS_UNSUPPORTED with the list of
- * the right ones. Slots that a set has no kernel for hold those of the next lower set, `ref` last. */
+/* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the strongest, the last one of
+ * kernels.inc that this machine and its operating system support. A name that is unknown or unsupported here is
+ * STATUS_UNSUPPORTED with the list of the right ones. */
 int kernel_table_get(const struct kernel_table **table, const char *isa, struct message *m) RESQ_USE_RESULT;
-/* Names usable on this machine, strongest last ("ref"); NULL past the end. */
+/* Names usable on this machine, strongest last ("ref" first); NULL past the end. */
 const char *kernel_isa_at(int i);
+
+/* The kernel of the table that takes this shape, else its parent's, at last ref's, which takes every shape: NULL only
+ * for the Winograd ones, which need not exist. What one of them packs is for that one alone; a shape that differs only
+ * in the number of outputs has the same kernel. */
+const struct conv_f32_kernel *kernel_conv_f32(const struct kernel_table *table, const struct conv_shape *s);
+const struct conv_f32_kernel *kernel_conv_f32_winograd(const struct kernel_table *table,
+                                                       const struct conv_shape *s);
+const struct conv_f32_backward_data_kernel *kernel_conv_f32_backward_data(const struct kernel_table *table,
+                                                                          const struct conv_shape *s);
+const struct conv_f32_backward_weight_kernel *kernel_conv_f32_backward_weight(const struct kernel_table *table,
+                                                                              const struct conv_shape *s);
+const struct conv_u8_kernel *kernel_conv_u8(const struct kernel_table *table, const struct conv_shape *s);
+const struct conv_u8_kernel *kernel_conv_u8_winograd(const struct kernel_table *table, const struct conv_shape *s);
+const struct conv_bf16_kernel *kernel_conv_bf16(const struct kernel_table *table, const struct conv_shape *s);
+const struct block_kernel *kernel_block(const struct kernel_table *table, const struct block_conv *s);
 
 /* Whether the table's block kernels are more than the definition, which is too slow to train with. */
 int kernel_block_is_native(const struct kernel_table *table);

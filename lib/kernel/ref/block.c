@@ -1,6 +1,6 @@
 /* The table entry: block.h in plain C, the definition. */
 #include "kernel/list.h"
-#include "kernel/ref/block_parts.h"
+#include "kernel/ref/block_ref.h"
 
 static size_t scratch_bytes(const struct block_conv *s)
 {

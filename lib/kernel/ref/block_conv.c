@@ -1,6 +1,6 @@
 /* Training's convolutions, forward and by the input: the definition. The values are those of the planes; sums run
  * in double, so that the result is the exact one to within its last rounding. */
-#include "kernel/ref/block_parts.h"
+#include "kernel/ref/block_ref.h"
 
 /* Packed: the weights as the planes hold them, f32 [taps][inputs][outputs], both rounded up to 32. */
 size_t block_ref_packed_bytes(const struct block_conv *s, enum block_direction d)

@@ -1,5 +1,5 @@
 /* The passes between training's convolutions: the definition. A value at a time; multiply-adds are fused. */
-#include "kernel/ref/block_parts.h"
+#include "kernel/ref/block_ref.h"
 #include "kernel/contract/shape.h"
 #include <math.h>
 
@@ -50,25 +50,25 @@ static size_t values_of(int pixels, int c)
     return (size_t)pixels * (size_t)c * BLOCK_IMAGES;
 }
 
-void block_ref_norm(const bf16 *x, int pixels, int c, int planes, int images, const float *scale,
-                    const float *shift, const bf16 *other, int relu, bf16 *y, uint32_t *positive)
+void block_ref_norm(const struct block_norm_call *call)
 {
-    for (size_t i = 0; i < values_of(pixels, c); i++) {
-        struct place p = place_of(i, c, planes);
+    int planes = call->map.planes, channels = block_channels(call->map.c);
+    for (size_t i = 0; i < values_of(call->map.pixels, channels); i++) {
+        struct place p = place_of(i, channels, planes);
         float v = 0;
-        if (p.image < images) {
-            v = fmaf(planes_load(x + p.at, BLOCK_CELL, planes), scale ? scale[p.channel] : 1,
-                     shift ? shift[p.channel] : 0);
-            if (other)
-                v += planes_load(other + p.at, BLOCK_CELL, planes);
-            if (relu)
+        if (p.image < call->map.images) {
+            v = fmaf(planes_load(call->x + p.at, BLOCK_CELL, planes), call->scale ? call->scale[p.channel] : 1,
+                     call->shift ? call->shift[p.channel] : 0);
+            if (call->other)
+                v += planes_load(call->other + p.at, BLOCK_CELL, planes);
+            if (call->relu)
                 v = relu_value(v);
         }
-        planes_store(v, y + p.at, BLOCK_CELL, planes);
-        if (positive && p.bit == 0)
-            positive[p.word] = 0;
-        if (positive && v > 0)
-            positive[p.word] |= (uint32_t)1 << p.bit;
+        planes_store(v, call->y + p.at, BLOCK_CELL, planes);
+        if (call->positive && p.bit == 0)
+            call->positive[p.word] = 0;
+        if (call->positive && v > 0)
+            call->positive[p.word] |= (uint32_t)1 << p.bit;
     }
 }
 
@@ -80,18 +80,19 @@ static float gradient_at(const bf16 *dy, const uint32_t *positive, const struct 
     return planes_load(dy + p->at, BLOCK_CELL, planes);
 }
 
-void block_ref_norm_backward_sums(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c,
-                                  int planes, int images, const float *mean, const float *inv_std, double *sums)
+void block_ref_norm_backward_sums(const struct block_norm_backward_call *call)
 {
+    int planes = call->map.planes, c = block_channels(call->map.c);
+    double *sums = call->sums;
     memset(sums, 0, 2 * (size_t)c * sizeof *sums);
-    for (size_t i = 0; i < values_of(pixels, c); i++) {
+    for (size_t i = 0; i < values_of(call->map.pixels, c); i++) {
         struct place p = place_of(i, c, planes);
-        if (p.image >= images)
+        if (p.image >= call->map.images)
             continue;
-        double g = (double)gradient_at(dy, positive, &p, planes);
-        double distance = (double)planes_load(x + p.at, BLOCK_CELL, planes) - (double)mean[p.channel];
+        double g = (double)gradient_at(call->dy, call->positive, &p, planes);
+        double distance = (double)planes_load(call->x + p.at, BLOCK_CELL, planes) - (double)call->mean[p.channel];
         sums[p.channel] += g;
-        sums[c + p.channel] += g * distance * (double)inv_std[p.channel];
+        sums[c + p.channel] += g * distance * (double)call->inv_std[p.channel];
     }
 }
 
@@ -100,25 +101,26 @@ static void store_or_add(float v, bf16 *to, int planes, int accumulate)
     planes_store(accumulate ? v + planes_load(to, BLOCK_CELL, planes) : v, to, BLOCK_CELL, planes);
 }
 
-void block_ref_norm_backward(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c, int planes,
-                             int images, const float *a, const float *b, const float *d, bf16 *dx, int accumulate,
-                             bf16 *other, int accumulate_other)
+void block_ref_norm_backward(const struct block_norm_backward_call *call)
 {
-    for (size_t i = 0; i < values_of(pixels, c); i++) {
+    int planes = call->map.planes, c = block_channels(call->map.c);
+    for (size_t i = 0; i < values_of(call->map.pixels, c); i++) {
         struct place p = place_of(i, c, planes);
-        int real = p.image < images;
-        float g = real ? gradient_at(dy, positive, &p, planes) : 0, v = g;
-        if (a && real)
-            v = fmaf(a[p.channel], g, fmaf(b[p.channel], planes_load(x + p.at, BLOCK_CELL, planes), d[p.channel]));
-        if (other)
-            store_or_add(g, other + p.at, planes, accumulate_other && real);
-        if (dx)
-            store_or_add(v, dx + p.at, planes, accumulate && real);
+        int real = p.image < call->map.images;
+        float g = real ? gradient_at(call->dy, call->positive, &p, planes) : 0, v = g;
+        if (call->a && real)
+            v = fmaf(call->a[p.channel], g,
+                     fmaf(call->b[p.channel], planes_load(call->x + p.at, BLOCK_CELL, planes), call->d[p.channel]));
+        if (call->other)
+            store_or_add(g, call->other + p.at, planes, call->accumulate_other && real);
+        if (call->dx)
+            store_or_add(v, call->dx + p.at, planes, call->accumulate && real);
     }
 }
 
-void block_ref_pool(const bf16 *x, int pixels, int c_real, int planes, int images, float *y, int y_stride)
+void block_ref_pool(const struct block_map *map, const bf16 *x, float *y, int y_stride)
 {
+    int pixels = map->pixels, planes = map->planes, images = map->images, c_real = map->c;
     for (int n = 0; n < images; n++)
         for (int c = 0; c < c_real; c++) {
             double sum = 0;
@@ -128,9 +130,9 @@ void block_ref_pool(const bf16 *x, int pixels, int c_real, int planes, int image
         }
 }
 
-void block_ref_pool_backward(const float *dy, int dy_stride, int pixels, int c_real, int planes, int images,
-                             bf16 *dx, int accumulate)
+void block_ref_pool_backward(const struct block_map *map, const float *dy, int dy_stride, bf16 *dx, int accumulate)
 {
+    int pixels = map->pixels, planes = map->planes, images = map->images, c_real = map->c;
     for (int i = 0; i < pixels; i++)
         for (int n = 0; n < BLOCK_IMAGES; n++)
             for (int c = 0; c < block_channels(c_real); c++) {
@@ -142,9 +144,10 @@ void block_ref_pool_backward(const float *dy, int dy_stride, int pixels, int c_r
 
 /* ---- codes ---- */
 
-void block_ref_dequantize(const uint8_t *q, size_t q_image, int images, int pixels, int c, float scale,
-                          uint8_t zero_point, int planes, bf16 *y)
+void block_ref_dequantize(const struct block_map *map, const uint8_t *q, size_t q_image, float scale,
+                          uint8_t zero_point, bf16 *y)
 {
+    int pixels = map->pixels, planes = map->planes, images = map->images, c = map->c;
     memset(y, 0, block_tensor_values(pixels, c, planes) * sizeof *y);
     for (int n = 0; n < images; n++)
         for (int p = 0; p < pixels; p++)
@@ -154,9 +157,10 @@ void block_ref_dequantize(const uint8_t *q, size_t q_image, int images, int pixe
                              y + block_at(p, c, planes, n, k), BLOCK_CELL, planes);
 }
 
-void block_ref_within(const float *v, size_t v_image, int images, int pixels, int c, float low, float high,
+void block_ref_within(const struct block_map *map, const float *v, size_t v_image, float low, float high,
                       uint32_t *bits)
 {
+    int pixels = map->pixels, images = map->images, c = map->c;
     size_t cells = (size_t)(block_channels(c) / BLOCK_CHANNELS);
     memset(bits, 0, (size_t)pixels * cells * BLOCK_IMAGES * sizeof *bits);
     for (int n = 0; n < images; n++)

@@ -1,5 +1,5 @@
 /* Gradient by the weights: the definition. All in the first round; an item is 32 output channels. */
-#include "kernel/ref/block_parts.h"
+#include "kernel/ref/block_ref.h"
 
 /* Sums in double: [taps][c][32 outputs]. */
 size_t block_ref_weight_scratch(const struct block_conv *s)

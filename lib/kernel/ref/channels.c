@@ -3,9 +3,12 @@
 #include "kernel/contract/shape.h"
 #include <string.h>
 
-void elementwise_scale_shift_ref(const float *x, int rows, int c, const float *scale, const float *shift,
-                                 const float *residual, int relu, float *y)
+void elementwise_scale_shift_ref(const struct scale_shift_call *call)
 {
+    const float *x = call->x, *residual = call->residual;
+    float *y = call->y;
+    const float *scale = call->scale, *shift = call->shift;
+    int rows = call->rows, c = call->c, relu = call->relu;
     for (int i = 0; i < rows; i++, x += c, y += c) {
         for (int j = 0; j < c; j++)
             y[j] = x[j] * scale[j] + shift[j];
@@ -32,9 +35,11 @@ void elementwise_sum_and_squares_ref(const float *x, int rows, int c, double *su
         }
 }
 
-void elementwise_batchnorm_backward_sums_ref(const float *x, const float *dy, int rows, int c, const float *mean,
-                                             const float *inv_std, double *sum_dy, double *sum_dy_xhat)
+void elementwise_batchnorm_backward_sums_ref(const struct batchnorm_backward_call *call)
 {
+    const float *x = call->x, *dy = call->dy, *mean = call->mean, *inv_std = call->inv_std;
+    double *sum_dy = call->sum_dy, *sum_dy_xhat = call->sum_dy_xhat;
+    int rows = call->rows, c = call->c;
     memset(sum_dy, 0, (size_t)c * sizeof *sum_dy);
     memset(sum_dy_xhat, 0, (size_t)c * sizeof *sum_dy_xhat);
     for (int i = 0; i < rows; i++, x += c, dy += c)
@@ -45,10 +50,12 @@ void elementwise_batchnorm_backward_sums_ref(const float *x, const float *dy, in
         }
 }
 
-void elementwise_batchnorm_backward_ref(const float *x, const float *dy, int rows, int c, const float *mean,
-                                        const float *inv_std, const float *gamma, const float *mean_dy,
-                                        const float *mean_dy_xhat, float *dx)
+void elementwise_batchnorm_backward_ref(const struct batchnorm_backward_call *call)
 {
+    const float *x = call->x, *dy = call->dy, *mean = call->mean, *inv_std = call->inv_std;
+    const float *gamma = call->gamma, *mean_dy = call->mean_dy, *mean_dy_xhat = call->mean_dy_xhat;
+    float *dx = call->dx;
+    int rows = call->rows, c = call->c;
     for (int i = 0; i < rows; i++, x += c, dy += c, dx += c)
         for (int j = 0; j < c; j++) {
             float xhat = (x[j] - mean[j]) * inv_std[j];

@@ -133,6 +133,11 @@ static struct passing passing_new(int size, int planes, int images, int form)
     return p;
 }
 
+static struct block_map map_of(const struct passing *p)
+{
+    return (struct block_map){p->pixels, p->c, p->planes, p->images};
+}
+
 static void passing_free(struct passing *p)
 {
     memory_free(p->x.p), memory_free(p->dy.p), memory_free(p->other.p), memory_free(p->positive);
@@ -175,8 +180,14 @@ static void check_norm(const struct kernel_table *table, const struct passing *p
     memset(fresh.p, 0xff, fresh.values * sizeof(bf16));
     const float *scale = p->form & 1 ? p->constants[0] : NULL, *shift = p->form & 2 ? p->constants[1] : NULL;
     struct tensor y = !(p->form & 32) ? fresh : p->form & 4 ? other : x;
-    table->block.norm(x.p, p->pixels, p->c, p->planes, p->images, scale, shift, p->form & 4 ? other.p : NULL,
-                      (p->form & 8) != 0, y.p, p->form & 16 ? positive : NULL);
+    table->block.norm(&(struct block_norm_call){.map = map_of(p),
+                                                .x = x.p,
+                                                .scale = scale,
+                                                .shift = shift,
+                                                .other = p->form & 4 ? other.p : NULL,
+                                                .relu = (p->form & 8) != 0,
+                                                .y = y.p,
+                                                .positive = p->form & 16 ? positive : NULL});
     FOR_EACH_VALUE(p, i, n, c)
     {
         double a = tensor_value(&p->x, 0, i, n, c) * (scale ? (double)scale[c] : 1);
@@ -216,8 +227,14 @@ static void test_nan_passes(void **state)
             struct tensor x = tensor_copy(&p.x);
             planes_store(NAN, tensor_at(&x, 0, 0, 3, 7), 1024, planes);
             p.positive[3] |= 1 << 7;
-            table->block.norm(x.p, p.pixels, p.c, planes, images, p.constants[0], p.constants[1],
-                              form ? p.other.p : NULL, 1, x.p, p.positive);
+            table->block.norm(&(struct block_norm_call){.map = map_of(&p),
+                                                        .x = x.p,
+                                                        .scale = p.constants[0],
+                                                        .shift = p.constants[1],
+                                                        .other = form ? p.other.p : NULL,
+                                                        .relu = 1,
+                                                        .y = x.p,
+                                                        .positive = p.positive});
             FOR_EACH_VALUE(&p, i, n, c)
             assert_int_equal(isnan(tensor_value(&x, 0, i, n, c)) != 0, i == 0 && n == 3 && c == 7);
             assert_int_equal(bit_of(&p, p.positive, 0, 3, 7), 0);
@@ -239,8 +256,13 @@ static void check_backward_sums(const struct kernel_table *table, const struct p
     const float *mean = p->constants[1], *inv_std = p->constants[0];
     double *sums = bytes_new(2 * (size_t)p->c, sizeof *sums);
     memset(sums, 0xff, 2 * (size_t)p->c * sizeof *sums);
-    table->block.norm_backward_sums(p->x.p, p->dy.p, positive, p->pixels, p->c, p->planes, p->images, mean, inv_std,
-                                    sums);
+    table->block.norm_backward_sums(&(struct block_norm_backward_call){.map = map_of(p),
+                                                                       .x = p->x.p,
+                                                                       .dy = p->dy.p,
+                                                                       .positive = positive,
+                                                                       .mean = mean,
+                                                                       .inv_std = inv_std,
+                                                                       .sums = sums});
     for (int c = 0; c < p->c; c++) {
         double sum = 0, products = 0, absolute = 0, both = 0;
         for (int i = 0; i < p->pixels; i++)
@@ -294,9 +316,17 @@ static void check_backward(const struct kernel_table *table, const struct passin
     if (!(form & ADD)) /* overwritten, whatever it was */
         memset(dx.p, 0xff, dx.values * sizeof(bf16));
     struct tensor to = form & DX_IS_DY ? dy : dx, pass = form & OTHER_IS_DY ? dy : other;
-    table->block.norm_backward(a ? p->x.p : NULL, dy.p, positive, p->pixels, p->c, p->planes, p->images, a,
-                               a ? b : NULL, a ? d : NULL, form & NO_DX ? NULL : to.p, (form & ADD) != 0,
-                               form & OTHER ? pass.p : NULL, (form & ADD_OTHER) != 0);
+    table->block.norm_backward(&(struct block_norm_backward_call){.map = map_of(p),
+                                                                  .x = a ? p->x.p : NULL,
+                                                                  .dy = dy.p,
+                                                                  .positive = positive,
+                                                                  .a = a,
+                                                                  .b = a ? b : NULL,
+                                                                  .d = a ? d : NULL,
+                                                                  .dx = form & NO_DX ? NULL : to.p,
+                                                                  .other = form & OTHER ? pass.p : NULL,
+                                                                  .accumulate = (form & ADD) != 0,
+                                                                  .accumulate_other = (form & ADD_OTHER) != 0});
     FOR_EACH_VALUE(p, i, n, c)
     {
         double g = gradient_value(p, positive, i, n, c), v = g, absolute = fabs(g),
@@ -329,13 +359,14 @@ static void test_backward(void **state)
 
 static void check_pool(const struct kernel_table *table, const struct passing *p, int real)
 {
+    struct block_map map = {p->pixels, real, p->planes, p->images};
     int stride = real + 3;
     size_t count = (size_t)(BLOCK_IMAGES * stride);
     float *y = bytes_new(count, sizeof *y);
     memset(y, 0xff, count * sizeof *y);
     struct tensor x = tensor_new(1, p->pixels, real, p->planes);
     tensor_random(&x, p->images, 0, 4);
-    table->block.pool(x.p, p->pixels, real, p->planes, p->images, y, stride);
+    table->block.pool(&map, x.p, y, stride);
     for (int n = 0; n < BLOCK_IMAGES; n++)
         for (int c = 0; c < stride; c++) {
             double sum = 0, absolute = 0;
@@ -352,6 +383,7 @@ static void check_pool(const struct kernel_table *table, const struct passing *p
 
 static void check_pool_backward(const struct kernel_table *table, const struct passing *p, int real)
 {
+    struct block_map map = {p->pixels, real, p->planes, p->images};
     int stride = real + 3;
     float *dy = floats_new((size_t)(BLOCK_IMAGES * stride), 8);
     struct tensor before = tensor_new(1, p->pixels, real, p->planes);
@@ -359,7 +391,7 @@ static void check_pool_backward(const struct kernel_table *table, const struct p
     struct tensor dx = tensor_copy(&before);
     if (!p->form)
         memset(dx.p, 0xff, dx.values * sizeof(bf16));
-    table->block.pool_backward(dy, stride, p->pixels, real, p->planes, p->images, dx.p, p->form);
+    table->block.pool_backward(&map, dy, stride, dx.p, p->form);
     for (int i = 0; i < p->pixels; i++)
         for (int n = 0; n < BLOCK_IMAGES; n++)
             for (int c = 0; c < block_channels(real); c++) {
@@ -389,13 +421,14 @@ static void test_pool(void **state)
 
 static void check_dequantize(const struct kernel_table *table, const struct passing *p, int real)
 {
+    struct block_map map = {p->pixels, real, p->planes, p->images};
     size_t image = (size_t)(p->pixels * real + 7);
     uint8_t *q = codes_new(image * BLOCK_IMAGES, 11);
     struct tensor y = tensor_new(1, p->pixels, real, p->planes);
     float scale = p->form ? 0.0371f : 1.5e-4f;
     uint8_t zero = p->form ? 131 : 0;
     memset(y.p, 0xff, y.values * sizeof(bf16));
-    table->block.dequantize(q, image, p->images, p->pixels, real, scale, zero, p->planes, y.p);
+    table->block.dequantize(&map, q, image, scale, zero, y.p);
     for (int i = 0; i < p->pixels; i++)
         for (int n = 0; n < BLOCK_IMAGES; n++)
             for (int c = 0; c < block_channels(real); c++) {
@@ -411,6 +444,7 @@ static void check_dequantize(const struct kernel_table *table, const struct pass
 
 static void check_within(const struct kernel_table *table, const struct passing *p, int real)
 {
+    struct block_map map = {p->pixels, real, p->planes, p->images};
     size_t image = (size_t)(p->pixels * real + 7);
     float *v = floats_new(image * BLOCK_IMAGES, 12);
     float low = p->form ? -0.5f : -INFINITY, high = p->form ? 0.25f : 0;
@@ -419,7 +453,7 @@ static void check_within(const struct kernel_table *table, const struct passing 
     v[0] = low, v[1 % image] = high, v[image] = NAN;
     v[2 * image] = nextafterf(low, -INFINITY), v[3 * image] = nextafterf(high, INFINITY);
     memset(bits, 0xff, words * sizeof *bits);
-    table->block.within(v, image, p->images, p->pixels, real, low, high, bits);
+    table->block.within(&map, v, image, low, high, bits);
     int cells = block_channels(real) / BLOCK_CHANNELS;
     for (int i = 0; i < p->pixels; i++)
         for (int n = 0; n < p->images; n++)

@@ -65,11 +65,23 @@ static void codes_equal(const struct elementwise_kernels *k, const struct elemen
     k->quantize(f->x, f->count, 0.0123f, 77, 5, 250, got);
     ref->quantize(f->x, f->count, 0.0123f, 77, 5, 250, want);
     assert_memory_equal(got, want, f->count);
-    k->average_pool_u8(f->codes, ROWS, f->c, 77, 0.011f, 128, 3, 254, got, before);
-    ref->average_pool_u8(f->codes, ROWS, f->c, 77, 0.011f, 128, 3, 254, want, want_before);
+    struct average_pool_u8_call pool = {.x = f->codes,
+                                        .pixels = ROWS,
+                                        .c = f->c,
+                                        .multiplier = 0.011f,
+                                        .zero_point_x = 77,
+                                        .zero_point_y = 128,
+                                        .low = 3,
+                                        .high = 254,
+                                        .y = want,
+                                        .before = want_before};
+    ref->average_pool_u8(&pool);
+    pool.y = got, pool.before = before;
+    k->average_pool_u8(&pool);
     assert_memory_equal(got, want, (size_t)f->c);
     same_floats(before, want_before, (size_t)f->c);
-    k->average_pool_u8(f->codes, ROWS, f->c, 77, 0.011f, 128, 3, 254, got, NULL);
+    pool.before = NULL;
+    k->average_pool_u8(&pool);
     assert_memory_equal(got, want, (size_t)f->c);
     memory_free(got), memory_free(want), memory_free(before), memory_free(want_before);
 }
@@ -83,11 +95,11 @@ static void floats_equal(const struct elementwise_kernels *k, const struct eleme
     same_floats(got, want, f->count);
     for (int form = 0; form < 4; form++) {
         const float *residual = form & 1 ? f->residual : NULL;
-        ref->scale_shift(f->x, ROWS, f->c, f->gamma, f->mean, residual, form & 2, want);
-        k->scale_shift(f->x, ROWS, f->c, f->gamma, f->mean, residual, form & 2, got);
+        ref->scale_shift(&(struct scale_shift_call){f->x, ROWS, f->c, f->gamma, f->mean, residual, form & 2, want});
+        k->scale_shift(&(struct scale_shift_call){f->x, ROWS, f->c, f->gamma, f->mean, residual, form & 2, got});
         same_floats(got, want, f->count);
         memcpy(got, f->x, f->count * sizeof *got);
-        k->scale_shift(got, ROWS, f->c, f->gamma, f->mean, residual, form & 2, got);
+        k->scale_shift(&(struct scale_shift_call){got, ROWS, f->c, f->gamma, f->mean, residual, form & 2, got});
         same_floats(got, want, f->count);
     }
     for (int relu = 0; relu < 2; relu++) {
@@ -125,35 +137,30 @@ static void batchnorm_equal(const struct elementwise_kernels *k, const struct el
     ref->sum_and_squares(f->x, ROWS, f->c, want, want + c);
     k->sum_and_squares(f->x, ROWS, f->c, got, got + c);
     same_doubles(got, want, 2 * c);
-    ref->batchnorm_backward_sums(f->x, f->dy, ROWS, f->c, f->mean, f->inv_std, want, want + c);
-    k->batchnorm_backward_sums(f->x, f->dy, ROWS, f->c, f->mean, f->inv_std, got, got + c);
+    struct batchnorm_backward_call call = {.x = f->x,
+                                           .dy = f->dy,
+                                           .rows = ROWS,
+                                           .c = f->c,
+                                           .mean = f->mean,
+                                           .inv_std = f->inv_std,
+                                           .sum_dy = want,
+                                           .sum_dy_xhat = want + c,
+                                           .gamma = f->gamma,
+                                           .mean_dy = f->mean_dy,
+                                           .mean_dy_xhat = f->mean_dy_xhat,
+                                           .dx = want_dx};
+    ref->batchnorm_backward_sums(&call);
+    ref->batchnorm_backward(&call);
+    call.sum_dy = got, call.sum_dy_xhat = got + c, call.dx = dx;
+    k->batchnorm_backward_sums(&call);
     same_doubles(got, want, 2 * c);
-    ref->batchnorm_backward(f->x, f->dy, ROWS, f->c, f->mean, f->inv_std, f->gamma, f->mean_dy, f->mean_dy_xhat,
-                            want_dx);
-    k->batchnorm_backward(f->x, f->dy, ROWS, f->c, f->mean, f->inv_std, f->gamma, f->mean_dy, f->mean_dy_xhat, dx);
+    k->batchnorm_backward(&call);
     same_floats(dx, want_dx, f->count);
     memcpy(dx, f->dy, f->count * sizeof *dx);
-    k->batchnorm_backward(f->x, dx, ROWS, f->c, f->mean, f->inv_std, f->gamma, f->mean_dy, f->mean_dy_xhat, dx);
+    call.dy = dx;
+    k->batchnorm_backward(&call);
     same_floats(dx, want_dx, f->count);
     memory_free(got), memory_free(want), memory_free(dx), memory_free(want_dx);
-}
-
-static void sgd_equal(const struct elementwise_kernels *k, const struct elementwise_kernels *ref,
-                      const struct fixture *f)
-{
-    float *w[2], *m[2];
-    for (int i = 0; i < 2; i++) {
-        w[i] = memcpy(bytes_new(f->count, 4), f->x, f->count * 4);
-        m[i] = memcpy(bytes_new(f->count, 4), f->residual, f->count * 4);
-    }
-    for (int step = 0; step < 4; step++) {
-        ref->sgd(w[0], m[0], f->dy, f->count, 0.1f, 0.9f, 5e-4f, step & 1, step == 0);
-        k->sgd(w[1], m[1], f->dy, f->count, 0.1f, 0.9f, 5e-4f, step & 1, step == 0);
-        same_floats(w[1], w[0], f->count);
-        same_floats(m[1], m[0], f->count);
-    }
-    for (int i = 0; i < 2; i++)
-        memory_free(w[i]), memory_free(m[i]);
 }
 
 static void test_sets_equal_ref(void **state)
@@ -167,7 +174,6 @@ static void test_sets_equal_ref(void **state)
             codes_equal(&table->elementwise, ref, &f);
             floats_equal(&table->elementwise, ref, &f);
             batchnorm_equal(&table->elementwise, ref, &f);
-            sgd_equal(&table->elementwise, ref, &f);
         }
         fixture_free(&f);
     }
@@ -195,7 +201,7 @@ static void test_plain_ones(void **state)
         assert_true(y[0] == 2 && y[1] == 0 && y[2] == 0 && isnan(y[4]) && y[5] == 5);
         k->relu_backward(x, r, 6, y);
         assert_true(y[0] == 1 && y[1] == 0 && y[2] == -9 && y[3] == 0 && y[4] == 0);
-        k->scale_shift(x, 1, 2, mean, deviation, r, 0, y);
+        k->scale_shift(&(struct scale_shift_call){x, 1, 2, mean, deviation, r, 0, y});
         assert_true(y[0] == 1.75f && y[1] == 2.5f);
         k->average_pool(x, 2, 2, y);
         assert_true(y[0] == 2 && y[1] == -1);
@@ -204,7 +210,8 @@ static void test_plain_ones(void **state)
                             4); /* 0.5, 1.5 and -2.5: ties to even before the zero point */
         k->dequantize(pixels, 4, 0.5f, 128, y);
         assert_true(y[0] == -64 && y[1] == 0 && y[2] == 63.5f && y[3] == -38.5f);
-        k->average_pool_u8(pixels, 2, 2, 1, 0.5f, 3, 0, 150, q, y); /* sums 253 and 177 */
+        k->average_pool_u8(
+            &(struct average_pool_u8_call){pixels, 2, 2, 0.5f, 1, 3, 0, 150, q, y}); /* sums 253 and 177 */
         assert_true(y[0] == 126.5f && y[1] == 88.5f);
         assert_memory_equal(q, ((uint8_t[]){129, 91}), 2);
     }
@@ -219,7 +226,16 @@ static void test_average_pool_u8(void **state)
     float before[CHANNELS];
     FOR_EACH_TABLE(table)
     {
-        table->elementwise.average_pool_u8(x, PIXELS, CHANNELS, 77, 0.011f, 128, 3, 150, y, before);
+        table->elementwise.average_pool_u8(&(struct average_pool_u8_call){.x = x,
+                                                                          .pixels = PIXELS,
+                                                                          .c = CHANNELS,
+                                                                          .multiplier = 0.011f,
+                                                                          .zero_point_x = 77,
+                                                                          .zero_point_y = 128,
+                                                                          .low = 3,
+                                                                          .high = 150,
+                                                                          .y = y,
+                                                                          .before = before});
         for (int j = 0; j < CHANNELS; j++) {
             int sum = 0;
             for (int i = 0; i < PIXELS; i++)
@@ -265,12 +281,24 @@ static void test_batchnorm_is_the_derivative(void **state)
         mean[j] = (float)(sum[j] / ROWS);
         inv_std[j] = (float)(1 / sqrt(squares[j] / ROWS - sum[j] / ROWS * (sum[j] / ROWS) + 1e-5));
     }
-    ref->batchnorm_backward_sums(x, dy, ROWS, C, mean, inv_std, sum_dy, sum_dy_xhat);
+    struct batchnorm_backward_call call = {.x = x,
+                                           .dy = dy,
+                                           .rows = ROWS,
+                                           .c = C,
+                                           .mean = mean,
+                                           .inv_std = inv_std,
+                                           .sum_dy = sum_dy,
+                                           .sum_dy_xhat = sum_dy_xhat,
+                                           .gamma = gamma,
+                                           .mean_dy = mean_dy,
+                                           .mean_dy_xhat = mean_dy_xhat,
+                                           .dx = dx};
+    ref->batchnorm_backward_sums(&call);
     for (int j = 0; j < C; j++) {
         mean_dy[j] = (float)(sum_dy[j] / ROWS);
         mean_dy_xhat[j] = (float)(sum_dy_xhat[j] / ROWS);
     }
-    ref->batchnorm_backward(x, dy, ROWS, C, mean, inv_std, gamma, mean_dy, mean_dy_xhat, dx);
+    ref->batchnorm_backward(&call);
     for (size_t i = 0; i < count; i++)
         moved[i] = (double)x[i];
     for (size_t i = 0; i < count; i++) {
@@ -283,21 +311,6 @@ static void test_batchnorm_is_the_derivative(void **state)
         assert_true(fabs((double)dx[i] - (above - below) / (2 * h)) < 1e-5);
     }
     memory_free(x), memory_free(dy), memory_free(gamma), memory_free(dx), memory_free(moved);
-}
-
-/* Two steps by hand: g = dw + wd w, m = g and then mu m + g, Nesterov's g + mu m. */
-static void test_sgd_steps(void **state)
-{
-    (void)state;
-    FOR_EACH_TABLE(table)
-    {
-        float w = 2.0f, m = 99.0f, g = 0.5f;
-        table->elementwise.sgd(&w, &m, &g, 1, 0.125f, 0.5f, 0.25f, 0, 1);
-        assert_true(m == 1.0f && w == 1.875f);
-        w = 2.0f;
-        table->elementwise.sgd(&w, &m, &g, 1, 0.125f, 0.5f, 0.25f, 1, 0); /* g 1, m 1.5, step 1.75 */
-        assert_true(m == 1.5f && w == 1.78125f);
-    }
 }
 
 /* Sums over many rows do not drift: 100,000 times 0.1f. */
@@ -320,9 +333,9 @@ static void test_long_sums(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_average_pool_u8), cmocka_unit_test(test_plain_ones),
-        cmocka_unit_test(test_sets_equal_ref),  cmocka_unit_test(test_batchnorm_is_the_derivative),
-        cmocka_unit_test(test_sgd_steps),       cmocka_unit_test(test_long_sums)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_average_pool_u8), cmocka_unit_test(test_plain_ones),
+                                       cmocka_unit_test(test_sets_equal_ref),
+                                       cmocka_unit_test(test_batchnorm_is_the_derivative),
+                                       cmocka_unit_test(test_long_sums)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

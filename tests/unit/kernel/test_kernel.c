@@ -79,6 +79,64 @@ static void test_no_slot_is_empty(void **state)
     }
 }
 
+/* Sets are a tree: from each the way up ends at ref, over sets that run here and stand before it. */
+static void test_parents(void **state)
+{
+    (void)state;
+    FOR_EACH_TABLE(table)
+    {
+        const struct kernel_table *t = table;
+        int at = isa_index;
+        for (; t->parent; t = t->parent) {
+            int above = 0;
+            while (above < at && strcmp(kernel_isa_at(above), t->parent->isa) != 0)
+                above++;
+            assert_true(above < at);
+            at = above;
+        }
+        assert_string_equal(t->isa, "ref");
+    }
+}
+
+static int refuses(const struct conv_shape *s)
+{
+    return s->stride == 1;
+}
+
+static int block_refuses(const struct block_conv *s)
+{
+    return s->stride == 1;
+}
+
+/* A shape that a set does not take is its parent's, and nobody's only where there is no such kernel at all. */
+static void test_kernel_for_a_shape(void **state)
+{
+    (void)state;
+    const struct conv_shape taken = {.h = 8, .w = 8, .c = 3, .out = 4, .kernel = 3, .stride = 1, .pad = 1},
+                            odd = {.stride = 2};
+    const struct block_conv block_taken = {.stride = 1}, block_odd = {.stride = 2};
+    const struct kernel_table *above = table_of("ref");
+    struct kernel_table own = *above;
+    own.isa = "own";
+    own.parent = above;
+    own.conv_f32.supports = own.conv_u8.supports = own.conv_bf16.supports = refuses;
+    own.conv_f32_backward_data.supports = own.conv_f32_backward_weight.supports = refuses;
+    own.conv_u8_winograd.algorithm = "here";
+    own.conv_u8_winograd.supports = refuses;
+    own.block.supports = block_refuses;
+    assert_ptr_equal(kernel_conv_f32(&own, &taken), &own.conv_f32);
+    assert_ptr_equal(kernel_conv_f32(&own, &odd), &above->conv_f32);
+    assert_ptr_equal(kernel_conv_u8(&own, &odd), &above->conv_u8);
+    assert_ptr_equal(kernel_conv_bf16(&own, &odd), &above->conv_bf16);
+    assert_ptr_equal(kernel_conv_f32_backward_data(&own, &odd), &above->conv_f32_backward_data);
+    assert_ptr_equal(kernel_conv_f32_backward_weight(&own, &odd), &above->conv_f32_backward_weight);
+    assert_ptr_equal(kernel_block(&own, &block_taken), &own.block);
+    assert_ptr_equal(kernel_block(&own, &block_odd), &above->block);
+    assert_ptr_equal(kernel_conv_u8_winograd(&own, &taken), &own.conv_u8_winograd);
+    assert_null(kernel_conv_u8_winograd(&own, &odd));
+    assert_null(kernel_conv_f32_winograd(&own, &taken));
+}
+
 /* What a set lists is what its table holds. */
 static void test_list(void **state)
 {
@@ -114,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_names),      cmocka_unit_test(test_choice),
                                        cmocka_unit_test(test_wrong_name), cmocka_unit_test(test_no_slot_is_empty),
+                                       cmocka_unit_test(test_parents),    cmocka_unit_test(test_kernel_for_a_shape),
                                        cmocka_unit_test(test_list),       cmocka_unit_test(test_peak)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

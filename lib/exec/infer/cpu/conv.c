@@ -67,7 +67,7 @@ static void part_f32(const struct exec *e, int i, const struct conv_part *p, con
         call.residual = (const float *)exec_value(e, s->other, at, at->image) + first;
         call.residual_at = cpu_of(e)->values[s->other].at;
     }
-    conv_kernel_f32(e, p->algorithm)->run(&shape, &call, at->scratch);
+    conv_kernel_f32(e, s, p->algorithm)->run(&shape, &call, at->scratch);
 }
 
 static void part_bf16(const struct exec *e, int i, const struct conv_part *p, const struct cut *cut,
@@ -97,7 +97,7 @@ static void part_bf16(const struct exec *e, int i, const struct conv_part *p, co
         call.y = (bf16 *)exec_value(e, s->output, at, at->image) + first;
     else
         call.sums = (float *)exec_value(e, s->output, at, at->image) + first;
-    e->kernels->conv_bf16.run(&shape, &call, at->scratch);
+    kernel_conv_bf16(e->kernels, &s->shape)->run(&shape, &call, at->scratch);
 }
 
 /* The batch norm behind a convolution, on the rows that were just computed. */
@@ -113,8 +113,8 @@ static void norm_rows(const struct exec *e, int i, const struct cut *cut, const 
             if (s->norm_other >= 0)
                 other = (const float *)exec_value(e, s->norm_other, at, image) +
                         layout_at(&values[s->norm_other].at, 0, row, 0);
-            e->kernels->elementwise.scale_shift(y, s->shape.out_w, s->shape.out, c->scale, c->shift, other, s->relu,
-                                                y);
+            e->kernels->elementwise.scale_shift(
+                &(struct scale_shift_call){y, s->shape.out_w, s->shape.out, c->scale, c->shift, other, s->relu, y});
         }
 }
 
@@ -148,7 +148,7 @@ static void part_u8(const struct exec *e, int i, const struct conv_part *p, cons
         call.y = (uint8_t *)exec_value(e, s->output, at, at->image) + first;
         call.y_at = cpu_of(e)->values[s->output].at;
     }
-    conv_kernel_u8(e, p->algorithm)->run(&shape, &call, at->scratch);
+    conv_kernel_u8(e, s, p->algorithm)->run(&shape, &call, at->scratch);
 }
 
 void conv_run(const struct exec *e, int i, const struct conv_parts *parts, const struct span *at)

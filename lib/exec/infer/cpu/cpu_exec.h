@@ -136,8 +136,8 @@ size_t conv_scratch(const struct exec *e, int i);
 /* The packed weights of these outputs on, counted from the part's first. */
 const void *conv_packed_at(const struct exec *e, int i, const struct conv_part *p, int first);
 int conv_out_grain(const struct exec *e, int i, const struct conv_part *p);
-const struct conv_u8_kernel *conv_kernel_u8(const struct exec *e, enum algorithm a);
-const struct conv_f32_kernel *conv_kernel_f32(const struct exec *e, enum algorithm a);
+const struct conv_u8_kernel *conv_kernel_u8(const struct exec *e, const struct step *s, enum algorithm a);
+const struct conv_f32_kernel *conv_kernel_f32(const struct exec *e, const struct step *s, enum algorithm a);
 
 /* ---- conv.c ---- */
 

@@ -33,9 +33,9 @@ static int prepare_step(struct exec *e, int i, struct message *m)
     const struct step *s = &e->steps.at[i];
     own->algorithm = "elementwise";
     if (s->kind == STEP_CONV) {
-        const char *direct = s->is_integer ? e->kernels->conv_u8.algorithm
-                             : c->is_bf16  ? e->kernels->conv_bf16.algorithm
-                                           : e->kernels->conv_f32.algorithm;
+        const char *direct = s->is_integer ? kernel_conv_u8(e->kernels, &s->shape)->algorithm
+                             : c->is_bf16  ? kernel_conv_bf16(e->kernels, &s->shape)->algorithm
+                                           : kernel_conv_f32(e->kernels, &s->shape)->algorithm;
         TRY(conv_parts_choose(e, i, c->choice, &own->parts, m));
         own->algorithm = own->parts.count > 1                                 ? "mixed"
                          : own->parts.part[0].algorithm == ALGORITHM_WINOGRAD ? "winograd"

@@ -7,8 +7,8 @@ static void norm_f32(const struct exec *e, int i, const struct span *at)
     const struct node *n = exec_node(e, s->node);
     const struct step_constants *c = &e->constants[i];
     FOR_EACH_ROW(r)
-    e->kernels->elementwise.scale_shift(row_of(e, s->x, at, r), n->w, n->c, c->scale, c->shift, NULL, 0,
-                                        row_of(e, s->output, at, r));
+    e->kernels->elementwise.scale_shift(&(struct scale_shift_call){row_of(e, s->x, at, r), n->w, n->c, c->scale,
+                                                                   c->shift, NULL, 0, row_of(e, s->output, at, r)});
 }
 
 static void norm_bf16(const struct exec *e, int i, const struct span *at)
@@ -20,7 +20,8 @@ static void norm_bf16(const struct exec *e, int i, const struct span *at)
     FOR_EACH_ROW(r)
     {
         row_widen(e, s->x, at, r, y);
-        e->kernels->elementwise.scale_shift(y, n->w, n->c, c->scale, c->shift, NULL, 0, y);
+        e->kernels->elementwise.scale_shift(
+            &(struct scale_shift_call){y, n->w, n->c, c->scale, c->shift, NULL, 0, y});
         row_round(e, s, at, r, y);
     }
 }

@@ -5,41 +5,45 @@
 
 /* What all kinds of kernel have in common. */
 struct kernel_facts {
-    int grain;
-    int (*supports)(const struct conv_shape *s);
+    int exists, grain;
     size_t (*packed_bytes)(const struct conv_shape *s);
     size_t (*scratch_bytes)(const struct conv_shape *s);
-    int exists;
 };
 
-const struct conv_u8_kernel *conv_kernel_u8(const struct exec *e, enum algorithm a)
+const struct conv_u8_kernel *conv_kernel_u8(const struct exec *e, const struct step *s, enum algorithm a)
 {
-    return a == ALGORITHM_WINOGRAD ? &e->kernels->conv_u8_winograd : &e->kernels->conv_u8;
+    return a == ALGORITHM_WINOGRAD ? kernel_conv_u8_winograd(e->kernels, &s->shape)
+                                   : kernel_conv_u8(e->kernels, &s->shape);
 }
 
-const struct conv_f32_kernel *conv_kernel_f32(const struct exec *e, enum algorithm a)
+const struct conv_f32_kernel *conv_kernel_f32(const struct exec *e, const struct step *s, enum algorithm a)
 {
-    return a == ALGORITHM_WINOGRAD ? &e->kernels->conv_f32_winograd : &e->kernels->conv_f32;
+    return a == ALGORITHM_WINOGRAD ? kernel_conv_f32_winograd(e->kernels, &s->shape)
+                                   : kernel_conv_f32(e->kernels, &s->shape);
 }
+
+#define FACTS(k)                                                 \
+    (struct kernel_facts)                                        \
+    {                                                            \
+        1, (k)->out_grain, (k)->packed_bytes, (k)->scratch_bytes \
+    }
 
 static struct kernel_facts facts_of(const struct exec *e, const struct step *s, enum algorithm a)
 {
+    const struct kernel_facts none = {0};
     if (s->is_integer) {
-        const struct conv_u8_kernel *k = conv_kernel_u8(e, a);
-        return (struct kernel_facts){k->out_grain, k->supports, k->packed_bytes, k->scratch_bytes, k->run != NULL};
+        const struct conv_u8_kernel *k = conv_kernel_u8(e, s, a);
+        return k ? FACTS(k) : none;
     }
-    if (cpu_of(e)->is_bf16) {
-        const struct conv_bf16_kernel *k = &e->kernels->conv_bf16;
-        return (struct kernel_facts){k->out_grain, NULL, k->packed_bytes, k->scratch_bytes, a == ALGORITHM_DIRECT};
-    }
-    const struct conv_f32_kernel *k = conv_kernel_f32(e, a);
-    return (struct kernel_facts){k->out_grain, k->supports, k->packed_bytes, k->scratch_bytes, k->run != NULL};
+    if (cpu_of(e)->is_bf16)
+        return a == ALGORITHM_DIRECT ? FACTS(kernel_conv_bf16(e->kernels, &s->shape)) : none;
+    const struct conv_f32_kernel *k = conv_kernel_f32(e, s, a);
+    return k ? FACTS(k) : none;
 }
 
 static int can_winograd(const struct exec *e, const struct step *s)
 {
-    struct kernel_facts k = facts_of(e, s, ALGORITHM_WINOGRAD);
-    return k.exists && (!k.supports || k.supports(&s->shape));
+    return facts_of(e, s, ALGORITHM_WINOGRAD).exists;
 }
 
 static struct conv_shape with_outputs(const struct conv_shape *s, int outputs)
@@ -108,12 +112,12 @@ static void part_pack(const struct exec *e, int i, const void *weight, struct co
     struct conv_shape shape = with_outputs(&s->shape, p->count);
     size_t at = (size_t)p->first * shape_reduced(&s->shape);
     if (s->is_integer)
-        conv_kernel_u8(e, p->algorithm)
+        conv_kernel_u8(e, s, p->algorithm)
             ->pack(&shape, (const int8_t *)weight + at, e->constants[i].map_x.zero_point, p->packed);
     else if (cpu_of(e)->is_bf16)
-        e->kernels->conv_bf16.pack(&shape, (const float *)weight + at, p->packed);
+        kernel_conv_bf16(e->kernels, &s->shape)->pack(&shape, (const float *)weight + at, p->packed);
     else
-        conv_kernel_f32(e, p->algorithm)->pack(&shape, (const float *)weight + at, p->packed);
+        conv_kernel_f32(e, s, p->algorithm)->pack(&shape, (const float *)weight + at, p->packed);
 }
 
 int conv_parts_choose(const struct exec *e, int i, enum conv_choice choice, struct conv_parts *parts,

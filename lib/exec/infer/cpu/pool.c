@@ -30,9 +30,16 @@ static void pool_u8(const struct exec *e, int i, const struct span *at)
     const struct node *x = exec_node(e, s->x);
     const struct affine *from = &e->constants[i].map_x, *y = &e->constants[i].map_y;
     FOR_EACH_ROW(r)
-    e->kernels->elementwise.average_pool_u8(exec_value(e, s->x, at, r.image), x->h * x->w, x->c, from->zero_point,
-                                            pool_multiplier(from, y, x->h * x->w), y->zero_point, y->qmin, y->qmax,
-                                            row_of(e, s->output, at, r), NULL);
+    e->kernels->elementwise.average_pool_u8(
+        &(struct average_pool_u8_call){.x = exec_value(e, s->x, at, r.image),
+                                       .pixels = x->h * x->w,
+                                       .c = x->c,
+                                       .multiplier = pool_multiplier(from, y, x->h * x->w),
+                                       .zero_point_x = from->zero_point,
+                                       .zero_point_y = y->zero_point,
+                                       .low = y->qmin,
+                                       .high = y->qmax,
+                                       .y = row_of(e, s->output, at, r)});
 }
 
 const struct cpu_op cpu_pool = {.f32 = pool_f32, .bf16 = pool_bf16, .u8 = pool_u8};

@@ -19,7 +19,8 @@ struct block_cut {
 struct block_step {
     int forward_on, backward_on; /* this pass of it runs over blocks */
     struct block_conv conv;
-    void *forward, *backward; /* packed weights; backward NULL where no gradient is wanted by the input */
+    const struct block_kernel *kernels; /* of that convolution */
+    void *forward, *backward;           /* packed weights; backward NULL where no gradient is wanted by the input */
     struct block_cut cut, data_cut;
     double *sums;     /* of a convolution whose batch norm follows: [pieces][2][C'] */
     int pieces;       /* of a block that its sums come in: 1 where it is cut by outputs */
@@ -45,9 +46,9 @@ struct block_value {
 };
 
 struct block_engine {
-    struct image_engine image; /* first, so that its ops find it */
-    const struct block_kernel *kernels;
-    int planes, blocks; /* blocks: of the last forward */
+    struct image_engine image;          /* first, so that its ops find it */
+    const struct block_kernel *kernels; /* for the passes; convolutions have their step's */
+    int planes, blocks;                 /* blocks: of the last forward */
     struct block_step *steps;
     struct block_value *values;
     double *partials;   /* batch norm backward: [items][2][C'] */

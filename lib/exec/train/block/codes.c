@@ -41,20 +41,28 @@ static void mask_item(struct gradient *g, int i, int item, int worker)
     const struct node *n = gradient_node(g, s->output);
     const struct block_kernel *k = block_of(g)->kernels;
     struct part p = part_of(g, s->output, item);
-    int images = block_images(g, p.block), channels = block_channels(n->c), planes = block_of(g)->planes;
+    struct block_map map = part_map(g, s->output, &p);
     bf16 *dy = part_gradient(g, s->output, &p);
     uint32_t *bits = part_mask(g, s->output, block_of(g)->mask, &p);
     struct slope slope = codes_slope(g, i);
     (void)worker;
     if (g->train[i].scale != NO_OFFSET)
         block_of(g)->scale_sums[item] = scale_sum(g, i, &p, dy);
-    k->within(value_before(g, s->output, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)n->c,
-              g->values[s->output].elements, images, p.pixels, n->c, slope.low, slope.high, bits);
-    bf16 *other = part_operand_gradient(g, s->other, &p);
-    k->norm_backward(NULL, dy, bits, p.pixels, channels, planes, images, NULL, NULL, NULL, dy, 0, other,
-                     g->train[i].accumulate_other);
-    k->norm_backward_sums(dy, dy, NULL, p.pixels, channels, planes, images, block_of(g)->zeros, block_of(g)->zeros,
-                          block_of(g)->partials + (size_t)item * 2 * (size_t)channels);
+    k->within(&map, value_before(g, s->output, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)n->c,
+              g->values[s->output].elements, slope.low, slope.high, bits);
+    k->norm_backward(&(struct block_norm_backward_call){.map = map,
+                                                        .dy = dy,
+                                                        .positive = bits,
+                                                        .dx = dy,
+                                                        .other = part_operand_gradient(g, s->other, &p),
+                                                        .accumulate_other = g->train[i].accumulate_other});
+    k->norm_backward_sums(&(struct block_norm_backward_call){
+        .map = map,
+        .x = dy,
+        .dy = dy,
+        .mean = block_of(g)->zeros,
+        .inv_std = block_of(g)->zeros,
+        .sums = block_of(g)->partials + (size_t)item * 2 * (size_t)block_channels(n->c)});
 }
 
 static void codes_item(struct gradient *g, int i, int item, int worker)
@@ -66,9 +74,10 @@ static void codes_item(struct gradient *g, int i, int item, int worker)
     bf16 *to = (bf16 *)(void *)(image_of(g)->arena + block_of(g)->codes) +
                (size_t)p.block * block_tensor_values(x->h * x->w, x->c, block_of(g)->planes) + p.first;
     (void)worker;
-    block_of(g)->kernels->dequantize(value_u8(g, s->x, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)x->c,
-                                     round_up_64(g->values[s->x].elements), block_images(g, p.block), p.pixels,
-                                     x->c, map->scale, map->zero_point, block_of(g)->planes, to);
+    struct block_map pixels = part_map(g, s->x, &p);
+    block_of(g)->kernels->dequantize(&pixels,
+                                     value_u8(g, s->x, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)x->c,
+                                     round_up_64(g->values[s->x].elements), map->scale, map->zero_point, to);
 }
 
 /* ---- the step ---- */

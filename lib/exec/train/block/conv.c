@@ -14,7 +14,7 @@ static void conv_item(struct gradient *g, int i, int item, int worker)
     call.x = block_value_at(g, s->x, b);
     call.y = block_value_at(g, s->output, b);
     call.sums = t->sums + piece * 2 * (size_t)block_channels(t->conv.k);
-    block_of(g)->kernels->conv(&t->conv, BLOCK_FORWARD, &call, worker_scratch(g, worker));
+    t->kernels->conv(&t->conv, BLOCK_FORWARD, &call, worker_scratch(g, worker));
 }
 
 static void forward(struct gradient *g, int i)
@@ -43,8 +43,9 @@ static void weight_item(void *context, int item, int worker)
                                            .x_block = j->x_block,
                                            .dy_block = block_of(g)->values[s->output].block,
                                            .dw = g->gradients + g->train[j->i].weight};
-    block_of(g)->kernels->weight_gradient(&block_of(g)->steps[j->i].conv, &call, j->round, item,
-                                          image_of(g)->arena + block_of(g)->shared, worker_scratch(g, worker));
+    block_of(g)->steps[j->i].kernels->weight_gradient(&block_of(g)->steps[j->i].conv, &call, j->round, item,
+                                                      image_of(g)->arena + block_of(g)->shared,
+                                                      worker_scratch(g, worker));
 }
 
 static void data_item(struct gradient *g, int i, int item, int worker)
@@ -55,7 +56,7 @@ static void data_item(struct gradient *g, int i, int item, int worker)
     int b = cut_call(&t->data_cut, block_of(g)->blocks, t->conv.c, item, &call);
     call.x = block_gradient_at(g, s->output, b);
     call.y = block_gradient_at(g, s->x, b);
-    block_of(g)->kernels->conv(&t->conv, BLOCK_BACKWARD, &call, worker_scratch(g, worker));
+    t->kernels->conv(&t->conv, BLOCK_BACKWARD, &call, worker_scratch(g, worker));
 }
 
 void block_conv_gradients(struct gradient *g, int i, const bf16 *x, size_t x_block)
@@ -65,8 +66,7 @@ void block_conv_gradients(struct gradient *g, int i, const bf16 *x, size_t x_blo
     int blocks = block_of(g)->blocks;
     double start = profile_begin(g);
     for (job.round = 0; job.round < BLOCK_ROUNDS; job.round++)
-        threads_run(image_of(g)->pool, weight_item, &job,
-                    block_of(g)->kernels->weight_items(&t->conv, blocks, job.round));
+        threads_run(image_of(g)->pool, weight_item, &job, t->kernels->weight_items(&t->conv, blocks, job.round));
     profile_end(g, i, PASS_WEIGHT, start);
     if (!gradient_wants(g, g->steps.at[i].x))
         return;

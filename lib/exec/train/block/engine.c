@@ -10,7 +10,7 @@ static size_t scratch_of(const struct gradient *g)
     size_t bytes = 0;
     for (int i = 0; i < g->steps.count; i++)
         if (g->steps.at[i].kind == STEP_CONV && e->steps[i].backward_on)
-            bytes = max_size(bytes, e->kernels->scratch_bytes(&e->steps[i].conv));
+            bytes = max_size(bytes, e->steps[i].kernels->scratch_bytes(&e->steps[i].conv));
     return bytes;
 }
 

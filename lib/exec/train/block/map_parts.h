@@ -26,6 +26,11 @@ static inline struct part part_of(const struct gradient *g, int node, int item)
                          block_tensor_values(row * n->w, n->c, block_of(g)->planes)};
 }
 
+static inline struct block_map part_map(const struct gradient *g, int node, const struct part *p)
+{
+    return (struct block_map){p->pixels, gradient_node(g, node)->c, block_of(g)->planes, block_images(g, p->block)};
+}
+
 static inline bf16 *part_value(const struct gradient *g, int node, const struct part *p)
 {
     return block_value_at(g, node, p->block) + p->first;

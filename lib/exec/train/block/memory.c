@@ -5,7 +5,7 @@
 static int prepare_conv(struct gradient *g, int i, struct message *m)
 {
     struct block_step *b = &block_of(g)->steps[i];
-    const struct block_kernel *k = block_of(g)->kernels;
+    const struct block_kernel *k = b->kernels;
     size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->pieces;
     if (b->forward_on) { /* quantized: never, and there are no forward weights */
         b->forward = memory_new(k->packed_bytes(&b->conv, BLOCK_FORWARD), 1, m);
@@ -94,7 +94,7 @@ void block_release(struct gradient *g)
 size_t block_weights_bytes(const struct gradient *g, int i)
 {
     const struct block_step *b = &block_of(g)->steps[i];
-    const struct block_kernel *k = block_of(g)->kernels;
+    const struct block_kernel *k = b->kernels;
     return (b->forward ? k->packed_bytes(&b->conv, BLOCK_FORWARD) : 0) +
            (b->backward ? k->packed_bytes(&b->conv, BLOCK_BACKWARD) : 0);
 }
@@ -111,7 +111,7 @@ static void pack_item(void *context, int item, int worker)
     while (e->pack_first[i] > item)
         i--;
     const struct block_step *b = &e->steps[i];
-    e->kernels->pack(&b->conv, weights + g->train[i].weight, item - e->pack_first[i], b->forward, b->backward);
+    b->kernels->pack(&b->conv, weights + g->train[i].weight, item - e->pack_first[i], b->forward, b->backward);
 }
 
 void block_pack_weights(struct gradient *g)

@@ -36,12 +36,15 @@ static void norm_item(struct gradient *g, int i, int item, int worker)
     const struct node *n = gradient_node(g, s->output);
     struct part p = part_of(g, s->output, item);
     (void)worker;
-    block_of(g)->kernels->norm(part_value(g, s->x, &p), p.pixels, block_channels(n->c), block_of(g)->planes,
-                               block_images(g, p.block),
-                               s->kind == STEP_NORM ? block_constant(t, BLOCK_SCALE, n->c) : NULL,
-                               s->kind == STEP_NORM ? block_constant(t, BLOCK_SHIFT, n->c) : NULL,
-                               s->other >= 0 ? part_value(g, s->other, &p) : NULL, s->relu || s->kind == STEP_RELU,
-                               part_value(g, s->output, &p), part_mask(g, s->output, t->positive, &p));
+    block_of(g)->kernels->norm(
+        &(struct block_norm_call){.map = part_map(g, s->output, &p),
+                                  .x = part_value(g, s->x, &p),
+                                  .scale = s->kind == STEP_NORM ? block_constant(t, BLOCK_SCALE, n->c) : NULL,
+                                  .shift = s->kind == STEP_NORM ? block_constant(t, BLOCK_SHIFT, n->c) : NULL,
+                                  .other = s->other >= 0 ? part_value(g, s->other, &p) : NULL,
+                                  .relu = s->relu || s->kind == STEP_RELU,
+                                  .y = part_value(g, s->output, &p),
+                                  .positive = part_mask(g, s->output, t->positive, &p)});
 }
 
 static void forward(struct gradient *g, int i)
@@ -58,13 +61,17 @@ static void sums_item(struct gradient *g, int i, int item, int worker)
 {
     const struct step *s = &g->steps.at[i];
     const struct block_step *t = &block_of(g)->steps[i];
-    int real = gradient_node(g, s->output)->c, channels = block_channels(real);
+    int real = gradient_node(g, s->output)->c;
     struct part p = part_of(g, s->output, item);
     (void)worker;
-    block_of(g)->kernels->norm_backward_sums(
-        part_value(g, s->x, &p), part_gradient(g, s->output, &p), part_mask(g, s->output, t->positive, &p),
-        p.pixels, channels, block_of(g)->planes, block_images(g, p.block), block_constant(t, BLOCK_MEAN, real),
-        block_constant(t, BLOCK_INV_STD, real), block_of(g)->partials + (size_t)item * 2 * (size_t)channels);
+    block_of(g)->kernels->norm_backward_sums(&(struct block_norm_backward_call){
+        .map = part_map(g, s->output, &p),
+        .x = part_value(g, s->x, &p),
+        .dy = part_gradient(g, s->output, &p),
+        .positive = part_mask(g, s->output, t->positive, &p),
+        .mean = block_constant(t, BLOCK_MEAN, real),
+        .inv_std = block_constant(t, BLOCK_INV_STD, real),
+        .sums = block_of(g)->partials + (size_t)item * 2 * (size_t)block_channels(real)});
 }
 
 /* dx = a g + b x + d from gamma inv_std (g - mean g - xhat mean(g xhat)). */
@@ -99,12 +106,17 @@ static void pass_item(struct gradient *g, int i, int item, int worker)
     struct part p = part_of(g, s->output, item);
     (void)worker;
     block_of(g)->kernels->norm_backward(
-        norm ? part_value(g, s->x, &p) : NULL, part_gradient(g, s->output, &p),
-        part_mask(g, s->output, t->positive, &p), p.pixels, block_channels(real), block_of(g)->planes,
-        block_images(g, p.block), norm ? block_constant(t, BLOCK_A, real) : NULL,
-        norm ? block_constant(t, BLOCK_B, real) : NULL, norm ? block_constant(t, BLOCK_D, real) : NULL,
-        part_operand_gradient(g, s->x, &p), g->train[i].accumulate_x, part_operand_gradient(g, s->other, &p),
-        g->train[i].accumulate_other);
+        &(struct block_norm_backward_call){.map = part_map(g, s->output, &p),
+                                           .x = norm ? part_value(g, s->x, &p) : NULL,
+                                           .dy = part_gradient(g, s->output, &p),
+                                           .positive = part_mask(g, s->output, t->positive, &p),
+                                           .a = norm ? block_constant(t, BLOCK_A, real) : NULL,
+                                           .b = norm ? block_constant(t, BLOCK_B, real) : NULL,
+                                           .d = norm ? block_constant(t, BLOCK_D, real) : NULL,
+                                           .dx = part_operand_gradient(g, s->x, &p),
+                                           .accumulate = g->train[i].accumulate_x,
+                                           .other = part_operand_gradient(g, s->other, &p),
+                                           .accumulate_other = g->train[i].accumulate_other});
 }
 
 static void backward(struct gradient *g, int i)

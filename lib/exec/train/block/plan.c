@@ -56,9 +56,8 @@ int block_suits(const struct gradient *g)
 
 /* ---- steps and values ---- */
 
-static struct block_cut cut_of(const struct gradient *g, const struct block_conv *s, int h, int w)
+static struct block_cut cut_of(const struct block_kernel *k, const struct block_conv *s, int h, int w)
 {
-    const struct block_kernel *k = block_of(g)->kernels;
     int tile = k->tile ? k->tile(s) : 0, rows = tile ? (h + tile - 1) / tile : 0;
     struct block_cut c = {.h = h, .parts = w >= 16 ? 2 : 0, .grain = tile ? tile : 1};
     if (tile)
@@ -86,8 +85,9 @@ static void plan_conv(struct gradient *g, int i)
     b->conv.window = !gradient_quantized(g) && maker && maker->kind == STEP_NORMALIZE &&
                      s->c * s->kernel * s->kernel <= BLOCK_CHANNELS &&
                      steps_users(&g->steps, g->steps.at[i].x, &user) == 1;
-    b->cut = cut_of(g, &b->conv, s->out_h, s->out_w);
-    b->data_cut = cut_of(g, &b->conv, s->h, s->w);
+    b->kernels = kernel_block(g->kernels, &b->conv);
+    b->cut = cut_of(b->kernels, &b->conv, s->out_h, s->out_w);
+    b->data_cut = cut_of(b->kernels, &b->conv, s->h, s->w);
     b->pieces = b->cut.parts > 0 ? b->cut.parts : 1;
 }
 
@@ -167,8 +167,8 @@ static void plan_others(const struct gradient *g, struct lifetime *others)
         if (s->kind != STEP_CONV)
             continue;
         if (e->steps[i].backward_on)
-            bytes[SHARED] = max_size(
-                bytes[SHARED], e->kernels->weight_shared_bytes(&e->steps[i].conv, block_count(g->options.batch)));
+            bytes[SHARED] = max_size(bytes[SHARED], e->steps[i].kernels->weight_shared_bytes(
+                                                        &e->steps[i].conv, block_count(g->options.batch)));
         if (gradient_quantized(g) && e->steps[i].backward_on) {
             bytes[CODES] = max_size(bytes[CODES], block_codes_bytes(g, i));
             bytes[MASK] = max_size(bytes[MASK], mask_bytes(g, s->output));

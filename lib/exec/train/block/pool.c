@@ -7,8 +7,8 @@ static void forward_item(struct gradient *g, int i, int b, int worker)
     const struct step *s = &g->steps.at[i];
     const struct node *x = gradient_node(g, s->x);
     (void)worker;
-    block_of(g)->kernels->pool(block_value_at(g, s->x, b), x->h * x->w, x->c, block_of(g)->planes,
-                               block_images(g, b), value_f32(g, s->output, b * BLOCK_IMAGES), x->c);
+    struct block_map map = {x->h * x->w, x->c, block_of(g)->planes, block_images(g, b)};
+    block_of(g)->kernels->pool(&map, block_value_at(g, s->x, b), value_f32(g, s->output, b * BLOCK_IMAGES), x->c);
 }
 
 static void forward(struct gradient *g, int i)
@@ -21,9 +21,9 @@ static void backward_item(struct gradient *g, int i, int b, int worker)
     const struct step *s = &g->steps.at[i];
     const struct node *x = gradient_node(g, s->x);
     (void)worker;
-    block_of(g)->kernels->pool_backward(value_gradient(g, s->output, b * BLOCK_IMAGES), x->c, x->h * x->w, x->c,
-                                        block_of(g)->planes, block_images(g, b), block_gradient_at(g, s->x, b),
-                                        g->train[i].accumulate_x);
+    struct block_map map = {x->h * x->w, x->c, block_of(g)->planes, block_images(g, b)};
+    block_of(g)->kernels->pool_backward(&map, value_gradient(g, s->output, b * BLOCK_IMAGES), x->c,
+                                        block_gradient_at(g, s->x, b), g->train[i].accumulate_x);
 }
 
 static void backward(struct gradient *g, int i)

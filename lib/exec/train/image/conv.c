@@ -34,7 +34,7 @@ static void float_item(struct gradient *g, int i, int item, int worker)
         .row_begin = begin,
         .row_end = row_end(s, own, begin),
     };
-    g->kernels->conv_f32.run(&s->shape, &call, worker_scratch(g, worker));
+    kernel_conv_f32(g->kernels, &s->shape)->run(&s->shape, &call, worker_scratch(g, worker));
 }
 
 static void codes_item(struct gradient *g, int i, int item, int worker)
@@ -63,7 +63,7 @@ static void codes_item(struct gradient *g, int i, int item, int worker)
         call.y = value_u8(g, s->output, image);
         call.before = value_before(g, s->output, image);
     }
-    g->kernels->conv_u8.run(&s->shape, &call, worker_scratch(g, worker));
+    kernel_conv_u8(g->kernels, &s->shape)->run(&s->shape, &call, worker_scratch(g, worker));
 }
 
 static void forward(struct gradient *g, int i)
@@ -101,16 +101,17 @@ static void weight_item(struct gradient *g, int i, int item, int worker)
 {
     const struct step *s = &g->steps.at[i];
     const float *x = gradient_quantized(g) ? value_dequantized(g, s->x, 0) : value_f32(g, s->x, 0);
-    g->kernels->conv_f32_backward_weight.run(&s->shape, g->count, x, value_gradient(g, s->output, 0), item,
-                                             g->gradients + g->train[i].weight, worker_scratch(g, worker));
+    kernel_conv_f32_backward_weight(g->kernels, &s->shape)
+        ->run(&s->shape, g->count, x, value_gradient(g, s->output, 0), item, g->gradients + g->train[i].weight,
+              worker_scratch(g, worker));
 }
 
 static void data_item(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
-    g->kernels->conv_f32_backward_data.run(&s->shape, value_gradient(g, s->output, image),
-                                           image_of(g)->steps[i].packed_backward, value_gradient(g, s->x, image),
-                                           g->train[i].accumulate_x, worker_scratch(g, worker));
+    kernel_conv_f32_backward_data(g->kernels, &s->shape)
+        ->run(&s->shape, value_gradient(g, s->output, image), image_of(g)->steps[i].packed_backward,
+              value_gradient(g, s->x, image), g->train[i].accumulate_x, worker_scratch(g, worker));
 }
 
 static void backward(struct gradient *g, int i)
@@ -126,7 +127,7 @@ static void backward(struct gradient *g, int i)
         for (int k = 0; k < s->shape.out; k++)
             g->gradients[bias + (size_t)k] = (float)batch_sum(e->partials + k, e->partial_stride, g->count);
     }
-    image_each(g, i, weight_item, g->kernels->conv_f32_backward_weight.items(&s->shape));
+    image_each(g, i, weight_item, kernel_conv_f32_backward_weight(g->kernels, &s->shape)->items(&s->shape));
     profile_end(g, i, PASS_WEIGHT, start);
     if (!gradient_wants(g, s->x))
         return;

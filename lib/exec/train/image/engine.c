@@ -60,11 +60,11 @@ static size_t scratch_of(const struct gradient *g, int i)
     if (s->kind != STEP_CONV)
         return bytes;
     if (own->forward)
-        bytes = max_size(bytes, gradient_quantized(g) ? k->conv_u8.scratch_bytes(&s->shape)
-                                                      : k->conv_f32.scratch_bytes(&s->shape));
+        bytes = max_size(bytes, gradient_quantized(g) ? kernel_conv_u8(k, &s->shape)->scratch_bytes(&s->shape)
+                                                      : kernel_conv_f32(k, &s->shape)->scratch_bytes(&s->shape));
     if (own->backward) {
-        bytes = max_size(bytes, k->conv_f32_backward_data.scratch_bytes(&s->shape));
-        bytes = max_size(bytes, k->conv_f32_backward_weight.scratch_bytes(&s->shape));
+        bytes = max_size(bytes, kernel_conv_f32_backward_data(k, &s->shape)->scratch_bytes(&s->shape));
+        bytes = max_size(bytes, kernel_conv_f32_backward_weight(k, &s->shape)->scratch_bytes(&s->shape));
     }
     return bytes;
 }

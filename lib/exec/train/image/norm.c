@@ -48,10 +48,10 @@ static void norm_item(struct gradient *g, int i, int image, int worker)
     const struct image_step *own = &image_of(g)->steps[i];
     int channels = channels_of(g, s);
     (void)worker;
-    g->kernels->elementwise.scale_shift(
+    g->kernels->elementwise.scale_shift(&(struct scale_shift_call){
         value_f32(g, s->x, image), image_pixels(g, s->x), channels, saved_row(own, SAVED_SCALE, channels),
         saved_row(own, SAVED_SHIFT, channels), s->other >= 0 ? value_f32(g, s->other, image) : NULL, s->relu,
-        value_f32(g, s->output, image));
+        value_f32(g, s->output, image)});
 }
 
 static void forward(struct gradient *g, int i)
@@ -63,19 +63,32 @@ static void forward(struct gradient *g, int i)
 
 /* ---- backward ---- */
 
-static void begin_item(struct gradient *g, int i, int image, int worker)
+static struct batchnorm_backward_call backward_call(const struct gradient *g, int i, int image)
 {
     const struct step *s = &g->steps.at[i];
     const struct image_step *own = &image_of(g)->steps[i];
+    int channels = channels_of(g, s);
+    return (struct batchnorm_backward_call){.x = value_f32(g, s->x, image),
+                                            .dy = value_gradient(g, s->output, image),
+                                            .rows = image_pixels(g, s->x),
+                                            .c = channels,
+                                            .mean = saved_row(own, SAVED_MEAN, channels),
+                                            .inv_std = saved_row(own, SAVED_INV_STD, channels)};
+}
+
+static void begin_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
     int channels = channels_of(g, s);
     double *sums = image_partials(g, image);
     (void)worker;
     image_mask_item(g, i, image);
     const float *dy = value_gradient(g, s->output, image);
     image_pass_on(g, s->other, g->train[i].accumulate_other, image, dy);
-    g->kernels->elementwise.batchnorm_backward_sums(value_f32(g, s->x, image), dy, image_pixels(g, s->x), channels,
-                                                    saved_row(own, SAVED_MEAN, channels),
-                                                    saved_row(own, SAVED_INV_STD, channels), sums, sums + channels);
+    struct batchnorm_backward_call call = backward_call(g, i, image);
+    call.sum_dy = sums;
+    call.sum_dy_xhat = sums + channels;
+    g->kernels->elementwise.batchnorm_backward_sums(&call);
 }
 
 static void data_item(struct gradient *g, int i, int image, int worker)
@@ -84,11 +97,12 @@ static void data_item(struct gradient *g, int i, int image, int worker)
     const struct image_step *own = &image_of(g)->steps[i];
     int channels = channels_of(g, s);
     void *scratch = worker_scratch(g, worker);
-    g->kernels->elementwise.batchnorm_backward(
-        value_f32(g, s->x, image), value_gradient(g, s->output, image), image_pixels(g, s->x), channels,
-        saved_row(own, SAVED_MEAN, channels), saved_row(own, SAVED_INV_STD, channels),
-        g->parameters + g->train[i].weight, saved_row(own, SAVED_MEAN_DY, channels),
-        saved_row(own, SAVED_MEAN_DY_XHAT, channels), image_x_target(g, i, image, scratch));
+    struct batchnorm_backward_call call = backward_call(g, i, image);
+    call.gamma = g->parameters + g->train[i].weight;
+    call.mean_dy = saved_row(own, SAVED_MEAN_DY, channels);
+    call.mean_dy_xhat = saved_row(own, SAVED_MEAN_DY_XHAT, channels);
+    call.dx = image_x_target(g, i, image, scratch);
+    g->kernels->elementwise.batchnorm_backward(&call);
     image_x_done(g, i, image, scratch);
 }
 

@@ -7,7 +7,8 @@
 
 static size_t forward_bytes(const struct gradient *g, const struct conv_shape *s)
 {
-    return gradient_quantized(g) ? g->kernels->conv_u8.packed_bytes(s) : g->kernels->conv_f32.packed_bytes(s);
+    return gradient_quantized(g) ? kernel_conv_u8(g->kernels, s)->packed_bytes(s)
+                                 : kernel_conv_f32(g->kernels, s)->packed_bytes(s);
 }
 
 size_t image_packed_bytes(const struct gradient *g, int i)
@@ -17,7 +18,7 @@ size_t image_packed_bytes(const struct gradient *g, int i)
     if (s->kind != STEP_CONV)
         return 0;
     return (own->forward ? forward_bytes(g, &s->shape) : 0) +
-           (own->backward ? g->kernels->conv_f32_backward_data.packed_bytes(&s->shape) : 0);
+           (own->backward ? kernel_conv_f32_backward_data(g->kernels, &s->shape)->packed_bytes(&s->shape) : 0);
 }
 
 static int prepare_codes(struct image_step *own, const struct conv_shape *s, struct message *m)
@@ -40,7 +41,7 @@ static int prepare_conv(struct gradient *g, int i, struct message *m)
             return STATUS_NOMEM;
     }
     if (own->backward) {
-        own->packed_backward = memory_new(g->kernels->conv_f32_backward_data.packed_bytes(s), 1, m);
+        own->packed_backward = memory_new(kernel_conv_f32_backward_data(g->kernels, s)->packed_bytes(s), 1, m);
         if (!own->packed_backward)
             return STATUS_NOMEM;
     }
@@ -93,7 +94,7 @@ static void quantize_weights(struct gradient *g, int i)
     layer_quantize(g->parameters + t->weight, t->bias == NO_OFFSET ? NULL : g->parameters + t->bias, s->shape.out,
                    (int)shape_reduced(&s->shape), g->options.weight_bits, g->options.per_tensor, x->scale,
                    own->codes, own->code_scale, own->code_bias);
-    g->kernels->conv_u8.pack(&s->shape, own->codes, x->zero_point, own->packed);
+    kernel_conv_u8(g->kernels, &s->shape)->pack(&s->shape, own->codes, x->zero_point, own->packed);
     own->requantize = requantize_make(&maps, own->code_scale, s->shape.out, own->code_bias, own->multiplier);
 }
 
@@ -108,7 +109,7 @@ static void pack_forward_item(void *context, int i, int worker)
     if (gradient_quantized(g))
         quantize_weights(g, i);
     else
-        g->kernels->conv_f32.pack(&s->shape, g->parameters + g->train[i].weight, own->packed);
+        kernel_conv_f32(g->kernels, &s->shape)->pack(&s->shape, g->parameters + g->train[i].weight, own->packed);
 }
 
 void image_pack_forward(struct gradient *g, int count)
@@ -142,7 +143,7 @@ static void pack_backward_item(void *context, int i, int worker)
         return;
     const float *weight = gradient_quantized(g) ? real_weights(g, i) : g->parameters + g->train[i].weight;
     if (own->backward)
-        g->kernels->conv_f32_backward_data.pack(&s->shape, weight, own->packed_backward);
+        kernel_conv_f32_backward_data(g->kernels, &s->shape)->pack(&s->shape, weight, own->packed_backward);
 }
 
 void image_pack_backward(struct gradient *g)

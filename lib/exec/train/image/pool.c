@@ -16,8 +16,16 @@ static void codes_item(struct gradient *g, int i, int image, int worker)
     int pixels = image_pixels(g, s->x);
     (void)worker;
     g->kernels->elementwise.average_pool_u8(
-        value_u8(g, s->x, image), pixels, gradient_node(g, s->x)->c, x->zero_point, pool_multiplier(x, y, pixels),
-        y->zero_point, y->qmin, y->qmax, value_u8(g, s->output, image), value_before(g, s->output, image));
+        &(struct average_pool_u8_call){.x = value_u8(g, s->x, image),
+                                       .pixels = pixels,
+                                       .c = gradient_node(g, s->x)->c,
+                                       .multiplier = pool_multiplier(x, y, pixels),
+                                       .zero_point_x = x->zero_point,
+                                       .zero_point_y = y->zero_point,
+                                       .low = y->qmin,
+                                       .high = y->qmax,
+                                       .y = value_u8(g, s->output, image),
+                                       .before = value_before(g, s->output, image)});
 }
 
 static void forward(struct gradient *g, int i)

@@ -42,7 +42,8 @@ static void run_scale_shift(struct device *d, const struct host_call *c)
     size_t rows = (size_t)c->i[1], count = rows * (size_t)c->i[2];
     float *x = host_widen(c->p[0], type_of(c), count, "scale_shift x");
     float *other = c->p[3] ? host_widen(c->p[3], type_of(c), count, "scale_shift other") : NULL;
-    d->kernels->elementwise.scale_shift(x, (int)rows, (int)c->i[2], c->p[1], c->p[2], other, (int)c->i[3], x);
+    d->kernels->elementwise.scale_shift(
+        &(struct scale_shift_call){x, (int)rows, (int)c->i[2], c->p[1], c->p[2], other, (int)c->i[3], x});
     host_narrow(x, type_of(c), host_written(c->p[4]), count, "scale_shift y");
     free(other);
 }

@@ -133,11 +133,17 @@ static void run_pool(struct device *d, const struct host_call *c)
     host_check(c->p[0], n * pixels * channels, "pool x");
     host_check(c->p[3], n * channels, "pool y");
     for (size_t i = 0; i < n; i++)
-        d->kernels->elementwise.average_pool_u8(
-            (const uint8_t *)c->p[0] + i * pixels * channels, (int)pixels, (int)channels, (uint8_t)x->zero_point,
-            pool_multiplier_value(x, y, (int)pixels), (uint8_t)y->zero_point, (uint8_t)y->qmin, (uint8_t)y->qmax,
-            (uint8_t *)host_written(c->p[3]) + i * channels,
-            c->p[4] ? (float *)host_written(c->p[4]) + i * channels : NULL);
+        d->kernels->elementwise.average_pool_u8(&(struct average_pool_u8_call){
+            .x = (const uint8_t *)c->p[0] + i * pixels * channels,
+            .pixels = (int)pixels,
+            .c = (int)channels,
+            .multiplier = pool_multiplier_value(x, y, (int)pixels),
+            .zero_point_x = (uint8_t)x->zero_point,
+            .zero_point_y = (uint8_t)y->zero_point,
+            .low = (uint8_t)y->qmin,
+            .high = (uint8_t)y->qmax,
+            .y = (uint8_t *)host_written(c->p[3]) + i * channels,
+            .before = c->p[4] ? (float *)host_written(c->p[4]) + i * channels : NULL});
 }
 
 static int average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c,

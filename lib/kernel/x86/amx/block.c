@@ -1,6 +1,6 @@
 /* The table entry: block.h on the matrix unit (AMX), elementwise passes in AVX-512. */
 #include "kernel/x86/amx/block_conv.h"
-#include "kernel/x86/amx/block_square.h"
+#include "kernel/x86/amx/block_square_amx.h"
 #include "kernel/x86/template/block_weight.inc"
 #include "kernel/list.h"
 

@@ -1,9 +1,11 @@
 /* Convolution in bfloat16, direct, by tile products. Four ways to find 16 pixels for the rows of a tile, one form
- * of weights, one epilogue (blocks_bf16.h): rows     16 neighbours of an output row; four output rows a block, so
- * that input rows are shared images   one pixel of 16 images; taps in the padding are left out altogether planes a
- * few whole rows of a small map, copied once for each tap of a row (copies_bf16.c) windows  any 16 pixels, their
- * windows copied side by side: all other shapes (copies_bf16.c) A shape's products are summed in one order in all
- * of them (a product by zero more or less changes nothing), so that the ways give the same bits. */
+ * of weights, one epilogue (blocks_bf16.h):
+ *   rows     16 neighbours of an output row; four output rows a block, so that input rows are shared
+ *   images   one pixel of 16 images; taps in the padding are left out altogether
+ *   planes   a few whole rows of a small map, copied once for each tap of a row (copies_bf16.c)
+ *   windows  any 16 pixels, their windows copied side by side: all other shapes (copies_bf16.c)
+ * A shape's products are summed in one order in all of them (a product by zero more or less changes nothing), so
+ * that the ways give the same bits. */
 #include "kernel/x86/amx/tiles.h"
 #include "kernel/x86/amx/work_bf16.h"
 #include "kernel/list.h"

@@ -1,10 +1,11 @@
 /* Integer convolution, direct, by tile products. Three ways to find 16 pixels for the rows of a tile, one form of
  * weights, one epilogue (blocks_u8.h):
- *   rows    up to 16 neighbours of an output row; four output rows a block, so that input rows are shared
- *   images  one pixel of 16 images; taps in the padding are left out altogether, which on a 4x4 map saves 31 % of
- * the products windows any 16 pixels, their windows copied side by side: all other shapes, and maps too small for
- * the others Sums are of codes as they are; zero point times the sum of the weights that took part is subtracted
- * with the bias. */
+ *   rows     up to 16 neighbours of an output row; four output rows a block, so that input rows are shared
+ *   images   one pixel of 16 images; taps in the padding are left out altogether, which on a 4x4 map saves 31 % of
+ *            the products
+ *   windows  any 16 pixels, their windows copied side by side: all other shapes, and maps too small for the others
+ * Sums are of codes as they are; zero point times the sum of the weights that took part is subtracted with the
+ * bias. */
 #include "kernel/x86/amx/blocks_u8.h"
 #include "kernel/x86/amx/packed_u8.h"
 #include "kernel/x86/amx/tiles.h"

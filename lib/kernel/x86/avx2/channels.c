@@ -131,9 +131,11 @@ INLINE void backward_sums_block(const float *x, const float *dy, int rows, size_
     sums_store(p, channels, sum_dy_xhat);
 }
 
-void elementwise_batchnorm_backward_sums_avx2(const float *x, const float *dy, int rows, int c, const float *mean,
-                                              const float *inv_std, double *sum_dy, double *sum_dy_xhat)
+void elementwise_batchnorm_backward_sums_avx2(const struct batchnorm_backward_call *call)
 {
+    const float *x = call->x, *dy = call->dy, *mean = call->mean, *inv_std = call->inv_std;
+    double *sum_dy = call->sum_dy, *sum_dy_xhat = call->sum_dy_xhat;
+    int rows = call->rows, c = call->c;
     for (int j = 0; j < c; j += BLOCK) {
         struct lanes l = lanes_of(c - j);
         if (l.whole) {
@@ -175,10 +177,12 @@ INLINE void backward_block(const float *x, const float *dy, int rows, size_t c, 
     }
 }
 
-void elementwise_batchnorm_backward_avx2(const float *x, const float *dy, int rows, int c, const float *mean,
-                                         const float *inv_std, const float *gamma, const float *mean_dy,
-                                         const float *mean_dy_xhat, float *dx)
+void elementwise_batchnorm_backward_avx2(const struct batchnorm_backward_call *call)
 {
+    const float *x = call->x, *dy = call->dy, *mean = call->mean, *inv_std = call->inv_std;
+    const float *gamma = call->gamma, *mean_dy = call->mean_dy, *mean_dy_xhat = call->mean_dy_xhat;
+    float *dx = call->dx;
+    int rows = call->rows, c = call->c;
     for (int j = 0; j < c; j += BLOCK) {
         struct lanes l = lanes_of(c - j);
         struct constants g = constants_load(gamma + j, l);
@@ -220,9 +224,12 @@ INLINE void scale_shift_block(const float *x, int rows, size_t c, struct lanes l
     }
 }
 
-void elementwise_scale_shift_avx2(const float *x, int rows, int c, const float *scale, const float *shift,
-                                  const float *residual, int relu, float *y)
+void elementwise_scale_shift_avx2(const struct scale_shift_call *call)
 {
+    const float *x = call->x, *residual = call->residual;
+    float *y = call->y;
+    const float *scale = call->scale, *shift = call->shift;
+    int rows = call->rows, c = call->c, relu = call->relu;
     for (int j = 0; j < c; j += BLOCK) {
         struct lanes l = lanes_of(c - j);
         const float *r = residual ? residual + j : NULL;

@@ -1,5 +1,5 @@
 /* Convolution, forward, direct: one call of tiles_f32. */
-#include "kernel/x86/avx2/tiles_f32.h"
+#include "kernel/x86/avx2/tiles_f32_256.h"
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"
 

@@ -1,7 +1,7 @@
 /* Gradient of a convolution by its input, direct. Input pixels whose coordinates leave the same remainders by the
  * stride see the same taps, so each such phase is a dense stride-1 correlation of dy with its share of the weights,
  * turned around: with stride 1 one phase, with stride 2 four, and no multiplication by an inserted zero. */
-#include "kernel/x86/avx2/tiles_f32.h"
+#include "kernel/x86/avx2/tiles_f32_256.h"
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"
 #include <string.h>

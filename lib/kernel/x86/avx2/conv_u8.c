@@ -1,5 +1,5 @@
 /* Integer convolution, direct: 6 pixels x 16 outputs in registers. */
-#include "kernel/x86/avx2/vector_u8.h"
+#include "kernel/x86/avx2/vector_u8_256.h"
 
 enum { TILE_PIXELS = 6 };
 #define TILES TILES_6

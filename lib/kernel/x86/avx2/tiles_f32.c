@@ -1,7 +1,7 @@
 /* Implicit GEMM: a pixel's window is taps_h runs of taps_w*c floats in an NHWC image, whatever the stride, so that
  * a register tile needs one pointer a pixel and one running index. Images that need padding are copied, a band of
  * rows at a time, into scratch small enough to stay in the first-level cache. */
-#include "kernel/x86/avx2/tiles_f32.h"
+#include "kernel/x86/avx2/tiles_f32_256.h"
 #include "kernel/contract/shape.h"
 #include <immintrin.h>
 #include <string.h>

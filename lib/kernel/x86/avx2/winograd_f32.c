@@ -1,5 +1,5 @@
 /* Convolution, forward, by Winograd: products of 6 tiles x 16 outputs in registers. */
-#include "kernel/x86/avx2/vector_f32.h"
+#include "kernel/x86/avx2/vector_f32_256.h"
 
 enum { GROUP = 6, FEW_TILES = 4, BLOCK_LEAST = 16 };
 #include "kernel/x86/template/products_f32.inc"

@@ -1,5 +1,5 @@
 /* 16 registers of 8 lanes: 6 tiles and 2 vectors of outputs in a pass of products. */
-#include "kernel/x86/avx2/vector_u8.h"
+#include "kernel/x86/avx2/vector_u8_256.h"
 
 enum { PRODUCT_TILES = 6, EXPAND_TILES = 2, KEEP_TILES = 3 * EXPAND_TILES };
 #include "kernel/x86/template/products_u8.inc"

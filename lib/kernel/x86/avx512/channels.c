@@ -2,7 +2,7 @@
  * one cache line of a pixel, go through all rows with constants and sums in registers. The order of every sum and
  * the rounding of every result are those of ref/channels.c; where multiply-adds are fused, the product is exact in
  * double and fusing changes nothing. */
-#include "kernel/x86/avx512/vector_f32.h"
+#include "kernel/x86/avx512/vector_f32_512.h"
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"
 
@@ -62,9 +62,11 @@ void elementwise_sum_and_squares_avx512(const float *x, int rows, int c, double 
     }
 }
 
-void elementwise_batchnorm_backward_sums_avx512(const float *x, const float *dy, int rows, int c, const float *mean,
-                                                const float *inv_std, double *sum_dy, double *sum_dy_xhat)
+void elementwise_batchnorm_backward_sums_avx512(const struct batchnorm_backward_call *call)
 {
+    const float *x = call->x, *dy = call->dy, *mean = call->mean, *inv_std = call->inv_std;
+    double *sum_dy = call->sum_dy, *sum_dy_xhat = call->sum_dy_xhat;
+    int rows = call->rows, c = call->c;
     for (int j = 0; j < c; j += LANES) {
         vec_mask mask = vec_first(c - j);
         vec m = vec_load_some(mean + j, mask), v = vec_load_some(inv_std + j, mask);
@@ -87,9 +89,12 @@ INLINE void scale_shift_vector(const float *x, vec_mask mask, const float *scale
     vec_store_some(y, mask, relu ? vec_relu(v) : v);
 }
 
-void elementwise_scale_shift_avx512(const float *x, int rows, int c, const float *scale, const float *shift,
-                                    const float *residual, int relu, float *y)
+void elementwise_scale_shift_avx512(const struct scale_shift_call *call)
 {
+    const float *x = call->x, *residual = call->residual;
+    float *y = call->y;
+    const float *scale = call->scale, *shift = call->shift;
+    int rows = call->rows, c = call->c, relu = call->relu;
     for (int i = 0; i < rows; i++, x += c, y += c) {
         for (int j = 0; j < c; j += LANES)
             scale_shift_vector(x + j, vec_first(c - j), scale + j, shift + j, residual ? residual + j : NULL, relu,
@@ -100,10 +105,12 @@ void elementwise_scale_shift_avx512(const float *x, int rows, int c, const float
 }
 
 /* gain * ((dy - mean_dy) - xhat * mean_dy_xhat) */
-void elementwise_batchnorm_backward_avx512(const float *x, const float *dy, int rows, int c, const float *mean,
-                                           const float *inv_std, const float *gamma, const float *mean_dy,
-                                           const float *mean_dy_xhat, float *dx)
+void elementwise_batchnorm_backward_avx512(const struct batchnorm_backward_call *call)
 {
+    const float *x = call->x, *dy = call->dy, *mean = call->mean, *inv_std = call->inv_std;
+    const float *gamma = call->gamma, *mean_dy = call->mean_dy, *mean_dy_xhat = call->mean_dy_xhat;
+    float *dx = call->dx;
+    int rows = call->rows, c = call->c;
     for (int i = 0; i < rows; i++, x += c, dy += c, dx += c)
         for (int j = 0; j < c; j += LANES) {
             vec_mask mask = vec_first(c - j);

@@ -1,5 +1,5 @@
 /* Convolution, forward, direct: one call of tiles_f32. */
-#include "kernel/x86/avx512/tiles_f32.h"
+#include "kernel/x86/avx512/tiles_f32_512.h"
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Integer convolution, direct: 12 pixels x 32 outputs in registers. */
-#include "kernel/x86/avx512/vector_u8.h"
+#include "kernel/x86/avx512/vector_u8_512.h"
 
 enum { TILE_PIXELS = 12 };
 #define TILES TILES_12

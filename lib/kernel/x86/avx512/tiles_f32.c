@@ -4,8 +4,8 @@
  * Pixels are taken in groups, of several images where these are small. The reduction is cut into chunks whose
  * weights for 64 outputs stay in the first-level cache while all pixels of the group pass; sums lie in scratch
  * meanwhile. An output's sum has one order whatever its place in the group: no cut changes a bit. */
-#include "kernel/x86/avx512/tiles_f32.h"
-#include "kernel/x86/avx512/vector_f32.h"
+#include "kernel/x86/avx512/tiles_f32_512.h"
+#include "kernel/x86/avx512/vector_f32_512.h"
 #include "kernel/contract/shape.h"
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Convolution, forward, by Winograd: products of 12 tiles x 32 outputs in registers. */
-#include "kernel/x86/avx512/vector_f32.h"
+#include "kernel/x86/avx512/vector_f32_512.h"
 
 enum { GROUP = 12, FEW_TILES = 8, BLOCK_LEAST = 32 };
 #include "kernel/x86/template/products_f32.inc"

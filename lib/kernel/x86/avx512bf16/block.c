@@ -3,7 +3,7 @@
  *
  * A is a cell, 32 images x 32 channels of one pixel; B 32 channels x 32 outputs in pairs, as block_pack.c lays
  * them. For a pixel and 32 outputs the sum over taps and channels is one square. */
-#include "kernel/x86/avx512bf16/block_square.h"
+#include "kernel/x86/avx512bf16/block_square_512.h"
 #include "kernel/x86/avx512bf16/block_taps.h"
 #include "kernel/x86/template/block_weight.inc"
 #include "kernel/x86/avx512bf16/block_winograd.h"

@@ -10,9 +10,10 @@ static __mmask32 real_channels(int c, int cell)
     return left >= BLOCK_CHANNELS ? 0xffffffff : (1u << left) - 1;
 }
 
-void block_dequantize(const uint8_t *q, size_t q_image, int images, int pixels, int c, float scale,
-                      uint8_t zero_point, int planes, bf16 *y)
+void block_dequantize(const struct block_map *map, const uint8_t *q, size_t q_image, float scale,
+                      uint8_t zero_point, bf16 *y)
 {
+    int pixels = map->pixels, planes = map->planes, images = map->images, c = map->c;
     int cells = cells_of(c);
     __m256i zero = _mm256_set1_epi8((char)zero_point);
     __m512i offset = _mm512_set1_epi32(zero_point);
@@ -40,9 +41,10 @@ static uint32_t bits_within(const float *v, __mmask16 real, __m512 low, __m512 h
     return (uint32_t)(_mm512_mask_cmp_ps_mask(real, x, low, _CMP_GE_OQ) & _mm512_cmp_ps_mask(x, high, _CMP_LE_OQ));
 }
 
-void block_within(const float *v, size_t v_image, int images, int pixels, int c, float low, float high,
+void block_within(const struct block_map *map, const float *v, size_t v_image, float low, float high,
                   uint32_t *bits)
 {
+    int pixels = map->pixels, images = map->images, c = map->c;
     int cells = cells_of(c);
     __m512 least = _mm512_set1_ps(low), most = _mm512_set1_ps(high);
     memset(bits, 0, (size_t)(pixels * cells) * BLOCK_IMAGES * sizeof *bits);

@@ -115,31 +115,33 @@ ALWAYS_INLINE void norm_cell(const bf16 *x, int planes, int images, struct pair 
     }
 }
 
-ALWAYS_INLINE void norm_all(const bf16 *x, int pixels, int c, int planes, int images, const float *scale,
-                            const float *shift, const bf16 *other, int relu, bf16 *y, uint32_t *positive)
+/* other, relu and positive: of the call, as constants where they are. */
+ALWAYS_INLINE void norm_all(const struct block_norm_call *call, int planes, const bf16 *other, int relu,
+                            uint32_t *positive)
 {
-    int cells = c / BLOCK_CHANNELS;
+    int cells = cells_of(call->map.c);
     size_t step = (size_t)planes * CELL;
-    for (int i = 0; i < pixels * cells; i++, x += step, y += step) {
+    const bf16 *x = call->x;
+    bf16 *y = call->y;
+    for (int i = 0; i < call->map.pixels * cells; i++, x += step, y += step) {
         int at = i % cells * BLOCK_CHANNELS;
-        struct pair by = scale ? pair_floats(scale + at) : pair_set(1),
-                    plus = shift ? pair_floats(shift + at) : pair_set(0);
-        norm_cell(x, planes, images, by, plus, other ? other + (size_t)i * step : NULL, relu, y,
+        struct pair by = call->scale ? pair_floats(call->scale + at) : pair_set(1),
+                    plus = call->shift ? pair_floats(call->shift + at) : pair_set(0);
+        norm_cell(x, planes, call->map.images, by, plus, other ? other + (size_t)i * step : NULL, relu, y,
                   positive ? positive + (size_t)i * BLOCK_IMAGES : NULL);
     }
 }
 
-void block_norm(const bf16 *x, int pixels, int c, int planes, int images, const float *scale, const float *shift,
-                const bf16 *other, int relu, bf16 *y, uint32_t *positive)
+void block_norm(const struct block_norm_call *call)
 {
-    if (planes != 1)
-        norm_all(x, pixels, c, planes, images, scale, shift, other, relu, y, positive);
-    else if (relu && positive && other)
-        norm_all(x, pixels, c, 1, images, scale, shift, other, 1, y, positive);
-    else if (relu && positive)
-        norm_all(x, pixels, c, 1, images, scale, shift, NULL, 1, y, positive);
+    if (call->map.planes != 1)
+        norm_all(call, call->map.planes, call->other, call->relu, call->positive);
+    else if (call->relu && call->positive && call->other)
+        norm_all(call, 1, call->other, 1, call->positive);
+    else if (call->relu && call->positive)
+        norm_all(call, 1, NULL, 1, call->positive);
     else
-        norm_all(x, pixels, c, 1, images, scale, shift, other, relu, y, positive);
+        norm_all(call, 1, call->other, call->relu, call->positive);
 }
 
 /* ---- back ---- */
@@ -160,17 +162,20 @@ ALWAYS_INLINE void backward_sums_cell(const bf16 *x, const bf16 *dy, const uint3
     }
 }
 
-void block_norm_backward_sums(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c,
-                              int planes, int images, const float *mean, const float *inv_std, double *sums)
+void block_norm_backward_sums(const struct block_norm_backward_call *call)
 {
+    const bf16 *x = call->x, *dy = call->dy;
+    const uint32_t *positive = call->positive;
+    double *sums = call->sums;
+    int pixels = call->map.pixels, planes = call->map.planes, images = call->map.images;
     enum { PIXELS_A_SUM = 32 }; /* in float32; then in double */
-    int cells = c / BLOCK_CHANNELS;
+    int cells = cells_of(call->map.c), c = cells * BLOCK_CHANNELS;
     size_t step = (size_t)planes * CELL;
     memset(sums, 0, 2 * (size_t)c * sizeof *sums);
     for (int first = 0; first < pixels; first += PIXELS_A_SUM) {
         int last = first + PIXELS_A_SUM < pixels ? first + PIXELS_A_SUM : pixels;
         for (int cell = 0; cell < cells; cell++) {
-            struct pair centre = pair_floats(mean + cell * BLOCK_CHANNELS);
+            struct pair centre = pair_floats(call->mean + cell * BLOCK_CHANNELS);
             struct channel_sums s = sums_zero();
             for (int pixel = first; pixel < last; pixel++) {
                 size_t i = (size_t)pixel * (size_t)cells + (size_t)cell;
@@ -184,7 +189,7 @@ void block_norm_backward_sums(const bf16 *x, const bf16 *dy, const uint32_t *pos
         }
     }
     for (int i = 0; i < c; i++)
-        sums[c + i] *= (double)inv_std[i];
+        sums[c + i] *= (double)call->inv_std[i];
 }
 
 /* How one cell of gradients is passed on. */
@@ -219,26 +224,27 @@ ALWAYS_INLINE void backward_cell(const struct passing *p, int planes, const bf16
     }
 }
 
-void block_norm_backward(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c, int planes,
-                         int images, const float *a, const float *b, const float *d, bf16 *dx, int accumulate,
-                         bf16 *other, int accumulate_other)
+void block_norm_backward(const struct block_norm_backward_call *call)
 {
-    int cells = c / BLOCK_CHANNELS;
+    const bf16 *dy = call->dy;
+    bf16 *dx = call->dx, *other = call->other;
+    const uint32_t *positive = call->positive;
+    int planes = call->map.planes, cells = cells_of(call->map.c);
     struct passing p = {.planes = planes,
-                        .images = images,
-                        .accumulate = accumulate,
-                        .accumulate_other = accumulate_other,
-                        .has_affine = a != NULL};
-    for (int i = 0; i < pixels * cells; i++) {
+                        .images = call->map.images,
+                        .accumulate = call->accumulate,
+                        .accumulate_other = call->accumulate_other,
+                        .has_affine = call->a != NULL};
+    for (int i = 0; i < call->map.pixels * cells; i++) {
         size_t at = (size_t)i * (size_t)planes * CELL;
         int channel = i % cells * BLOCK_CHANNELS;
         const uint32_t *bits = positive ? positive + (size_t)i * BLOCK_IMAGES : NULL;
-        if (a) {
-            p.a = pair_floats(a + channel);
-            p.b = pair_floats(b + channel);
-            p.d = pair_floats(d + channel);
+        if (call->a) {
+            p.a = pair_floats(call->a + channel);
+            p.b = pair_floats(call->b + channel);
+            p.d = pair_floats(call->d + channel);
         }
-        const bf16 *from = x ? x + at : NULL;
+        const bf16 *from = call->x ? call->x + at : NULL;
         if (planes == 1)
             backward_cell(&p, 1, from, dy + at, bits, dx ? dx + at : NULL, other ? other + at : NULL);
         else
@@ -253,8 +259,9 @@ static __mmask16 lanes(int count)
     return count >= 16 ? 0xffff : count > 0 ? (__mmask16)((1 << count) - 1) : 0;
 }
 
-void block_pool(const bf16 *x, int pixels, int c_real, int planes, int images, float *y, int y_stride)
+void block_pool(const struct block_map *map, const bf16 *x, float *y, int y_stride)
 {
+    int pixels = map->pixels, planes = map->planes, images = map->images, c_real = map->c;
     int cells = cells_of(c_real);
     struct pair share = pair_set(1.0f / (float)pixels);
     for (int cell = 0; cell < cells; cell++)
@@ -272,9 +279,9 @@ void block_pool(const bf16 *x, int pixels, int c_real, int planes, int images, f
         }
 }
 
-void block_pool_backward(const float *dy, int dy_stride, int pixels, int c_real, int planes, int images, bf16 *dx,
-                         int accumulate)
+void block_pool_backward(const struct block_map *map, const float *dy, int dy_stride, bf16 *dx, int accumulate)
 {
+    int pixels = map->pixels, planes = map->planes, images = map->images, c_real = map->c;
     int cells = cells_of(c_real);
     __m512 share = _mm512_set1_ps(1.0f / (float)pixels);
     for (int i = 0; i < pixels; i++)

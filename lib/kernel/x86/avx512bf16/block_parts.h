@@ -21,24 +21,17 @@ void cell_pair(const bf16 *cell, bf16 *to);
 /* block_elementwise.c */
 void block_input(const struct block_conv *s, const uint8_t *const *images, int count, const float *table, int row,
                  bf16 *y);
-void block_norm(const bf16 *x, int pixels, int c, int planes, int images, const float *scale, const float *shift,
-                const bf16 *other, int relu, bf16 *y, uint32_t *positive);
-void block_norm_backward_sums(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c,
-                              int planes, int images, const float *mean, const float *inv_std, double *sums);
-void block_norm_backward(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c, int planes,
-                         int images, const float *a, const float *b, const float *d, bf16 *dx, int accumulate,
-                         bf16 *other, int accumulate_other);
+void block_norm(const struct block_norm_call *call);
+void block_norm_backward_sums(const struct block_norm_backward_call *call);
+void block_norm_backward(const struct block_norm_backward_call *call);
+void block_pool(const struct block_map *map, const bf16 *x, float *y, int y_stride);
+void block_pool_backward(const struct block_map *map, const float *dy, int dy_stride, bf16 *dx, int accumulate);
 
 /* block_codes.c */
-void block_dequantize(const uint8_t *q, size_t q_image, int images, int pixels, int c, float scale,
-                      uint8_t zero_point, int planes, bf16 *y);
-void block_within(const float *v, size_t v_image, int images, int pixels, int c, float low, float high,
+void block_dequantize(const struct block_map *map, const uint8_t *q, size_t q_image, float scale,
+                      uint8_t zero_point, bf16 *y);
+void block_within(const struct block_map *map, const float *v, size_t v_image, float low, float high,
                   uint32_t *bits);
-
-/* block_elementwise.c */
-void block_pool(const bf16 *x, int pixels, int c_real, int planes, int images, float *y, int y_stride);
-void block_pool_backward(const float *dy, int dy_stride, int pixels, int c_real, int planes, int images, bf16 *dx,
-                         int accumulate);
 
 /* These passes in a table. */
 #define BLOCK_PASSES                                                                              \

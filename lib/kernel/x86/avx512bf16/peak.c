@@ -1,5 +1,5 @@
 /* The machine's own peak, as in avx2/peak.c: vdpbf16ps multiplies and adds 32 pairs. */
-#include "kernel/x86/avx512/peak.h"
+#include "kernel/x86/avx512/peak_512.h"
 #include "kernel/list.h"
 
 static void rounds_bf16(void)

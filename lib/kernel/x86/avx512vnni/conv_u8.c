@@ -1,6 +1,6 @@
 /* Integer convolution, direct, by vpdpbusd: u8 inputs from where they lie, s8 weights, four products in every lane.
  * It does not saturate in between. The sum of the weights times the zero point is subtracted where sums start. */
-#include "kernel/x86/avx512/vector_u8.h"
+#include "kernel/x86/avx512/vector_u8_512.h"
 
 enum { GROUP = 4, VECTORS = 4, TILE_PIXELS = 6, WEIGHTS_EXPANDED = 0, INPUT_IN_PLACE = 1 };
 typedef uint8_t input;

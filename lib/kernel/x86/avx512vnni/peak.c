@@ -1,5 +1,5 @@
 /* The machine's own peak, as in avx2/peak.c: vpdpbusd multiplies and adds 64 pairs of bytes. */
-#include "kernel/x86/avx512/peak.h"
+#include "kernel/x86/avx512/peak_512.h"
 #include "kernel/list.h"
 
 static void rounds_u8(void)

@@ -1,6 +1,6 @@
-/* vector_f32.h: one register of floats, under names that the .inc files share between instruction sets. */
-#ifndef RESQ_KERNEL_X86_AVX2_VECTOR_F32_H
-#define RESQ_KERNEL_X86_AVX2_VECTOR_F32_H
+/* vector_f32_256.h: one register of floats, under names that the .inc files share between instruction sets. */
+#ifndef RESQ_KERNEL_X86_AVX2_VECTOR_F32_256_H
+#define RESQ_KERNEL_X86_AVX2_VECTOR_F32_256_H
 
 #include <immintrin.h>
 

@@ -1,6 +1,6 @@
-/* block_parts.h: the parts of block_ref_direct, a file each, and what they share. Contracts: block.h. */
-#ifndef RESQ_KERNEL_REF_BLOCK_PARTS_H
-#define RESQ_KERNEL_REF_BLOCK_PARTS_H
+/* block_ref.h: the parts of block_ref_direct, a file each, and what they share. Contracts: block.h. */
+#ifndef RESQ_KERNEL_REF_BLOCK_REF_H
+#define RESQ_KERNEL_REF_BLOCK_REF_H
 
 #include "kernel/contract/block.h"
 
@@ -46,19 +46,14 @@ void block_ref_weight_gradient(const struct block_conv *s, const struct block_we
 /* block_passes.c */
 void block_ref_input(const struct block_conv *s, const uint8_t *const *images, int count, const float *table,
                      int row, bf16 *y);
-void block_ref_norm(const bf16 *x, int pixels, int c, int planes, int images, const float *scale,
-                    const float *shift, const bf16 *other, int relu, bf16 *y, uint32_t *positive);
-void block_ref_norm_backward_sums(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c,
-                                  int planes, int images, const float *mean, const float *inv_std, double *sums);
-void block_ref_norm_backward(const bf16 *x, const bf16 *dy, const uint32_t *positive, int pixels, int c, int planes,
-                             int images, const float *a, const float *b, const float *d, bf16 *dx, int accumulate,
-                             bf16 *other, int accumulate_other);
-void block_ref_dequantize(const uint8_t *q, size_t q_image, int images, int pixels, int c, float scale,
-                          uint8_t zero_point, int planes, bf16 *y);
-void block_ref_within(const float *v, size_t v_image, int images, int pixels, int c, float low, float high,
+void block_ref_norm(const struct block_norm_call *call);
+void block_ref_norm_backward_sums(const struct block_norm_backward_call *call);
+void block_ref_norm_backward(const struct block_norm_backward_call *call);
+void block_ref_dequantize(const struct block_map *map, const uint8_t *q, size_t q_image, float scale,
+                          uint8_t zero_point, bf16 *y);
+void block_ref_within(const struct block_map *map, const float *v, size_t v_image, float low, float high,
                       uint32_t *bits);
-void block_ref_pool(const bf16 *x, int pixels, int c_real, int planes, int images, float *y, int y_stride);
-void block_ref_pool_backward(const float *dy, int dy_stride, int pixels, int c_real, int planes, int images,
-                             bf16 *dx, int accumulate);
+void block_ref_pool(const struct block_map *map, const bf16 *x, float *y, int y_stride);
+void block_ref_pool_backward(const struct block_map *map, const float *dy, int dy_stride, bf16 *dx, int accumulate);
 
 #endif

@@ -1,6 +1,6 @@
-/* peak.h: the peak loop of the sets with 512 bits: 16 sums in registers of their own. */
-#ifndef RESQ_KERNEL_X86_AVX512_PEAK_H
-#define RESQ_KERNEL_X86_AVX512_PEAK_H
+/* peak_512.h: the peak loop of the sets with 512 bits: 16 sums in registers of their own. */
+#ifndef RESQ_KERNEL_X86_AVX512_PEAK_512_H
+#define RESQ_KERNEL_X86_AVX512_PEAK_512_H
 
 #include "kernel/contract/peak.h"
 #include <immintrin.h>

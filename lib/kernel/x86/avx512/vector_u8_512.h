@@ -1,7 +1,7 @@
-/* vector_u8.h: the vectors that the integer convolutions of the AVX-512 sets are written in: 16 lanes of 32 bits or
+/* vector_u8_512.h: the vectors that the integer convolutions of the AVX-512 sets are written in: 16 lanes of 32 bits or
  * 32 of 16. With VNNI a multiply-add is one instruction. */
-#ifndef RESQ_KERNEL_X86_AVX512_VECTOR_U8_H
-#define RESQ_KERNEL_X86_AVX512_VECTOR_U8_H
+#ifndef RESQ_KERNEL_X86_AVX512_VECTOR_U8_512_H
+#define RESQ_KERNEL_X86_AVX512_VECTOR_U8_512_H
 
 #include "kernel/contract/requantize.h"
 #include <immintrin.h>

@@ -1,7 +1,7 @@
-/* tiles_f32.h: what the f32 convolutions, forward and backward by data, have in common: a dense correlation of an
+/* tiles_f32_256.h: what the f32 convolutions, forward and backward by data, have in common: a dense correlation of an
  * NHWC image with packed weights, computed in register tiles of up to 6 pixels x 16 outputs. */
-#ifndef RESQ_KERNEL_X86_AVX2_TILES_F32_H
-#define RESQ_KERNEL_X86_AVX2_TILES_F32_H
+#ifndef RESQ_KERNEL_X86_AVX2_TILES_F32_256_H
+#define RESQ_KERNEL_X86_AVX2_TILES_F32_256_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
-/* tiles_f32.h: what the f32 convolutions, forward and backward by data, have in common: a dense correlation of NHWC
+/* tiles_f32_512.h: what the f32 convolutions, forward and backward by data, have in common: a dense correlation of NHWC
  * images with packed weights, computed in register tiles of up to 6 pixels x 64 outputs. */
-#ifndef RESQ_KERNEL_X86_AVX512_TILES_F32_H
-#define RESQ_KERNEL_X86_AVX512_TILES_F32_H
+#ifndef RESQ_KERNEL_X86_AVX512_TILES_F32_512_H
+#define RESQ_KERNEL_X86_AVX512_TILES_F32_512_H
 
 #include "kernel/contract/kernel.h"
 

@@ -1,11 +1,11 @@
-/* block_square.h: the product that training's convolutions are made of: a square of 32 x 32 sums, C += A B for a
+/* block_square_512.h: the product that training's convolutions are made of: a square of 32 x 32 sums, C += A B for a
  * list of cells A [32 rows][32] and B [2 halves of the columns][16 pairs][16 columns][2]. Sums: [2 halves of the
  * rows][2 halves of the columns][16][16], in registers or memory between square_open and square_close.
  *
  * Here by vdpbf16ps: 12 rows x 32 columns in 24 registers, a pair of A broadcast to all columns; so every cell is
  * gone through three times, for rows 0-11, 12-23 and 24-31, and each sum has the same order whatever its row. */
-#ifndef RESQ_KERNEL_X86_AVX512BF16_BLOCK_SQUARE_H
-#define RESQ_KERNEL_X86_AVX512BF16_BLOCK_SQUARE_H
+#ifndef RESQ_KERNEL_X86_AVX512BF16_BLOCK_SQUARE_512_H
+#define RESQ_KERNEL_X86_AVX512BF16_BLOCK_SQUARE_512_H
 
 #include "kernel/x86/avx512bf16/block_vectors.h"
 #include <string.h>

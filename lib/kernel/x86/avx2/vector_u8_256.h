@@ -1,7 +1,7 @@
-/* vector_u8.h: the vectors that the integer convolutions of this set are written in: 8 lanes of 32 bits or 16
+/* vector_u8_256.h: the vectors that the integer convolutions of this set are written in: 8 lanes of 32 bits or 16
  * of 16. */
-#ifndef RESQ_KERNEL_X86_AVX2_VECTOR_U8_H
-#define RESQ_KERNEL_X86_AVX2_VECTOR_U8_H
+#ifndef RESQ_KERNEL_X86_AVX2_VECTOR_U8_256_H
+#define RESQ_KERNEL_X86_AVX2_VECTOR_U8_256_H
 
 #include "kernel/contract/requantize.h"
 #include <immintrin.h>
