@@ -29,10 +29,10 @@ static void show(struct trainer *t)
 
 static int step_of(struct trainer *t, const struct minibatch *b, struct message *m)
 {
-    struct step_done done = {.behind = -1};
+    struct step_done done = {.sums = &t->state.sums, .behind = -1};
     int64_t step = t->state.step;
     int status = step_make(&t->stepper, b->images, b->labels, b->count, step + 1, trainer_rate(t, step), &done, m);
-    trainer_take(t, &done);
+    t->skipped += done.skipped;
     return status < 0 ? trainer_prefix(t, step - 1 - done.behind, status, m) : STATUS_OK;
 }
 

@@ -45,14 +45,15 @@ static int measured_open(struct measured *s, struct step_case *c, int layers, st
 /* Begun and waited for: on a device the copy of the images in and of the outcome out is in it. */
 static int step_time(struct measured *s, const struct step_case *c, struct message *m)
 {
-    struct step_done done = {.behind = -1};
+    struct loss_sums sums = {0};
+    struct step_done done = {.sums = &sums, .behind = -1};
     double start = clock_seconds();
     TRY(step_make(&s->stepper, c->images, c->labels, c->batch, s->steps + 1, c->rate, &done, m));
     s->steps++;
     TRY(step_wait(&s->stepper, &done, m));
     s->seconds[0] = clock_seconds() - start;
     memcpy(s->seconds + 1, s->stepper.seconds, sizeof s->stepper.seconds);
-    s->loss = loss_mean(&done.sums);
+    s->loss = loss_mean(&sums);
     return 0;
 }
 
@@ -83,7 +84,8 @@ static int round_run(struct measured *s, const struct step_case *cases, int coun
 
 static int check_parameters(struct measured *s, const struct step_case *cases, int count, struct message *m)
 {
-    struct step_done unused = {.behind = -1};
+    struct loss_sums sums = {0};
+    struct step_done unused = {.sums = &sums, .behind = -1};
     for (int i = 0; i < count; i++)
         TRY(step_settle(&s[i].stepper, &unused, m));
     for (int i = 0; i < count; i++) {

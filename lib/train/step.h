@@ -39,12 +39,12 @@ struct stepper {
     int is_ahead;         /* steps were begun since the last settle */
 };
 
-/* What steps left, added up since it was {.behind = -1}. */
+/* What steps left; {.sums = .., .behind = -1} at first. */
 struct step_done {
-    struct loss_sums sums;
-    int64_t skipped; /* steps whose gradients overflowed: they changed no parameter */
-    int behind;      /* where a call failed: so many steps were begun after the one that it is about; -1: about the
-                      * one being made, or none */
+    struct loss_sums *sums; /* the caller's: every step's are added to them, in order */
+    int64_t skipped;        /* steps whose gradients overflowed: they changed no parameter */
+    int behind; /* where a call failed: so many steps were begun after the one that it is about; -1: about the one
+                 * being made, or none */
 };
 
 /* The gradient must outlive the stepper. All-zero is closed. */

@@ -27,9 +27,9 @@ static int begin(struct stepper *s, struct message *m)
 /* What has arrived, also where the call failed. */
 static int take(struct step_done *to, const struct gradient_done *from, int status)
 {
-    to->sums.loss += from->loss;
-    to->sums.images += from->images;
-    to->sums.correct += from->correct;
+    to->sums->loss += from->loss;
+    to->sums->images += from->images;
+    to->sums->correct += from->correct;
     to->skipped += from->skipped;
     to->behind = from->behind;
     return status;

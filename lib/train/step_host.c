@@ -28,7 +28,7 @@ static int make(struct stepper *s, const uint8_t *images, const uint8_t *labels,
     TRY(gradient_forward(g, images, count, s->logits, m));
     at[STEP_LOSS] = clock_seconds();
     TRY(loss_cross_entropy(s->logits, labels, count, s->options.classes, s->options.label_smoothing, s->dlogits,
-                           &done->sums, m));
+                           done->sums, m));
     at[STEP_BACKWARD] = clock_seconds();
     TRY(gradient_backward(g, s->dlogits, m));
     at[STEP_UPDATE] = clock_seconds();

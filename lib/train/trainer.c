@@ -70,18 +70,10 @@ int trainer_deliver(struct trainer *t, const float *values, struct model *out, s
                             m);
 }
 
-void trainer_take(struct trainer *t, const struct step_done *done)
-{
-    t->state.sums.loss += done->sums.loss;
-    t->state.sums.images += done->sums.images;
-    t->state.sums.correct += done->sums.correct;
-    t->skipped += done->skipped;
-}
-
 int trainer_settle(struct trainer *t, struct message *m)
 {
-    struct step_done done = {.behind = -1};
+    struct step_done done = {.sums = &t->state.sums, .behind = -1};
     int status = step_settle(&t->stepper, &done, m);
-    trainer_take(t, &done);
+    t->skipped += done.skipped;
     return status < 0 ? trainer_prefix(t, t->state.step - 1 - done.behind, status, m) : STATUS_OK;
 }

@@ -44,8 +44,6 @@ double trainer_rate(const struct trainer *t, int64_t step); /* learning rate; st
 int trainer_prefix(const struct trainer *t, int64_t step, int status, struct message *m);
 /* lineage_apply with the run's stream, options and side inputs, held-out images among them. */
 int trainer_lineage(const struct trainer *t, struct record *to, struct message *m) RESQ_USE_RESULT;
-/* What steps left goes into the epoch's sums. */
-void trainer_take(struct trainer *t, const struct step_done *done);
 /* Before anybody looks at parameters, sums or state: step_settle, naming the step where it fails. */
 int trainer_settle(struct trainer *t, struct message *m) RESQ_USE_RESULT;
 /* STATUS_RANGE, naming epoch, step, learning rate and tensor, where a parameter or state is no longer finite. */

@@ -38,10 +38,10 @@ void image_step_forward(struct gradient *g, int i)
 void image_step_backward(struct gradient *g, int i)
 {
     const struct step *s = &g->steps.at[i];
+    const struct image_op *op = ops[s->kind];
     double start = profile_begin(g);
-    if (!ops[s->kind]->backward || !g->values[s->output].wants_gradient)
-        return;
-    ops[s->kind]->backward(g, i);
+    if (op->backward && g->values[s->output].wants_gradient)
+        op->backward(g, i);
     if (s->kind != STEP_CONV) /* which tells its passes apart itself */
         profile_end(g, i, PASS_DATA, start);
 }
