@@ -1,6 +1,5 @@
 /* inspect: any record as text, checked or compared. */
 #include "tools/common/model_file.h"
-#include "tools/common/options.h"
 #include "record/describe.h"
 #include "record/file.h"
 #include <stdio.h>
@@ -27,11 +26,12 @@ static const char details[] =
 struct opts {
     const char *output;
     int values;
+    struct model_arguments given;
 };
 
 struct job {
     const struct tool *tool;
-    const struct opts *opts;
+    struct opts *opts;
     struct operands operands;   /* after the verb */
     FILE *out;                  /* failed writes show at its commit */
     struct file_summary second; /* of compare */
@@ -57,8 +57,7 @@ static int show(struct job *j, struct file_summary *file, struct text *t, struct
 
 static int graph(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    (void)j;
-    return file_graph(file, t, m);
+    return file_graph(file, &j->opts->given.given, t, m);
 }
 
 static int bounds(struct job *j, struct file_summary *file, struct text *t, struct message *m)
@@ -88,8 +87,10 @@ static int tensor(struct job *j, struct file_summary *file, struct text *t, stru
 
 static int check(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    (void)j, (void)t;
-    return file_fits(file, m);
+    struct model_given given = j->opts->given.given; /* nothing of it is shown */
+    given.tell = NULL;
+    (void)t;
+    return file_fits(file, &given, m);
 }
 
 static int compare(struct job *j, struct file_summary *file, struct text *t, struct message *m)
@@ -116,6 +117,7 @@ static int file_run(struct job *j, const struct verb *verb, const char *path, st
     struct file_summary file;
     TRY(output_differs(path, j->opts->output, m));
     TRY(record_check(path, &file, m));
+    j->opts->given.path = path;
     struct text t = {0};
     int status = text_put(j, &t, verb->run(j, &file, &t, m));
     record_free(file.first);
@@ -160,6 +162,7 @@ int main(int argc, char **argv)
     const struct option_spec options[] = {
         OPTION_OUTPUT(&o.output),
         {"values", 0, OPTION_FLAG, &o.values, 0, 0, 0, "tensor: print every value", 0, 0},
+        MODEL_OPTIONS(o.given),
     };
     const struct tool tool =
         TOOL("inspect", "VERB [OPERAND]...", "Print, check or compare records.", details, options, 1 << 20);
@@ -167,6 +170,8 @@ int main(int argc, char **argv)
     struct message m = {0};
     int status = tool_start(&tool, argc, argv, &j.operands);
     if (status >= 0)
+        return status;
+    if ((status = model_arguments_take(&o.given, &tool, 0)) >= 0)
         return status;
     if (j.operands.count == 0)
         return tool_misuse(&tool, "no verb: show, graph, bounds, tensor, made-by, check or compare");

@@ -1,4 +1,5 @@
 /* qat-finetune: a fused float model, its ranges and batches -> an int8 model trained as such. */
+#include "tools/common/model_file.h"
 #include "tools/common/trainer.h"
 #include "quant/observer.h"
 #include "train/quantized_training.h"
@@ -24,6 +25,7 @@ static const char details[] =
 struct options {
     struct trainer_arguments shared;
     struct quantized_training training;
+    struct model_arguments given;
     const char *range_mode;
     int64_t weight_bits, activation_bits;
     double percentile;
@@ -42,10 +44,16 @@ static int run(const struct tool *tool, struct options *o)
     q->lower.observer_parameter = strcmp(q->lower.observer, "percentile") == 0 ? o->percentile : NAN;
     q->lower.weight_bits = (int)o->weight_bits;
     q->lower.activation_bits = (int)o->activation_bits;
+    int status = model_arguments_take(&o->given, tool, o->shared.quiet);
+    if (status >= 0)
+        return status;
+    q->given = &o->given.given;
+    o->given.path = q->model;
     const struct training_kind kind = quantized_training_kind(q);
-    const char *const inputs[4] = {q->model, q->ranges};
-    int status = trainer_main(tool, &o->shared, &kind, q, inputs);
+    const char *const inputs[4] = {q->model, q->ranges, o->given.graph};
+    status = trainer_main(tool, &o->shared, &kind, q, inputs);
     quantized_training_close(q);
+    model_arguments_free(&o->given);
     return status;
 }
 
@@ -90,6 +98,7 @@ int main(int argc, char **argv)
         {"per-tensor", 0, OPTION_FLAG, &o.training.lower.per_tensor, 0, 0, 0, "one weight scale a layer", 0, 1},
         {"keep-float", 0, OPTION_STRING, &o.training.lower.keep_float, 0, 0, "PATTERN",
          "layers left in float; only with --epochs 0", 0, 1},
+        MODEL_OPTIONS(o.given),
         TRAINER_OPTIONS(o.shared),
     };
     const struct tool tool = TOOL("qat-finetune", "-m FUSED -r RANGES --epochs N [OPTION]... [-o MODEL] < BATCHES",
