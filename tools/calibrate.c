@@ -43,6 +43,9 @@ static int calibrate(struct calibration *c, const struct opts *o, struct record 
     status = calibration_run(c, m);
     progress_clear(&c->progress);
     TRY(status);
+    if (c->images < c->limit && tool_was_given(c->tool, "count") && !o->quiet)
+        tool_warn(c->tool, "only %lld images came, of %lld asked for (-n): the ranges are of these",
+                  (long long)c->images, (long long)c->limit);
     TRY(calibration_describe(c, r, m));
     if (o->verbose)
         show(c);
