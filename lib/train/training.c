@@ -229,6 +229,18 @@ static void say_what_runs(const struct trainer *t)
                     o->precision, precision);
 }
 
+/* Every size that the run's mini-batches will have, before any of it is trained on. */
+static int check_counts(const struct trainer *t, struct message *m)
+{
+    int64_t total = feed_total(t->feed), batch = t->options->batch, rest = total % batch;
+    int status = total >= batch ? gradient_check_count(t->gradient, batch, m) : STATUS_OK;
+    if (status >= 0 && rest > 0)
+        status = gradient_check_count(t->gradient, rest, m);
+    if (status >= 0)
+        return status;
+    return message_prefix(m, status, "%lld images an epoch by %lld (--batch)", (long long)total, (long long)batch);
+}
+
 static int open_run(struct trainer *t, const struct record *checkpoint, struct message *m)
 {
     const struct training_options *o = t->options;
@@ -241,6 +253,7 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
                                         .fast = o->fast};
     TRY(open_inputs(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
+    TRY(check_counts(t, m));
     TRY(open_buffers(t, m));
     say_what_runs(t);
     if (checkpoint)

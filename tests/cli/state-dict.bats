@@ -19,7 +19,7 @@ metric() { awk -F '\t' -v k="$1" '$1 == k { print $4 }' "$2"; }
 
 @test "every program that reads one warns in one line of what it assumes" {
     warned() { # PROGRAM ARGUMENT..
-        run --separate-stderr "$BIN/$@" < "$G/all.b"
+        run --separate-stderr "$BIN/$1" "${@:2}" < "$G/all.b"
         [ "$status" -eq 0 ] || { echo "$1: $stderr"; return 1; }
         [ "${#stderr_lines[@]}" -eq 1 ] || { echo "$1: $stderr"; return 1; }
         [[ $stderr == "$1: warning: $G/plain.st has no graph: taken as ResNet-18 with a 3x3 stem of stride 1, no max-pool, images normalized by mean 0.4914,0.4822,0.4465 and deviation 0.247,0.2435,0.2616 (CIFAR-10's), batch norm's eps 1e-05; "*": --normalize, --eps, --graph" ]] ||
