@@ -15,10 +15,14 @@ static const char details[] =
     "zero where a value is clamped. Activation ranges stay as calibrated (fixed), follow the mini-batches "
     "(average) or\n"
     "are trained (learned).\n\n"
-    "After each epoch the int8 model is lowered and tested on the --validate images; the best is written (without\n"
-    "--validate, the last). The log's epoch 0 is the model as quantize makes it; it is no candidate, because it "
-    "was not\n"
-    "trained, and --epochs 0 writes just that. Stream, checkpoint and log are as for train-fp32.\n\n"
+    "Before the first and after each epoch the int8 model is lowered and tested on the --validate images; the best "
+    "is\n"
+    "written (without --validate, the last). The log's epoch 0 is the model as quantize makes it: where no epoch "
+    "is "
+    "better,\n"
+    "it is what is written, with a warning, and --epochs 0 writes just that. Stream, checkpoint and log are as "
+    "for\n"
+    "train-fp32.\n\n"
     "  cifar-load --part train --epochs 2 --shuffle | augment --crop 4 --flip 0.5 |\n"
     "    qat-finetune -m fused -r ranges --epochs 2 --validate held-out.batches --log log.tsv -o int8\n";
 

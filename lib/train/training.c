@@ -122,10 +122,11 @@ static int save_model(struct trainer *t, struct model *model, const char *path, 
     return record_save(model->record, path, m);
 }
 
-static int deliver_to(struct trainer *t, const float *values, const char *path, struct message *m)
+/* values NULL: as they are now. is_start: the start model instead, by the call that tested it. */
+static int deliver_to(struct trainer *t, const float *values, int is_start, const char *path, struct message *m)
 {
     struct model model;
-    if (t->gradient)
+    if (t->gradient && !is_start)
         TRY(trainer_deliver(t, values, &model, m));
     else
         TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, &model, m));
@@ -134,12 +135,42 @@ static int deliver_to(struct trainer *t, const float *values, const char *path, 
     return status;
 }
 
+/* Two standard deviations of the difference between two shares of so many images, in percent. */
+static double chance(double a, double b, int64_t images)
+{
+    return 2 * sqrt((a * (100 - a) + b * (100 - b)) / (double)images);
+}
+
+/* Training that only took away: more often than not a learning rate that is too high. */
+static void warn_of_loss(const struct trainer *t)
+{
+    const struct training_state *s = &t->state;
+    double start = s->start_accuracy, last = t->last_accuracy;
+    if (isnan(start))
+        return;
+    if (s->best_epoch == 0)
+        trainer_say(
+            t, 0,
+            "no epoch is better on the held-out images than the start, %.2f %%: the start is written, untrained "
+            "(a lower --learning-rate?)",
+            start);
+    else if (last + chance(start, last, t->held_out.set.count) < start)
+        trainer_say(
+            t, 0,
+            "held-out accuracy ended at %.2f %%, far below the start's %.2f %%: epoch %lld is written, with %.2f "
+            "%% (a lower --learning-rate?)",
+            last, start, (long long)s->best_epoch, s->best_accuracy);
+}
+
 static int deliver_all(struct trainer *t, struct message *m)
 {
     const struct training_options *o = t->options;
     if (o->last)
-        TRY(deliver_to(t, NULL, o->last, m));
-    TRY(deliver_to(t, t->best && t->state.best_epoch >= 0 ? t->best : NULL, o->output, m));
+        TRY(deliver_to(t, NULL, 0, o->last, m));
+    int has_best = t->best && t->state.best_epoch >= 0;
+    TRY(deliver_to(t, has_best ? t->best : NULL, has_best && t->state.best_epoch == 0, o->output, m));
+    if (t->best)
+        warn_of_loss(t);
     if (t->best)
         trainer_say(t, 1, "best: epoch %lld, %.2f %% held out", (long long)t->state.best_epoch,
                     t->state.best_accuracy);
@@ -312,7 +343,7 @@ int training_run(const struct training_options *options, const struct training_k
     struct trainer t = {.options = options, .kind = kind, .context = context, .lineage = lineage};
     struct record *checkpoint = NULL;
     t.state.best_epoch = -1;
-    t.state.best_accuracy = t.state.best_loss = NAN;
+    t.state.best_accuracy = t.state.best_loss = t.state.start_accuracy = t.last_accuracy = NAN;
     TRY(check_outputs(options, m));
     int status = 0;
     if (options->epochs > 0 && options->resume && options->checkpoint)
