@@ -43,8 +43,7 @@ int qat_map(const struct gradient *g, const float *parameters, const struct trai
         map->scale = parameters[s->scale];
         if (!isfinite(map->scale))
             return message_set(m, STATUS_RANGE, "%s.scale: the learned scale is not finite", name);
-        if (map->scale < SMALLEST_SCALE)
-            map->scale = SMALLEST_SCALE;
+        map->scale = learned_scale_value(map->scale, g->values[s->output].given.scale);
     }
     if (s->low != NO_OFFSET) {
         int status = affine_from_range((double)g->state[s->low], (double)g->state[s->high],

@@ -292,7 +292,7 @@ static void test_scales(void **state)
         float *value = gradient_parameters(both[i]) + s[scale].offset;
         *value = -1;
         ASSERT_OK(gradient_forward(both[i], images, IMAGES, logits[i], &m), m);
-        assert_true(*value == SMALLEST_SCALE);
+        assert_true(*value == ZERO_SCALE);
         *value = INFINITY;
         assert_int_equal(gradient_forward(both[i], images, IMAGES, logits[i], &m), STATUS_RANGE);
         assert_non_null(strstr(m.text, "c2"));
