@@ -14,6 +14,9 @@ static const char details[] =
     "  bounds [FILE]        of an int8 model, for each 3x3 convolution of stride 1: the proved bound of its sums\n"
     "                       and how far below 2^25 it stays, where exact Winograd may compute it; outputs beyond\n"
     "                       are computed directly\n"
+    "  stages [FILE]        of a float model, a line for each later stage that cannot take it (fuse, "
+    "qat-finetune,\n"
+    "                       evaluate) and why, with exit status 1; silent, with 0, where every one can\n"
     "  made-by [FILE]       one line per program that the record went through\n"
     "  check [FILE]...      silent where every file is whole; a stream must have its end record, a model fit its\n"
     "                       graph\n"
@@ -66,6 +69,13 @@ static int bounds(struct job *j, struct file_summary *file, struct text *t, stru
     return file_bounds(file, t, m);
 }
 
+static int stages(struct job *j, struct file_summary *file, struct text *t, struct message *m)
+{
+    int status = file_stages(file, &j->opts->given.given, t, m);
+    j->differs |= status >= 0 && t->length > 0;
+    return status;
+}
+
 static int made_by(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
     (void)j;
@@ -109,7 +119,7 @@ static const struct verb {
 } verbs[] = {
     {"show", show, 0, 1, 0, 0},       {"graph", graph, 0, 1, 0, 0},     {"tensor", tensor, 1, 2, 1, 0},
     {"bounds", bounds, 0, 1, 0, 0},   {"made-by", made_by, 0, 1, 0, 0}, {"check", check, 0, 1 << 20, 0, 1},
-    {"compare", compare, 2, 2, 0, 0},
+    {"compare", compare, 2, 2, 0, 0}, {"stages", stages, 0, 1, 0, 0},
 };
 
 static int file_run(struct job *j, const struct verb *verb, const char *path, struct message *m)
@@ -174,7 +184,7 @@ int main(int argc, char **argv)
     if ((status = model_arguments_take(&o.given, &tool, 0)) >= 0)
         return status;
     if (j.operands.count == 0)
-        return tool_misuse(&tool, "no verb: show, graph, bounds, tensor, made-by, check or compare");
+        return tool_misuse(&tool, "no verb: show, graph, bounds, stages, tensor, made-by, check or compare");
     const char *name = *j.operands.items++;
     j.operands.count--;
     for (const struct verb *v = verbs; v < verbs + sizeof verbs / sizeof *verbs; v++) {
@@ -184,5 +194,6 @@ int main(int argc, char **argv)
             return tool_misuse(&tool, "%s: takes %d to %d operands", name, v->least, v->most);
         return tool_end(&tool, job_run(&j, v, &m), &m) || j.differs;
     }
-    return tool_misuse(&tool, "unknown verb '%s': show, graph, bounds, tensor, made-by, check or compare", name);
+    return tool_misuse(&tool, "unknown verb '%s': show, graph, bounds, stages, tensor, made-by, check or compare",
+                       name);
 }

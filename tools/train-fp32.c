@@ -26,6 +26,9 @@ static const char details[] =
     "which has no graph, is a ResNet-18 for 32x32 images, normalized as --normalize says and of --eps; or --graph "
     "says its\n"
     "network.\n\n"
+    "What a later stage (fuse, qat-finetune, evaluate) cannot do with the network is a warning before it is "
+    "trained;\n"
+    "inspect stages says it of a file.\n\n"
     "  cifar-load --part held-out > held-out.batches\n"
     "  cifar-load --part train --epochs 10 --shuffle | augment --crop 4 --flip 0.5 |\n"
     "    train-fp32 --epochs 10 --width 16 --validate held-out.batches --checkpoint c --log log.tsv -o model\n";

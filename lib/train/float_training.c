@@ -185,7 +185,8 @@ struct training_kind float_training_kind(struct float_training *t)
     return (struct training_kind){.prepare = prepare,
                                   .deliver = deliver,
                                   .sides = (const struct record *const *)t->sides,
-                                  .side_count = t->init ? 1 : 0};
+                                  .side_count = t->init ? 1 : 0,
+                                  .warn_of_stages = 1};
 }
 
 void float_training_close(struct float_training *t)

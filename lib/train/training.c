@@ -5,6 +5,7 @@
 #include "record/stream.h"
 #include "train/log.h"
 #include "train/recipe.h"
+#include "train/stages.h"
 #include "train/trainer.h"
 #include <math.h>
 #include <stdarg.h>
@@ -272,6 +273,19 @@ static int check_counts(const struct trainer *t, struct message *m)
     return message_prefix(m, status, "%lld images an epoch by %lld (--batch)", (long long)total, (long long)batch);
 }
 
+/* A warning for each program of the study that could not take what is about to be trained. */
+static int warn_of_stages(const struct trainer *t, struct message *m)
+{
+    struct text report = {0};
+    if (!t->kind->warn_of_stages || !t->options->say)
+        return STATUS_OK;
+    int status = stages_check(&t->start, &report, m);
+    for (const char *line = report.data; status >= 0 && line && *line; line += strcspn(line, "\n") + 1)
+        trainer_say(t, 0, "a later stage cannot take this network: %.*s", (int)strcspn(line, "\n"), line);
+    text_free(&report);
+    return status;
+}
+
 static int open_run(struct trainer *t, const struct record *checkpoint, struct message *m)
 {
     const struct training_options *o = t->options;
@@ -285,6 +299,7 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     TRY(open_inputs(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
     TRY(check_counts(t, m));
+    TRY(warn_of_stages(t, m));
     TRY(open_buffers(t, m));
     say_what_runs(t);
     if (checkpoint)
@@ -315,7 +330,8 @@ static int run_nothing(struct trainer *t, struct message *m)
 {
     struct gradient_options unused = {0};
     TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, m));
-    return t->kind->prepare(t->context, NULL, &t->start, &unused, t->lineage, m);
+    TRY(t->kind->prepare(t->context, NULL, &t->start, &unused, t->lineage, m));
+    return warn_of_stages(t, m);
 }
 
 static void trainer_close(struct trainer *t)

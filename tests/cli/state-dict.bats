@@ -116,6 +116,46 @@ h['n_averaged'] = {'dtype': 'I64', 'shape': [], 'data_offsets': [len(data), len(
         "$BIN/train-fp32" --graph net.txt --epochs 0 -o out
 }
 
+net() { # FILE LINE..: a network of these lines after x and n
+    { printf '%s\n' 'x = input u8[32,32,3]' 'n = normalize x mean=0,0,0 std=1,1,1' && printf '%s\n' "${@:2}"; } > "$1"
+}
+
+@test "what a later stage cannot do is said where the network comes in" {
+    net mlp.txt 'c = conv2d n out=4 kernel=3 stride=4 bias' 'r = relu c' 'a = avgpool r' 'h = linear a out=6 bias' 'hr = relu h' 'f = linear hr out=10 bias'
+    net head.txt 'c = conv2d n out=4 kernel=3 stride=4 bias' 'r = relu c' 'd = conv2d r out=10 kernel=1 bias' 'a = avgpool d'
+    net pre.txt 'c = conv2d n out=4 kernel=3 stride=4' 'b = batchnorm c' 'd = conv2d c out=4 kernel=3 pad=1' 'e = add b d' 'a = avgpool e' 'f = linear a out=10 bias'
+    net dw.txt 'c = conv2d n out=4 kernel=3 stride=4' 'd = conv2d c out=4 kernel=3 groups=4' 'a = avgpool d' 'f = linear a out=10 bias'
+    said() { # NET LINE..
+        run --separate-stderr "$BIN/train-fp32" --graph "$1.txt" --epochs 0 -o "$1.st"
+        [ "$status" -eq 0 ]
+        [ "$stderr" = "train-fp32: warning: a later stage cannot take this network: $2" ] || { echo "$stderr"; return 1; }
+        run --separate-stderr "$BIN/inspect" stages "$1.st"
+        [ "$status" -eq 1 ] && [ "$output" = "$2" ] && [ -z "$stderr" ]
+        run --separate-stderr "$BIN/train-fp32" -q --graph "$1.txt" --epochs 0 -o "$1.st"
+        [ "$status" -eq 0 ] && [ -z "$stderr" ]
+    }
+    said mlp "qat-finetune: h: only the last layer may be linear"
+    said head "qat-finetune: a: the last layer must be linear"
+    said pre "fuse: node 'b': batch norm cannot be folded, 'c' is no convolution used here alone"
+    said dw "evaluate: d: groups=4: there are only kernels for groups=1"
+    run --separate-stderr "$BIN/inspect" stages "$G/model.st"
+    [ "$status" -eq 0 ] && [ -z "$output$stderr" ]
+    run --separate-stderr "$BIN/train-fp32" --width 4 --epochs 0 -o out
+    [ "$status" -eq 0 ] && [ -z "$stderr" ]
+    rm out
+    # and the program itself says the same, in one line, before it trains
+    for n in mlp head; do
+        "$BIN/fuse" -m $n.st -o fused.st
+        "$BIN/calibrate" -m fused.st -o ranges.st < "$G/all.b"
+        fails "qat-finetune: $("$BIN/inspect" stages $n.st | sed 's/^qat-finetune: //')" \
+            bash -c "'$BIN/qat-finetune' -m fused.st -r ranges.st --epochs 1 -o out < '$G/all.b'"
+        "$BIN/quantize" -m fused.st -r ranges.st -o int8.st # all but training takes it
+        "$BIN/evaluate" -m int8.st -o table < "$G/all.b"
+        "$BIN/bench" -m int8.st --seconds 0 -o table
+    done
+    fails "evaluate: d: groups=4: there are only kernels for groups=1" bash -c "'$BIN/evaluate' -m dw.st -o out < '$G/all.b'"
+}
+
 @test "train-fp32 --init takes its own output of a network without batch norm" {
     printf '%s\n' 'x = input u8[32,32,3]' 'n = normalize x mean=0,0,0 std=1,1,1' 'c = conv2d n out=4 kernel=3 stride=2 bias relu' \
         'a = avgpool c' 'fc = linear a out=10 bias' > net.txt

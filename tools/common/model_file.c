@@ -4,6 +4,7 @@
 #include "quant/histogram.h"
 #include "record/file.h"
 #include "record/output.h"
+#include "train/stages.h"
 #include <string.h>
 
 enum { GRAPH_MAX_BYTES = 4 << 20 };
@@ -64,6 +65,18 @@ int file_graph(struct file_summary *file, const struct model_given *given, struc
     int status = model_take(&model, file, given, m); /* a state_dict: the network is read off its shapes */
     if (status >= 0)
         status = graph_print(&model.graph, t, m);
+    model_free(&model);
+    return status;
+}
+
+int file_stages(struct file_summary *file, const struct model_given *given, struct text *t, struct message *m)
+{
+    struct model model = {0};
+    int status = model_take(&model, file, given, m);
+    if (status >= 0 && graph_stage(&model.graph) == STAGE_INT8)
+        status = graph_require_stage(&model.graph, STAGE_FLOAT, m);
+    if (status >= 0)
+        status = stages_check(&model, t, m);
     model_free(&model);
     return status;
 }

@@ -36,6 +36,9 @@ void model_arguments_free(struct model_arguments *a);
 /* The network as text, of a state_dict too, with what was given of it. */
 int file_graph(struct file_summary *file, const struct model_given *given, struct text *t,
                struct message *m) RESQ_USE_RESULT;
+/* Of a float model, a line for each later stage that cannot take it: train/stages.h. */
+int file_stages(struct file_summary *file, const struct model_given *given, struct text *t,
+                struct message *m) RESQ_USE_RESULT;
 /* Of an int8 model: exec/plan/bounds.h. */
 int file_bounds(struct file_summary *file, struct text *t, struct message *m) RESQ_USE_RESULT;
 /* Fails unless a model fits its graph, and ranges are in their form. Nothing is said of what is assumed. */

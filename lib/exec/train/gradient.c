@@ -109,7 +109,7 @@ static int prepare(struct gradient *g, const struct model *model, const char *de
     TRY(kernel_table_get(&g->kernels, g->options.isa, m));
     TRY(gradient_plan_steps(g, m));
     if (gradient_quantized(g))
-        TRY(qat_check_graph(g, m));
+        TRY(gradient_check_quantized(&g->graph, m));
     TRY(take_activations(g, g->options.activations, m));
     TRY(gradient_plan_slices(g, model, m));
     if (strcmp(device, "cpu") != 0)

@@ -56,6 +56,9 @@ struct slice {
 /* Copies the parameters out of the model (which may then be freed). */
 int gradient_open(struct gradient **g, const struct model *model, const struct gradient_options *options,
                   struct message *m) RESQ_USE_RESULT;
+/* 0 where a fused network can be trained quantized; else STATUS_UNSUPPORTED, which names the node. What gradient_open
+ * checks itself. */
+int gradient_check_quantized(const struct graph *g, struct message *m) RESQ_USE_RESULT;
 /* 0 where a mini-batch of so many images can be trained on: 1..batch, and for every batch norm more than one value a
  * channel (one has no variance: every output would be the shift); else STATUS_RANGE, which names the node. What
  * gradient_forward and gradient_step check themselves. */

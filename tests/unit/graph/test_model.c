@@ -195,17 +195,21 @@ static void test_wrappers_are_taken_off(void **state)
                                            "my.own."};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
         prefixed(prefixes[i]);
-    struct message m; /* a head beside its backbone; and two that would be one */
+    struct message m;
     struct model model;
-    struct record *r = state_dict(4);
-    for (size_t i = 0; i < r->tensor_count; i++)
-        if (strncmp(r->tensors[i].name, "fc.", 3) != 0) {
-            char *name = memory_strdup(r->tensors[i].name, &m);
-            rename_tensor(r, i, "backbone.%s", name);
-            memory_free(name);
-        }
-    ASSERT_OK(model_from_record(&model, r, &m), m);
-    model_free(&model);
+    struct record *r;
+    for (int k = 0; k < 5; k++) { /* a head beside its backbone */
+        r = state_dict(4);
+        for (size_t i = 0; i < r->tensor_count; i++)
+            if (strncmp(r->tensors[i].name, "fc.", 3) != 0) {
+                char *name = memory_printf(&m, "%s%s", prefixes[k], r->tensors[i].name);
+                rename_tensor(r, i, "%s", name);
+                memory_free(name);
+            }
+        ASSERT_OK(model_from_record(&model, r, &m), m);
+        model_free(&model);
+    }
+    /* and two that would be one */
     r = state_dict(4);
     ASSERT_OK(record_add(r, "module.fc.bias", DTYPE_F32, 1, (int64_t[]){10}, NULL, &m), m);
     refuse(r, STATUS_MISMATCH, "module.fc.bias: stands beside 'fc.bias', which means the same");
