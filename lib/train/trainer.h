@@ -26,7 +26,8 @@ struct trainer {
     struct text recipe;
 
     size_t parameters, states; /* how many floats */
-    float *best;               /* [parameters, then state] of the best epoch; only with held-out images */
+    float *best;               /* [parameters, then state] of the best epoch after 0; only with held-out images */
+    double last_accuracy;      /* of the last epoch, where this session tested it; NaN */
     int64_t skipped;           /* steps of this epoch whose gradients overflowed */
 
     int resumed; /* from a checkpoint */

@@ -64,7 +64,7 @@ static int prepare(struct gradient *g, const struct model *model, const char *de
     TRY(kernel_table_get(&g->kernels, g->options.isa, m));
     TRY(gradient_plan_steps(g, m));
     if (gradient_quantized(g)) {
-        TRY(qat_check_graph(g, m));
+        TRY(gradient_check_quantized(&g->graph, m));
         TRY(qat_take_maps(g, g->options.activations, m));
     }
     TRY(gradient_plan_slices(g, model, m));
@@ -119,16 +119,25 @@ void gradient_close(struct gradient *g)
 
 /* ---- forward and backward ---- */
 
-static int check_count(const struct gradient *g, int count, struct message *m)
+int gradient_check_count(const struct gradient *g, int64_t count, struct message *m)
 {
     if (count < 1 || count > g->options.batch)
-        return message_set(m, STATUS_RANGE, "a mini-batch of %d images, want 1..%d", count, g->options.batch);
+        return message_set(m, STATUS_RANGE, "a mini-batch of %lld images, want 1..%d", (long long)count,
+                           g->options.batch);
+    for (int i = 0; i < g->graph.count; i++) {
+        const struct node *n = gradient_node(g, i);
+        if (n->op == OP_BATCHNORM && count * n->h * n->w == 1)
+            return message_set(m, STATUS_RANGE,
+                               "%s: batch norm wants more than 1 value a channel: a mini-batch of 1 image has only "
+                               "that on its 1x1 map",
+                               n->name);
+    }
     return 0;
 }
 
 int gradient_forward(struct gradient *g, const uint8_t *images, int count, float *logits, struct message *m)
 {
-    TRY(check_count(g, count, m));
+    TRY(gradient_check_count(g, count, m));
     g->count = count;
     int status = g->engine->forward(g, images, count, logits, m);
     if (status < 0)
@@ -169,7 +178,7 @@ int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labe
     int classes = (int)g->values[g->graph.count - 1].elements;
     if (!g->engine->whole_steps)
         return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
-    TRY(check_count(g, count, m));
+    TRY(gradient_check_count(g, count, m));
     for (int i = 0; i < count; i++)
         if (labels[i] >= classes)
             return message_set(m, STATUS_RANGE, "label %d of %d classes", labels[i], classes);

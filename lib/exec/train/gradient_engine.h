@@ -148,8 +148,6 @@ int gradient_plan_slices(struct gradient *g, const struct model *model, struct m
 
 /* ---- qat.c: what quantized mode is on every engine ---- */
 
-/* STATUS_UNSUPPORTED: a step that cannot be trained in integers. */
-int qat_check_graph(const struct gradient *g, struct message *m) RESQ_USE_RESULT;
 /* Copies the given maps, one a node. STATUS_MISMATCH names one that is none. */
 int qat_take_maps(struct gradient *g, const struct affine *activations, struct message *m) RESQ_USE_RESULT;
 /* The output map of a step: as given, by its learned scale in `parameters`, or by its moving range in `state`. */

@@ -11,22 +11,22 @@
 #include "exec/train/gradient_engine.h"
 #include <math.h>
 
-int qat_check_graph(const struct gradient *g, struct message *m)
+int gradient_check_quantized(const struct graph *g, struct message *m)
 {
-    const struct node *last = &g->graph.nodes[g->graph.count - 1];
-    for (int i = 0; i < g->steps.count; i++) {
-        const struct step *s = &g->steps.at[i];
-        const struct node *n = &g->graph.nodes[s->node];
-        if (s->kind == STEP_NORM || s->kind == STEP_ADD || s->kind == STEP_RELU)
+    const struct node *last = &g->nodes[g->count - 1];
+    for (int i = 0; i < g->count; i++) {
+        const struct node *n = &g->nodes[i];
+        if (n->op == OP_BATCHNORM || n->op == OP_ADD || n->op == OP_RELU)
             return message_set(m, STATUS_UNSUPPORTED,
                                "%s: %s cannot be trained in integers: fuse it into a convolution", n->name,
                                graph_op_name(n->op));
         if (n->op == OP_LINEAR && n != last)
             return message_set(m, STATUS_UNSUPPORTED, "%s: only the last layer may be linear", n->name);
-        if (s->kind != STEP_CONV)
+        if (n->op != OP_CONV2D && n->op != OP_LINEAR)
             continue;
         /* whatever the weights become, the sums must fit: 2^30 of bias and the rest of the products */
-        double terms = (double)shape_reduced(&s->shape);
+        int side = n->op == OP_CONV2D ? n->kernel : 1;
+        double terms = (double)g->nodes[n->inputs[0]].c / (n->op == OP_CONV2D ? n->groups : 1) * side * side;
         if (terms * 127 * 255 >= 0x1p30)
             return message_set(m, STATUS_UNSUPPORTED, "%s: sums of %.0f products may exceed 32 bits", n->name,
                                terms);
@@ -64,8 +64,7 @@ int qat_map(const struct gradient *g, const float *parameters, const float *stat
         map->scale = parameters[t->scale];
         if (!isfinite(map->scale))
             return message_set(m, STATUS_RANGE, "%s.scale: the learned scale is not finite", name);
-        if (map->scale < SMALLEST_SCALE)
-            map->scale = SMALLEST_SCALE;
+        map->scale = learned_scale_value(map->scale, g->values[node].given.scale);
     }
     if (t->low != NO_OFFSET) {
         int status =
