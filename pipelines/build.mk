@@ -84,7 +84,7 @@ $(BIN)/%: $(B)/tools/%.o $(B)/libtool.a $(call archives,$(LAYERS))
 
 # The device in ordinary memory as a library that RESQ_CUDA may name: for tests of the programs alone.
 HOST_SOURCES := $(wildcard lib/kernel/device/host/*.c tests/host/*.c) $(filter-out lib/kernel/ref/block%,$(wildcard lib/kernel/ref/*.c)) \
-	$(addprefix lib/base/,memory.c status.c text.c)
+	$(addprefix lib/base/,memory.c status.c locale.c utf8.c)
 $(B)/pic/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(STRICT) $(CFLAGS) -fPIC $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@

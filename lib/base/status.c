@@ -2,7 +2,7 @@
  * terminal's cursor leaves it. */
 #include "base/status.h"
 #include "base/locale.h"
-#include "base/text.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
