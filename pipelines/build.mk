@@ -14,21 +14,54 @@ endif
 RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
 RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng -lnettle -lz -lpthread -lm $(LDLIBS)
 
-# Layers, and what each may include besides itself and base (`make lint` checks it; so does the linker: a unit test
-# of a layer links only these).
+# Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
+# does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
+# unit test of a layer links only what that layer's folders see.
 LAYERS := train exec pass quant graph report data kernel record base
-SEES_base   :=
+SEES_tools        := tools/common data exec/infer graph pass quant record report train
+SEES_tools/common := data exec/device exec/infer exec/plan graph pass quant record report train
+
+SEES_train := data exec/infer exec/train graph pass quant record
+
+SEES_exec/plan         := graph kernel/contract quant
+SEES_exec/device       := kernel/contract
+SEES_exec/infer        := exec/device exec/infer/device graph
+SEES_exec/infer/cpu    := exec/infer exec/plan
+SEES_exec/infer/device := exec/device exec/infer/cpu kernel/contract
+SEES_exec/train        := exec/device exec/plan exec/train/block exec/train/device graph kernel/contract quant
+SEES_exec/train/image  := exec/train exec/train/block exec/train/device
+SEES_exec/train/block  := exec/train
+SEES_exec/train/device := exec/device exec/train kernel/contract
+
+SEES_pass     := graph quant
+SEES_quant    := graph record
+SEES_graph    := record
+SEES_graph/op := graph
+SEES_report   := record
+SEES_data     := record
+
+SEES_kernel                := kernel/contract
+SEES_kernel/contract       :=
+SEES_kernel/ref            := kernel kernel/contract
+SEES_kernel/blas           := kernel kernel/contract kernel/ref
+SEES_kernel/x86/template   := kernel kernel/contract kernel/x86/avx512bf16
+SEES_kernel/x86/avx2       := kernel kernel/contract kernel/ref kernel/x86/template
+SEES_kernel/x86/avx512     := kernel kernel/contract kernel/ref kernel/x86/template
+SEES_kernel/x86/avx512vnni := kernel kernel/x86/avx512 kernel/x86/template
+SEES_kernel/x86/avx512bf16 := kernel kernel/contract kernel/x86/avx512 kernel/x86/template
+SEES_kernel/x86/amx        := kernel kernel/contract kernel/x86/avx512bf16 kernel/x86/template
+SEES_kernel/device         := kernel/contract
+SEES_kernel/device/host    := kernel kernel/contract
+SEES_kernel/device/cuda    := kernel/contract
+
 SEES_record :=
-SEES_kernel :=
-SEES_data   := record
-SEES_report := record
-SEES_graph  := record
-SEES_quant  := graph record
-SEES_pass   := graph quant record
-SEES_exec   := graph quant kernel record
-SEES_train  := exec data pass graph quant record
-# A layer's archives in link order: itself, what it sees, what those see.
-links = $(filter $(1) $(SEES_$(1)) $(foreach l,$(SEES_$(1)),$(SEES_$(l))) $(if $(filter train,$(1)),kernel) base,$(LAYERS))
+SEES_base   :=
+
+FOLDERS := $(sort $(patsubst SEES_%,%,$(filter SEES_%,$(.VARIABLES))))
+# The layers that layer $(1) reaches, itself and base among them; as archives in link order.
+seen_by = $(filter-out $(1),$(sort $(foreach f,$(filter $(1) $(1)/%,$(FOLDERS)),$(foreach s,$(SEES_$(f)),$(firstword $(subst /, ,$(s)))))))
+reached_by = $(sort base $(1) $(foreach l,$(call seen_by,$(1)),$(call reached_by,$(l))))
+links = $(filter $(call reached_by,$(1)),$(LAYERS))
 archives = $(patsubst %,$(B)/lib%.a,$(1))
 
 # Instruction-set flags belong to one folder's objects each.

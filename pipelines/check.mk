@@ -19,10 +19,9 @@ lint: $(LINTS)
 	@echo "lint: clean"
 .PHONY: lint $(LINTS)
 
-# The layers as build.mk states them, and words and calls that have no place.
+# What folders include, as build.mk states it, and words and calls that have no place.
 lint-rules:
-	@pipelines/lint $(foreach l,$(LAYERS),'$(l): base $(l) $(SEES_$(l))') \
-		'tools: tools base $(filter-out kernel,$(LAYERS))'
+	@pipelines/lint '$(LAYERS)' $(foreach f,$(FOLDERS),'$(f): $(SEES_$(f))')
 lint-format:
 	@clang-format --dry-run -Werror $(C_FILES)
 # In bats a failed cd fails the test, and `run` sets status and stderr; a file may be called cut.
