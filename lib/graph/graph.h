@@ -51,11 +51,14 @@ struct graph {
     int count, capacity;
 };
 
-void graph_free(struct graph *g);
+void graph_free(struct graph *g); /* g is then the empty graph */
+/* to: overwritten; the caller's to free, and empty where memory is out. */
 int graph_copy(struct graph *to, const struct graph *from, struct message *m) RESQ_USE_RESULT;
-/* Parses and verifies; failure names the line. Types may be left out in the text: they are inferred. */
+/* Parses and verifies a NUL-terminated text; failure names the line. Types may be left out: they are inferred. g:
+ * overwritten; the caller's to free, and empty on failure. */
 int graph_parse(struct graph *g, const char *text, struct message *m) RESQ_USE_RESULT;
-/* The canonical text: columns aligned, defaults left out, every type printed. parse(print(g)) == g. */
+/* Adds verified g's canonical text to t: columns aligned, defaults left out, every type printed. parse(print(g)) == g.
+ */
 int graph_print(const struct graph *g, struct text *t, struct message *m) RESQ_USE_RESULT;
 /* Recomputes every type and shape and checks names, order, arity, attribute ranges, types. */
 int graph_verify(struct graph *g, struct message *m) RESQ_USE_RESULT;
@@ -66,12 +69,13 @@ enum graph_stage graph_stage(const struct graph *g);
 const char *graph_stage_name(enum graph_stage s); /* "float", "fused", "int8" */
 /* STATUS_MISMATCH: `is at stage float, want fused: run fuse first`. */
 int graph_require_stage(const struct graph *g, enum graph_stage want, struct message *m) RESQ_USE_RESULT;
-int graph_find(const struct graph *g, const char *name); /* index or -1 */
+int graph_find(const struct graph *g, const char *name); /* the first node of that name, 0 to count - 1; or -1 */
 const char *graph_op_name(enum graph_op op);             /* "?" where it is no enumerator */
 /* How often node i is read (a node reading it twice counts twice); the output node counts one more. */
 int graph_uses(const struct graph *g, int i);
-/* Appends a node with this op and name, its attributes as where the text leaves them out; inputs of -1 are none.
- * Returns its index. */
+/* Appends a node with this op and name (copied; shorter than NODE_NAME_SIZE), its attributes as where the text leaves
+ * them out. Inputs are node indices, -1: none. Nothing is verified. Returns its index; pointers to nodes are then stale.
+ * STATUS_RANGE where the name is too long or the graph full. */
 int graph_append(struct graph *g, enum graph_op op, const char *name, int input0, int input1,
                  struct message *m) RESQ_USE_RESULT;
 /* Multiply-accumulates of one image in node i: its weights, for each pixel of the result; 0 where it has none. */
