@@ -99,7 +99,7 @@ static const char *said_of(const char *text, const char *name)
     return at ? at + strlen(name) : text;
 }
 
-static void tree_make(const char *tree, unsigned long seed, const uint8_t *png, size_t size)
+static void tree_make(const char *tree, unsigned long seed)
 {
     static const char *const tops[] = {"", "", "", "", "raw/", "pets/", ".cache/", "__MACOSX/", "train/"};
     static const char *const splits[] = {"train/", "train/", "test/", "val/", "valid/", "eval/", ""};
@@ -112,6 +112,8 @@ static void tree_make(const char *tree, unsigned long seed, const uint8_t *png, 
         snprintf(name, sizeof name, "%s/%s%s%s%s", tree, i < 2 ? "" : tops[draw(&seed, 9)],
                  i < 2 ? "train/" : splits[draw(&seed, 7)], i < 2 ? "cat/" : classes[draw(&seed, 5)],
                  i < 2 ? names[0] : names[draw(&seed, 8)]);
+        uint8_t png[8192];
+        size_t size = png_make(png, IMAGE_SIDE, i);
         file_write(name, png, size);
     }
     snprintf(name, sizeof name, "%s/test/empty/.keep", tree);
@@ -122,14 +124,12 @@ static void tree_make(const char *tree, unsigned long seed, const uint8_t *png, 
 static void test_a_folder_and_its_archive_are_alike(void **state)
 {
     (void)state;
-    uint8_t png[8192];
-    size_t size = png_make(png, IMAGE_SIDE, 1);
     char tree[32], archive[40], command[1024];
     int loaded = 0, refused = 0;
     for (unsigned long seed = 1; seed <= 120; seed++) {
         snprintf(tree, sizeof tree, "tree-%lu", seed);
         snprintf(archive, sizeof archive, "%s.tar", tree);
-        tree_make(tree, seed, png, size);
+        tree_make(tree, seed);
         snprintf(command, sizeof command, "cd '%s' && tar cf %s -C %s %s", temporary_folder(), archive, tree,
                  seed % 2 ? "." : "$(ls -A tree-$SEED)");
         char number[32];
