@@ -54,3 +54,27 @@ void text_sanitise(char *s, int keep_lines)
         left -= n;
     }
 }
+
+void text_escape(const char *s, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t left = strlen(s);
+    while (left > 0) {
+        size_t n = utf8_sequence(s, left);
+        if (n == 0) {
+            unsigned char byte = (unsigned char)*s;
+            const char escaped[] = {'\\', 'x', hex[byte >> 4], hex[byte & 15], '\0'};
+            strcpy(out, escaped);
+            n = 1;
+            out += 4;
+        } else {
+            memcpy(out, s, n);
+            out[n] = '\0';
+            text_sanitise(out, 0);
+            out += n;
+        }
+        s += n;
+        left -= n;
+    }
+    *out = '\0';
+}

@@ -12,4 +12,8 @@ int text_is_utf8(const char *s); /* 1 where the whole string is well-formed */
  * Line feeds and tabs stay where keep_lines is not 0. */
 void text_sanitise(char *s, int keep_lines);
 
+/* Writes s to out, which holds 4 * strlen(s) + 1 bytes: control characters become '?', and a byte that is not UTF-8
+ * stands as \xHH, so that a name in another encoding can be told. */
+void text_escape(const char *s, char *out);
+
 #endif

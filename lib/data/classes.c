@@ -18,7 +18,7 @@ char *classes_to_json(char *const *classes, int count, struct message *m)
     for (int i = 0; i < count && status == 0; i++) {
         json_t *name = json_string(classes[i]); /* NULL where it is not UTF-8 */
         if (!name) {
-            message_set(m, STATUS_FORMAT, "class %d: name is not UTF-8", i);
+            message_set(m, STATUS_FORMAT, "class %d: the name '%s' is not UTF-8", i, classes[i]);
             json_decref(list);
             return NULL;
         }

@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NORMALIZE_MAX 1e6 /* of a mean's size, and of a deviation */
+#define STD_MIN 1e-6
+
 enum { GRAPH_MAX_BYTES = 4 << 20, DEFAULT_CLASSES = 10 };
 
 static const char cifar_classes[] =
@@ -25,7 +28,7 @@ static const char *parse_three(const char *text, char end, double low, float out
             return NULL;
         memcpy(word, text, size);
         word[size] = '\0';
-        if (parse_number(word, low, 1e6, "value", &value, m) < 0)
+        if (parse_number(word, low, NORMALIZE_MAX, "value", &value, m) < 0)
             return NULL;
         out[i] = (float)value;
         text += size + (text[size] != '\0');
@@ -36,15 +39,15 @@ static const char *parse_three(const char *text, char end, double low, float out
 int normalize_parse(const char *text, float mean[3], float std[3], struct message *m)
 {
     struct message why = {{0}};
-    const char *rest = parse_three(text, ':', -1e6, mean, &why);
-    if (rest && parse_three(rest, '\0', 1e-6, std, &why))
+    const char *rest = parse_three(text, ':', -NORMALIZE_MAX, mean, &why);
+    if (rest && parse_three(rest, '\0', STD_MIN, std, &why))
         return STATUS_OK;
     return message_set(m, STATUS_RANGE, "--normalize: '%s' is not mean,mean,mean:deviation,deviation,deviation",
                        text);
 }
 
-/* A JSON list of three numbers. 1 where it is there. */
-static int metadata_three(const struct record *stream, const char *key, float out[3], struct message *m)
+/* A JSON list of three numbers, none below low. 1 where it is there. */
+static int metadata_three(const struct record *stream, const char *key, double low, float out[3], struct message *m)
 {
     const char *text = record_get(stream, key);
     if (!text)
@@ -52,14 +55,18 @@ static int metadata_three(const struct record *stream, const char *key, float ou
     json_t *list = json_loads(text, 0, NULL);
     int good = json_is_array(list) && json_array_size(list) == 3;
     for (size_t i = 0; good && i < 3; i++) {
-        good = json_is_number(json_array_get(list, i));
-        out[i] = (float)json_number_value(json_array_get(list, i));
+        double value = json_number_value(json_array_get(list, i));
+        good = json_is_number(json_array_get(list, i)) && value >= low && value <= NORMALIZE_MAX;
+        out[i] = (float)value;
     }
     json_decref(list);
-    return good ? 1 : message_set(m, STATUS_FORMAT, "%s: is not a list of three numbers", key);
+    return good ? 1
+                : message_set(m, STATUS_FORMAT, "%s: '%.100s' is not a list of three numbers%s", key, text,
+                              low > 0 ? " above 0" : "");
 }
 
-/* 1: mean and std are set; 0: CIFAR-10's are meant. */
+/* 1: mean and std are set; 0: CIFAR-10's are meant. What a stage says of its images counts, whatever the data set
+ * is called. */
 static int choose_normalization(const struct float_training *f, const struct record *stream, float mean[3],
                                 float std[3], struct message *m)
 {
@@ -67,14 +74,16 @@ static int choose_normalization(const struct float_training *f, const struct rec
         TRY(normalize_parse(f->normalize, mean, std, m));
         return 1;
     }
-    const char *name = stream ? record_get(stream, "dataset") : NULL;
-    if (!name || strncmp(name, "CIFAR-10", 8) == 0)
+    if (!stream)
         return 0;
-    int has_mean = metadata_three(stream, "mean", mean, m);
+    int has_mean = metadata_three(stream, "mean", -NORMALIZE_MAX, mean, m);
     TRY(has_mean);
-    int has_std = metadata_three(stream, "std", std, m);
+    int has_std = metadata_three(stream, "std", STD_MIN, std, m);
     TRY(has_std);
-    return has_mean && has_std;
+    if (has_mean != has_std)
+        return message_set(m, STATUS_MISMATCH, "%s: given without %s", has_mean ? "mean" : "std",
+                           has_mean ? "std" : "mean");
+    return has_mean;
 }
 
 static int stream_classes(const struct record *stream, int *count, struct message *m)

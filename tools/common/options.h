@@ -95,9 +95,9 @@ struct option_spec {
     {                                                                                                 \
         "threads", 'j', OPTION_INTEGERS, (v), 1, 1024, "LIST", "thread counts, comma-separated", 0, 0 \
     }
-#define OPTION_COUNT(v)                                                                                \
-    {                                                                                                  \
-        "count", 'n', OPTION_INTEGER, (v), 0, 9007199254740992.0, "N", "how many images; 0: all", 0, 1 \
+#define OPTION_COUNT(v)                                                                                       \
+    {                                                                                                         \
+        "count", 'n', OPTION_INTEGER, (v), 0, 9007199254740992.0, "N", "at most so many images; 0: all", 0, 1 \
     }
 #define OPTION_VERBOSE(v)                                                                      \
     {                                                                                          \
