@@ -12,7 +12,8 @@ ifdef SANITIZE
 SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
-RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng -lnettle -lz -lpthread -lm $(LDLIBS)
+FONT_LIBRARIES := freetype2 fontconfig
+RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --libs $(FONT_LIBRARIES)) -lnettle -lz -lpthread -lm $(LDLIBS)
 
 # Layers, and what each may include besides itself and base (`make lint` checks it; so does the linker: a unit test
 # of a layer links only these).
@@ -46,6 +47,8 @@ OPT_kernel/avx512bf16 := -O3
 OPT_kernel/amx := -O3
 OPT_kernel/ref := -O3
 OPT_quant := -O3
+# Not instruction sets, but of one folder alone too: where its libraries' headers lie.
+OPT_report := $(shell pkg-config --cflags $(FONT_LIBRARIES))
 
 sources_kernel := $(foreach d,$(KERNEL_DIRS),$(wildcard lib/$(d)/*.c))
 $(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c)))
