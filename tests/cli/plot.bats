@@ -366,6 +366,7 @@ END
     done
     matrix 256 50 > m.tsv
     "$BIN/plot" confusion m.tsv -o chart.svg
+    look inside chart.svg
     [ "$(stat -c %s chart.svg)" -lt 1500000 ]
     "$BIN/plot" confusion <(matrix 257 5) -o x.svg 2> line || true
     [[ $(cat line) == *"more than 256 classes" ]]
