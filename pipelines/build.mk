@@ -12,7 +12,8 @@ ifdef SANITIZE
 SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
-RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng -lnettle -lz -lpthread -lm $(LDLIBS)
+FONT_LIBRARIES := freetype2 fontconfig
+RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --libs $(FONT_LIBRARIES)) -lnettle -lz -lpthread -lm $(LDLIBS)
 
 # Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
 # does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
@@ -80,6 +81,8 @@ OPT_kernel/x86/avx512bf16 := -O3
 OPT_kernel/x86/amx := -O3
 OPT_kernel/ref := -O3
 OPT_quant := -O3
+# Not instruction sets, but of one folder alone too: where its libraries' headers lie.
+OPT_report := $(shell pkg-config --cflags $(FONT_LIBRARIES))
 
 sources_kernel := $(foreach d,$(KERNEL_DIRS),$(wildcard lib/$(d)/*.c))
 $(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c lib/$(l)/*/*.c lib/$(l)/*/*/*.c)))

@@ -1,6 +1,7 @@
 #include "data/survey.h"
 #include "data/foreign.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include <stdio.h>
 #include <string.h>
 
