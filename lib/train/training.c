@@ -134,16 +134,18 @@ static int deliver_to(struct trainer *t, const float *values, const char *path, 
     return status;
 }
 
+/* The output comes last: where it is, everything is. */
 static int deliver_all(struct trainer *t, struct message *m)
 {
     const struct training_options *o = t->options;
+    TRY(log_save(&t->state.log, o->log, m));
     if (o->last)
         TRY(deliver_to(t, NULL, o->last, m));
     TRY(deliver_to(t, t->best && t->state.best_epoch >= 0 ? t->best : NULL, o->output, m));
     if (t->best)
         trainer_say(t, 1, "best: epoch %lld, %.2f %% held out", (long long)t->state.best_epoch,
                     t->state.best_accuracy);
-    return log_save(&t->state.log, o->log, m);
+    return STATUS_OK;
 }
 
 /* ---- opening ---- */
