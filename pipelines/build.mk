@@ -90,6 +90,10 @@ $(B)/pic/%.o: %.c | $(B)/flags
 $(B)/resq-host.so: $(HOST_SOURCES:%.c=$(B)/pic/%.o)
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ -lm
 
+# Preloaded by tests, makes a program's n-th call of some kind fail.
+$(B)/resq-faults.so: $(B)/pic/tests/faults/inject.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^
+
 # Unit tests: tests/unit/LAYER/test_*.c, one program each, linked with the layers that LAYER may see.
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SOURCES))
@@ -99,7 +103,7 @@ $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(call links,$(1)))
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $$@ $$< $(call archives,$(call links,$(1))) -lcmocka $(RESQ_LDLIBS)
 endef
 $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
-units: $(UNIT_TESTS) $(B)/resq-host.so
+units: $(UNIT_TESTS) $(B)/resq-host.so $(B)/resq-faults.so
 .PHONY: units
 # One layer's: make unit-record
 unit-%: FORCE

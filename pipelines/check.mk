@@ -55,6 +55,14 @@ $(FUZZ_B)/fuzz/%: $(B)/tests/fuzz/%.o $(call archives,$(LAYERS))
 	$(CC) -fsanitize=fuzzer,$(FUZZ_FLAGS) -g -o $@ $< $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
 .PHONY: fuzz $(FUZZERS:%=fuzz-%)
 
+# ---- faults: each program's small runs (tests/faults/runs) with their n-th allocation, write, read.. made to fail; every n
+# that FAULT_SECONDS are enough for, of each run and kind of call (0: all); FAULT_RUNS: some of them ----
+FAULT_SECONDS = 10
+FAULT_RUNS =
+check-faults: all $(B)/resq-faults.so
+	python3 tests/faults/campaign.py --bin $(BIN) --library $(B)/resq-faults.so --seconds $(FAULT_SECONDS) -j $(JOBS) $(FAULT_RUNS)
+.PHONY: check-faults
+
 # ---- verify: all 10,000 test images at full width; every instruction set and algorithm gives the logits of ref ----
 # Half an hour or more, since ref is slow: no part of `make test`.
 verify: all
