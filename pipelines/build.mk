@@ -3,13 +3,13 @@ CC       ?= cc
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
-B        ?= build$(if $(SANITIZE),/sanitize)
+B        ?= build$(if $(SANITIZE),/$(if $(filter thread,$(SANITIZE)),tsan,sanitize))
 BIN      ?= $(if $(filter build,$(B)),bin,$(B)/bin)
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
 STRICT   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno $(WARNINGS) $(if $(WERROR),-Werror)
 ifdef SANITIZE
-SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZER := -fsanitize=$(if $(filter thread,$(SANITIZE)),thread,address,undefined -fno-sanitize-recover=all) -fno-omit-frame-pointer
 endif
 RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
 RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng -lnettle -lz -lpthread -lm $(LDLIBS)
@@ -31,7 +31,7 @@ SEES_train  := exec data pass graph quant record
 links = $(filter $(1) $(SEES_$(1)) $(foreach l,$(SEES_$(1)),$(SEES_$(l))) $(if $(filter train,$(1)),kernel) base,$(LAYERS))
 archives = $(patsubst %,$(B)/lib%.a,$(1))
 
-# Instruction-set flags belong to one folder's objects each.
+# Instruction-set flags belong to one folder's objects each; OPT_FOLDER is for speed, which under a sanitizer is not asked for.
 X86 := $(filter x86_64,$(shell uname -m))
 KERNEL_DIRS := kernel kernel/ref kernel/host kernel/blas $(if $(X86),kernel/avx2 kernel/avx512 kernel/avx512vnni kernel/avx512bf16 kernel/amx)
 ISA_kernel/avx2 := -mavx2 -mfma
@@ -59,7 +59,7 @@ all: $(TOOLS:%=$(BIN)/%)
 
 $(B)/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 
 # A changed compiler or flag rebuilds everything.
 FLAGS_NOW := $(CC) $(STRICT) $(CFLAGS) $(CPPFLAGS) $(SANITIZER) $(LDFLAGS)
@@ -86,7 +86,7 @@ HOST_SOURCES := $(wildcard lib/kernel/host/*.c tests/host/*.c) $(filter-out lib/
 	$(addprefix lib/base/,memory.c status.c text.c)
 $(B)/pic/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) -fPIC $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) -fPIC $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 $(B)/resq-host.so: $(HOST_SOURCES:%.c=$(B)/pic/%.o)
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ -lm
 

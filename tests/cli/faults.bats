@@ -16,7 +16,7 @@ setup() {
 
 @test "a failed call ends in one line and no file, or is done without" {
     python3 "$TREE/tests/faults/campaign.py" --bin "$BIN" --library "$LIBRARY" --inputs "$BATS_FILE_TMPDIR/in" --points 2 -j 2 \
-        load-zip fuse quantize evaluate-int8 plot-confusion inspect-compare > said || { cat said; return 1; }
+        load-zip train fuse quantize evaluate-int8 plot-confusion inspect-compare > said || { cat said; return 1; }
     [[ $(tail -n 1 said) =~ ^faults:\ [0-9]{2,}\ calls,\ 0\ promises\ broken$ ]]
 }
 
