@@ -250,7 +250,6 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     else
         TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count,
                       gradient_precision(t->gradient), m));
-    TRY(log_save(&t->state.log, o->log, m));
     return feed_start(t->feed, t->state.epoch, t->state.epoch_step, m);
 }
 
@@ -258,11 +257,12 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
 {
     const struct training_options *o = t->options;
     TRY(open_run(t, checkpoint, m));
+    if (o->ready) /* before the log is there: who sees it may interrupt */
+        o->ready();
+    TRY(log_save(&t->state.log, o->log, m));
     t->session_start = clock_seconds();
     progress_open(&t->progress, o->progress, o->progress == NULL, o->tool,
                   o->epochs * feed_total(t->feed) - t->images_before);
-    if (o->ready)
-        o->ready();
     int status = loop_run(t, m);
     progress_clear(&t->progress);
     return status;

@@ -53,3 +53,22 @@ END
     grep -q 'fuse: close 1 of 1: exit status 255' <<< "$output"
     [[ ${lines[-1]} == "faults: "*" promises broken" ]]
 }
+
+@test "of several programs that write one file one wins, and it is whole at every moment" {
+    local in=$BATS_FILE_TMPDIR/in pids=() seen=0
+    "$BIN/fuse" -m "$in/model" -o a
+    "$BIN/quantize" -m "$in/fused" -r "$in/ranges" -o b
+    cp a one
+    for _ in 1 2 3; do
+        (for _ in 1 2 3 4 5 6; do "$BIN/fuse" -m "$in/model" -o one && "$BIN/quantize" -m "$in/fused" -r "$in/ranges" -o one; done) 3>&- &
+        pids+=($!)
+    done
+    while kill -0 "${pids[@]}" 2> /dev/null; do
+        cp one now
+        cmp -s now a || cmp -s now b
+        seen=$((seen + 1))
+    done
+    wait "${pids[@]}"
+    [ "$seen" -gt 0 ]
+    [ "$(echo *)" = "a b now one" ]
+}
