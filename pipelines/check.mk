@@ -55,9 +55,19 @@ $(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ_B)/fuzz/%
 	@python3 tests/fuzz/seeds.py $(FUZZ_B)/seeds/$* $*
 	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=$(FUZZ_B)/found/$*- \
 		$(FUZZ_B)/corpus/$* $(FUZZ_B)/seeds/$* $(wildcard tests/fuzz/$* tests/bad)
-$(FUZZ_B)/fuzz/%: $(B)/tests/fuzz/%.o $(call archives,$(LAYERS))
-	@mkdir -p $(@D)
-	$(CC) -fsanitize=fuzzer,$(FUZZ_FLAGS) -g -o $@ $< $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
+# Each links the layers that its own sees, as a unit test does; all where it names none.
+FUZZ_LAYER_fuzz_record := record
+FUZZ_LAYER_fuzz_cifar := data
+FUZZ_LAYER_fuzz_pictures := data
+FUZZ_LAYER_fuzz_graph := pass
+FUZZ_LAYER_fuzz_ranges := quant
+FUZZ_LAYER_fuzz_predictions := report
+define fuzz_rule
+$(FUZZ_B)/fuzz/$(1): $(B)/tests/fuzz/$(1).o $(call archives,$(if $(FUZZ_LAYER_$(1)),$(call links,$(FUZZ_LAYER_$(1))),$(LAYERS)))
+	@mkdir -p $$(@D)
+	$(CC) -fsanitize=fuzzer,$(FUZZ_FLAGS) -g -o $$@ $$^ $(RESQ_LDLIBS)
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzz_rule,$(f))))
 .PHONY: fuzz $(FUZZERS:%=fuzz-%)
 
 # ---- faults: each program's small runs (tests/faults/runs) with their n-th allocation, write, read.. made to fail; every n
