@@ -3,13 +3,13 @@ CC       ?= cc
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
-B        ?= build$(if $(SANITIZE),/sanitize)
+B        ?= build$(if $(SANITIZE),/$(if $(filter thread,$(SANITIZE)),tsan,sanitize))
 BIN      ?= $(if $(filter build,$(B)),bin,$(B)/bin)
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
 STRICT   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno $(WARNINGS) $(if $(WERROR),-Werror)
 ifdef SANITIZE
-SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZER := -fsanitize=$(if $(filter thread,$(SANITIZE)),thread,address,undefined -fno-sanitize-recover=all) -fno-omit-frame-pointer
 endif
 RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
 FONT_LIBRARIES := freetype2 fontconfig
@@ -65,7 +65,7 @@ reached_by = $(sort base $(1) $(foreach l,$(call seen_by,$(1)),$(call reached_by
 links = $(filter $(call reached_by,$(1)),$(LAYERS))
 archives = $(patsubst %,$(B)/lib%.a,$(1))
 
-# Instruction-set flags belong to one folder's objects each.
+# Instruction-set flags belong to one folder's objects each; OPT_FOLDER is for speed, which under a sanitizer is not asked for.
 X86 := $(filter x86_64,$(shell uname -m))
 KERNEL_DIRS := kernel kernel/ref kernel/blas kernel/device kernel/device/host \
 	$(if $(X86),$(patsubst %,kernel/x86/%,avx2 avx512 avx512vnni avx512bf16 amx))
@@ -96,7 +96,7 @@ all: $(TOOLS:%=$(BIN)/%)
 
 $(B)/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 
 # A changed compiler or flag rebuilds everything.
 FLAGS_NOW := $(CC) $(STRICT) $(CFLAGS) $(CPPFLAGS) $(SANITIZER) $(LDFLAGS)
@@ -123,9 +123,13 @@ HOST_SOURCES := $(wildcard lib/kernel/device/host/*.c tests/host/*.c) $(filter-o
 	$(addprefix lib/base/,memory.c status.c locale.c utf8.c)
 $(B)/pic/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) -fPIC $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) -fPIC $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 $(B)/resq-host.so: $(HOST_SOURCES:%.c=$(B)/pic/%.o)
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ -lm
+
+# Preloaded by tests, makes a program's n-th call of some kind fail.
+$(B)/resq-faults.so: $(B)/pic/tests/faults/inject.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^
 
 # Unit tests: tests/unit/LAYER/test_*.c, one program each, linked with the layers that LAYER may see.
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
@@ -136,7 +140,7 @@ $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(call links,$(1)))
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $$@ $$< $(call archives,$(call links,$(1))) -lcmocka $(RESQ_LDLIBS)
 endef
 $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
-units: $(UNIT_TESTS) $(B)/resq-host.so
+units: $(UNIT_TESTS) $(B)/resq-host.so $(B)/resq-faults.so
 .PHONY: units
 # One layer's: make unit-record
 unit-%: FORCE

@@ -16,6 +16,8 @@ Targets
   test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU
   carry          programs, tests and what they link in one archive, for a machine where nothing can be installed: $(CARRY).tar.xz
   lint           layers, words, format, scripts, and both compilers without a warning
+  check-faults check-threads check-valgrind coverage
+                 calls that fail one by one, FAULT_SECONDS ($(FAULT_SECONDS)) a run and kind; threads; memory; what unit tests run
   fuzz           every reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) under clang's libFuzzer
   install uninstall
                  resq-NAME in $(bindir), man pages, chart styles and images; PREFIX, DESTDIR

@@ -10,6 +10,7 @@
 #include "record/stream.h"
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct options {
@@ -110,6 +111,7 @@ static void export_interrupted(int signal_number)
 
 static int export_run(const struct options *o, const char *path, struct message *warning, struct message *m)
 {
+    atexit(dataset_export_abandon);
     signal(SIGINT, export_interrupted);
     signal(SIGTERM, export_interrupted);
     signal(SIGHUP, export_interrupted);

@@ -3,7 +3,7 @@
 #include "data/batch.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,10 +244,9 @@ static void name_from_path(struct image_files *s, const char *path)
 {
     static const char *const suffixes[] = {".gz",  ".xz",  ".bz2",  ".tar", ".tgz",
                                            ".txz", ".tbz", ".tbz2", ".zip", ".bin"};
-    char *whole = realpath(path, NULL); /* "." and ".." have names too */
-    const char *slash = strrchr(whole ? whole : path, '/');
-    snprintf(s->name, sizeof s->name, "%s", slash && slash[1] ? slash + 1 : whole ? whole : path);
-    free(whole);
+    char whole[PATH_MAX]; /* "." and ".." have names too */
+    const char *resolved = realpath(path, whole) ? whole : path, *slash = strrchr(resolved, '/');
+    snprintf(s->name, sizeof s->name, "%.*s", (int)sizeof s->name - 1, slash && slash[1] ? slash + 1 : resolved);
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         size_t length = strlen(s->name), cut = strlen(suffixes[i]);
         if (length > cut && strcasecmp(s->name + length - cut, suffixes[i]) == 0) {
@@ -255,11 +254,10 @@ static void name_from_path(struct image_files *s, const char *path)
             i = (size_t)-1; /* ".tar.gz": start over */
         }
     }
-    json_t *valid = json_string(s->name); /* NULL where it is not UTF-8, which metadata must be */
+    int valid = text_is_utf8(s->name); /* which metadata must be */
     for (char *c = s->name; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f || (!valid && (unsigned char)*c > 0x7f))
             *c = '?';
-    json_decref(valid);
 }
 
 /* 1 where the files are laid out like CIFAR-10 itself: names, sizes, and the same count of every class. */

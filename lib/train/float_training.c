@@ -3,9 +3,9 @@
 #include "exec/train/gradient.h"
 #include "graph/resnet.h"
 #include "record/file.h"
+#include "record/json.h"
 #include "record/stream.h"
 #include "train/held_out.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,7 +52,9 @@ static int metadata_three(const struct record *stream, const char *key, double l
     const char *text = record_get(stream, key);
     if (!text)
         return 0;
-    json_t *list = json_loads(text, 0, NULL);
+    json_t *list = json_parse(text, strlen(text), 0, NULL);
+    if (json_exhausted())
+        return message_set(m, STATUS_NOMEM, "memory exhausted: %s", key);
     int good = json_is_array(list) && json_array_size(list) == 3;
     for (size_t i = 0; good && i < 3; i++) {
         double value = json_number_value(json_array_get(list, i));

@@ -134,16 +134,18 @@ static int deliver_to(struct trainer *t, const float *values, const char *path, 
     return status;
 }
 
+/* The output comes last: where it is, everything is. */
 static int deliver_all(struct trainer *t, struct message *m)
 {
     const struct training_options *o = t->options;
+    TRY(log_save(&t->state.log, o->log, m));
     if (o->last)
         TRY(deliver_to(t, NULL, o->last, m));
     TRY(deliver_to(t, t->best && t->state.best_epoch >= 0 ? t->best : NULL, o->output, m));
     if (t->best)
         trainer_say(t, 1, "best: epoch %lld, %.2f %% held out", (long long)t->state.best_epoch,
                     t->state.best_accuracy);
-    return log_save(&t->state.log, o->log, m);
+    return STATUS_OK;
 }
 
 /* ---- opening ---- */
@@ -248,7 +250,6 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     else
         TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count,
                       gradient_precision(t->gradient), m));
-    TRY(log_save(&t->state.log, o->log, m));
     return feed_start(t->feed, t->state.epoch, t->state.epoch_step, m);
 }
 
@@ -256,11 +257,12 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
 {
     const struct training_options *o = t->options;
     TRY(open_run(t, checkpoint, m));
+    if (o->ready) /* before the log is there: who sees it may interrupt */
+        o->ready();
+    TRY(log_save(&t->state.log, o->log, m));
     t->session_start = clock_seconds();
     progress_open(&t->progress, o->progress, o->progress == NULL, o->tool,
                   o->epochs * feed_total(t->feed) - t->images_before);
-    if (o->ready)
-        o->ready();
     int status = loop_run(t, m);
     progress_clear(&t->progress);
     return status;

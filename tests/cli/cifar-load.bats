@@ -23,7 +23,7 @@ setup_file() {
 fails() { # REASON cifar-load's arguments..: status 1, one line, nothing on standard output
     local reason=$1
     shift
-    run --separate-stderr timeout 10 "$LOAD" "$@"
+    run --separate-stderr timeout 60 "$LOAD" "$@"
     [ "$status" -eq 1 ] || { echo "status $status: $stderr"; return 1; }
     [ -z "$output" ]
     [ "${#stderr_lines[@]}" -eq 1 ]

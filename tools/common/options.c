@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "record/file.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -253,8 +254,26 @@ static void die_by_signal(int signal_number)
     raise(signal_number);
 }
 
+/* A program may be started without descriptor 0, 1 or 2. The next file opened would take that number, and get our
+ * talk or be read as input: so they are taken, the wrong way round, that using them is still an error. */
+static int standard_open(const struct tool *t)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        int got = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest free number */
+        if (got < 0) {
+            fprintf(stderr, "%s: /dev/null: cannot open: %s\n", t->name, strerror(errno));
+            return 1;
+        }
+    }
+    return -1;
+}
+
 int tool_start(const struct tool *t, int argc, char **argv, struct operands *operands)
 {
+    if (standard_open(t) >= 0)
+        return 1;
     struct sigaction action = {.sa_handler = die_by_signal, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     const int fatal[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
@@ -264,6 +283,7 @@ int tool_start(const struct tool *t, int argc, char **argv, struct operands *ope
             sigaction(fatal[i], &action, NULL);
     }
     signal(SIGXFSZ, SIG_IGN);
+    atexit(atomic_abandon_all); /* a library may end the program: libarchive does, where memory runs out */
     int status = parse(t, argc, argv);
     if (status >= 0)
         return status;
