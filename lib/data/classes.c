@@ -1,6 +1,7 @@
 #include "data/batch.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "record/json.h"
 #include <string.h>
 

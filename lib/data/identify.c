@@ -3,6 +3,7 @@
 #include "data/batch.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "data/member.h"
 #include "data/files.h"
-#include "base/text.h"
+#include "base/utf8.h"
 #include <string.h>
 #include <strings.h>
 

@@ -1,5 +1,6 @@
 #include "report/font.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include <fontconfig/fontconfig.h>
 #include <ft2build.h>
 #include FT_FREETYPE_H
