@@ -99,7 +99,7 @@ static int class_add(struct image_files *s, const char *name, size_t length, str
     if (!copy)
         return STATUS_NOMEM;
     s->classes[s->class_count++] = copy;
-    return 0;
+    return text_is_utf8(copy) ? 0 : message_set(m, STATUS_FORMAT, "class '%s' is not UTF-8", copy);
 }
 
 static int classes_from_lines(struct image_files *s, const char *text, struct message *m)

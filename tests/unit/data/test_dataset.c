@@ -119,6 +119,10 @@ static void test_folders_of_files(void **state)
     ASSERT_OK(load(temporary_path("three"), "test"));
     assert_int_equal(d.count, 4);
     assert_string_equal(d.digest, digest); /* of both splits, whichever is read */
+    records_write("latin/data_batch_1.bin", 4, 2, 1);
+    file_write("latin/batches.meta.txt", "gr\xf6sse\nb\n", 9);
+    ASSERT_FAILS(load(temporary_path("latin"), "train"), STATUS_FORMAT,
+                 "latin: batches.meta.txt: class 'gr\\xf6sse' is not UTF-8");
     records_write("parent/cifar-10-batches-bin/test_batch.bin", 4, 3, 3);
     ASSERT_OK(load(temporary_path("parent"), "test"));
     assert_int_equal(d.count, 4);
