@@ -89,7 +89,7 @@ static int stream_run(struct stream *s, const struct tool *t, struct message *m)
     tool_lineage(t, &s->lineage);
     lineage_add(&s->lineage, "data", "%s", s->data->digest);
     /* in a pipe the line belongs to the last tool */
-    progress_open(&s->progress, stderr, s->o->quiet || !s->o->output, t->name,
+    progress_open(&s->progress, stderr, s->o->quiet || !s->o->output, tool_called(t),
                   s->total * (s->o->epochs - s->o->from));
     int status = batches_write(s, m);
     progress_clear(&s->progress);
@@ -128,8 +128,8 @@ static int load_run(const struct options *o, const struct tool *t, const char *p
         tool_warn(t, "%s", warning.text);
     TRY_GOTO(dataset_select(&d, o->part, o->offset, o->count, &s.indices, &s.total, m), end);
     if (o->verbose)
-        fprintf(stderr, "%s: %s, %s, %s/%s: %lld of %lld images\n", t->name, d.name, d.digest, d.split, o->part,
-                (long long)s.total, (long long)d.count);
+        fprintf(stderr, "%s: %s, %s, %s/%s: %lld of %lld images\n", tool_called(t), d.name, d.digest, d.split,
+                o->part, (long long)s.total, (long long)d.count);
     TRY_GOTO(o->stats ? image_stats_print(&d, o->part, s.indices, s.total, o->output, m) : stream_run(&s, t, m),
              end);
     if (s.writer) {

@@ -127,6 +127,8 @@ struct operands {
     int count;
 };
 
+/* What the user called the program, which its messages, --help and --version name; records say t->name. */
+const char *tool_called(const struct tool *t);
 /* Parses argv into the options, handles --help and --version, installs the signal rules (SIGINT and SIGTERM remove
  * unfinished outputs and die by the signal; SIGXFSZ is ignored so that the write fails with EFBIG). Returns -1 to
  * go on, otherwise the exit status. operands may be NULL where max_operands is 0. */
