@@ -43,9 +43,10 @@ $(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(MODEL_FLOAT
 
 # Measured anew each time, alone.
 PEERS_FILES = --float $(MODEL_FLOAT) --int8 $(MODEL_INT8) --images $(PEERS)/images.batches --work $(PEERS)
-peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp
+peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(call ours,inspect)
 	@mkdir -p $(PEERS_RESULTS)
-	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< $(PEERS_FILES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
+	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
+	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
 peers-training: $(PEERS)/graphs.stamp $(call ours,$(BENCH))
 	@mkdir -p $(PEERS_RESULTS)

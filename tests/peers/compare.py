@@ -157,6 +157,7 @@ def rows_of(cases):
 def options():
     p = turns.options("time resq and other programs in turns", rounds=30, turn=0.03)
     p.add_argument("--worker", required=True)
+    p.add_argument("--network", required=True, help="what to call it in titles, as `inspect network` does")
     p.add_argument("--trials", type=int, default=3, help="rounds to choose a program's form by")
     p.add_argument("--warm", type=float, default=0.01, help="seconds of warm-up in a turn, at least")
     p.add_argument("--batches", type=turns.numbers, default=[1, 64])
@@ -169,12 +170,11 @@ def main():
     import record
 
     o.image_count = len(record.image_set(o.images)[0])
-    model = record.Model(o.float)
     cases = prepare(o)
     run_rounds(o, cases)
     notes = turns.common_notes("tests/peers/compare.py")
     notes |= {
-        "network": f"ResNet-18, width {model.width}",
+        "network": o.network,
         "images": f"logits compared on {o.image_count}",
         "rounds": f"{o.rounds}, order rotated; in a turn a warm-up of {o.warm:g} s and timed calls for {o.turn:g} s, at least one each",
         "ratio": "resq's time / the program's; interval 95 %, bootstrap over rounds",
