@@ -22,16 +22,16 @@ INSTALLED_PLOTS = $(wildcard plots/*.gp)
 INSTALLED_DATA  = pipelines/data/cifar10-jpeg-q75.tar.xz pipelines/data/SHA256SUMS
 
 man: $(MAN_PAGES)
-# help2man asks the program as it is called where it is installed.
-$(B)/man/resq-%.1: $(BIN)/%
+# help2man asks the program as it is called where it is installed. PREBUILT=1 takes the programs as they are.
+$(MAN_PAGES): $(B)/man/resq-%.1: $(if $(PREBUILT),,$(BIN)/%)
 	@mkdir -p $(@D)
-	@ln -sf $(call quote,$(abspath $<)) $(@D)/resq-$*
+	@ln -sf $(call quote,$(abspath $(BIN)/$*)) $(@D)/resq-$*
 	@purpose=$$($(@D)/resq-$* --help | awk 'NR > 1 && /^[^ ]/ && !n++ { sub(/\.$$/, ""); print }'); \
 	help2man --no-info --name="$$purpose" --output=$@ $(@D)/resq-$*
 	@rm $(@D)/resq-$*
 
 PLACES = $(foreach v,PREFIX DESTDIR prefix exec_prefix bindir libdir datarootdir datadir mandir,$(call refuse_dollar,$(v)))
-install: all man
+install: $(if $(PREBUILT),,all) man
 	$(PLACES)$(INSTALL) -d -- $(STAGED_BIN) $(STAGED_MAN) $(STAGED_DATA)/plots $(STAGED_DATA)/data
 	for t in $(TOOLS); do $(INSTALL) -m 755 -- $(BIN)/$$t $(STAGED_BIN)/resq-$$t; done
 	$(if $(CUDA),$(INSTALL) -d -- $(STAGED_LIB) && $(INSTALL) -m 755 -- $(BIN)/resq-cuda.so $(STAGED_LIB))

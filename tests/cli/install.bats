@@ -5,10 +5,8 @@ load helpers
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 put() { # TARGET [VARIABLE=VALUE..]: into a staging folder, with the tools as they are
-    local olds=()
-    for tool in "$BIN"/*; do olds+=(-o "$tool"); done
-    make -s --no-print-directory -C "$TREE" "$1" B="$BATS_FILE_TMPDIR/b" BIN="$BIN" PREFIX=/usr DESTDIR="$BATS_FILE_TMPDIR/stage" \
-        "${olds[@]}" "${@:2}"
+    make -s --no-print-directory -C "$TREE" "$1" PREBUILT=1 B="$BATS_FILE_TMPDIR/b" BIN="$BIN" PREFIX=/usr DESTDIR="$BATS_FILE_TMPDIR/stage" \
+        "${@:2}"
 }
 
 setup_file() {
