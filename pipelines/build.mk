@@ -33,22 +33,23 @@ archives = $(patsubst %,$(B)/lib%.a,$(1))
 
 # Instruction-set flags belong to one folder's objects each.
 X86 := $(filter x86_64,$(shell uname -m))
-KERNEL_DIRS := kernel kernel/ref kernel/host kernel/blas $(if $(X86),kernel/avx2 kernel/avx512 kernel/avx512vnni kernel/avx512bf16 kernel/amx)
-ISA_kernel/avx2 := -mavx2 -mfma
-ISA_kernel/avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
-ISA_kernel/avx512vnni := $(ISA_kernel/avx512) -mavx512vnni
-ISA_kernel/avx512bf16 := $(ISA_kernel/avx512vnni) -mavx512bf16
-ISA_kernel/amx := $(ISA_kernel/avx512bf16) -mamx-tile -mamx-int8 -mamx-bf16
-OPT_kernel/avx2 := -O3
-OPT_kernel/avx512 := -O3
-OPT_kernel/avx512vnni := -O3
-OPT_kernel/avx512bf16 := -O3
-OPT_kernel/amx := -O3
+KERNEL_DIRS := kernel kernel/ref kernel/blas kernel/device kernel/device/host \
+	$(if $(X86),$(patsubst %,kernel/x86/%,avx2 avx512 avx512vnni avx512bf16 amx))
+ISA_kernel/x86/avx2 := -mavx2 -mfma
+ISA_kernel/x86/avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+ISA_kernel/x86/avx512vnni := $(ISA_kernel/x86/avx512) -mavx512vnni
+ISA_kernel/x86/avx512bf16 := $(ISA_kernel/x86/avx512vnni) -mavx512bf16
+ISA_kernel/x86/amx := $(ISA_kernel/x86/avx512bf16) -mamx-tile -mamx-int8 -mamx-bf16
+OPT_kernel/x86/avx2 := -O3
+OPT_kernel/x86/avx512 := -O3
+OPT_kernel/x86/avx512vnni := -O3
+OPT_kernel/x86/avx512bf16 := -O3
+OPT_kernel/x86/amx := -O3
 OPT_kernel/ref := -O3
 OPT_quant := -O3
 
 sources_kernel := $(foreach d,$(KERNEL_DIRS),$(wildcard lib/$(d)/*.c))
-$(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c)))
+$(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c lib/$(l)/*/*.c lib/$(l)/*/*/*.c)))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
@@ -82,7 +83,7 @@ $(BIN)/%: $(B)/tools/%.o $(B)/libtool.a $(call archives,$(LAYERS))
 .PRECIOUS: $(B)/%.o
 
 # The device in ordinary memory as a library that RESQ_CUDA may name: for tests of the programs alone.
-HOST_SOURCES := $(wildcard lib/kernel/host/*.c tests/host/*.c) $(filter-out lib/kernel/ref/block%,$(wildcard lib/kernel/ref/*.c)) \
+HOST_SOURCES := $(wildcard lib/kernel/device/host/*.c tests/host/*.c) $(filter-out lib/kernel/ref/block%,$(wildcard lib/kernel/ref/*.c)) \
 	$(addprefix lib/base/,memory.c status.c text.c)
 $(B)/pic/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)

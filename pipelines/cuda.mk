@@ -35,8 +35,8 @@ NVCC_FLAGS = -std=c++17 -O2 -fmad=false $(CUDA_TARGETS) -Xcompiler -fPIC,-fvisib
 	$(if $(WERROR),-Werror all-warnings -Xcompiler -Werror)
 CUDA_INCLUDES := -isystem $(CUDA_HOME)/include -isystem $(dir $(CUDNN_HEADER))
 # What the library takes of the lower layers is compiled into it once more: it shows one symbol and needs none.
-CUDA_C := $(wildcard lib/kernel/cuda/*.c) $(addprefix lib/base/,status.c memory.c text.c)
-CUDA_CU := $(wildcard lib/kernel/cuda/*.cu)
+CUDA_C := $(wildcard lib/kernel/device/cuda/*.c) $(addprefix lib/base/,status.c memory.c text.c)
+CUDA_CU := $(wildcard lib/kernel/device/cuda/*.cu)
 CUDA_RUNPATH = $(patsubst %,-Wl$(comma)-rpath$(comma)%,'$$ORIGIN' $(sort $(dir $(CUDNN_LIBRARY)) $(dir $(CUBLASLT_LIBRARY))))
 
 ifneq ($(CUDA),)

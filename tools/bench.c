@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "data/batch.h"
-#include "exec/measure.h"
+#include "exec/infer/measure.h"
 #include "graph/resnet.h"
 #include "record/file.h"
 #include "tools/common/bench_table.h"

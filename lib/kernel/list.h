@@ -2,7 +2,7 @@
 #ifndef RESQ_KERNEL_LIST_H
 #define RESQ_KERNEL_LIST_H
 
-#include "kernel/kernel.h"
+#include "kernel/contract/kernel.h"
 
 #define KERNEL(operation, isa, algorithm, types) \
     extern const __typeof__(((struct kernel_table *)0)->operation) operation##_##isa##_##algorithm;

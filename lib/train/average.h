@@ -6,7 +6,7 @@
 #ifndef RESQ_TRAIN_AVERAGE_H
 #define RESQ_TRAIN_AVERAGE_H
 
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include <stddef.h>
 #include <stdint.h>
 

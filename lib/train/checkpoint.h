@@ -3,7 +3,7 @@
 #define RESQ_TRAIN_CHECKPOINT_H
 
 #include "base/text.h"
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "record/record.h"
 #include "train/loss.h"
 

@@ -1,6 +1,6 @@
 #include "train/float_training.h"
 #include "data/batch.h"
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "graph/resnet.h"
 #include "record/file.h"
 #include "record/stream.h"

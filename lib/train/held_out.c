@@ -1,6 +1,6 @@
 #include "train/held_out.h"
 #include "base/memory.h"
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #define RESQ_TRAIN_HELD_OUT_H
 
 #include "data/batch.h"
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include "graph/model.h"
 #include "record/digest.h"
 #include "train/loss.h"

@@ -7,8 +7,8 @@
 #ifndef RESQ_TRAIN_MEASURE_STEP_H
 #define RESQ_TRAIN_MEASURE_STEP_H
 
-#include "exec/gradient.h"
-#include "exec/measure.h"
+#include "exec/train/gradient.h"
+#include "exec/infer/measure.h"
 
 enum step_part { STEP_FORWARD, STEP_LOSS, STEP_BACKWARD, STEP_UPDATE, STEP_PARTS };
 enum layer_pass { LAYER_FORWARD, LAYER_DATA, LAYER_WEIGHT, LAYER_PASSES };
@@ -31,7 +31,7 @@ struct step_case {
     int layer_samples;
 };
 
-/* Warms up with two steps of each case; then as measure_run of exec/measure.h, whose limits hold. With layers the
+/* Warms up with two steps of each case; then as measure_run of exec/infer/measure.h, whose limits hold. With layers the
  * steps that are profiled come afterwards. Allocates nothing while the clock runs. STATUS_MISMATCH where a group
  * comes apart, STATUS_RANGE where a loss is not finite; both name the case. */
 int step_measure(struct step_case *cases, int count, const struct measure_options *options,

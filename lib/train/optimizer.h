@@ -8,7 +8,7 @@
 #ifndef RESQ_TRAIN_OPTIMIZER_H
 #define RESQ_TRAIN_OPTIMIZER_H
 
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include <stddef.h>
 
 struct optimizer_options {
@@ -32,7 +32,7 @@ int optimizer_open(struct optimizer *o, const struct optimizer_options *options,
                    int slice_count, size_t count, struct message *m) RESQ_USE_RESULT;
 /* One step on parameters [count] by gradients [count]. */
 void optimizer_step(struct optimizer *o, float *parameters, const float *gradients, double rate);
-/* How a device is told which parameters decay, and which have the rate of biases: flags of exec/gradient.h, one
+/* How a device is told which parameters decay, and which have the rate of biases: flags of exec/train/gradient.h, one
  * byte for GRADIENT_FLAG_FLOATS parameters, [count / GRADIENT_FLAG_FLOATS]. */
 void optimizer_flags(const struct optimizer *o, unsigned char *flags);
 void optimizer_close(struct optimizer *o);

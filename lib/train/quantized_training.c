@@ -1,6 +1,6 @@
 #include "train/quantized_training.h"
 #include "base/memory.h"
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "quant/histogram.h"
 #include "record/digest.h"
 #include "record/stream.h"

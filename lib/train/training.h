@@ -7,7 +7,7 @@
 #ifndef RESQ_TRAIN_TRAINING_H
 #define RESQ_TRAIN_TRAINING_H
 
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "graph/model.h"
 #include "record/lineage.h"
 #include "train/optimizer.h"
@@ -38,7 +38,7 @@ struct training_options {
     int resume;               /* go on from the checkpoint; where there is none, begin */
     int threads;
     const char *isa, *device, *precision;
-    int tf32, fast; /* a GPU's, see exec/gradient.h */
+    int tf32, fast; /* a GPU's, see exec/train/gradient.h */
 
     /* Set by a signal handler: finish the step, save, return STATUS_INTERRUPTED. NULL: never. */
     const volatile sig_atomic_t *stop;

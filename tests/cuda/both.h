@@ -5,9 +5,9 @@
 
 #include "base/memory.h"
 #include "base/random.h"
-#include "kernel/device.h"
-#include "kernel/host/host.h"
-#include "kernel/number.h"
+#include "kernel/contract/device.h"
+#include "kernel/device/host/host.h"
+#include "kernel/contract/number.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

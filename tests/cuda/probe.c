@@ -1,5 +1,5 @@
 /* Says which GPU the backend works on, or in one line why on none; exit status 0 or 1. */
-#include "kernel/device.h"
+#include "kernel/contract/device.h"
 #include <stdio.h>
 
 int main(void)

@@ -1,8 +1,8 @@
 /* The network as a whole: the device's logits and gradients beside the CPU's, integers bit for bit, and a run of
  * training steps in every precision beside the CPU's in float32. On the emulated GPU everything is smaller. */
 #include "tests/unit/exec/nets.h"
-#include "exec/device.h"
-#include "exec/gradient.h"
+#include "exec/device/choose.h"
+#include "exec/train/gradient.h"
 #include "graph/resnet.h"
 #include "quant/affine.h"
 #include "train/loss.h"

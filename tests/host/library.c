@@ -1,6 +1,6 @@
 /* The device in ordinary memory as the programs' tests load it. RESQ_HOST says what it is to do wrong:
  * `fail_call=12 memory=100000 overflows=3 no_capture=1 no_open=1 version=99`. */
-#include "kernel/host/host.h"
+#include "kernel/device/host/host.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

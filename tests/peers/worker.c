@@ -8,7 +8,7 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "data/batch.h"
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include "record/lineage.h"
 #include <stdio.h>
 #include <string.h>

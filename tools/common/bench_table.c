@@ -1,6 +1,6 @@
 #include "tools/common/bench_table.h"
 #include "base/threads.h"
-#include "exec/device.h"
+#include "exec/device/choose.h"
 #include "record/lineage.h"
 #include <stdio.h>
 #include <string.h>

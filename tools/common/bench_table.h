@@ -2,7 +2,7 @@
 #ifndef RESQ_TOOLS_BENCH_TABLE_H
 #define RESQ_TOOLS_BENCH_TABLE_H
 
-#include "exec/measure.h"
+#include "exec/infer/measure.h"
 #include "report/table.h"
 
 /* A row `infer` for each case, then, where layers were timed, a row `layer:NAME` for each step of each case. Times

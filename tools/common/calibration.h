@@ -4,7 +4,7 @@
 
 #include "base/progress.h"
 #include "data/batch.h"
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include "graph/model.h"
 #include "quant/histogram.h"
 #include "tools/common/device.h"

@@ -1,5 +1,5 @@
 #include "tools/common/device.h"
-#include "exec/device.h"
+#include "exec/device/choose.h"
 #include <stdio.h>
 #include <string.h>
 

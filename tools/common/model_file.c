@@ -1,5 +1,5 @@
 #include "tools/common/model_file.h"
-#include "exec/bounds.h"
+#include "exec/plan/bounds.h"
 #include "graph/model.h"
 #include "graph/resnet.h"
 #include "quant/histogram.h"

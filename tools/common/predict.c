@@ -1,6 +1,6 @@
 #include "tools/common/predict.h"
 #include "base/progress.h"
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include "record/lineage.h"
 #include "record/stream.h"
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef RESQ_KERNEL_BLAS_COLUMNS_H
 #define RESQ_KERNEL_BLAS_COLUMNS_H
 
-#include "kernel/shape.h"
+#include "kernel/contract/shape.h"
 #include <cblas.h>
 
 /* Pixels a matrix product takes. The last bits of OpenBLAS's results depend on the number of rows, so a row's place

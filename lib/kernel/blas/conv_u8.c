@@ -3,7 +3,7 @@
  * 32-bit integers. */
 #include "kernel/blas/columns.h"
 #include "kernel/list.h"
-#include "kernel/requantize.h"
+#include "kernel/contract/requantize.h"
 #include <string.h>
 
 #define EXACT 16777216.0f

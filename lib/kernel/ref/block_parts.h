@@ -2,7 +2,7 @@
 #ifndef RESQ_KERNEL_REF_BLOCK_PARTS_H
 #define RESQ_KERNEL_REF_BLOCK_PARTS_H
 
-#include "kernel/block.h"
+#include "kernel/contract/block.h"
 
 enum { BLOCK_CELL = BLOCK_IMAGES * BLOCK_CHANNELS };
 

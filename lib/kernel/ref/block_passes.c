@@ -1,6 +1,6 @@
 /* The passes between training's convolutions: the definition. A value at a time; multiply-adds are fused. */
 #include "kernel/ref/block_parts.h"
-#include "kernel/shape.h"
+#include "kernel/contract/shape.h"
 #include <math.h>
 
 static float input_value(const struct block_conv *s, const uint8_t *image, const float *table, int y, int x, int c)

@@ -1,6 +1,6 @@
 /* The operations with constants or sums a channel: the definition. */
 #include "kernel/list.h"
-#include "kernel/shape.h"
+#include "kernel/contract/shape.h"
 #include <string.h>
 
 void elementwise_scale_shift_ref(const float *x, int rows, int c, const float *scale, const float *shift,

@@ -1,7 +1,7 @@
 /* Convolution, forward: the definition. Sums in double, so that the result is the exact one to within its last
  * rounding. */
 #include "kernel/list.h"
-#include "kernel/shape.h"
+#include "kernel/contract/shape.h"
 #include <string.h>
 
 enum { OUTPUTS = 16 };

@@ -1,6 +1,6 @@
 /* Gradient of a convolution by its input: the definition. Each input pixel gathers from the outputs that saw it. */
 #include "kernel/list.h"
-#include "kernel/shape.h"
+#include "kernel/contract/shape.h"
 #include <string.h>
 
 static size_t packed_bytes(const struct conv_shape *s)

@@ -1,6 +1,6 @@
 /* Gradient of a convolution by its weights: the definition. An item is one output channel. */
 #include "kernel/list.h"
-#include "kernel/shape.h"
+#include "kernel/contract/shape.h"
 #include <string.h>
 
 static int items(const struct conv_shape *s)

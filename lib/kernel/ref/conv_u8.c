@@ -1,7 +1,7 @@
 /* Integer convolution: the definition that every conv_u8 equals bit for bit. */
 #include "kernel/list.h"
-#include "kernel/requantize.h"
-#include "kernel/shape.h"
+#include "kernel/contract/requantize.h"
+#include "kernel/contract/shape.h"
 #include <string.h>
 
 /* Weights in 16 bits: compilers multiply those in vectors on any machine. */

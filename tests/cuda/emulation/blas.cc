@@ -1,4 +1,4 @@
-/* cublasLt's products, as far as lib/kernel/cuda calls them: by columns, as the real one counts. */
+/* cublasLt's products, as far as lib/kernel/device/cuda calls them: by columns, as the real one counts. */
 #include "tests/cuda/emulation/emulate.h"
 #include "tests/cuda/emulation/values.h"
 #include <cublasLt.h>

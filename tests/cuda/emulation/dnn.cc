@@ -1,4 +1,4 @@
-/* cuDNN's convolutions, as far as lib/kernel/cuda calls them: NHWC, dense, one group. */
+/* cuDNN's convolutions, as far as lib/kernel/device/cuda calls them: NHWC, dense, one group. */
 #include "tests/cuda/emulation/dnn.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* CUDA's runtime over malloc: what lib/kernel/cuda calls of it. */
+/* CUDA's runtime over malloc: what lib/kernel/device/cuda calls of it. */
 #include "tests/cuda/emulation/emulate.h"
 #include <cuda_runtime_api.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 extern "C" {
 #include "base/status.h"
 }
-#include "kernel/number.h"
+#include "kernel/contract/number.h"
 #include <stddef.h>
 
 enum value_type { VALUE_F32, VALUE_F16, VALUE_BF16, VALUE_S8, VALUE_S32 };

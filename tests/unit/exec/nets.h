@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include "graph/schema.h"
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* What a plan offers to be brought ahead: all packed weights, by one worker or in parts, in the order of the steps.
  */
-#include "exec/plan.h"
+#include "exec/infer/cpu/plan.h"
 #include "integers.h"
 
 enum { WORKERS = 2 };

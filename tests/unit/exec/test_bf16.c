@@ -1,6 +1,6 @@
 /* Inference in bfloat16: the definition, how near it is to floats, what must not change a bit, what is refused. */
 #include "integers.h"
-#include "kernel/block.h"
+#include "kernel/contract/block.h"
 
 static const char *const isas[] = {"ref", "blas", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx"};
 enum { ISAS = sizeof isas / sizeof *isas };

@@ -1,6 +1,6 @@
 /* Which algorithm a convolution takes, what proves Winograd exact, and that neither changes a bit. */
 #include "integers.h"
-#include "exec/bounds.h"
+#include "exec/plan/bounds.h"
 #include <stdlib.h>
 
 enum { IMAGES = 19, CLASSES = 5 };

@@ -1,6 +1,6 @@
-/* The arithmetic of codes that devices share (kernel/arithmetic.h) against lib/quant's and against its own
+/* The arithmetic of codes that devices share (kernel/contract/arithmetic.h) against lib/quant's and against its own
  * definition, through the device in ordinary memory. */
-#include "kernel/host/host.h"
+#include "kernel/device/host/host.h"
 #include "nets.h"
 #include "quant/affine.h"
 

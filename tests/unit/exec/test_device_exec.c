@@ -1,9 +1,9 @@
 /* Inference lowered onto a device, here one in ordinary memory: the logits of the CPU, and every way it can fail.
  */
 #include "integers.h"
-#include "exec/device.h"
+#include "exec/device/choose.h"
 #include "graph/resnet.h"
-#include "kernel/host/host.h"
+#include "kernel/device/host/host.h"
 
 enum { IMAGES = 7, CLASSES = 5 };
 

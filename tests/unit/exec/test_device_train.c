@@ -1,10 +1,10 @@
 /* Training lowered onto a device, here one in ordinary memory: forward and backward give what the CPU's engine
  * gives - within a tolerance for floats, bit for bit for codes -, and every way it can fail. */
-#include "exec/device.h"
-#include "exec/gradient.h"
+#include "exec/device/choose.h"
+#include "exec/train/gradient.h"
 #include "graph/resnet.h"
 #include "integers.h"
-#include "kernel/host/host.h"
+#include "kernel/device/host/host.h"
 
 enum { IMAGES = 5, CLASSES = 5, MAX_NODES = 96 };
 

@@ -1,5 +1,5 @@
 /* Float training: forward and every gradient against central differences of the double interpreter. */
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "nets.h"
 
 enum { IMAGES = 3, CLASSES = 5 };

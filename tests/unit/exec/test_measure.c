@@ -1,6 +1,6 @@
 /* Statistics, measuring, and where buffers are put. */
-#include "exec/layout.h"
-#include "exec/measure.h"
+#include "exec/plan/layout.h"
+#include "exec/infer/measure.h"
 #include "nets.h"
 #include <signal.h>
 #include <sys/time.h>

@@ -2,7 +2,7 @@
  * central differences of a surrogate in double that is straight-through by construction: around the integer pass, a
  * node's value is y0 + mask * (S - S0) + slope * (scale - scale0),   S its real sum before rounding, with mask and
  * slope from the published formulas. */
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "integers.h"
 
 enum { IMAGES = 3, CLASSES = 5, MAX_NODES = 16 };

@@ -1,5 +1,5 @@
 /* Quantized training at the ends of the codes, and what it refuses. */
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "nets.h"
 
 enum { MAX_NODES = 16 };

@@ -1,6 +1,6 @@
 /* A narrow ResNet-18 against PyTorch (tests/reference/train_step.py): logits, one training step's gradients,
  * statistics after it. */
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "nets.h"
 #include "record/stream.h"
 

@@ -2,7 +2,7 @@
 #ifndef RESQ_TESTS_KERNEL_BLOCKS_H
 #define RESQ_TESTS_KERNEL_BLOCKS_H
 
-#include "kernel/block.h"
+#include "kernel/contract/block.h"
 #include "tests/unit/kernel/shapes.h"
 #include <float.h>
 

@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
-#include "kernel/kernel.h"
+#include "kernel/contract/kernel.h"
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

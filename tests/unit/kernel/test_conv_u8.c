@@ -1,6 +1,6 @@
 /* Integer convolution: ref against the formula and against ONNX Runtime, every set equal to ref bit for bit. */
 #include "tests/unit/kernel/arrange.h"
-#include "kernel/requantize.h"
+#include "kernel/contract/requantize.h"
 #include "tests/reference/qlinearconv.h"
 #include <stdlib.h>
 

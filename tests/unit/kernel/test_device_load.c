@@ -1,5 +1,5 @@
 /* The loader: what is there is found, what is not is one line. */
-#include "kernel/device.h"
+#include "kernel/contract/device.h"
 #include "tests/unit/kernel/shapes.h"
 #include <dlfcn.h>
 #include <limits.h>

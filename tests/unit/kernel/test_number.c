@@ -1,6 +1,6 @@
 /* 16-bit floats: widening and rounding against their definition, all values of the one and every kind of the other.
  */
-#include "kernel/number.h"
+#include "kernel/contract/number.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

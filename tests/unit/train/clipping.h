@@ -2,7 +2,7 @@
 #ifndef RESQ_TEST_CLIPPING_H
 #define RESQ_TEST_CLIPPING_H
 
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include "quant/affine.h"
 #include <math.h>
 

@@ -6,7 +6,7 @@
 
 #include "common.h"
 #include "data/dataset.h"
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "graph/model.h"
 #include "graph/resnet.h"
 #include "train/loss.h"

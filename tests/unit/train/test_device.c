@@ -1,9 +1,9 @@
 /* Whole runs whose steps a device makes, here one in ordinary memory: what the CPU's would be, stopped on one and
  * gone on with on the other, and with gradients that overflow. */
 #include "runs.h"
-#include "exec/device.h"
+#include "exec/device/choose.h"
 #include "graph/model.h"
-#include "kernel/host/host.h"
+#include "kernel/device/host/host.h"
 #include "train/checkpoint.h"
 
 static int begin(void **state)

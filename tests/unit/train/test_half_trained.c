@@ -5,7 +5,7 @@
 #include "double_net.h"
 #include "half_trained.h"
 #include "base/memory.h"
-#include "exec/block_engine.h"
+#include "exec/train/block/block_engine.h"
 
 /* Of a tensor's norm; means: of the channels' deviations, decisions: of the map's root mean square. */
 struct tolerance {

@@ -8,7 +8,7 @@
 
 #include "base/random.h"
 #include "clipping.h"
-#include "exec/gradient.h"
+#include "exec/train/gradient.h"
 #include "graph/resnet.h"
 #include "pass/pass.h"
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Quantized training: its forward pass is the int8 model, and it starts from what lowering gives. */
 #include "runs.h"
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include "pass/pass.h"
 #include "train/loss.h"
 #include "train/optimizer.h"

@@ -1,0 +1,65 @@
+#include "exec/plan/cost.h"
+#include <stdlib.h>
+#include <string.h>
+
+int conv_choice_get(enum conv_choice *choice, struct message *m)
+{
+    const char *name = getenv("RESQ_CONV");
+    *choice = CHOOSE_BY_COST;
+    if (!name || !*name)
+        return STATUS_OK;
+    if (strcmp(name, "direct") == 0)
+        *choice = CHOOSE_DIRECT;
+    else if (strcmp(name, "winograd") == 0)
+        *choice = CHOOSE_WINOGRAD;
+    else
+        return message_set(m, STATUS_UNSUPPORTED, "RESQ_CONV=%s: unknown (direct, winograd)", name);
+    return STATUS_OK;
+}
+
+/* Nanoseconds: of a product; of a transformed value of an input or output tile; of bringing the weights of one
+ * input channel and output into the transformed form. Fitted to ResNet-18's 3x3 layers at 1 and 16 images, one
+ * core. */
+struct rates {
+    const char *isa;
+    int is_integer;
+    double direct, product, transform, weight;
+};
+
+static const struct rates measured[] = {
+    {"avx2", 1, 12.4e-3, 14.5e-3, 0.08, 0.65},     {"avx512", 1, 9.6e-3, 10.4e-3, 0.08, 0.78},
+    {"avx512vnni", 1, 2.8e-3, 7.1e-3, 0.07, 0.65}, {"amx", 1, 0.7e-3, 7.1e-3, 0.07, 0.65},
+    {"avx2", 0, 18.3e-3, 20.0e-3, 0.20, 5.5},      {"avx512", 0, 10.8e-3, 15.0e-3, 0.10, 3.5},
+};
+
+/* Sets above the last one named inherit its kernels. */
+static const struct rates *rates_of(const char *isa, int is_integer)
+{
+    const struct rates *last = NULL;
+    for (size_t i = 0; i < sizeof measured / sizeof *measured; i++) {
+        if (measured[i].is_integer != is_integer)
+            continue;
+        last = &measured[i];
+        if (strcmp(last->isa, isa) == 0)
+            break;
+    }
+    return last;
+}
+
+double cost_of(enum algorithm algorithm, const struct conv_shape *s, const char *isa, int is_integer, int images)
+{
+    enum { SIDE = 4, VALUES = 36 };
+    const struct rates *r = rates_of(isa, is_integer);
+    double pairs = (double)s->c * s->out, channels = (double)s->c + s->out;
+    if (algorithm == ALGORITHM_DIRECT)
+        return pairs * s->kernel * s->kernel * s->out_h * s->out_w * r->direct;
+    double tiles = (double)((s->out_h + SIDE - 1) / SIDE) * ((s->out_w + SIDE - 1) / SIDE);
+    return VALUES * tiles * (pairs * r->product + channels * r->transform) + pairs * r->weight / images;
+}
+
+enum algorithm cost_choose(const struct conv_shape *s, const char *isa, int is_integer, int images)
+{
+    double direct = cost_of(ALGORITHM_DIRECT, s, isa, is_integer, images);
+    double winograd = cost_of(ALGORITHM_WINOGRAD, s, isa, is_integer, images);
+    return winograd < direct ? ALGORITHM_WINOGRAD : ALGORITHM_DIRECT;
+}

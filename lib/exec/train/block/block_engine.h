@@ -1,0 +1,159 @@
+/* block_engine.h: training over blocks of images (kernel/contract/block.h): the engine behind gradient.h wherever the
+ * machine has its kernels and the network is made of what they do; the image-by-image engine (gradient_forward.c,
+ * gradient_backward.c) takes the rest, and what stands behind the average pool here: those few values are plain
+ * floats, [images][channels].
+ *
+ * Private to lib/exec. Values of spatial maps are [blocks][H][W][C/32][P][32][32] in the gradient's one arena. */
+#ifndef RESQ_EXEC_TRAIN_BLOCK_BLOCK_ENGINE_H
+#define RESQ_EXEC_TRAIN_BLOCK_BLOCK_ENGINE_H
+
+#include "exec/train/gradient_plan.h"
+
+/* How a convolution's destination is cut into calls, by its shape alone: into `parts` parts of whole rows,
+ * multiples of `grain`, with all outputs; or, where parts is 0, by 32 outputs with all rows. */
+struct block_cut {
+    int h, parts, grain;
+};
+
+/* What a step needs besides its train_step. */
+struct block_step {
+    int forward_on, backward_on; /* runs over blocks; quantized: only backward does */
+    struct block_conv conv;
+    void *forward, *backward; /* packed weights; backward NULL where no gradient is wanted by the input */
+    struct block_cut cut, data_cut;
+    double *sums;     /* of a convolution whose batch norm follows: [pieces][2][C'] */
+    int pieces;       /* of a block that its sums come in: 1 where it is cut by outputs */
+    float *constants; /* batch norm: BLOCK_CONSTANTS rows of [C'] */
+    size_t positive;  /* in the arena: the relu's mask; NO_OFFSET */
+    int maker;        /* batch norm: the step of the convolution it follows */
+};
+
+enum block_constant {
+    BLOCK_MEAN,
+    BLOCK_INV_STD,
+    BLOCK_SCALE,
+    BLOCK_SHIFT,
+    BLOCK_A,
+    BLOCK_B,
+    BLOCK_D,
+    BLOCK_CONSTANTS
+};
+
+struct block_value {
+    int on;       /* lies in blocks; else plain floats */
+    size_t block; /* values of one block */
+};
+
+struct block_engine {
+    const struct block_kernel *kernels;
+    int planes, blocks; /* blocks: of the last forward */
+    struct block_step *steps;
+    struct block_value *values;
+    double *partials;   /* batch norm backward: [items][2][C'] */
+    float *table;       /* the input's: [C][256] */
+    size_t codes, mask; /* quantized, in the arena: x of the step in backward as reals; what passes its clamp */
+    double *scale_sums; /* quantized: one an item */
+    float *zeros;       /* as many as the widest map has channels */
+    size_t shared;      /* in the arena: weight gradients' */
+    int *pack_first;    /* item numbers of a step's weights */
+    int pack_items;
+};
+
+/* 1 where the network can be trained over blocks in this mode: batch norms right behind convolutions without bias,
+ * one pool, then linear layers. */
+int block_engine_suits(const struct gradient *g);
+/* After gradient_plan_steps, in place of gradient_plan_buffers: g->block, lifetimes. */
+int block_plan(struct gradient *g, struct message *m) RESQ_USE_RESULT;
+/* After the parameters' slices: packed weights, tables, sums. */
+int block_prepare(struct gradient *g, struct message *m) RESQ_USE_RESULT;
+void block_close(struct gradient *g);
+
+/* One step that block_on and block_back name. */
+void block_step_forward(struct gradient *g, int step);
+void block_step_backward(struct gradient *g, int step);
+/* Both gradients of a convolution whose input lies at x, x_block values a block. */
+void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_block);
+/* The average pool's: from plain floats to blocks. */
+void block_backward_pool(struct gradient *g, int step);
+/* block_qat.c: a step of quantized mode, and what it needs in the arena. */
+void block_qat_step_backward(struct gradient *g, int step);
+size_t block_qat_codes_bytes(const struct gradient *g, int step);
+void block_pack_weights(struct gradient *g);
+
+static inline int block_on(const struct gradient *g, int step)
+{
+    return g->block && g->block->steps[step].forward_on;
+}
+
+static inline int block_back(const struct gradient *g, int step)
+{
+    return g->block && g->block->steps[step].backward_on;
+}
+
+/* Real images of block b. */
+static inline int block_images(const struct gradient *g, int b)
+{
+    int left = g->count - b * BLOCK_IMAGES;
+    return left < BLOCK_IMAGES ? left : BLOCK_IMAGES;
+}
+
+static inline bf16 *block_value_at(const struct gradient *g, int node, int b)
+{
+    return (bf16 *)(void *)(g->arena + g->values[node].value) + (size_t)b * g->block->values[node].block;
+}
+
+static inline bf16 *block_gradient_at(const struct gradient *g, int node, int b)
+{
+    return (bf16 *)(void *)(g->arena + g->values[node].gradient) + (size_t)b * g->block->values[node].block;
+}
+
+static inline float *block_constant(const struct block_step *s, enum block_constant row, int channels)
+{
+    return s->constants + (size_t)row * (size_t)block_channels(channels);
+}
+
+/* How a map of h x w pixels is cut where pixels are independent: parts of whole rows, by its shape alone. */
+static inline int map_parts(int h, int w)
+{
+    int parts = h * w / 128;
+    return parts < 1 ? 1 : parts > h ? h : parts;
+}
+
+static inline void part_rows(int h, int parts, int part, int *begin, int *end)
+{
+    *begin = h * part / parts;
+    *end = h * (part + 1) / parts;
+}
+
+static inline void cut_rows(const struct block_cut *c, int part, int *begin, int *end)
+{
+    part_rows((c->h + c->grain - 1) / c->grain, c->parts, part, begin, end);
+    *begin *= c->grain;
+    *end = *end * c->grain < c->h ? *end * c->grain : c->h;
+}
+
+/* Item `item` of a convolution over `blocks` blocks: its block, outputs and rows go into the call. Wide maps are
+ * cut by rows, narrow ones by outputs; items of one block and the next stand side by side there, so that weights
+ * are read once. */
+static inline int cut_items(const struct block_cut *c, int blocks, int channels)
+{
+    return blocks * (c->parts > 0 ? c->parts : block_channels(channels) / BLOCK_CHANNELS);
+}
+
+static inline int cut_call(const struct block_cut *c, int blocks, int channels, int item,
+                           struct block_conv_call *call)
+{
+    if (c->parts > 0) {
+        call->k_begin = 0;
+        call->k_end = block_channels(channels);
+        cut_rows(c, item % c->parts, &call->row_begin, &call->row_end);
+        return item / c->parts;
+    }
+    call->k_begin = item / blocks * BLOCK_CHANNELS;
+    call->k_end = call->k_begin + BLOCK_CHANNELS;
+    call->row_begin = 0;
+    call->row_end = c->h;
+    return item % blocks;
+}
+
+#endif

@@ -1,0 +1,117 @@
+/* A mini-batch's size, planned: algorithms, workspace, and the step as one captured piece. */
+#include "base/memory.h"
+#include "exec/train/device/device_train.h"
+
+static int is_integer(const struct gradient *g, const struct train_step *s)
+{
+    return gradient_quantized(g) && s->kind == TRAIN_CONV;
+}
+
+static int plan_conv(struct gradient *g, struct device_program *p, int i, struct message *m)
+{
+    struct device_training *t = g->on_device;
+    const struct train_step *s = &g->steps[i];
+    const struct conv_shape *c = &s->shape;
+    struct device_conv conv = {p->count, c->h,      c->w,      c->c,   c->out_h, c->out_w,
+                               c->out,   c->kernel, c->stride, c->pad, t->type};
+    unsigned passes = 1u << DEVICE_WEIGHT;
+    if (!is_integer(g, s))
+        passes |= 1u << DEVICE_FORWARD;
+    if (g->values[s->x].wants_gradient)
+        passes |= 1u << DEVICE_DATA;
+    if (!device_step_is_linear(g, s))
+        TRY(device_conv_plan_get(t->context, &conv, passes, &p->steps[i].plan, m));
+    if (!is_integer(g, s))
+        return 0;
+    conv.type = DEVICE_U8;
+    return device_conv_plan_get(t->context, &conv, 1u << DEVICE_FORWARD, &p->steps[i].integer, m);
+}
+
+static int plan_norm(struct gradient *g, struct device_program *p, int i, struct message *m)
+{
+    const struct train_step *s = &g->steps[i];
+    const struct node *n = device_node(g, s->node);
+    struct device_norm norm = {.n = p->count,
+                               .h = n->h,
+                               .w = n->w,
+                               .c = n->c,
+                               .type = g->on_device->type,
+                               .relu = s->relu,
+                               .has_other = s->other >= 0,
+                               .eps = (double)n->eps,
+                               .momentum = g->options.batchnorm_momentum};
+    TRY(device_norm_plan_get(g->on_device->context, &norm, &p->steps[i].plan, m));
+    p->steps[i].reserve = p->reserve_bytes;
+    p->reserve_bytes += device_align(g->on_device->context->backend->plan_reserve(p->steps[i].plan));
+    return 0;
+}
+
+static int plan_steps(struct gradient *g, struct device_program *p, struct message *m)
+{
+    const struct device_backend *b = g->on_device->context->backend;
+    for (int i = 0; i < g->step_count; i++) {
+        const struct train_step *s = &g->steps[i];
+        int status = s->kind == TRAIN_CONV   ? plan_conv(g, p, i, m)
+                     : s->kind == TRAIN_NORM ? plan_norm(g, p, i, m)
+                                             : 0;
+        if (status < 0)
+            return message_prefix(m, status, "%s", device_node(g, s->node)->name);
+        if (p->steps[i].plan)
+            p->workspace_bytes = max_size(p->workspace_bytes, b->plan_workspace(p->steps[i].plan));
+        if (p->steps[i].integer)
+            p->workspace_bytes = max_size(p->workspace_bytes, b->plan_workspace(p->steps[i].integer));
+    }
+    return 0;
+}
+
+static int program_open(struct gradient *g, struct device_program *p, int count, struct message *m)
+{
+    const struct device_context *c = g->on_device->context;
+    p->count = count;
+    p->steps = memory_new((size_t)g->step_count, sizeof *p->steps, m);
+    if (!p->steps)
+        return STATUS_NOMEM;
+    TRY(plan_steps(g, p, m));
+    TRY(c->backend->allocate(c->device, device_align(p->workspace_bytes + 1), &p->workspace, m));
+    return c->backend->allocate(c->device, device_align(p->reserve_bytes + 1), &p->reserve, m);
+}
+
+void device_program_close(struct gradient *g, struct device_program *p)
+{
+    const struct device_context *c = g->on_device->context;
+    c->backend->graph_free(c->device, p->graph);
+    c->backend->release(c->device, p->workspace);
+    c->backend->release(c->device, p->reserve);
+    memory_free(p->steps);
+    *p = (struct device_program){0};
+}
+
+/* The one for the largest mini-batch stays; where there is no room, another one makes it. */
+static struct device_program *program_slot(struct gradient *g)
+{
+    struct device_training *t = g->on_device;
+    for (int i = 0; i < MOST_PROGRAMS; i++)
+        if (!t->programs[i].count)
+            return &t->programs[i];
+    struct device_program *p = &t->programs[MOST_PROGRAMS - 1];
+    device_program_close(g, p);
+    return p;
+}
+
+int device_program_get(struct gradient *g, int count, struct device_program **out, struct message *m)
+{
+    struct device_training *t = g->on_device;
+    for (int i = 0; i < MOST_PROGRAMS; i++)
+        if (t->programs[i].count == count) {
+            *out = &t->programs[i];
+            return 0;
+        }
+    struct device_program *p = program_slot(g);
+    int status = program_open(g, p, count, m);
+    if (status < 0) {
+        device_program_close(g, p);
+        return status;
+    }
+    *out = p;
+    return 0;
+}

@@ -1,0 +1,171 @@
+/* arithmetic.h: the arithmetic of single values that more than one backend needs, beyond base/scalar.h and compiled
+ * as that is, for the CPU and for a GPU. lib/quant/QUANT.md and exec/train/gradient_qat.c state it. */
+#ifndef RESQ_KERNEL_CONTRACT_ARITHMETIC_H
+#define RESQ_KERNEL_CONTRACT_ARITHMETIC_H
+
+#include "base/scalar.h"
+#include "kernel/contract/device.h"
+#include <float.h>
+#include <math.h>
+
+/* ---- codes ---- */
+
+/* Beyond this no code depends on a value any more, and the conversion to int would be undefined. */
+#define CODE_LIMIT 1073741824.0f /* 2^30 */
+
+/* clamp(rint(v) + zero_point, low, high); NaN counts as -infinity. */
+RESQ_VALUE int code_round(float v, int zero_point, int low, int high)
+{
+    v = v > -CODE_LIMIT ? v : -CODE_LIMIT;
+    v = v < CODE_LIMIT ? v : CODE_LIMIT;
+    int q = (int)rintf(v) + zero_point;
+    q = q > low ? q : low;
+    return q < high ? q : high;
+}
+
+/* affine_from_range: 1, or 0 where low..high is no range or too wide. */
+RESQ_VALUE int map_from_range(double low, double high, int bits, struct device_map *map)
+{
+    struct range_map r;
+    int qmax = (1 << bits) - 1;
+    if (!range_map_of(low, high, qmax, &r))
+        return 0;
+    map->scale = r.scale;
+    map->zero_point = r.zero_point;
+    map->qmin = 0;
+    map->qmax = qmax;
+    return 1;
+}
+
+/* The map of a source, its learned scale raised in place: 1, or 0 where it is not finite (the map is then the given
+ * one). */
+RESQ_VALUE int map_of(const struct device_map_source *s, struct device_map *map)
+{
+    *map = s->given;
+    if (s->mode == MAP_RANGE)
+        return map_from_range((double)*s->low, (double)*s->high, s->bits, map);
+    if (s->mode != MAP_LEARNED)
+        return 1;
+    float scale = *s->scale;
+    if (!(scale - scale == 0))
+        return 0;
+    if (scale < SMALLEST_SCALE)
+        *s->scale = scale = SMALLEST_SCALE;
+    map->scale = scale;
+    return 1;
+}
+
+/* ---- weights ---- */
+
+RESQ_VALUE float multiplier_value(float scale_x, float scale_w, float scale_y /* 0: logits */)
+{
+    float product = scale_x * scale_w;
+    return scale_y > 0 ? product / scale_y : product;
+}
+
+RESQ_VALUE float pool_multiplier_value(const struct device_map *x, const struct device_map *y, int pixels)
+{
+    return x->scale / (y->scale * (float)pixels);
+}
+
+/* The lowest code of an output, whose clamp is the relu. */
+RESQ_VALUE int low_code_value(const struct device_map *y, int relu)
+{
+    return relu && y->zero_point > y->qmin ? y->zero_point : y->qmin;
+}
+
+/* All but the arrays; y NULL: logits; residual may be NULL. */
+RESQ_VALUE struct device_requantize requantize_of(const struct device_map *x, const struct device_map *y,
+                                                  const struct device_map *residual, int relu)
+{
+    struct device_requantize r;
+    r.zero_point_x = x->zero_point;
+    r.zero_point_y = y ? y->zero_point : 0;
+    r.low = y ? low_code_value(y, relu) : 0;
+    r.high = y ? y->qmax : 255;
+    r.residual_zero_point = y && residual ? residual->zero_point : 0;
+    r.residual_multiplier = y && residual ? residual->scale / y->scale : 0;
+    return r;
+}
+
+/* v of kernel.h's struct requantize. residual: the code, -1 where there is none. */
+RESQ_VALUE float requantize_value(int acc, float multiplier, int residual, const struct device_requantize *r)
+{
+    float v = (float)acc * multiplier;
+    if (residual >= 0)
+        v += (float)(residual - r->residual_zero_point) * r->residual_multiplier;
+    return v;
+}
+
+/* ---- straight-through ---- */
+
+/* Values before rounding in [low, high] pass the clamp, both ends included; below and above, d q / d scale is first
+ * and last. */
+struct slope {
+    float low, high, first, last;
+};
+
+RESQ_VALUE struct slope slope_of(const struct device_map *y, int relu)
+{
+    int first = low_code_value(y, relu) - y->zero_point, last = y->qmax - y->zero_point;
+    struct slope s;
+    s.first = (float)first;
+    s.last = (float)last;
+    s.low = s.first - 0.5f;
+    s.high = s.last + 0.5f;
+    if (first % 2 != 0) /* rint takes a half to the even neighbour */
+        s.low = nextafterf(s.low, FLT_MAX);
+    if (last % 2 != 0)
+        s.high = nextafterf(s.high, -FLT_MAX);
+    return s;
+}
+
+RESQ_VALUE int slope_passes(const struct slope *s, float v)
+{
+    return v >= s->low && v <= s->high;
+}
+
+/* Between the ends adding and taking away 1.5 * 2^23 rounds as rint does, and takes no call. */
+RESQ_VALUE float slope_at(const struct slope *s, float v)
+{
+    if (v < s->low)
+        return s->first;
+    return v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f - v;
+}
+
+/* A learned scale's gradient from the sum of dy * slope over the mini-batch. */
+RESQ_VALUE float scale_gradient_value(double sum, size_t elements, const struct device_map *y)
+{
+    return (float)(sum / sqrt((double)elements * (y->qmax - y->qmin)));
+}
+
+/* A moving range's end, from the batch's extreme in units of a code. */
+RESQ_VALUE float range_moved(float end, double extreme, float scale, double averaging)
+{
+    return (float)((double)end + averaging * (extreme * (double)scale - (double)end));
+}
+
+/* ---- loss scaling ---- */
+
+#define LOSS_SCALE_FIRST 65536.0f
+#define LOSS_SCALE_LARGEST 16777216.0f /* 2^24 */
+enum { LOSS_SCALE_GROWTH_STEPS = 2000 };
+
+/* After a step: halved where it overflowed (not below 2^-24), doubled after 2000 steps that did not. */
+RESQ_VALUE void scale_update_value(struct device_scale *s)
+{
+    if (s->overflow) {
+        s->scale = s->scale > 5.9604644775390625e-08f ? s->scale / 2 : s->scale;
+        s->good = 0;
+        s->in_a_row++;
+        s->skipped++;
+        return;
+    }
+    s->in_a_row = 0;
+    if (++s->good >= LOSS_SCALE_GROWTH_STEPS) {
+        s->good = 0;
+        s->scale = s->scale < LOSS_SCALE_LARGEST ? s->scale * 2 : s->scale;
+    }
+}
+
+#endif

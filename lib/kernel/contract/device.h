@@ -1,0 +1,372 @@
+/* device.h: what a device of its own memory (an NVIDIA GPU) does for exec: one table of functions, of the level of
+ * one cuDNN or cublasLt call or of one kernel. Plain C and nothing of CUDA; C++ may include it.
+ *
+ * A backend is a table `struct device_backend`. `cuda/` makes it in a shared library of its own, resq-cuda.so,
+ * which device_backend_open loads at run time; `host/` is the same over ordinary memory, in plain C: the definition
+ * that the first is compared with, and what tests drive exec and train through.
+ *
+ * Memory of the device is a plain pointer that only the backend dereferences; whoever calls may add offsets to it
+ * (arenas are planned by exec). Activations and workspaces begin on a multiple of 256 bytes, weights and other
+ * slices of the flat buffers on one of 16 elements. Structs that a comment calls `on the device` lie there too,
+ * because their values change between two launches of one captured step.
+ *
+ * Operations are queued on QUEUE_COMPUTE, in order, and return at once: pointers must stay valid and unread until
+ * a synchronisation. Values that the caller passes by value are frozen when a step is captured. Nothing allocates
+ * but open, allocate, event_new, capture_end and the *_plan functions. A device is used by one thread at a time.
+ *
+ * Tensors: activations NHWC, dense, [n][h][w][c]; weights of convolutions [K][R][R][C] (not PyTorch's OIHW: exec
+ * permutes on the way in and out); of linear layers [K][C]. Statistics, sums and everything called f32 are float32.
+ * Dimensions are ints, so that no tensor has 2^31 elements or more; a plan refuses (STATUS_RANGE) where one would.
+ *
+ * Every function that returns int returns 0 or a negative STATUS_* and then leaves one line in m, the vendor's own
+ * reason at its end: `cudnnConvolutionForward: CUDNN_STATUS_EXECUTION_FAILED`. A failure of the device itself may
+ * come late, from any later call. STATUS_NOMEM names the bytes that were asked for; STATUS_UNSUPPORTED: this device
+ * or library cannot do it. No struct is changed by a failed call, no plan leaked. */
+#ifndef RESQ_KERNEL_CONTRACT_DEVICE_H
+#define RESQ_KERNEL_CONTRACT_DEVICE_H
+
+#include "base/status.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised with every change of this file: a library of another version is refused. */
+enum { DEVICE_VERSION = 1, DEVICE_ALIGNMENT = 256 };
+
+enum device_type { DEVICE_F32, DEVICE_F16, DEVICE_BF16, DEVICE_U8, DEVICE_S8, DEVICE_S32 };
+
+enum device_queue { QUEUE_COMPUTE, QUEUE_COPY, DEVICE_QUEUES };
+
+struct device;       /* one opened device */
+struct device_event; /* a point in a queue */
+struct device_graph; /* a captured step */
+struct device_plan;  /* a convolution or batch norm of one shape, its algorithms chosen */
+
+struct device_options {
+    int tf32; /* products of f32 may be rounded to 11 bits of significand; 0: IEEE float32 throughout */
+    int fast; /* algorithms whose sums change from run to run are allowed */
+};
+
+struct device_information {
+    char name[128];                /* "NVIDIA H200" */
+    char library[128];             /* "CUDA 13.0, cuDNN 9.19.0, driver 580.65" */
+    size_t memory, free;           /* bytes, now */
+    int has_f16, has_bf16, has_s8; /* tensor-core products of that type */
+    int multiprocessors;
+};
+
+/* ---- structs on the device ---- */
+
+/* real = scale * (q - zero_point), codes in [qmin, qmax]. */
+struct device_map {
+    float scale;
+    int32_t zero_point, qmin, qmax;
+};
+
+/* How a map comes about (`maps` below), once a step. Pointers are into the device's parameters and state. */
+enum device_map_mode { MAP_GIVEN, MAP_LEARNED, MAP_RANGE };
+struct device_map_source {
+    int32_t mode, bits; /* bits: MAP_RANGE */
+    struct device_map given;
+    float *scale;      /* MAP_LEARNED: raised to 2^-23 in place where it fell below */
+    float *low, *high; /* MAP_RANGE: affine_from_range of quant/affine.h */
+};
+
+/* struct requantize of kernel.h, without its arrays. */
+struct device_requantize {
+    float residual_multiplier;
+    int32_t zero_point_x, zero_point_y, residual_zero_point, low, high;
+};
+
+/* What changes from step to step, written by the caller before it. */
+struct device_scalars {
+    float rate, bias_rate; /* of learning: of most parameters, and of those flagged DEVICE_FLAG_BIAS */
+    float share;           /* of the new value in the averages */
+};
+
+/* Dynamic loss scaling. kernel/contract/arithmetic.h has its update. All-zero but scale is the beginning. */
+struct device_scale {
+    float scale;      /* the loss is multiplied by it */
+    int32_t overflow; /* of this step: some gradient is not finite */
+    int32_t good;     /* steps since the last change */
+    int32_t in_a_row; /* steps skipped without one that was not */
+    int32_t skipped;  /* in all */
+};
+
+/* What a step leaves. */
+struct device_report {
+    double loss; /* sum over the rows */
+    int32_t correct, images;
+    int32_t bad_map; /* 0, or 1 + the index of the first map whose scale or range is not finite; set by `maps` */
+};
+
+enum device_flag { DEVICE_FLAG_DECAY = 1, DEVICE_FLAG_BIAS = 2 };
+enum { DEVICE_FLAG_FLOATS = 16 /* parameters that share one byte of flags */ };
+
+/* ---- descriptions ---- */
+
+/* Square kernels, one group; n images of h x w x c -> out_h x out_w x k. type: of x, w, y and their gradients (sums
+ * are f32 or better); DEVICE_U8: x and y u8, w s8, sums s32 and exact. */
+struct device_conv {
+    int n, h, w, c;
+    int out_h, out_w, k;
+    int kernel, stride, pad;
+    enum device_type type;
+};
+
+enum device_pass { DEVICE_FORWARD, DEVICE_DATA, DEVICE_WEIGHT, DEVICE_PASSES };
+
+/* Batch norm over n*h*w values a channel: y = [relu]((x - mean) / sqrt(variance + eps) * gamma + beta [+ other]).
+ */
+struct device_norm {
+    int n, h, w, c;
+    enum device_type type; /* of x, other, y and their gradients */
+    int relu, has_other;
+    double eps, momentum;
+};
+
+/* y = x w' + bias; x [n][c], w [k][c], y [n][k]. */
+struct device_linear {
+    int n, c, k;
+    enum device_type type; /* of x, w, dy, dx */
+    enum device_type y_type;
+};
+
+struct device_conv_u8_call {
+    const void *x;                              /* u8 [n][h][w][c] */
+    const void *packed;                         /* from conv_u8_pack */
+    const float *multiplier;                    /* [k] */
+    const struct device_requantize *requantize; /* on the device */
+    const void *residual;                       /* u8 or NULL */
+    void *y;                                    /* u8; may be NULL where logits is given */
+    float *before;                              /* v, the value before rounding, or NULL */
+    float *logits;                              /* (float)acc * multiplier and nothing more, or NULL */
+};
+
+/* One step of SGD over flat buffers of `count` floats, as train/optimizer.h states it; where *scale says overflow
+ * nothing is changed. */
+struct device_sgd {
+    size_t count; /* a multiple of DEVICE_FLAG_FLOATS */
+    float *parameters, *velocity;
+    const float *gradients; /* divided by scale->scale first, where scale is given */
+    const uint8_t *flags;   /* [count / DEVICE_FLAG_FLOATS] of enum device_flag, on the device */
+    float *average;         /* += share * (parameter - average), with the new parameter; or NULL */
+    void *copy;             /* the new parameters rounded to copy_type; or NULL */
+    enum device_type copy_type;
+    const struct device_scalars *scalars; /* on the device */
+    const struct device_scale *scale;     /* on the device; or NULL */
+    float momentum, weight_decay;
+    int nesterov;
+};
+
+struct device_backend {
+    int version;      /* DEVICE_VERSION */
+    size_t size;      /* sizeof(struct device_backend) */
+    const char *name; /* "cuda" */
+
+    /* ---- device, memory, queues ---- */
+
+    /* The first usable device. Runs a small operation of every kind that it will be asked for (convolution,
+     * product, own kernel), so that a missing or unfit driver, GPU or library is said here, in one line. */
+    int (*open)(const struct device_options *options, struct device **d, struct message *m);
+    void (*close)(struct device *d); /* frees all that is left; NULL is fine */
+    int (*information)(struct device *d, struct device_information *i, struct message *m);
+
+    int (*allocate)(struct device *d, size_t bytes, void **p, struct message *m);
+    void (*release)(struct device *d, void *p);
+    /* Ordinary memory, page-locked, that the host reads and writes and from which copies run beside the host. */
+    int (*allocate_host)(struct device *d, size_t bytes, void **p, struct message *m);
+    void (*release_host)(struct device *d, void *p);
+
+    int (*copy_in)(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes,
+                   struct message *m);
+    int (*copy_out)(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes,
+                    struct message *m);
+    int (*copy_on)(struct device *d, enum device_queue q, void *to, const void *from, size_t bytes,
+                   struct message *m);
+    int (*zero)(struct device *d, void *to, size_t bytes, struct message *m);
+
+    int (*event_new)(struct device *d, struct device_event **e, struct message *m);
+    void (*event_free)(struct device *d, struct device_event *e);
+    int (*event_record)(struct device *d, struct device_event *e, enum device_queue q, struct message *m);
+    int (*event_wait)(struct device *d, enum device_queue q, struct device_event *e,
+                      struct message *m); /* the queue waits; the host does not */
+    int (*event_synchronize)(struct device *d, struct device_event *e, struct message *m); /* the host waits */
+    int (*event_seconds)(struct device *d, struct device_event *from, struct device_event *to, double *seconds,
+                         struct message *m);                 /* between two events that are over */
+    int (*synchronize)(struct device *d, struct message *m); /* all queues */
+
+    /* What is queued on QUEUE_COMPUTE between begin and end is recorded, not run; launch queues all of it. begin
+     * may be STATUS_UNSUPPORTED: the caller then runs each step itself. No allocation, plan or synchronisation
+     * inside. */
+    int (*capture_begin)(struct device *d, struct message *m);
+    int (*capture_end)(struct device *d, struct device_graph **g, struct message *m);
+    void (*capture_abandon)(struct device *d); /* after a failure between begin and end */
+    int (*graph_launch)(struct device *d, struct device_graph *g, struct message *m);
+    void (*graph_free)(struct device *d, struct device_graph *g);
+
+    /* Multiply-accumulates a second of a large matrix product of that type, as the library does it best (f32: with
+     * tf32 as the device was opened), measured for about so long. */
+    int (*peak)(struct device *d, enum device_type type, double seconds, double *macs, struct message *m);
+
+    /* ---- planned operations ---- */
+
+    /* passes: 1 << DEVICE_FORWARD | .. that will be used. Algorithms are chosen by measuring them once, among those
+     * that need at most workspace_limit bytes; deterministic ones unless the device was opened fast. */
+    int (*conv_plan)(struct device *d, const struct device_conv *c, unsigned passes, size_t workspace_limit,
+                     struct device_plan **p, struct message *m);
+    int (*norm_plan)(struct device *d, const struct device_norm *n, struct device_plan **p, struct message *m);
+    void (*plan_free)(struct device *d, struct device_plan *p);
+    const char *(*plan_algorithm)(const struct device_plan *p, enum device_pass pass); /* "implicit-precomp-gemm" */
+    size_t (*plan_workspace)(const struct device_plan *p); /* bytes that its calls need, the largest */
+    size_t (*plan_reserve)(const struct device_plan *p);   /* batch norm: bytes kept from forward to backward */
+    size_t (*plan_packed)(const struct device_plan *p);    /* DEVICE_U8: bytes of packed weights */
+
+    /* Floats: y = [relu](conv(x, w) + bias [+ other]); bias f32 [k] or NULL; other of y's shape and type, or NULL;
+     * may be y. */
+    int (*conv_forward)(struct device *d, struct device_plan *p, const void *x, const void *w, const float *bias,
+                        const void *other, int relu, void *y, void *workspace, struct message *m);
+    int (*conv_data)(struct device *d, struct device_plan *p, const void *dy, const void *w, void *dx,
+                     int accumulate, void *workspace, struct message *m);
+    int (*conv_weight)(struct device *d, struct device_plan *p, const void *x, const void *dy,
+                       float *dw /* f32, overwritten, whatever the plan's type */, void *workspace,
+                       struct message *m);
+
+    /* Training. running_*: updated with the unbiased variance, running += momentum * (batch - running); saved_*:
+     * the mini-batch's mean and 1/sqrt(variance + eps), f32 [c], for backward. */
+    int (*norm_forward)(struct device *d, struct device_plan *p, const void *x, const void *other,
+                        const float *gamma, const float *beta, float *running_mean, float *running_variance,
+                        float *saved_mean, float *saved_inv_std, void *y, void *reserve, void *workspace,
+                        struct message *m);
+    /* dx overwritten. d_other: NULL without other; overwritten with dy where the relu let it pass. dgamma, dbeta
+     * f32, overwritten. No two of x, y, dy, dx and d_other are the same memory. */
+    int (*norm_backward)(struct device *d, struct device_plan *p, const void *x, const void *y, const void *dy,
+                         const float *gamma, const float *beta, const float *saved_mean, const float *saved_inv_std,
+                         void *reserve, void *dx, void *d_other, float *dgamma, float *dbeta, void *workspace,
+                         struct message *m);
+
+    /* Integers, equal to kernel/ref bit for bit. codes s8 [k][R][R][c]; bias s32 [k] (never NULL). The zero point
+     * of x is read from *requantize. */
+    int (*conv_u8_pack)(struct device *d, struct device_plan *p, const int8_t *codes, const int32_t *bias,
+                        const struct device_requantize *requantize, void *packed, struct message *m);
+    int (*conv_u8)(struct device *d, struct device_plan *p, const struct device_conv_u8_call *call, void *workspace,
+                   struct message *m);
+
+    /* ---- linear ---- */
+
+    int (*linear_forward)(struct device *d, const struct device_linear *l, const void *x, const void *w,
+                          const float *bias, void *y, struct message *m);
+    /* dx NULL: not wanted; dw f32 [k][c] and db f32 [k] (NULL: no bias) overwritten. */
+    int (*linear_backward)(struct device *d, const struct device_linear *l, const void *x, const void *w,
+                           const void *dy, void *dx, float *dw, float *db, struct message *m);
+
+    /* ---- elementwise, floats: `type` is that of every void * ---- */
+
+    /* y = (pixel / 255 - mean[c]) / std[c], computed in f32; mean and std by value, c <= 4. */
+    int (*normalize)(struct device *d, const uint8_t *pixels, size_t rows, int c, const float mean[4],
+                     const float std[4], enum device_type type, void *y, struct message *m);
+    /* y = [relu](x * scale[c] + shift[c] [+ other]); may be in place */
+    int (*scale_shift)(struct device *d, enum device_type type, const void *x, size_t rows, int c,
+                       const float *scale, const float *shift, const void *other, int relu, void *y,
+                       struct message *m);
+    int (*add)(struct device *d, enum device_type type, const void *a, const void *b, size_t count, int relu,
+               void *y, struct message *m); /* y may be a or b */
+    int (*relu)(struct device *d, enum device_type type, const void *x, size_t count, void *y, struct message *m);
+    /* dx = y > 0 ? dy : 0; may be in place */
+    int (*relu_backward)(struct device *d, enum device_type type, const void *y, const void *dy, size_t count,
+                         void *dx, struct message *m);
+    int (*average_pool)(struct device *d, enum device_type type, const void *x, int n, int pixels, int c, void *y,
+                        struct message *m);
+    int (*average_pool_backward)(struct device *d, enum device_type type, const void *dy, int n, int pixels, int c,
+                                 void *dx, struct message *m);
+    /* db[k] = sum over rows of dy, f32, overwritten */
+    int (*bias_gradient)(struct device *d, enum device_type type, const void *dy, size_t rows, int k, float *db,
+                         struct message *m);
+    int (*cast)(struct device *d, enum device_type from_type, const void *from, enum device_type to_type, void *to,
+                size_t count, struct message *m); /* f32, f16, bf16; to nearest, ties to even */
+
+    /* ---- loss and optimizer ---- */
+
+    /* logits f32 [n][k] -> report's loss, correct and images (overwritten), as train/loss.h states them, and
+     * dlogits = (p - q) / n [* scale->scale] in `type`. */
+    int (*loss)(struct device *d, const float *logits, const uint8_t *labels, int n, int k, double smoothing,
+                const struct device_scale *scale, enum device_type type, void *dlogits,
+                struct device_report *report, struct message *m);
+    /* scale->overflow = any of the gradients is NaN or Inf. */
+    int (*scale_check)(struct device *d, const float *gradients, size_t count, struct device_scale *scale,
+                       struct message *m);
+    int (*scale_update)(struct device *d, struct device_scale *scale, struct message *m); /* scale_update_value */
+    int (*sgd)(struct device *d, const struct device_sgd *s, struct message *m);
+    /* average += scalars->share * (values - average), unless *scale (may be NULL) says overflow. */
+    int (*blend)(struct device *d, float *average, const float *values, size_t count,
+                 const struct device_scalars *scalars, const struct device_scale *scale, struct message *m);
+
+    /* ---- integers. Maps and requantize are on the device. lib/quant/QUANT.md has the arithmetic ---- */
+
+    /* maps[i] from sources[i], both on the device; report may be NULL. */
+    int (*maps)(struct device *d, const struct device_map_source *sources, int count, struct device_map *maps,
+                struct device_report *report, struct message *m);
+    /* layer_quantize of quant/affine.h: w f32 [k][per], bias f32 [k] or NULL (zeros) -> codes, code_scale [k],
+     * code_bias [k]. */
+    int (*quantize_weights)(struct device *d, const float *w, const float *bias, int k, int per, int bits,
+                            int per_tensor, const struct device_map *x, int8_t *codes, float *code_scale,
+                            int32_t *code_bias, struct message *m);
+    /* multiplier[k] = (x->scale * code_scale[k]) [/ y->scale] and *requantize; y NULL: logits; residual may be
+     * NULL. */
+    int (*requantize_prepare)(struct device *d, int k, const float *code_scale, const struct device_map *x,
+                              const struct device_map *y, const struct device_map *residual, int relu,
+                              float *multiplier, struct device_requantize *requantize, struct message *m);
+    /* q[i,c] = table[c][pixel[i,c]]; table [c][256] on the device */
+    int (*lookup_u8)(struct device *d, const uint8_t *pixels, size_t rows, int c, const uint8_t *table, uint8_t *q,
+                     struct message *m);
+    int (*average_pool_u8)(struct device *d, const uint8_t *x, int n, int pixels, int c,
+                           const struct device_map *map_x, const struct device_map *map_y, uint8_t *y,
+                           float *before /* or NULL */, struct message *m);
+    int (*relu_u8)(struct device *d, const uint8_t *x, size_t count, const struct device_map *map_x, uint8_t *y,
+                   struct message *m); /* max(q, zero point) */
+    int (*quantize)(struct device *d, const float *x, size_t count, const struct device_map *map, uint8_t *q,
+                    struct message *m);
+    int (*dequantize)(struct device *d, const uint8_t *q, size_t count, const struct device_map *map,
+                      enum device_type type, void *x, struct message *m);
+    /* w = code_scale[k] * code, in `type` */
+    int (*dequantize_weights)(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,
+                              enum device_type type, void *w, struct message *m);
+    /* Straight-through, exec/train/gradient_qat.c: dy in place, 0 where the value before rounding was clamped.
+     * scale_gradient: NULL, or = sum(dy * d q / d scale) / sqrt(elements * (qmax - qmin)), with dy as it came;
+     * count = n * elements. */
+    int (*straight_through)(struct device *d, const float *before, int n, size_t elements, int relu,
+                            const struct device_map *map, enum device_type type, void *dy, float *scale_gradient,
+                            struct message *m);
+    /* The moving range: batch extremes of `before` (with 0; low is 0 where relu) times map->scale; low += averaging
+     * * (batch low - low), high likewise, in double. */
+    int (*range_update)(struct device *d, const float *before, size_t count, int relu, const struct device_map *map,
+                        double averaging, float *low, float *high, struct message *m);
+};
+
+/* ---- the loader (device_load.c) ---- */
+
+/* The backend of that name ("cuda"); valid for the rest of the process, the same pointer each time. Looked for
+ * where RESQ_CUDA says; else as resq-NAME.so beside the running program and in ../lib/resq of it.
+ * STATUS_UNSUPPORTED: there is none, or it cannot be loaded or is of another version; one line with the loader's
+ * own reason. */
+int device_backend_open(const char *name, const struct device_backend **backend, struct message *m) RESQ_USE_RESULT;
+
+/* 1 where device_backend_open has something to load, whether it can be loaded or not. A library that was not named
+ * but found counts only where its driver (libcuda.so.1) is. */
+int device_backend_exists(const char *name);
+
+/* For tests: where set, what device_backend_open gives for every name. NULL in programs. */
+extern const struct device_backend *device_backend_test;
+
+/* What a shared library has to define under this name. */
+#define DEVICE_BACKEND_SYMBOL "resq_device_backend"
+typedef const struct device_backend *device_backend_entry(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

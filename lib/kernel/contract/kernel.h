@@ -1,0 +1,251 @@
+/* kernel.h: the operations, as one table of function pointers per instruction set.
+ *
+ * Key: N images, H x W pixels, C channels in, K channels out, R kernel side. Activations are NHWC; weights come in
+ * PyTorch's OIHW and are packed by the function that belongs to the kernel. Kernels are serial and reentrant;
+ * whoever calls cuts the work into items by its shape (never by the number of threads) and gives every worker
+ * scratch of its own.
+ *
+ * `ref` is plain C and defines every operation. Integer kernels of every set equal it bit for bit; float kernels
+ * meet a relative tolerance of 1e-5 of the sum of absolute products. Packed weights and scratch are aligned to 64
+ * bytes. Activations of convolutions, logits and per-output constants may begin anywhere that their elements may.
+ */
+#ifndef RESQ_KERNEL_CONTRACT_KERNEL_H
+#define RESQ_KERNEL_CONTRACT_KERNEL_H
+
+#include "base/status.h"
+#include "kernel/contract/ahead.h"
+#include "kernel/contract/block.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* One image's convolution. Square kernels; groups of one. A linear layer is a 1x1 convolution on 1x1. */
+struct conv_shape {
+    int h, w, c;
+    int out, kernel, stride, pad; /* K, R */
+    int out_h, out_w;             /* (h + 2 pad - kernel) / stride + 1 */
+};
+
+/* Where the pixels of an activation lie, in elements: pixel (y,x) of image i begins at pointer + i*image + y*row +
+ * x*pixel; its channels lie side by side. border: that many pixels around every image are memory of the same buffer
+ * (y and x from -border to H-1+border may be read) and hold the padding value (u8: the zero point of x; f32: 0). A
+ * kernel that finds border >= pad reads them in place; with less it must copy (scratch) or skip. Nobody but the
+ * owner of the buffer writes the border. */
+struct layout {
+    size_t image, row, pixel;
+    int border;
+};
+
+/* Images of h x w pixels, one behind the other, without a border. */
+static inline struct layout layout_dense(int h, int w, int c)
+{
+    size_t row = (size_t)w * (size_t)c;
+    return (struct layout){.image = (size_t)h * row, .row = row, .pixel = (size_t)c};
+}
+
+/* Elements from the pointer to a pixel; row and col may lie in the border. */
+static inline ptrdiff_t layout_at(const struct layout *l, int image, int row, int col)
+{
+    return image * (ptrdiff_t)l->image + row * (ptrdiff_t)l->row + col * (ptrdiff_t)l->pixel;
+}
+
+/* Both kinds of convolution compute output rows [row_begin, row_end) of `images` images, and write nothing else.
+ *
+ * A range of outputs [first, first + count) is computed by a shape with out = count, pointers to residual, y,
+ * before and logits (and bias, or the arrays of requantize) moved by `first`, and layouts as they are: `pixel`
+ * stays that of the whole tensor. Where `first` is a multiple of the kernel's out_grain, the packed weights of all
+ * outputs serve at packed + packed_bytes(a shape with out = first), a multiple of 64 bytes; else, and where
+ * out_grain is 0, the range needs packed weights of its own.
+ *
+ * A convolution's result for an image does not depend on the other images of the call, nor on the cut of rows. */
+
+/* y = [relu](conv(x) + bias [+ residual]) */
+struct conv_f32_call {
+    int images; /* >= 1 */
+    const float *x;
+    struct layout x_at;
+    const void *packed;    /* from pack */
+    const float *bias;     /* [K] or NULL */
+    const float *residual; /* or NULL; may be y */
+    struct layout residual_at;
+    int relu;
+    float *y;
+    struct layout y_at;
+    int row_begin, row_end;
+};
+
+struct conv_f32_kernel {
+    const char *algorithm; /* "direct", "winograd" ... for bench */
+    int out_grain;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
+    size_t (*packed_bytes)(const struct conv_shape *s);
+    void (*pack)(const struct conv_shape *s, const float *weight /* [K,C,R,R] */, void *packed);
+    size_t (*scratch_bytes)(const struct conv_shape *s); /* a worker's, whatever the number of images */
+    void (*run)(const struct conv_shape *s, const struct conv_f32_call *call, void *scratch);
+};
+
+/* Inference in bfloat16 (bf16 of block.h). Activations are bf16. `pack` rounds each weight once, to nearest, ties
+ * to even. Products are exact; they, the bias and the residual are summed in f32 in any order, and after the relu
+ * the result is rounded once, to nearest, ties to even; subnormal values may count as 0. `ref` sums exactly: what
+ * another kernel rounds lies within 1e-5 of the sum of absolute products from what `ref` rounds. Borders hold
+ * zeros. That an image's result does not depend on the call holds for finite weights. */
+struct conv_bf16_call {
+    int images; /* >= 1 */
+    const bf16 *x;
+    struct layout x_at;
+    const void *packed;   /* from pack */
+    const float *bias;    /* [K] or NULL */
+    const bf16 *residual; /* or NULL; may be y */
+    struct layout residual_at;
+    int relu;
+    bf16 *y; /* NULL where sums is given */
+    struct layout y_at;
+    float *sums; /* the result before it is rounded (last layer), or NULL */
+    struct layout sums_at;
+    int row_begin, row_end;
+};
+
+struct conv_bf16_kernel {
+    const char *algorithm; /* "direct"; "widened": by the set's conv_f32, as slow as that */
+    int out_grain;
+    size_t (*packed_bytes)(const struct conv_shape *s);
+    void (*pack)(const struct conv_shape *s, const float *weight /* [K,C,R,R] */, void *packed);
+    size_t (*scratch_bytes)(const struct conv_shape *s); /* a worker's, whatever the number of images */
+    void (*run)(const struct conv_shape *s, const struct conv_bf16_call *call, void *scratch);
+};
+
+/* Gradient by the input, one whole image: dx = conv_transposed(dy, w) (overwrites dx, or adds where accumulate). */
+struct conv_f32_backward_data_kernel {
+    const char *algorithm;
+    size_t (*packed_bytes)(const struct conv_shape *s);
+    void (*pack)(const struct conv_shape *s, const float *weight, void *packed);
+    size_t (*scratch_bytes)(const struct conv_shape *s);
+    void (*run)(const struct conv_shape *s, const float *dy, const void *packed, float *dx, int accumulate,
+                void *scratch);
+};
+
+/* Gradient by the weights, over all N images, in order. The K*C*R*R results are cut into items(s) disjoint parts;
+ * item i writes (overwrites) its part of dw [K,C,R,R] and nothing else, so items may run on any thread. */
+struct conv_f32_backward_weight_kernel {
+    const char *algorithm;
+    int (*items)(const struct conv_shape *s);
+    size_t (*scratch_bytes)(const struct conv_shape *s);
+    void (*run)(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
+                void *scratch);
+};
+
+/* How an integer accumulator becomes the output code, once for all kernels (lib/quant/QUANT.md):
+ *   a = (float)acc * multiplier[k];  b = (float)(r - residual_zero_point) * residual_multiplier;  v = a + b (or a)
+ *   q = clamp((int)rintf(v) + zero_point_y, low, high); rintf rounds ties to even; v beyond +-2^30 is clamped
+ * first. low = max(qmin, zero_point_y) where a ReLU is fused. */
+struct requantize {
+    const float *multiplier; /* [K] */
+    const int32_t *bias;     /* [K]: acc starts here */
+    float residual_multiplier;
+    uint8_t zero_point_x, zero_point_y, residual_zero_point;
+    uint8_t low, high;
+};
+
+/* y = requantize(sum (x - zero_point_x) * w + bias); padding is zero_point_x. */
+struct conv_u8_call {
+    int images; /* >= 1 */
+    const uint8_t *x;
+    struct layout x_at;
+    const void *packed; /* from pack */
+    const struct requantize *requantize;
+    const uint8_t *residual; /* or NULL */
+    struct layout residual_at;
+    uint8_t *y; /* may be NULL where logits is given */
+    struct layout y_at;
+    float *before; /* v, the value before rounding; NULL unless training */
+    struct layout before_at;
+    float *logits; /* (float)acc * multiplier[k] and nothing more (last layer), or NULL */
+    struct layout logits_at;
+    int row_begin, row_end;
+    struct ahead *ahead; /* or NULL; a kernel need not look at it */
+};
+
+struct conv_u8_kernel {
+    const char *algorithm;
+    int out_grain;
+    int (*supports)(const struct conv_shape *s); /* NULL: every shape */
+    size_t (*packed_bytes)(const struct conv_shape *s);
+    /* weight s8 in [-127,127], OIHW; zero_point_x as in requantize: the kernel may fold it. */
+    void (*pack)(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed);
+    size_t (*scratch_bytes)(const struct conv_shape *s);
+    void (*run)(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch);
+};
+
+/* Elementwise and reducing operations. rows = N*H*W (or what a caller cuts of it). */
+struct elementwise_kernels {
+    /* q[i,c] = table[c][pixel[i,c]]: the quantized, normalised input. table [C][256]. */
+    void (*lookup_u8)(const uint8_t *pixels, int rows, int c, const uint8_t *table, uint8_t *q);
+    void (*normalize)(const uint8_t *pixels, int rows, int c, const float *mean, const float *std, float *y);
+    /* y = x * scale[c] + shift[c] [+ residual] [relu]; x may equal y */
+    void (*scale_shift)(const float *x, int rows, int c, const float *scale, const float *shift,
+                        const float *residual, int relu, float *y);
+    void (*add)(const float *a, const float *b, size_t count, int relu, float *y);
+    void (*relu)(const float *x, size_t count, float *y);
+    /* dx = y > 0 ? dy : 0; may be in place */
+    void (*relu_backward)(const float *y, const float *dy, size_t count, float *dx);
+    void (*average_pool)(const float *x, int pixels, int c, float *y); /* one image */
+    /* q = clamp(rintf(sum(x - zp_x) * multiplier) + zp_y, low, high); before may be NULL */
+    void (*average_pool_u8)(const uint8_t *x, int pixels, int c, uint8_t zero_point_x, float multiplier,
+                            uint8_t zero_point_y, uint8_t low, uint8_t high, uint8_t *y, float *before);
+    void (*quantize)(const float *x, size_t count, float scale, uint8_t zero_point, uint8_t low, uint8_t high,
+                     uint8_t *q);
+    void (*dequantize)(const uint8_t *q, size_t count, float scale, uint8_t zero_point, float *x);
+    /* bf16_from_float and bf16_to_float (block.h) */
+    void (*round_bf16)(const float *x, size_t count, bf16 *y);
+    void (*widen_bf16)(const bf16 *x, size_t count, float *y);
+    /* Batch norm, training. sums over rows in order, per channel, in float with a compensating or double
+     * accumulator. */
+    void (*sum_and_squares)(const float *x, int rows, int c, double *sum,
+                            double *squares /* [C] each, overwritten */);
+    /* sum of dy and of dy * xhat, xhat = (x - mean) * inv_std */
+    void (*batchnorm_backward_sums)(const float *x, const float *dy, int rows, int c, const float *mean,
+                                    const float *inv_std, double *sum_dy, double *sum_dy_xhat);
+    /* dx = gamma * inv_std * (dy - mean_dy - xhat * mean_dy_xhat) */
+    void (*batchnorm_backward)(const float *x, const float *dy, int rows, int c, const float *mean,
+                               const float *inv_std, const float *gamma, const float *mean_dy,
+                               const float *mean_dy_xhat, float *dx);
+    /* w -= lr * step, m = mu m + g, Nesterov: see REF */
+    void (*sgd)(float *w, float *momentum, const float *gradient, size_t count, float learning_rate, float mu,
+                float weight_decay, int nesterov, int first_step);
+};
+
+/* The direct convolutions take every shape. The Winograd ones are there where run is not NULL, for the shapes that
+ * `supports` names; conv_u8_winograd is exact only for outputs whose accumulator without bias and zero point stays
+ * in [-2^25, 2^25): whoever calls it has proved that from the weights. */
+struct kernel_table {
+    const char *isa; /* "ref", "blas", "avx2" ... */
+    struct conv_f32_kernel conv_f32, conv_f32_winograd;
+    struct conv_f32_backward_data_kernel conv_f32_backward_data;
+    struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
+    struct conv_u8_kernel conv_u8, conv_u8_winograd;
+    struct conv_bf16_kernel conv_bf16;
+    struct block_kernel block; /* training in 16-bit products */
+    struct elementwise_kernels elementwise;
+};
+
+/* The table for an instruction set; NULL or "": RESQ_ISA from the environment, else the best that this machine and
+ * its operating system support. A name that is unknown or unsupported here is STATUS_UNSUPPORTED with the list of
+ * the right ones. Slots that a set has no kernel for hold those of the next lower set, `ref` last. */
+int kernel_table_get(const struct kernel_table **table, const char *isa, struct message *m) RESQ_USE_RESULT;
+/* Names usable on this machine, strongest last ("ref"); NULL past the end. */
+const char *kernel_isa_at(int i);
+
+/* Whether the table's block kernels are more than the definition, which is too slow to train with. */
+int kernel_block_is_native(const struct kernel_table *table);
+
+/* Every kernel of every set, in the order of kernels.inc; NULL past the end. */
+struct kernel_name {
+    const char *operation, *types, *isa, *algorithm;
+};
+const struct kernel_name *kernel_name_at(int i);
+
+/* The machine's own peak, multiply-accumulates a second on one thread, measured in a few milliseconds by a loop of
+ * register-only multiply-adds of the table's strongest instruction: type "f32", "u8" or "bf16". 0 where the set has
+ * no such loop (ref; blas: f32 by a large sgemm). */
+double kernel_peak(const struct kernel_table *table, const char *type, double seconds);
+
+#endif
