@@ -127,6 +127,8 @@ struct operands {
     int count;
 };
 
+/* What the user called the program, which its messages, --help and --version name; records say t->name. */
+const char *tool_called(const struct tool *t);
 /* Call it before anything is opened: of descriptors 0 to 2, those that are closed are taken by /dev/null, opened so
  * that reading and writing them fails. Parses argv into the options, handles --help and --version, installs the
  * signal rules (SIGINT and SIGTERM remove unfinished outputs and die by the signal; SIGXFSZ is ignored so that the
