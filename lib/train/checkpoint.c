@@ -90,6 +90,9 @@ int checkpoint_add_state(struct record *r, const struct training_state *s, struc
     state_fields(&copy, fields);
     for (int i = 0; i < STATE_FIELDS; i++)
         TRY(field_write(r, &fields[i], m));
+    const struct state_field start = {"start-accuracy", NULL, &copy.start_accuracy};
+    if (!isnan(copy.start_accuracy)) /* only of runs that test it */
+        TRY(field_write(r, &start, m));
     return record_set(r, "log", s->log.data ? s->log.data : "", m);
 }
 
@@ -112,6 +115,10 @@ int checkpoint_take_state(const struct record *r, struct training_state *s, stru
     state_fields(s, fields);
     for (int i = 0; i < STATE_FIELDS; i++)
         TRY(field_read(r, &fields[i], m));
+    const struct state_field start = {"start-accuracy", NULL, &s->start_accuracy};
+    s->start_accuracy = NAN;
+    if (record_get(r, start.key))
+        TRY(field_read(r, &start, m));
     if (s->epoch < 0 || s->epoch_step < 0 || s->step < 0)
         return message_set(m, STATUS_RANGE, "epoch %lld, step %lld: a negative position", (long long)s->epoch,
                            (long long)s->step);

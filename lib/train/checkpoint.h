@@ -7,15 +7,16 @@
 #include "record/record.h"
 #include "train/loss.h"
 
-/* Where a run stands, between two steps. All-zero, but best_epoch -1, is the beginning. */
+/* Where a run stands, between two steps. All-zero, but best_epoch -1 and start_accuracy NaN, is the beginning. */
 struct training_state {
     int64_t epoch,
         epoch_step; /* 0-based: what comes next; epoch_step = steps an epoch: the epoch's end work is still due */
     int64_t step, images_seen; /* since the start */
     struct loss_sums sums;     /* of this epoch */
     double epoch_seconds, seconds;
-    int64_t best_epoch;              /* completed epochs when the best was found; -1: none yet */
+    int64_t best_epoch; /* completed epochs when the best was found, 0: the start model; -1: none yet */
     double best_accuracy, best_loss; /* on the held-out images; NaN where there are none */
+    double start_accuracy;           /* of the start model there; NaN where it was not tested */
     struct text log;
 };
 void training_state_free(struct training_state *s);

@@ -144,7 +144,7 @@ static int epoch_end(struct trainer *t, struct message *m)
     if (is_validated(t)) {
         struct loss_sums sums;
         TRY(evaluate(t, &sums, m));
-        row.accuracy_held_out = loss_accuracy(&sums);
+        row.accuracy_held_out = t->last_accuracy = loss_accuracy(&sums);
         if (is_better(s, row.accuracy_held_out, loss_mean(&sums)))
             keep_best(t, row.accuracy_held_out, loss_mean(&sums));
     }
@@ -164,7 +164,7 @@ static int epoch_end(struct trainer *t, struct message *m)
     return STATUS_OK;
 }
 
-/* The model as it was before the first step, as epoch 0 of the log. */
+/* The model as it was before the first step, as epoch 0 of the log: the best until one is better. */
 static int evaluate_start(struct trainer *t, struct message *m)
 {
     const struct exec_options how = evaluation_options(t);
@@ -174,6 +174,9 @@ static int evaluate_start(struct trainer *t, struct message *m)
     int status = held_out_evaluate(&t->held_out, &model, &how, &sums, m);
     model_free(&model);
     TRY(status);
+    t->state.start_accuracy = t->state.best_accuracy = loss_accuracy(&sums);
+    t->state.best_loss = loss_mean(&sums);
+    t->state.best_epoch = 0;
     struct log_row row = {.learning_rate = NAN,
                           .loss = NAN,
                           .accuracy_train = NAN,

@@ -30,7 +30,7 @@ static int keep_side(struct record **side, const struct record *from, struct mes
 static int load_model(struct quantized_training *q, struct model *start, char digest[MODEL_DIGEST_SIZE],
                       struct message *m)
 {
-    TRY(model_load(start, q->model, m)); /* names the file itself */
+    TRY(model_load_given(start, q->model, q->given, m)); /* names the file itself */
     int status = model_digest(start, digest, m);
     if (status >= 0)
         status = graph_require_stage(&start->graph, STAGE_FUSED, m);
@@ -84,6 +84,8 @@ static int prepare(void *context, const struct record *stream, struct model *sta
     TRY(load_model(q, start, model_hex, m));
     TRY(load_ranges(q, start, ranges_hex, m));
     lineage_add(lineage, "model", "%s", model_hex);
+    if (q->given)
+        model_given_lineage(q->given, lineage);
     lineage_add(lineage, "ranges", "sha256:%s", ranges_hex);
     if (!stream)
         return STATUS_OK;

@@ -24,7 +24,7 @@ static int buffers_list(struct trainer *t, struct buffer buffers[MAX_BUFFERS])
         buffers[count++] = (struct buffer){"ema.", t->average.values, 0};
         buffers[count++] = (struct buffer){"ema.", t->average.values + t->parameters, 1};
     }
-    if (t->best && t->state.best_epoch >= 0) {
+    if (t->best && t->state.best_epoch > 0) { /* that of epoch 0 is the start model */
         buffers[count++] = (struct buffer){"best.", t->best, 0};
         buffers[count++] = (struct buffer){"best.", t->best + t->parameters, 1};
     }

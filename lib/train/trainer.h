@@ -26,10 +26,11 @@ struct trainer {
     struct text recipe;
 
     size_t parameters, states; /* how many floats */
-    float *best;               /* [parameters, then state] of the best epoch; only with held-out images */
+    float *best;               /* [parameters, then state] of the best epoch after 0; only with held-out images */
     float *spare_state;        /* [state] */
     float *logits, *dlogits;   /* [batch,K] */
     int classes;
+    double last_accuracy; /* of the last epoch, where this session tested it; NaN */
 
     int resumed; /* from a checkpoint */
     /* Where a device makes whole steps: */

@@ -5,6 +5,7 @@
 #include "record/stream.h"
 #include "train/log.h"
 #include "train/recipe.h"
+#include "train/stages.h"
 #include "train/trainer.h"
 #include <math.h>
 #include <stdarg.h>
@@ -122,10 +123,11 @@ static int save_model(struct trainer *t, struct model *model, const char *path, 
     return record_save(model->record, path, m);
 }
 
-static int deliver_to(struct trainer *t, const float *values, const char *path, struct message *m)
+/* values NULL: as they are now. is_start: the start model instead, by the call that tested it. */
+static int deliver_to(struct trainer *t, const float *values, int is_start, const char *path, struct message *m)
 {
     struct model model;
-    if (t->gradient)
+    if (t->gradient && !is_start)
         TRY(trainer_deliver(t, values, &model, m));
     else
         TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, &model, m));
@@ -134,14 +136,44 @@ static int deliver_to(struct trainer *t, const float *values, const char *path, 
     return status;
 }
 
+/* Two standard deviations of the difference between two shares of so many images, in percent. */
+static double chance(double a, double b, int64_t images)
+{
+    return 2 * sqrt((a * (100 - a) + b * (100 - b)) / (double)images);
+}
+
+/* Training that only took away: more often than not a learning rate that is too high. */
+static void warn_of_loss(const struct trainer *t)
+{
+    const struct training_state *s = &t->state;
+    double start = s->start_accuracy, last = t->last_accuracy;
+    if (isnan(start))
+        return;
+    if (s->best_epoch == 0)
+        trainer_say(
+            t, 0,
+            "no epoch is better on the held-out images than the start, %.2f %%: the start is written, untrained "
+            "(a lower --learning-rate?)",
+            start);
+    else if (last + chance(start, last, t->held_out.set.count) < start)
+        trainer_say(
+            t, 0,
+            "held-out accuracy ended at %.2f %%, far below the start's %.2f %%: epoch %lld is written, with %.2f "
+            "%% (a lower --learning-rate?)",
+            last, start, (long long)s->best_epoch, s->best_accuracy);
+}
+
 /* The output comes last: where it is, everything is. */
 static int deliver_all(struct trainer *t, struct message *m)
 {
     const struct training_options *o = t->options;
     TRY(log_save(&t->state.log, o->log, m));
     if (o->last)
-        TRY(deliver_to(t, NULL, o->last, m));
-    TRY(deliver_to(t, t->best && t->state.best_epoch >= 0 ? t->best : NULL, o->output, m));
+        TRY(deliver_to(t, NULL, 0, o->last, m));
+    int has_best = t->best && t->state.best_epoch >= 0;
+    TRY(deliver_to(t, has_best ? t->best : NULL, has_best && t->state.best_epoch == 0, o->output, m));
+    if (t->best)
+        warn_of_loss(t);
     if (t->best)
         trainer_say(t, 1, "best: epoch %lld, %.2f %% held out", (long long)t->state.best_epoch,
                     t->state.best_accuracy);
@@ -231,6 +263,31 @@ static void say_what_runs(const struct trainer *t)
                     o->precision, precision);
 }
 
+/* Every size that the run's mini-batches will have, before any of it is trained on. */
+static int check_counts(const struct trainer *t, struct message *m)
+{
+    int64_t total = feed_total(t->feed), batch = t->options->batch, rest = total % batch;
+    int status = total >= batch ? gradient_check_count(t->gradient, batch, m) : STATUS_OK;
+    if (status >= 0 && rest > 0)
+        status = gradient_check_count(t->gradient, rest, m);
+    if (status >= 0)
+        return status;
+    return message_prefix(m, status, "%lld images an epoch by %lld (--batch)", (long long)total, (long long)batch);
+}
+
+/* A warning for each program of the study that could not take what is about to be trained. */
+static int warn_of_stages(const struct trainer *t, struct message *m)
+{
+    struct text report = {0};
+    if (!t->kind->warn_of_stages || !t->options->say)
+        return STATUS_OK;
+    int status = stages_check(&t->start, &report, m);
+    for (const char *line = report.data; status >= 0 && line && *line; line += strcspn(line, "\n") + 1)
+        trainer_say(t, 0, "a later stage cannot take this network: %.*s", (int)strcspn(line, "\n"), line);
+    text_free(&report);
+    return status;
+}
+
 static int open_run(struct trainer *t, const struct record *checkpoint, struct message *m)
 {
     const struct training_options *o = t->options;
@@ -243,6 +300,8 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
                                         .fast = o->fast};
     TRY(open_inputs(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
+    TRY(check_counts(t, m));
+    TRY(warn_of_stages(t, m));
     TRY(open_buffers(t, m));
     say_what_runs(t);
     if (checkpoint)
@@ -273,7 +332,8 @@ static int run_nothing(struct trainer *t, struct message *m)
 {
     struct gradient_options unused = {0};
     TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, m));
-    return t->kind->prepare(t->context, NULL, &t->start, &unused, t->lineage, m);
+    TRY(t->kind->prepare(t->context, NULL, &t->start, &unused, t->lineage, m));
+    return warn_of_stages(t, m);
 }
 
 static void trainer_close(struct trainer *t)
@@ -301,7 +361,7 @@ int training_run(const struct training_options *options, const struct training_k
     struct trainer t = {.options = options, .kind = kind, .context = context, .lineage = lineage};
     struct record *checkpoint = NULL;
     t.state.best_epoch = -1;
-    t.state.best_accuracy = t.state.best_loss = NAN;
+    t.state.best_accuracy = t.state.best_loss = t.state.start_accuracy = t.last_accuracy = NAN;
     TRY(check_outputs(options, m));
     int status = 0;
     if (options->epochs > 0 && options->resume && options->checkpoint)

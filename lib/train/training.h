@@ -62,7 +62,8 @@ struct training_kind {
                    struct model *out, struct message *m);
     const struct record *const *sides; /* side inputs, for the lineage; filled by prepare at the latest */
     int side_count;                    /* at most TRAINING_MAX_SIDES */
-    int evaluate_start; /* validate the start model too, logged as epoch 0 (never the best: it was not trained) */
+    int warn_of_stages;                /* say of the start model what later stages cannot take (train/stages.h) */
+    int evaluate_start; /* validate the start model too: logged as epoch 0, and the best until an epoch is better */
 };
 
 /* lineage: the tool's recorded options; digests are added to it. STATUS_INTERRUPTED: stopped; the checkpoint, where

@@ -383,3 +383,13 @@ EOF
     record_edit in.two in.changes "meta['mean'] = '[0,0,0]'; meta['std'] = '[1,1,1]'"
     refused "*mean: changes within the stream from ?0,0,0? to (none)" < in.changes
 }
+
+@test "a mini-batch that gives a batch norm one value a channel is refused before it trains, also an epoch's last" {
+    printf '%s\n' 'x = input u8[32,32,3]' 'n = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25' 'c1 = conv2d n out=4 kernel=8 stride=8' \
+        'b1 = batchnorm c1' 'c2 = conv2d b1 out=4 kernel=4' 'b2 = batchnorm c2' 'p = avgpool b2' 'fc = linear p out=10 bias' > in.txt
+    refused "64 images an epoch by 1 (--batch): b2: batch norm wants more than 1 value a channel: *" --graph in.txt -b 1 < "$T/short"
+    refused "64 images an epoch by 21 (--batch): b2: batch norm wants more than 1 value a channel: *" --graph in.txt -b 21 < "$T/short"
+    refused "64 images an epoch by 63 (--batch): b2: batch norm *" --graph in.txt -b 63 --log out.log --checkpoint out.c < "$T/short"
+    small --graph in.txt -b 31 -o in.out < "$T/short"
+    small -b 1 --epochs 3 -o in.out < "$T/short" # ResNet's maps are 4x4 at the end
+}

@@ -59,7 +59,7 @@ static int load_models(struct run *r, struct message *m)
     for (int i = 0; i < r->o->models->count; i++) {
         struct subject *s = &r->subjects[i];
         TRY(output_differs(r->o->models->items[i], r->o->output, m));
-        TRY(model_load(&s->model, r->o->models->items[i], m));
+        TRY(model_open(&s->model, r->o->models->items[i], r->o->given, m));
         r->subject_count = i + 1;
         bench_name(s->name, r->o->models->items, r->o->models->count, i);
         if (r->o->ranges)

@@ -243,6 +243,16 @@ static int find_letter(const struct tool *t, int letter)
     return -1;
 }
 
+static unsigned char was_given[MAX_OPTIONS]; /* of the one tool that a program is */
+
+int tool_was_given(const struct tool *t, const char *name)
+{
+    for (int i = 0; i < t->option_count && i < MAX_OPTIONS; i++)
+        if (strcmp(t->options[i].name, name) == 0)
+            return was_given[i];
+    return 0;
+}
+
 static int parse(const struct tool *t, int argc, char **argv)
 {
     struct parser p;
@@ -272,6 +282,7 @@ static int parse(const struct tool *t, int argc, char **argv)
         struct message m = {0};
         if (set_option(&t->options[i], optarg ? optarg : "", &m) < 0)
             return tool_misuse(t, "%s", m.text);
+        was_given[i] = 1;
     }
     return -1;
 }

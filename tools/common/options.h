@@ -135,6 +135,8 @@ const char *tool_called(const struct tool *t);
  * write fails with EFBIG). Returns -1 to go on, otherwise the exit status. operands may be NULL where max_operands
  * is 0. */
 int tool_start(const struct tool *t, int argc, char **argv, struct operands *operands) RESQ_USE_RESULT;
+/* 1 where the command line gave the option of this name; after tool_start. */
+int tool_was_given(const struct tool *t, const char *name);
 /* Misuse found by the tool itself: prints `TOOL: reason` and the hint; returns 2. */
 int tool_misuse(const struct tool *t, const char *format, ...) RESQ_PRINTF(2, 3);
 /* 0 for status >= 0; otherwise prints `TOOL: reason` (nothing for STATUS_PIPE) and returns 1. Checks that standard

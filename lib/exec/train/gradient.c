@@ -109,7 +109,7 @@ static int prepare(struct gradient *g, const struct model *model, const char *de
     TRY(kernel_table_get(&g->kernels, g->options.isa, m));
     TRY(gradient_plan_steps(g, m));
     if (gradient_quantized(g))
-        TRY(qat_check_graph(g, m));
+        TRY(gradient_check_quantized(&g->graph, m));
     TRY(take_activations(g, g->options.activations, m));
     TRY(gradient_plan_slices(g, model, m));
     if (strcmp(device, "cpu") != 0)
@@ -124,6 +124,22 @@ static int prepare(struct gradient *g, const struct model *model, const char *de
     if (g->block)
         TRY(block_prepare(g, m));
     return take_memory(g, m);
+}
+
+int gradient_check_count(const struct gradient *g, int64_t count, struct message *m)
+{
+    if (count < 1 || count > g->options.batch)
+        return message_set(m, STATUS_RANGE, "a mini-batch of %lld images, want 1..%d", (long long)count,
+                           g->options.batch);
+    for (int i = 0; i < g->graph.count; i++) {
+        const struct node *n = &g->graph.nodes[i];
+        if (n->op == OP_BATCHNORM && count * n->h * n->w == 1)
+            return message_set(m, STATUS_RANGE,
+                               "%s: batch norm wants more than 1 value a channel: a mini-batch of 1 image has only "
+                               "that on its 1x1 map",
+                               n->name);
+    }
+    return 0;
 }
 
 int gradient_open(struct gradient **out, const struct model *model, const struct gradient_options *options,

@@ -56,6 +56,13 @@ struct slice {
 /* Copies the parameters out of the model (which may then be freed). */
 int gradient_open(struct gradient **g, const struct model *model, const struct gradient_options *options,
                   struct message *m) RESQ_USE_RESULT;
+/* 0 where a fused network can be trained quantized; else STATUS_UNSUPPORTED, which names the node. What gradient_open
+ * checks itself. */
+int gradient_check_quantized(const struct graph *g, struct message *m) RESQ_USE_RESULT;
+/* 0 where a mini-batch of so many images can be trained on: 1..batch, and for every batch norm more than one value a
+ * channel (one has no variance: every output would be the shift); else STATUS_RANGE, which names the node. What
+ * gradient_forward and gradient_step check themselves. */
+int gradient_check_count(const struct gradient *g, int64_t count, struct message *m) RESQ_USE_RESULT;
 /* Mini-batch of count <= batch images: logits [count,K]. Every call is a training step's: float mode normalises by
  * the mini-batch's statistics and updates the running ones (unbiased variance, num_batches_tracked), RANGE_AVERAGE
  * moves its ranges, which the next call uses. A range or learned scale that is not finite is STATUS_RANGE.

@@ -116,7 +116,6 @@ void gradient_release_step(struct train_step *s);
 void gradient_pack_forward(struct gradient *g);
 void gradient_pack_backward(struct gradient *g);
 /* gradient_qat.c: what only quantized mode does. */
-int qat_check_graph(const struct gradient *g, struct message *m) RESQ_USE_RESULT;
 /* The output map of a step: as given, by its learned scale, or by its moving range. */
 int qat_map(const struct gradient *g, const float *parameters, const struct train_step *s, struct affine *map,
             struct message *m) RESQ_USE_RESULT;

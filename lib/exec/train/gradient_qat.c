@@ -7,22 +7,22 @@
 #include "exec/train/gradient_plan.h"
 #include <math.h>
 
-int qat_check_graph(const struct gradient *g, struct message *m)
+int gradient_check_quantized(const struct graph *g, struct message *m)
 {
-    const struct node *last = &g->graph.nodes[g->graph.count - 1];
-    for (int i = 0; i < g->step_count; i++) {
-        const struct train_step *s = &g->steps[i];
-        const struct node *n = &g->graph.nodes[s->node];
-        if (s->kind == TRAIN_NORM || s->kind == TRAIN_ADD || s->kind == TRAIN_RELU)
+    const struct node *last = &g->nodes[g->count - 1];
+    for (int i = 0; i < g->count; i++) {
+        const struct node *n = &g->nodes[i];
+        if (n->op == OP_BATCHNORM || n->op == OP_ADD || n->op == OP_RELU)
             return message_set(m, STATUS_UNSUPPORTED,
                                "%s: %s cannot be trained in integers: fuse it into a convolution", n->name,
                                graph_op_name(n->op));
         if (n->op == OP_LINEAR && n != last)
             return message_set(m, STATUS_UNSUPPORTED, "%s: only the last layer may be linear", n->name);
-        if (s->kind != TRAIN_CONV)
+        if (n->op != OP_CONV2D && n->op != OP_LINEAR)
             continue;
         /* whatever the weights become, the sums must fit: 2^30 of bias and the rest of the products */
-        double terms = (double)s->shape.c * s->shape.kernel * s->shape.kernel;
+        int side = n->op == OP_CONV2D ? n->kernel : 1;
+        double terms = (double)g->nodes[n->inputs[0]].c / (n->op == OP_CONV2D ? n->groups : 1) * side * side;
         if (terms * 127 * 255 >= 0x1p30)
             return message_set(m, STATUS_UNSUPPORTED, "%s: sums of %.0f products may exceed 32 bits", n->name,
                                terms);
@@ -43,8 +43,7 @@ int qat_map(const struct gradient *g, const float *parameters, const struct trai
         map->scale = parameters[s->scale];
         if (!isfinite(map->scale))
             return message_set(m, STATUS_RANGE, "%s.scale: the learned scale is not finite", name);
-        if (map->scale < SMALLEST_SCALE)
-            map->scale = SMALLEST_SCALE;
+        map->scale = learned_scale_value(map->scale, g->values[s->output].given.scale);
     }
     if (s->low != NO_OFFSET) {
         int status = affine_from_range((double)g->state[s->low], (double)g->state[s->high],

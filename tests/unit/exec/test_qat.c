@@ -346,7 +346,7 @@ static void test_learned_scales_are_used(void **state)
             gradient_parameters(g)[slices[i].offset] = -1;
     ASSERT_OK(gradient_forward(g, b.images, IMAGES, logits, &m), m);
     ASSERT_OK(gradient_activations(g, NULL, maps, &m), m);
-    assert_true(maps[3].scale == SMALLEST_SCALE);
+    assert_true(maps[3].scale == ZERO_SCALE);
     for (int i = 0; i < count; i++)
         if (strcmp(slices[i].name, "c2.scale") == 0)
             gradient_parameters(g)[slices[i].offset] = NAN;

@@ -180,8 +180,7 @@ static int check_call(const struct gradient *g, const uint8_t *labels, int count
     int classes = (int)g->values[g->graph.count - 1].elements;
     if (!g->on_device || !g->on_device->has_rule)
         return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
-    if (count < 1 || count > g->options.batch)
-        return message_set(m, STATUS_RANGE, "a mini-batch of %d images, want 1..%d", count, g->options.batch);
+    TRY(gradient_check_count(g, count, m));
     for (int i = 0; i < count; i++)
         if (labels[i] >= classes)
             return message_set(m, STATUS_RANGE, "label %d of %d classes", labels[i], classes);

@@ -151,8 +151,7 @@ int gradient_forward(struct gradient *g, const uint8_t *images, int count, float
 {
     int last = g->graph.count - 1;
     size_t image_bytes = g->values[0].elements, classes = g->values[last].elements;
-    if (count < 1 || count > g->options.batch)
-        return message_set(m, STATUS_RANGE, "a mini-batch of %d images, want 1..%d", count, g->options.batch);
+    TRY(gradient_check_count(g, count, m));
     if (g->on_device) {
         g->count = 0;
         TRY(device_forward(g, images, count, logits, m));
