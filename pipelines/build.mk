@@ -3,35 +3,69 @@ CC       ?= cc
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
-B        ?= build$(if $(SANITIZE),/sanitize)
+B        ?= build$(if $(SANITIZE),/$(if $(filter thread,$(SANITIZE)),tsan,sanitize))
 BIN      ?= $(if $(filter build,$(B)),bin,$(B)/bin)
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
 STRICT   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno $(WARNINGS) $(if $(WERROR),-Werror)
 ifdef SANITIZE
-SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZER := -fsanitize=$(if $(filter thread,$(SANITIZE)),thread,address,undefined -fno-sanitize-recover=all) -fno-omit-frame-pointer
 endif
 RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
-RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng -lnettle -lz -lpthread -lm $(LDLIBS)
+FONT_LIBRARIES := freetype2 fontconfig
+RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --libs $(FONT_LIBRARIES)) -lnettle -lz -lpthread -lm $(LDLIBS)
 
-# Layers, and what each may include besides itself and base (`make lint` checks it; so does the linker: a unit test
-# of a layer links only these).
+# Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
+# does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
+# unit test of a layer links only what that layer's folders see.
 LAYERS := train exec pass quant graph report data kernel record base
-SEES_base   :=
+SEES_tools        := tools/common data exec/infer graph pass quant record report train
+SEES_tools/common := data exec/device exec/infer exec/plan graph pass quant record report train
+
+SEES_train := data exec/infer exec/plan exec/train graph pass quant record
+
+SEES_exec/plan         := graph kernel/contract quant
+SEES_exec/device       := kernel/contract
+SEES_exec/infer        := exec/device exec/plan graph kernel/contract
+SEES_exec/infer/cpu    := exec/infer exec/plan
+SEES_exec/infer/device := exec/device exec/infer exec/plan kernel/contract
+SEES_exec/train        := exec/device exec/plan graph kernel/contract quant
+SEES_exec/train/image  := exec/train kernel/contract
+SEES_exec/train/block  := exec/train exec/train/image
+SEES_exec/train/device := exec/device exec/train kernel/contract
+
+SEES_pass     := graph quant
+SEES_quant    := graph record
+SEES_graph    := record
+SEES_graph/op := graph
+SEES_report   := record
+SEES_data     := record
+
+SEES_kernel                := kernel/contract
+SEES_kernel/contract       :=
+SEES_kernel/ref            := kernel kernel/contract
+SEES_kernel/blas           := kernel kernel/contract kernel/ref
+SEES_kernel/x86/template   := kernel kernel/contract kernel/x86/avx512bf16
+SEES_kernel/x86/avx2       := kernel kernel/contract kernel/ref kernel/x86/template
+SEES_kernel/x86/avx512     := kernel kernel/contract kernel/ref kernel/x86/template
+SEES_kernel/x86/avx512vnni := kernel kernel/x86/avx512 kernel/x86/template
+SEES_kernel/x86/avx512bf16 := kernel kernel/contract kernel/x86/avx512 kernel/x86/template
+SEES_kernel/x86/amx        := kernel kernel/contract kernel/x86/avx512bf16 kernel/x86/template
+SEES_kernel/device         := kernel/contract
+SEES_kernel/device/host    := kernel kernel/contract
+SEES_kernel/device/cuda    := kernel/contract
+
 SEES_record :=
-SEES_kernel :=
-SEES_data   := record
-SEES_report := record
-SEES_graph  := record
-SEES_quant  := graph record
-SEES_pass   := graph quant record
-SEES_exec   := graph quant kernel record
-SEES_train  := exec data pass graph quant record
-# A layer's archives in link order: itself, what it sees, what those see.
-links = $(filter $(1) $(SEES_$(1)) $(foreach l,$(SEES_$(1)),$(SEES_$(l))) $(if $(filter train,$(1)),kernel) base,$(LAYERS))
+SEES_base   :=
+
+FOLDERS := $(sort $(patsubst SEES_%,%,$(filter SEES_%,$(.VARIABLES))))
+# The layers that layer $(1) reaches, itself and base among them; as archives in link order.
+seen_by = $(filter-out $(1),$(sort $(foreach f,$(filter $(1) $(1)/%,$(FOLDERS)),$(foreach s,$(SEES_$(f)),$(firstword $(subst /, ,$(s)))))))
+reached_by = $(sort base $(1) $(foreach l,$(call seen_by,$(1)),$(call reached_by,$(l))))
+links = $(filter $(call reached_by,$(1)),$(LAYERS))
 archives = $(patsubst %,$(B)/lib%.a,$(1))
 
-# Instruction-set flags belong to one folder's objects each.
+# Instruction-set flags belong to one folder's objects each; OPT_FOLDER is for speed, which under a sanitizer is not asked for.
 X86 := $(filter x86_64,$(shell uname -m))
 KERNEL_DIRS := kernel kernel/ref kernel/blas kernel/device kernel/device/host \
 	$(if $(X86),$(patsubst %,kernel/x86/%,avx2 avx512 avx512vnni avx512bf16 amx))
@@ -47,6 +81,8 @@ OPT_kernel/x86/avx512bf16 := -O3
 OPT_kernel/x86/amx := -O3
 OPT_kernel/ref := -O3
 OPT_quant := -O3
+# Not instruction sets, but of one folder alone too: where its libraries' headers lie.
+OPT_report := $(shell pkg-config --cflags $(FONT_LIBRARIES))
 
 sources_kernel := $(foreach d,$(KERNEL_DIRS),$(wildcard lib/$(d)/*.c))
 $(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c lib/$(l)/*/*.c lib/$(l)/*/*/*.c)))
@@ -60,7 +96,7 @@ all: $(TOOLS:%=$(BIN)/%)
 
 $(B)/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 
 # A changed compiler or flag rebuilds everything.
 FLAGS_NOW := $(CC) $(STRICT) $(CFLAGS) $(CPPFLAGS) $(SANITIZER) $(LDFLAGS)
@@ -84,12 +120,16 @@ $(BIN)/%: $(B)/tools/%.o $(B)/libtool.a $(call archives,$(LAYERS))
 
 # The device in ordinary memory as a library that RESQ_CUDA may name: for tests of the programs alone.
 HOST_SOURCES := $(wildcard lib/kernel/device/host/*.c tests/host/*.c) $(filter-out lib/kernel/ref/block%,$(wildcard lib/kernel/ref/*.c)) \
-	$(addprefix lib/base/,memory.c status.c text.c)
+	$(addprefix lib/base/,memory.c status.c locale.c utf8.c)
 $(B)/pic/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) -fPIC $(OPT_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) -fPIC $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 $(B)/resq-host.so: $(HOST_SOURCES:%.c=$(B)/pic/%.o)
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ -lm
+
+# Preloaded by tests, makes a program's n-th call of some kind fail.
+$(B)/resq-faults.so: $(B)/pic/tests/faults/inject.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^
 
 # Unit tests: tests/unit/LAYER/test_*.c, one program each, linked with the layers that LAYER may see.
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
@@ -100,7 +140,7 @@ $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(call links,$(1)))
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $$@ $$< $(call archives,$(call links,$(1))) -lcmocka $(RESQ_LDLIBS)
 endef
 $(foreach l,$(LAYERS),$(eval $(call unit_rule,$(l))))
-units: $(UNIT_TESTS) $(B)/resq-host.so
+units: $(UNIT_TESTS) $(B)/resq-host.so $(B)/resq-faults.so
 .PHONY: units
 # One layer's: make unit-record
 unit-%: FORCE

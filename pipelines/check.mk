@@ -2,11 +2,14 @@
 TESTS = $(UNIT_TESTS) $(EMULATED_TESTS) $(wildcard tests/cli/*.bats)
 
 test: all units
-	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(abspath $(BIN)) SANITIZE=$(SANITIZE) \
+	@$(MAKE) --no-print-directory test-built
+test-built:
+	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(call quote,$(abspath $(BIN))) SANITIZE=$(SANITIZE) \
 		$(if $(OPENBLAS_CORETYPE),OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE)) \
 		ASAN_OPTIONS=allocator_may_return_null=1:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1 \
+		TSAN_OPTIONS=halt_on_error=1:exitcode=66:allocator_may_return_null=1 \
 		tests/run -j $(JOBS) $(TESTS)
-.PHONY: test
+.PHONY: test test-built
 
 # ---- lint: one target a rule, each printing what breaks it ----
 LINTS := lint-rules lint-format lint-scripts lint-build lint-sizes
@@ -19,16 +22,15 @@ lint: $(LINTS)
 	@echo "lint: clean"
 .PHONY: lint $(LINTS)
 
-# The layers as build.mk states them, and words and calls that have no place.
+# What folders include, as build.mk states it, and words and calls that have no place.
 lint-rules:
-	@pipelines/lint $(foreach l,$(LAYERS),'$(l): base $(l) $(SEES_$(l))') \
-		'tools: tools base $(filter-out kernel,$(LAYERS))'
+	@pipelines/lint '$(LAYERS)' $(foreach f,$(FOLDERS),'$(f): $(SEES_$(f))')
 lint-format:
 	@clang-format --dry-run -Werror $(C_FILES)
 # In bats a failed cd fails the test, and `run` sets status and stderr; a file may be called cut.
 lint-scripts:
 	@if ! command -v shellcheck > /dev/null; then echo "lint: no shellcheck here"; exit 0; fi; \
-	shellcheck -S warning $(filter-out %.bats %.bash,$(SCRIPTS)); \
+	shellcheck -s bash -S warning $(filter-out %.bats %.bash,$(SCRIPTS)); \
 	shellcheck -S warning -e SC2154,SC2164,SC2238 $(filter %.bats %.bash,$(SCRIPTS))
 lint-build:
 	@$(MAKE) --no-print-directory -s B=build/lint-gcc CC=gcc WERROR=1 all units
@@ -38,25 +40,65 @@ lint-sizes:
 	@wc -l $(C_FILES) $(SCRIPTS) | awk '$$2 != "total" && $$1 > ($$2 ~ /^tools\/[^\/]*$$/ ? 200 : 500) \
 		{ print "lint: long: " $$2 ": " $$1 " lines" }'
 
-# ---- fuzzing: tests/fuzz/NAME.c, each a reader, FUZZ_SECONDS each; tests/fuzz/NAME/ holds its seeds where it has any ----
+# ---- fuzzing: tests/fuzz/NAME.c, each a reader, FUZZ_SECONDS each; its seeds stand in tests/fuzz/NAME/ or seeds.py makes them ----
 FUZZ_SECONDS = 60
 FUZZ_B := build/fuzz
+FUZZ_CC = clang
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_FLAGS := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 fuzz:
-	@$(MAKE) --no-print-directory B=$(FUZZ_B) CC=clang SANITIZER='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)' $(FUZZERS:%=fuzz-%)
+	@$(MAKE) --no-print-directory B=$(FUZZ_B) CC='$(FUZZ_CC)' CFLAGS='-O1 -g' SANITIZER='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)' $(FUZZERS:%=fuzz-%)
 $(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ_B)/fuzz/%
 	@mkdir -p $(FUZZ_B)/corpus/$* $(FUZZ_B)/found
+	@python3 tests/fuzz/seeds.py $(FUZZ_B)/seeds/$* $*
 	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=$(FUZZ_B)/found/$*- \
-		$(FUZZ_B)/corpus/$* $(wildcard tests/fuzz/$* tests/bad)
-$(FUZZ_B)/fuzz/%: $(B)/tests/fuzz/%.o $(call archives,$(LAYERS))
-	@mkdir -p $(@D)
-	$(CC) -fsanitize=fuzzer,$(FUZZ_FLAGS) -g -o $@ $< $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
+		$(FUZZ_B)/corpus/$* $(FUZZ_B)/seeds/$* $(wildcard tests/fuzz/$* tests/bad)
+# Each links the layers that its own sees, as a unit test does; all where it names none.
+FUZZ_LAYER_fuzz_record := record
+FUZZ_LAYER_fuzz_cifar := data
+FUZZ_LAYER_fuzz_pictures := data
+FUZZ_LAYER_fuzz_graph := pass
+FUZZ_LAYER_fuzz_ranges := quant
+FUZZ_LAYER_fuzz_predictions := report
+define fuzz_rule
+$(FUZZ_B)/fuzz/$(1): $(B)/tests/fuzz/$(1).o $(call archives,$(if $(FUZZ_LAYER_$(1)),$(call links,$(FUZZ_LAYER_$(1))),$(LAYERS)))
+	@mkdir -p $$(@D)
+	$(CC) -fsanitize=fuzzer,$(FUZZ_FLAGS) -g -o $$@ $$^ $(RESQ_LDLIBS)
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzz_rule,$(f))))
 .PHONY: fuzz $(FUZZERS:%=fuzz-%)
+
+# ---- faults: each program's small runs (tests/faults/runs) with their n-th allocation, write, read.. made to fail; every n
+# that FAULT_SECONDS are enough for, of each run and kind of call (0: all); FAULT_RUNS: some of them ----
+FAULT_SECONDS = 10
+FAULT_RUNS =
+check-faults: all $(B)/resq-faults.so
+	python3 tests/faults/campaign.py --bin $(BIN) --library $(B)/resq-faults.so --seconds $(FAULT_SECONDS) -j $(JOBS) $(FAULT_RUNS)
+.PHONY: check-faults
+
+# ---- threads: what shares memory between threads, under ThreadSanitizer; SANITIZE=thread with any other target does so too ----
+THREAD_TESTS = base/test_threads train/test_feed exec/test_device_exec exec/test_device_train train/test_device
+check-threads:
+	@$(MAKE) --no-print-directory SANITIZE=thread $(THREAD_TESTS:%=build/tsan/unit/%)
+	@$(MAKE) --no-print-directory SANITIZE=thread test-built TESTS='$(THREAD_TESTS:%=build/tsan/unit/%)'
+
+# ---- memory: the unit tests of record and data and the programs that read formats, under valgrind ----
+check-valgrind: all units
+	BIN=$(abspath $(BIN)) tests/memcheck $(B)
+
+# ---- coverage of what reads and writes formats: by its unit tests ----
+COVERAGE_B := build/coverage
+coverage:
+	@$(MAKE) --no-print-directory -s B=$(COVERAGE_B) CFLAGS='-O0 -g --coverage' \
+		$(patsubst tests/unit/%.c,$(COVERAGE_B)/unit/%,$(filter tests/unit/record/% tests/unit/data/%,$(UNIT_SOURCES)))
+	@find $(COVERAGE_B) -name '*.gcda' -delete
+	@tests/run -j $(JOBS) $(patsubst tests/unit/%.c,$(COVERAGE_B)/unit/%,$(filter tests/unit/record/% tests/unit/data/%,$(UNIT_SOURCES)))
+	@python3 tests/coverage.py $(COVERAGE_B) lib/record lib/data
+.PHONY: check-threads check-valgrind coverage
 
 # ---- verify: all 10,000 test images at full width; every instruction set and algorithm gives the logits of ref ----
 # Half an hour or more, since ref is slow: no part of `make test`.
 verify: all
-	BIN=$(abspath $(BIN)) tests/verify -j $(JOBS)
+	BIN=$(call quote,$(abspath $(BIN))) tests/verify -j $(JOBS)
 .PHONY: verify

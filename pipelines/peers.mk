@@ -1,13 +1,19 @@
 # `make peers`: resq beside PyTorch, ONNX Runtime and OpenVINO (tests/peers/): one network, the same images, all programs in
 # turns. It needs PyPI the first time, and is no part of `make test`. MODEL_FLOAT and MODEL_INT8: a fused and an int8 model of
-# any width; by default a network of full width as it is initialised, calibrated on a few images, which is as fast as any.
+# any width, by default those of a study that was run here (of the first of these names), so that accuracies can stand beside
+# times; where there is none, a network of full width as it is initialised, calibrated on a few images, which is as fast as any.
 PEERS         := build/peers
 PEERS_RESULTS  = $(RESULTS)/peers
 PEERS_PYTHON  := $(PEERS)/venv/bin/python
-MODEL_FLOAT    = $(PEERS)/fused.safetensors
-MODEL_INT8     = $(PEERS)/int8.safetensors
+PEERS_RUN     := $(firstword $(foreach r,full pretrained auto quick small,$(if $(and $(wildcard $(RESULTS)/$(r)/fused_model.safetensors),\
+	$(wildcard $(RESULTS)/$(r)/final_ptq_quantized_model.safetensors)),$(RESULTS)/$(r))))
+MODEL_FLOAT    = $(if $(PEERS_RUN),$(PEERS_RUN)/fused_model.safetensors,$(PEERS)/fused.safetensors)
+MODEL_INT8     = $(if $(PEERS_RUN),$(PEERS_RUN)/final_ptq_quantized_model.safetensors,$(PEERS)/int8.safetensors)
 PEERS_ROUNDS           = 30
 PEERS_TRAINING_ROUNDS  = 8
+# About how long each of the two comparisons may take, once packages are installed: fewer rounds where more would not fit.
+PEERS_MINUTES          = 9
+PEERS_TRAINING_MINUTES = 5
 PEERS_FLAGS            =
 PEERS_TRAINING_FLAGS   =
 
@@ -24,6 +30,14 @@ $(PEERS)/venv.stamp: tests/peers/requirements.txt
 		|| { echo "peers: what was installed does not run: $$(tail -n 1 $(PEERS)/install.log)" >&2; exit 1; }; \
 	touch $@
 
+# OpenVINO's release notes admit that 2026.4 is slower at convolutions on some processors: the faster of two versions stands for it.
+PEERS_OPENVINO_OLDER := openvino==2026.2.1
+$(PEERS)/openvino-older.stamp: pipelines/peers.mk $(PEERS)/venv.stamp
+	@rm -rf $(PEERS)/openvino-older; \
+	$(PEERS_PYTHON) -m pip install --no-deps --target $(PEERS)/openvino-older $(PEERS_OPENVINO_OLDER) > $(PEERS)/install.log 2>&1 \
+		|| { echo "peers: $(PEERS_OPENVINO_OLDER) cannot be installed: $$(tail -n 1 $(PEERS)/install.log)" >&2; exit 1; }; \
+	touch $@
+
 # The models and images.
 PEERS_IMAGES := 512
 $(PEERS)/float.safetensors: | $(call ours,$(TRAIN))
@@ -37,19 +51,28 @@ $(PEERS)/int8.safetensors: $(PEERS)/fused.safetensors | $(call ours,$(LOAD) $(CA
 $(PEERS)/images.batches: | $(call ours,$(LOAD))
 	@mkdir -p $(@D)
 	$(BIN)/cifar-load --split test -n $(PEERS_IMAGES) -o $@
-$(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(MODEL_FLOAT) $(MODEL_INT8) $(PEERS)/images.batches $(PEERS)/venv.stamp
+$(PEERS)/test.batches: | $(call ours,$(LOAD))
+	@mkdir -p $(@D)
+	$(BIN)/cifar-load --split test -o $@
+# Which models they are, so that graphs of others are not taken for theirs.
+$(PEERS)/models.stamp: FORCE $(MODEL_FLOAT) $(MODEL_INT8)
+	@pipelines/stamp $@ $(call quote,models $(MODEL_FLOAT) $(MODEL_INT8))
+$(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(PEERS)/models.stamp $(PEERS)/images.batches $(PEERS)/venv.stamp
 	$(PEERS_PYTHON) -B tests/peers/export.py $(MODEL_FLOAT) $(MODEL_INT8) $(PEERS)/images.batches $(PEERS)
 	@touch $@
 
 # Measured anew each time, alone.
 PEERS_FILES = --float $(MODEL_FLOAT) --int8 $(MODEL_INT8) --images $(PEERS)/images.batches --work $(PEERS)
-peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp
+peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS)/openvino-older.stamp $(call ours,inspect)
 	@mkdir -p $(PEERS_RESULTS)
-	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< $(PEERS_FILES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
+	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
+	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --test $(PEERS)/test.batches \
+		--packages openvino-older=$(PEERS)/openvino-older --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
 peers-training: $(PEERS)/graphs.stamp $(call ours,$(BENCH))
 	@mkdir -p $(PEERS_RESULTS)
-	$(PEERS_PYTHON) -B tests/peers/compare_training.py --bench $(BIN)/bench $(PEERS_FILES) --rounds $(PEERS_TRAINING_ROUNDS) \
+	$(PEERS_PYTHON) -B tests/peers/compare_training.py --bench $(BIN)/bench $(PEERS_FILES) --minutes $(PEERS_TRAINING_MINUTES) \
+		--rounds $(PEERS_TRAINING_ROUNDS) \
 		$(PEERS_TRAINING_FLAGS) -o $(PEERS_RESULTS)/peers-training.tsv
 # One after the other, also under `make -j`: they take times.
 peers:

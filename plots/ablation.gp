@@ -4,12 +4,12 @@ width = 1000
 height = 170 + 30 * variants
 longest = 0
 do for [i=1:variants] { longest = strlen(names[i]) > longest ? strlen(names[i]) : longest }
-width = width < 7.8 * strlen(subtitle) + 50 ? int(7.8 * strlen(subtitle)) + 50 : width
 title = 'What each change of the recipe is worth'
 load plots.'/style.gp'
 set lmargin at screen (40.0 + 9.6 * longest) / width
 set rmargin at screen 1.0 - 90.0 / width
 set bmargin at screen 76.0 / height
+set format x '%.1f'
 set xlabel 'difference in held-out accuracy (points); bars: 95 % interval'
 set yrange [0.4:variants + 0.6]
 set ytics ()

@@ -1,10 +1,10 @@
-# curves.gp: axes and key of charts over epochs, shared by loss.gp and accuracy.gp.
-# Given: runs, labels[], first_epoch, last_epoch; $runs holds a block a run: epoch loss train held-out rate.
-span = last_epoch - first_epoch
-epoch_room = span > 0 ? 0.02 * span : 0.5
-set xrange [first_epoch - epoch_room : last_epoch + epoch_room]
-epoch_step = span <= 16 ? 1 : span <= 32 ? 2 : span <= 80 ? 5 : span <= 160 ? 10 : span <= 320 ? 20 : 10 ** ceil(log10(span / 16.0))
-set xtics epoch_step
-set lmargin at screen 108.0 / width
-set rmargin at screen 1.0 - 30.0 / width
-spacing = span > 40 ? int(span / 20) : 1 # epochs from mark to mark
+# curves.gp: size and key of charts over epochs, shared by loss.gp and accuracy.gp; before style.gp.
+# Given: runs, labels[], labels_em, first_epoch, last_epoch, key_entry (em of the widest entry of the key), key_count,
+# key_group (entries that stay side by side); $runs holds a block a run: epoch loss train held-out rate. Gives: width, key_columns, foot_pixels (below the axes).
+load plots.'/measure.gp'
+width = 1000
+key_columns = int((width - 40) / (pixels(13, key_entry) + 90))
+key_columns = key_columns < 1 ? 1 : key_columns > 4 ? 4 : key_columns
+key_columns = key_columns > key_group ? key_columns - key_columns % key_group : key_columns
+key_columns = key_columns > key_count ? key_count : key_columns
+foot_pixels = 76.0 + 24.0 * ceil(key_count * 1.0 / key_columns)

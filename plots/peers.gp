@@ -8,6 +8,8 @@ set rmargin at screen 1.0 - 24.0 / width
 set bmargin at screen 96.0 / height
 set xrange [-0.5:group_count - 0.5]
 set yrange [0:1.1 * highest]
+set ytics tic_step(1.1 * highest)
+set format y tic_format(tic_step(1.1 * highest), highest)
 group_font = bold(11)
 set xtics () scale 0 font group_font
 do for [i=1:group_count] { set xtics add (groups[i] i - 1) }

@@ -1,4 +1,6 @@
-# style.gp: what every chart shares. Each script sets width, height, title and axis_title first, then loads this.
+# style.gp: what every chart shares. Each script sets width, height, title and axis_title first, then loads this; NAME_em is the
+# width of a text NAME in multiples of its font's size, where whoever wrote it has measured it. The picture becomes wider where
+# title and subtitle need it.
 # Colours are Okabe and Ito's, told apart by the colour-blind and, with marks and dashes beside them, in grey.
 set encoding utf8
 set decimalsign '.'
@@ -6,6 +8,11 @@ set decimalsign '.'
 is_svg = format eq 'svg'
 plain(size) = sprintf(is_svg ? 'sans-serif,%d' : 'DejaVu Sans,%d', size)
 bold(size)  = sprintf(is_svg ? 'sans-serif:Bold,%d' : 'DejaVu Sans:Bold,%d', size)
+load plots.'/measure.gp'
+title_em = exists("title_em") ? title_em : 0.7 * strlen(title)
+subtitle_em = exists("subtitle_em") ? subtitle_em : 0.56 * strlen(subtitle)
+least_width = 40 + ceil(pixels(16, title_em) > pixels(11, subtitle_em) ? pixels(16, title_em) : pixels(11, subtitle_em))
+width = width < least_width ? least_width : width
 if (is_svg) {
     set terminal svg size width,height noenhanced font plain(13) fontscale 1.3 background '#ffffff'
 } else {

@@ -1,7 +1,6 @@
 # sweep-observers.gp: accuracy of each observer as bars, side by side per channel and per tensor, with intervals. Given: curves,
 # labels[], places[], float_accuracy, lowest, highest; $curves holds a block for each granularity: place accuracy low high.
 width = 240 + 200 * place_count
-width = width < 7.8 * strlen(subtitle) + 50 ? int(7.8 * strlen(subtitle)) + 50 : width
 height = 600
 top = float_accuracy > highest ? float_accuracy : highest
 # As the other bars: cut where the differences would not be seen, and said to be.

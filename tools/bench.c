@@ -27,7 +27,7 @@ struct opts {
 struct run {
     struct opts *o;
     struct model models[STRING_LIST_MAX + 1];
-    char names[STRING_LIST_MAX + 1][64];
+    char names[STRING_LIST_MAX + 1][BENCH_NAME_SIZE];
     int model_count, case_count, batch;
     struct exec **execs;
     struct measure_case *cases;
@@ -67,7 +67,7 @@ static int load_models(struct run *r, struct message *m)
     for (int i = 0; i < r->o->models.count; i++) {
         TRY(model_open(&r->models[i], r->o->models.items[i], &r->o->given, m));
         r->model_count = i + 1;
-        bench_name(r->names[i], sizeof r->names[i], r->o->models.items[i]);
+        bench_name(r->names[i], r->o->models.items, r->o->models.count, i);
     }
     if (r->o->width > 0) {
         struct graph g = {0};

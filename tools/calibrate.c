@@ -39,7 +39,7 @@ static int calibrate(struct calibration *c, const struct opts *o, struct record 
     int status = graph_require_stage(&c->model.graph, STAGE_FUSED, m);
     if (status < 0)
         return message_prefix(m, status, "%s", o->model);
-    progress_open(&c->progress, stderr, o->quiet, c->tool->name, 0);
+    progress_open(&c->progress, stderr, o->quiet, tool_called(c->tool), 0);
     status = calibration_run(c, m);
     progress_clear(&c->progress);
     TRY(status);

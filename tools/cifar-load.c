@@ -10,25 +10,29 @@
 #include "record/stream.h"
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct options {
     const char *data, *split, *part, *output, *export;
     int64_t epochs, from, seed, count, offset, batch;
-    int shuffle, stats, verbose, quiet;
+    int shuffle, stats, cache, verbose, quiet;
 };
 
 static const char details[] =
-    "PATH is a folder of CIFAR-10's .bin files or one such file, a tar (plain, .gz, .xz, .bz2) or zip of them, or "
-    "an\n"
-    "ImageFolder, as a folder or an archive: SPLIT/CLASS/NAME.png or .jpg, 32x32 pixels, at most 256 classes. "
-    "Without\n"
-    "-d: the environment's CIFAR10_DIR, else the embedded archive.\n\n"
-    "The held-out tenth of the train split is every tenth image of each class. -n and --offset take images of the "
-    "part\n"
-    "in index order; --shuffle then orders them anew in each epoch. --epochs counts from the start of training, so "
-    "that\n"
-    "--from E leaves the batches of the epochs from E on as they were, byte for byte.\n\n"
+    "PATH is a folder of CIFAR-10's .bin files or one such file, a tar (plain, .gz, .xz, .bz2) or zip of them,\n"
+    "or an ImageFolder, as a folder or an archive: SPLIT/CLASS/NAME.png or .jpg, 32x32 pixels, at most 256\n"
+    "classes. SPLIT is train or test; val, valid or validation is taken for test where there is none. A class\n"
+    "is a folder, even an empty one; pictures in folders below it are its own. Other files, and pictures\n"
+    "elsewhere, are left out and counted in a warning. Without -d: the environment's CIFAR10_DIR, else the\n"
+    "embedded archive.\n\n"
+    "The held-out tenth of the train split is every tenth image of each class. -n and --offset take images of\n"
+    "the part in index order; --shuffle then orders them anew in each epoch. --epochs counts from the start of\n"
+    "training, so that --from E leaves the batches of the epochs from E on as they were, byte for byte.\n\n"
+    "Of an archive a decoded copy is kept in $XDG_CACHE_HOME/resq/images (~/.cache/resq/images): 184 MB for\n"
+    "CIFAR-10, at most 1 GiB each and 2 GiB in all. It is named by the archive's SHA-256, checked when read,\n"
+    "changes nothing but time, and may be removed. --no-cache, or RESQ_CACHE=off in the environment, does\n"
+    "without.\n\n"
     "  cifar-load --split train --part train --shuffle --epochs 5 | augment --crop 4 --flip 0.5 | train-fp32 -o M\n"
     "  cifar-load --split test -o test.batches\n"
     "  cifar-load --export DIR\n";
@@ -89,7 +93,7 @@ static int stream_run(struct stream *s, const struct tool *t, struct message *m)
     tool_lineage(t, &s->lineage);
     lineage_add(&s->lineage, "data", "%s", s->data->digest);
     /* in a pipe the line belongs to the last tool */
-    progress_open(&s->progress, stderr, s->o->quiet || !s->o->output, t->name,
+    progress_open(&s->progress, stderr, s->o->quiet || !s->o->output, tool_called(t),
                   s->total * (s->o->epochs - s->o->from));
     int status = batches_write(s, m);
     progress_clear(&s->progress);
@@ -107,6 +111,7 @@ static void export_interrupted(int signal_number)
 
 static int export_run(const struct options *o, const char *path, struct message *warning, struct message *m)
 {
+    atexit(dataset_export_abandon);
     signal(SIGINT, export_interrupted);
     signal(SIGTERM, export_interrupted);
     signal(SIGHUP, export_interrupted);
@@ -119,17 +124,12 @@ static int load_run(const struct options *o, const struct tool *t, const char *p
 {
     struct dataset d = {0};
     struct stream s = {.o = o, .data = &d};
-    struct message warning = {{0}};
+    const struct images_request request = {path,     o->split, o->part,    o->offset,
+                                           o->count, o->cache, o->verbose, o->quiet};
     int status;
     TRY_GOTO(output_differs(path, o->output, m), end);
     TRY_GOTO(o->stats ? output_check(o->output, m) : writer_open(&s.writer, o->output, m), end);
-    TRY_GOTO(dataset_load(&d, path, o->split, &warning, m), end);
-    if (warning.text[0] && !o->quiet)
-        tool_warn(t, "%s", warning.text);
-    TRY_GOTO(dataset_select(&d, o->part, o->offset, o->count, &s.indices, &s.total, m), end);
-    if (o->verbose)
-        fprintf(stderr, "%s: %s, %s, %s/%s: %lld of %lld images\n", t->name, d.name, d.digest, d.split, o->part,
-                (long long)s.total, (long long)d.count);
+    TRY_GOTO(images_read(t, &request, &d, &s.indices, &s.total, m), end);
     TRY_GOTO(o->stats ? image_stats_print(&d, o->part, s.indices, s.total, o->output, m) : stream_run(&s, t, m),
              end);
     if (s.writer) {
@@ -162,7 +162,7 @@ static int run(const struct options *o, const struct tool *t, struct message *m)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.split = "train", .part = "all", .epochs = 1, .seed = 1, .batch = 128};
+    struct options o = {.split = "train", .part = "all", .epochs = 1, .seed = 1, .batch = 128, .cache = 1};
     const struct option_spec options[] = {
         OPTION_DATA(&o.data),
         {"split", 0, OPTION_CHOICE, &o.split, 0, 0, 0, "which images", "train|test", 1},
@@ -178,6 +178,7 @@ int main(int argc, char **argv)
         OPTION_OUTPUT(&o.output),
         {"export", 0, OPTION_STRING, &o.export, 0, 0, "DIR", "write both splits as .bin files into a new folder", 0,
          0},
+        {"cache", 0, OPTION_FLAG, &o.cache, 0, 0, 0, "use a decoded copy of an archive, and make it", 0, 0},
         {"stats", 0, OPTION_FLAG, &o.stats, 0, 0, 0, "print mean and deviation of each channel (TSV)", 0, 0},
         OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet),

@@ -71,7 +71,7 @@ static int evaluate_model(const struct tool *tool, const struct opts *o, const s
                           const char *model_digest, struct message *m)
 {
     const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet,
-                                        o->where,        o->precision,  tool->name};
+                                        o->where,        o->precision,  tool_called(tool)};
     struct predictions p = {0};
     struct batch_reader reader = {0};
     struct table table = {0};

@@ -10,6 +10,7 @@ static const char details[] =
     "  show [FILE]          metadata, tensors, totals; of an int8 model also, layer by layer, the proven bound of\n"
     "                       the accumulator and how far below 2^31 it stays; of a stream its first batch\n"
     "  graph [FILE]         the network as text\n"
+    "  network [FILE]       what to call it in a title: ResNet-18 and its width, or what it is made of\n"
     "  tensor NAME [FILE]   type, shape and statistics; with --values every value\n"
     "  bounds [FILE]        of an int8 model, for each 3x3 convolution of stride 1: the proved bound of its sums\n"
     "                       and how far below 2^25 it stays, where exact Winograd may compute it; outputs beyond\n"
@@ -61,6 +62,11 @@ static int show(struct job *j, struct file_summary *file, struct text *t, struct
 static int graph(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
     return file_graph(file, &j->opts->given.given, t, m);
+}
+
+static int network(struct job *j, struct file_summary *file, struct text *t, struct message *m)
+{
+    return file_network(file, &j->opts->given.given, t, m);
 }
 
 static int bounds(struct job *j, struct file_summary *file, struct text *t, struct message *m)
@@ -119,7 +125,7 @@ static const struct verb {
 } verbs[] = {
     {"show", show, 0, 1, 0, 0},       {"graph", graph, 0, 1, 0, 0},     {"tensor", tensor, 1, 2, 1, 0},
     {"bounds", bounds, 0, 1, 0, 0},   {"made-by", made_by, 0, 1, 0, 0}, {"check", check, 0, 1 << 20, 0, 1},
-    {"compare", compare, 2, 2, 0, 0}, {"stages", stages, 0, 1, 0, 0},
+    {"compare", compare, 2, 2, 0, 0}, {"network", network, 0, 1, 0, 0}, {"stages", stages, 0, 1, 0, 0},
 };
 
 static int file_run(struct job *j, const struct verb *verb, const char *path, struct message *m)
@@ -144,7 +150,7 @@ static int files_run(struct job *j, const struct verb *verb, struct message *m)
         if (one >= 0)
             continue;
         if (status < 0) /* one line a file; the last is printed at the end */
-            fprintf(stderr, "%s: %s\n", j->tool->name, m->text);
+            fprintf(stderr, "%s: %s\n", tool_called(j->tool), m->text);
         status = one;
         *m = reason;
     }
@@ -184,7 +190,8 @@ int main(int argc, char **argv)
     if ((status = model_arguments_take(&o.given, &tool, 0)) >= 0)
         return status;
     if (j.operands.count == 0)
-        return tool_misuse(&tool, "no verb: show, graph, bounds, stages, tensor, made-by, check or compare");
+        return tool_misuse(&tool,
+                           "no verb: show, graph, network, bounds, stages, tensor, made-by, check or compare");
     const char *name = *j.operands.items++;
     j.operands.count--;
     for (const struct verb *v = verbs; v < verbs + sizeof verbs / sizeof *verbs; v++) {
@@ -194,6 +201,6 @@ int main(int argc, char **argv)
             return tool_misuse(&tool, "%s: takes %d to %d operands", name, v->least, v->most);
         return tool_end(&tool, job_run(&j, v, &m), &m) || j.differs;
     }
-    return tool_misuse(&tool, "unknown verb '%s': show, graph, bounds, stages, tensor, made-by, check or compare",
-                       name);
+    return tool_misuse(
+        &tool, "unknown verb '%s': show, graph, network, bounds, stages, tensor, made-by, check or compare", name);
 }

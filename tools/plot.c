@@ -1,4 +1,4 @@
-/* plot: charts by gnuplot and grids of pictures by libpng. */
+/* plot: charts by gnuplot and grids of pictures by libpng and freetype. */
 #include "record/file.h"
 #include "tools/common/plot.h"
 #include <string.h>
@@ -29,6 +29,9 @@ static const char details[] =
     "  augmented < BATCHES         one row an image, one column an epoch of the stream; --originals adds them\n"
     "  samples PREDICTIONS < BATCHES   true class, predicted class and its probability; wrong ones marked\n"
     "The output's name says the format: .png or .svg; images, augmented and samples are .png only.\n"
+    "Texts are set in DejaVu Sans and, letters that it lacks, in what other fonts fontconfig finds; a letter that "
+    "none\n"
+    "has is a box, but in an .svg, whose viewer may have it. Long names are shortened in their middle.\n"
     "gnuplot's scripts are found beside the program (plots, ../share/resq/plots) or in $RESQ_PLOTS.\n"
     "\n"
     "Examples:\n"

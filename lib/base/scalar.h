@@ -42,6 +42,19 @@ RESQ_VALUE int range_map_of(double low, double high, int qmax, struct range_map 
     return 1;
 }
 
+/* Beyond this no code depends on a value any more, and the conversion to int would be undefined. */
+#define CODE_LIMIT 1073741824.0f /* 2^30 */
+
+/* clamp(rint(v) + zero_point, low, high); NaN counts as -infinity. */
+RESQ_VALUE int code_round(float v, int zero_point, int low, int high)
+{
+    v = v > -CODE_LIMIT ? v : -CODE_LIMIT;
+    v = v < CODE_LIMIT ? v : CODE_LIMIT;
+    int q = (int)rintf(v) + zero_point;
+    q = q > low ? q : low;
+    return q < high ? q : high;
+}
+
 RESQ_VALUE float weight_scale(float magnitude, int qmax)
 {
     float scale = magnitude / (float)qmax;

@@ -2,22 +2,28 @@
  * terminal's cursor leaves it. */
 #include "base/status.h"
 #include "base/locale.h"
-#include "base/text.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A reason stands at the end of a message, so what does not fit is left out of the middle. */
+static void middle_join(char *out, size_t size, const char *whole, size_t length)
+{
+    size_t tail = size / 2, head = size - tail - 3;
+    memcpy(out, whole, head);
+    memcpy(out + head, "...", 3);
+    memcpy(out + head + 3, whole + length + 1 - tail, tail);
+}
+
 static void middle_cut(char *out, size_t size, size_t length, const char *format, va_list arguments)
 {
     char *whole = malloc(length + 1);
     if (!whole)
         return;
-    size_t tail = size / 2;
     vsnprintf(whole, length + 1, format, arguments);
-    memcpy(out + size - tail - 3, "...", 3);
-    memcpy(out + size - tail, whole + length + 1 - tail, tail);
+    middle_join(out, size, whole, length);
     free(whole);
 }
 
@@ -39,13 +45,19 @@ int message_set(struct message *m, int code, const char *format, ...)
 {
     if (!m)
         return code;
-    char scratch[MESSAGE_SIZE]; /* the arguments may point into m->text */
+    char scratch[MESSAGE_SIZE], escaped[4 * MESSAGE_SIZE]; /* the arguments may point into m->text */
     va_list arguments;
     va_start(arguments, format);
     message_print(scratch, sizeof scratch, format, arguments);
     va_end(arguments);
-    text_sanitise(scratch, 0);
-    memcpy(m->text, scratch, sizeof scratch);
+    text_escape(scratch, escaped);
+    size_t length = strlen(escaped);
+    if (length < sizeof m->text) {
+        memcpy(m->text, escaped, length + 1);
+        return code;
+    }
+    middle_join(m->text, sizeof m->text, escaped, length);
+    text_sanitise(m->text, 0); /* where the cut went through a character */
     return code;
 }
 

@@ -31,8 +31,9 @@ struct message {
 #define RESQ_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define RESQ_USE_RESULT __attribute__((warn_unused_result))
 
-/* Writes the formatted reason into m (what does not fit is left out of the middle, control characters become '?'; m
- * may be NULL) and returns code, so that `return message_set(m, STATUS_FORMAT, ...)` reads well. */
+/* Writes the formatted reason into m (what does not fit is left out of the middle, control characters become '?',
+ * bytes that are not UTF-8 stand as \xHH; m may be NULL) and returns code, so that `return message_set(m,
+ * STATUS_FORMAT, ...)` reads well. */
 int message_set(struct message *m, int code, const char *format, ...) RESQ_PRINTF(3, 4);
 
 /* The same with ": strerror(saved_errno)" appended; code STATUS_IO, or STATUS_PIPE where errno is EPIPE. */

@@ -17,14 +17,6 @@ int text_add_bytes(struct text *t, const void *bytes, size_t count, struct messa
 void text_clear(struct text *t); /* length 0, memory kept */
 void text_free(struct text *t);
 
-/* Bytes of the well-formed UTF-8 sequence (Unicode's table 3-7: no overlong form, no surrogate) that s begins with,
- * of `count` bytes available: 1..4, or 0 where there is none. */
-size_t utf8_sequence(const char *s, size_t count);
-int text_is_utf8(const char *s); /* 1 where the whole string is well-formed */
-/* Replaces control characters (C0, DEL, C1) and bytes that are not UTF-8 by '?', so that a terminal may show s.
- * Line feeds and tabs stay where keep_lines is not 0. */
-void text_sanitise(char *s, int keep_lines);
-
 /* Whole-string parse of a decimal integer in [low, high]. 0, or STATUS_RANGE with `what: 'S' is not ...`. */
 int parse_integer(const char *s, int64_t low, int64_t high, const char *what, int64_t *value,
                   struct message *m) RESQ_USE_RESULT;

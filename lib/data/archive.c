@@ -1,29 +1,32 @@
 /* archive.c: a tar (plain, gzip, xz, bzip2) or zip of .bin files or of an ImageFolder, read member by member, never
  * unpacked to disk. Every member is checked, wanted or not: an archive with a hostile one is refused whole. */
 #include "data/files.h"
+#include "data/foreign.h"
 #include "data/gzip.h"
 #include "data/pictures.h"
 #include "base/memory.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { READ_BLOCK = 1 << 16, TAR_BLOCK = 512, MAX_MEMBERS = 1 << 22 };
 
 struct member {
-    const char *path;
+    const char *path; /* tidy */
     int64_t size;
-    enum { MEMBER_IGNORED, MEMBER_FILE, MEMBER_NOTE, MEMBER_PICTURE } kind;
-    int split, index; /* of a MEMBER_FILE; index of a MEMBER_NOTE */
-    struct picture_path picture;
+    struct member_path what;
+    int root; /* as survey_add gives it */
 };
 
 struct unpacker {
     struct archive *archive;
     struct pictures *pictures;
+    struct survey survey;
     uint8_t *buffer; /* PICTURE_MAX_BYTES */
     struct image_files *files;
+    char *note_roots[2];                  /* of files->notes */
     int64_t members, last_size, position; /* position: in the unpacked stream, after the last member's data */
 };
 
@@ -62,30 +65,11 @@ static int type_check(struct archive_entry *e, const char *path, struct message 
     }
 }
 
-static int member_classify(struct member *b, struct message *m)
-{
-    const char *slash = strrchr(b->path, '/'), *base = slash ? slash + 1 : b->path;
-    b->kind = MEMBER_IGNORED;
-    if (file_name_parse(base, &b->split, &b->index)) {
-        b->kind = MEMBER_FILE;
-        return 0;
-    }
-    b->index = note_parse(base);
-    if (b->index >= 0) {
-        b->kind = MEMBER_NOTE;
-        return 0;
-    }
-    int status = picture_path_parse(b->path, &b->picture, m);
-    if (status > 0)
-        b->kind = MEMBER_PICTURE;
-    return status < 0 ? message_prefix(m, status, "%s", b->path) : 0;
-}
-
 static int size_check(const struct member *b, struct message *m)
 {
-    int64_t limit = b->kind == MEMBER_PICTURE ? PICTURE_MAX_BYTES
-                    : b->kind == MEMBER_NOTE  ? NOTE_MAX_BYTES
-                                              : FILE_BYTES;
+    int64_t limit = b->what.kind == MEMBER_PICTURE ? PICTURE_MAX_BYTES
+                    : b->what.kind == MEMBER_NOTE  ? NOTE_MAX_BYTES
+                                                   : FILE_BYTES;
     if (b->size < 0 || b->size > limit)
         return message_set(m, STATUS_FORMAT, "%s: %lld bytes exceeds limit %lld", b->path, (long long)b->size,
                            (long long)limit);
@@ -115,14 +99,15 @@ static int data_read(struct unpacker *u, const struct member *b, uint8_t *out, s
 
 static int member_read_file(struct unpacker *u, const struct member *b, struct message *m)
 {
-    if (u->files->files[b->split][b->index].bytes) /* before 30 MB more are read */
+    int split = b->what.split, index = b->what.index;
+    if (u->files->files[split][index].bytes) /* before 30 MB more are read */
         return message_set(m, STATUS_FORMAT, "%s: duplicate member", b->path);
     uint8_t *bytes = memory_new_raw((size_t)b->size, 1, m);
     if (!bytes)
         return STATUS_NOMEM;
     int status = data_read(u, b, bytes, m);
     if (status >= 0) {
-        status = files_add(u->files, b->split, b->index, bytes, (size_t)b->size, 0, m);
+        status = files_add(u->files, split, index, bytes, (size_t)b->size, 0, m);
         if (status < 0)
             message_prefix(m, status, "%s", b->path);
     }
@@ -133,47 +118,73 @@ static int member_read_file(struct unpacker *u, const struct member *b, struct m
 
 static int member_read_note(struct unpacker *u, const struct member *b, struct message *m)
 {
-    char **note = &u->files->notes[b->index];
+    char **note = &u->files->notes[b->what.index], **root = &u->note_roots[b->what.index];
     if (*note)
         return message_set(m, STATUS_FORMAT, "%s: duplicate member", b->path);
-    *note = memory_new((size_t)b->size + 1, 1, m);
+    *root = memory_printf(m, "%.*s", (int)b->what.root, b->path);
+    *note = *root ? memory_new((size_t)b->size + 1, 1, m) : NULL;
     return *note ? data_read(u, b, (uint8_t *)*note, m) : STATUS_NOMEM;
 }
 
 static int member_read_picture(struct unpacker *u, const struct member *b, struct message *m)
 {
     TRY(data_read(u, b, u->buffer, m));
-    int status = pictures_add(u->pictures, &b->picture, u->buffer, (size_t)b->size, m);
+    int status = pictures_add(u->pictures, b->root, &b->what, u->buffer, (size_t)b->size, m);
     return status < 0 ? message_prefix(m, status, "%s", b->path) : 0;
+}
+
+static int member_skip(struct unpacker *u, const struct member *b, struct message *m)
+{
+    if (archive_read_data_skip(u->archive) < ARCHIVE_WARN)
+        return message_set(m, STATUS_FORMAT, "%s: %s", b->path, archive_reason(u->archive));
+    return 0;
+}
+
+static int member_take(struct unpacker *u, struct member *b, int is_folder, struct message *m)
+{
+    int status = member_parse(b->path, is_folder, &b->what, m);
+    if (status < 0)
+        return message_prefix(m, status, "%s", b->path);
+    if (is_folder && b->what.kind != MEMBER_CLASS)
+        return 0;
+    b->root = survey_add(&u->survey, b->path, &b->what, m);
+    TRY(b->root);
+    if (is_folder) {
+        status = pictures_add_class(u->pictures, b->root, &b->what, m);
+        return status < 0 ? message_prefix(m, status, "%s", b->path) : 0;
+    }
+    TRY(size_check(b, m));
+    u->last_size = b->size;
+    switch (b->what.kind) {
+    case MEMBER_FILE:
+        return member_read_file(u, b, m);
+    case MEMBER_NOTE:
+        return member_read_note(u, b, m);
+    case MEMBER_PICTURE:
+        return member_read_picture(u, b, m);
+    default:
+        return member_skip(u, b, m);
+    }
 }
 
 static int member_read(struct unpacker *u, struct archive_entry *e, struct message *m)
 {
-    struct member b = {.path = archive_entry_pathname(e), .size = archive_entry_size(e)};
-    if (!b.path) /* a name that the C locale cannot spell */
-        b.path = archive_entry_pathname_utf8(e);
-    TRY(path_check(b.path, m));
-    TRY(type_check(e, b.path, m));
+    const char *path = archive_entry_pathname(e);
+    if (!path) /* marked as UTF-8, but it is not, or no such locale is installed */
+        return message_set(m, STATUS_FORMAT, "member %lld: its name cannot be read as UTF-8, as it claims to be",
+                           (long long)u->members + 1);
+    TRY(path_check(path, m));
+    TRY(type_check(e, path, m));
     if (++u->members > MAX_MEMBERS)
         return message_set(m, STATUS_RANGE, "more than %d members", MAX_MEMBERS);
-    if (archive_entry_filetype(e) == AE_IFDIR)
-        return 0;
-    TRY(member_classify(&b, m));
-    TRY(size_check(&b, m));
-    u->last_size = b.size;
-    switch (b.kind) {
-    case MEMBER_FILE:
-        return member_read_file(u, &b, m);
-    case MEMBER_NOTE:
-        return member_read_note(u, &b, m);
-    case MEMBER_PICTURE:
-        return member_read_picture(u, &b, m);
-    case MEMBER_IGNORED:
-        break;
-    }
-    if (archive_read_data_skip(u->archive) < ARCHIVE_WARN)
-        return message_set(m, STATUS_FORMAT, "%s: %s", b.path, archive_reason(u->archive));
-    return 0;
+    char *tidy = memory_strdup(path, m);
+    if (!tidy)
+        return STATUS_NOMEM;
+    member_tidy(tidy);
+    struct member b = {.path = tidy, .size = archive_entry_size(e)};
+    int status = member_take(u, &b, archive_entry_filetype(e) == AE_IFDIR, m);
+    memory_free(tidy);
+    return status;
 }
 
 /* A tar that was cut between two members looks whole but for the blocks of zeros that end one. */
@@ -228,21 +239,65 @@ static int unpacker_open(struct unpacker *u, const char *path, struct message *m
     return 0;
 }
 
+/* Notes that stand elsewhere are of something else. */
+static void notes_filter(struct unpacker *u)
+{
+    struct survey *v = &u->survey;
+    const char *root = v->file_root ? v->file_root : v->root >= 0 ? v->roots[v->root].path : "";
+    for (int i = 0; i < 2; i++)
+        if (u->note_roots[i] && strcmp(u->note_roots[i], root) != 0) {
+            memory_free(u->files->notes[i]);
+            u->files->notes[i] = NULL;
+        }
+}
+
+static int archive_read_all(struct unpacker *u, const char *path, struct message *m)
+{
+    TRY(unpacker_open(u, path, m));
+    int status = members_read(u, m);
+    if (status < 0 && u->survey.foreign && u->survey.root_count == 0 && !u->survey.file_root)
+        return message_set(m, status, "%s", u->survey.foreign);
+    TRY(status);
+    TRY(survey_choose(&u->survey, m));
+    notes_filter(u);
+    if (u->survey.root >= 0)
+        TRY(pictures_finish(u->pictures, &u->survey, u->files, m));
+    return survey_tell(&u->survey, u->files, m);
+}
+
+/* libarchive turns names that say they are UTF-8 into the locale's encoding, and drops those that do not fit. In
+ * one of UTF-8 every name stays as it is, whatever the program's locale. */
+static locale_t utf8_enter(locale_t *before)
+{
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    *before = utf8 ? uselocale(utf8) : (locale_t)0;
+    return utf8;
+}
+
+static void utf8_leave(locale_t utf8, locale_t before)
+{
+    if (!utf8)
+        return;
+    uselocale(before);
+    freelocale(utf8);
+}
+
 int files_from_archive(struct image_files *s, const char *path, struct message *m)
 {
-    struct unpacker u = {.files = s};
-    int status = unpacker_open(&u, path, m);
-    if (status >= 0)
-        status = members_read(&u, m);
-    if (status >= 0 && pictures_count(u.pictures) > 0) {
-        if (s->count[SPLIT_TRAIN] + s->count[SPLIT_TEST] > 0)
-            status = message_set(m, STATUS_FORMAT, "holds both .bin files and pictures");
-        else
-            status = pictures_finish(u.pictures, s, m);
-    }
-    if (u.archive)
-        archive_read_free(u.archive);
-    memory_free(u.buffer);
-    pictures_free(u.pictures);
+    struct unpacker *u = memory_new(1, sizeof *u, m);
+    if (!u)
+        return STATUS_NOMEM;
+    locale_t before, utf8 = utf8_enter(&before);
+    u->files = s;
+    int status = archive_read_all(u, path, m);
+    if (u->archive)
+        archive_read_free(u->archive);
+    utf8_leave(utf8, before);
+    memory_free(u->buffer);
+    memory_free(u->note_roots[0]);
+    memory_free(u->note_roots[1]);
+    pictures_free(u->pictures);
+    survey_free(&u->survey);
+    memory_free(u);
     return status < 0 ? message_prefix(m, status, "%s", path) : 0;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* What may not change within a stream. */
-static const char *const fixed_keys[] = {"dataset", "dataset-digest", "classes", "split", "part"};
+static const char *const fixed_keys[] = {"dataset", "dataset-digest", "classes", "split", "part", "mean", "std"};
 enum { FIXED_KEYS = sizeof fixed_keys / sizeof fixed_keys[0] };
 
 int batch_reader_open(struct batch_reader *r, const char *path, struct message *m)

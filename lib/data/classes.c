@@ -1,7 +1,8 @@
 #include "data/batch.h"
 #include "base/memory.h"
-#include <jansson.h>
-#include <stdlib.h>
+#include "base/text.h"
+#include "base/utf8.h"
+#include "record/json.h"
 #include <string.h>
 
 void classes_free(char **classes, int count)
@@ -16,22 +17,21 @@ char *classes_to_json(char *const *classes, int count, struct message *m)
     json_t *list = json_array();
     int status = list ? 0 : -1;
     for (int i = 0; i < count && status == 0; i++) {
-        json_t *name = json_string(classes[i]); /* NULL where it is not UTF-8 */
-        if (!name) {
-            message_set(m, STATUS_FORMAT, "class %d: name is not UTF-8", i);
+        if (!text_is_utf8(classes[i])) {
+            message_set(m, STATUS_FORMAT, "class %d: the name '%s' is not UTF-8", i, classes[i]);
             json_decref(list);
             return NULL;
         }
-        status = json_array_append_new(list, name);
+        status = json_array_append_new(list, json_string(classes[i]));
     }
     char *text = status == 0 ? json_dumps(list, JSON_COMPACT) : NULL;
     json_decref(list);
     char *copy = NULL;
     if (text)
-        copy = memory_strdup(text, m); /* jansson's memory is malloc's, ours is memory_free's */
+        copy = memory_strdup(text, m); /* jansson's memory is not ours */
     else
         message_set(m, STATUS_NOMEM, "memory exhausted: %d class names", count);
-    free(text);
+    json_text_free(text);
     return copy;
 }
 
@@ -72,7 +72,9 @@ static int list_copy(const json_t *list, char ***classes, int *count, struct mes
 int classes_from_json(const char *json, char ***classes, int *count, struct message *m)
 {
     json_error_t error;
-    json_t *list = json_loads(json, JSON_REJECT_DUPLICATES, &error);
+    json_t *list = json_parse(json, strlen(json), JSON_REJECT_DUPLICATES, &error);
+    if (!list && json_exhausted())
+        return message_set(m, STATUS_NOMEM, "memory exhausted: class names");
     if (!list)
         return message_set(m, STATUS_FORMAT, "classes: %s at position %d", error.text, error.position);
     int status = list_copy(list, classes, count, m);

@@ -17,48 +17,111 @@ static void planes_interleave(const uint8_t *planes, uint8_t *image)
     }
 }
 
-static int dataset_fill(struct dataset *d, const struct image_files *s, int split, struct message *m)
+/* What is known of the set moves from s to d. */
+static int dataset_take(struct dataset *d, struct image_files *s, int split, struct message *m)
 {
-    d->count = files_records(s, split);
-    d->images = memory_new_raw((size_t)d->count, IMAGE_BYTES, m);
-    d->labels = d->images ? memory_new_raw((size_t)d->count, 1, m) : NULL;
-    if (!d->labels)
+    d->count = files_records(s, d->from);
+    d->labels = memory_new_raw((size_t)d->count, 1, m);
+    d->images = d->labels ? memory_new_raw((size_t)d->count, IMAGE_BYTES, m) : NULL;
+    if (!d->images)
         return STATUS_NOMEM;
-    int64_t n = 0;
-    for (int i = 0; i < s->count[split]; i++) {
-        const struct bin_file *f = &s->files[split][i];
-        for (size_t offset = 0; offset < f->size; offset += CIFAR_RECORD_BYTES, n++) {
-            d->labels[n] = f->bytes[offset];
-            planes_interleave(f->bytes + offset + 1, d->images + n * IMAGE_BYTES);
-        }
+    files_labels(s, d->from, d->labels);
+    memcpy(d->name, s->name, sizeof d->name);
+    memcpy(d->digest, s->digest, sizeof d->digest);
+    strcpy(d->split, split_names[split]);
+    d->classes = s->classes;
+    d->class_count = s->class_count;
+    s->classes = NULL;
+    s->class_count = 0;
+    return 0;
+}
+
+/* Names what there is instead. */
+static int split_refuse(const struct image_files *s, const char *path, int split, struct message *m)
+{
+    if (s->found)
+        return message_set(m, STATUS_MISMATCH, "%s: has no %s images; it has the folders: %s", path,
+                           split_names[split], s->found);
+    return message_set(m, STATUS_MISMATCH, "%s: has no %s images: %s is not there", path, split_names[split],
+                       split == SPLIT_TEST ? "test_batch.bin" : "data_batch_1.bin");
+}
+
+int dataset_open(struct dataset *d, const char *path, const char *split, const char *cache, struct message *warning,
+                 struct message *said, struct message *m)
+{
+    *d = (struct dataset){0};
+    int status, which = strcmp(split, split_names[SPLIT_TEST]) == 0 ? SPLIT_TEST : SPLIT_TRAIN;
+    d->path = memory_strdup(path, m);
+    d->files = d->path ? memory_new(1, sizeof *d->files, m) : NULL;
+    if (!d->files) {
+        dataset_free(d);
+        return STATUS_NOMEM;
     }
+    TRY_GOTO(files_open(d->files, path, cache, warning, said, m), fail);
+    d->from = d->files->single ? SPLIT_TRAIN : which;
+    if (d->files->count[d->from] == 0) {
+        status = split_refuse(d->files, path, which, m);
+        goto fail;
+    }
+    TRY_GOTO(dataset_take(d, d->files, which, m), fail);
+    return 0;
+fail:
+    dataset_free(d);
+    return status;
+}
+
+/* A decoded copy that turns out damaged is done without; the source must still be what it was. */
+static int source_reopen(struct dataset *d, struct message *m)
+{
+    files_free(d->files);
+    TRY(files_open(d->files, d->path, NULL, NULL, NULL, m));
+    if (strcmp(d->digest, d->files->digest) != 0 || files_records(d->files, d->from) != d->count)
+        return message_set(m, STATUS_MISMATCH, "%s: changes while it is read", d->path);
+    return 0;
+}
+
+static int all_fetch(struct dataset *d, const int64_t *indices, int64_t count)
+{
+    int status = 0;
+    if (!indices)
+        return files_fetch(d->files, d->from, 0, d->count, NULL);
+    for (int64_t i = 0; i < count && status >= 0; i++)
+        status = files_fetch(d->files, d->from, indices[i], 1, NULL);
+    return status;
+}
+
+/* One file's share of the images asked for; first: of its records. */
+static void images_fill(struct dataset *d, const int64_t *indices, int64_t count)
+{
+    int64_t first[SPLIT_MAX_FILES + 1] = {0};
+    const struct image_files *s = d->files;
+    int files = s->count[d->from], at = 0;
+    for (int i = 0; i < files; i++)
+        first[i + 1] = first[i] + (int64_t)(s->files[d->from][i].size / CIFAR_RECORD_BYTES);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t n = indices ? indices[i] : i;
+        for (at = n < first[at] ? 0 : at; n >= first[at + 1];)
+            at++;
+        const uint8_t *record = s->files[d->from][at].bytes + (n - first[at]) * CIFAR_RECORD_BYTES;
+        planes_interleave(record + 1, d->images + n * IMAGE_BYTES);
+    }
+}
+
+int dataset_read(struct dataset *d, const int64_t *indices, int64_t count, struct message *m)
+{
+    if (all_fetch(d, indices, count) < 0)
+        TRY(source_reopen(d, m));
+    images_fill(d, indices, indices ? count : d->count);
+    files_free(d->files);
+    memory_free(d->files);
+    d->files = NULL;
     return 0;
 }
 
 int dataset_load(struct dataset *d, const char *path, const char *split, struct message *warning, struct message *m)
 {
-    *d = (struct dataset){0};
-    struct image_files *s = memory_new(1, sizeof *s, m); /* too large for a stack frame */
-    if (!s)
-        return STATUS_NOMEM;
-    int status, which = strcmp(split, split_names[SPLIT_TEST]) == 0 ? SPLIT_TEST : SPLIT_TRAIN;
-    TRY_GOTO(files_open(s, path, warning, m), end);
-    int from = s->single ? SPLIT_TRAIN : which;
-    if (s->count[from] == 0) {
-        status = message_set(m, STATUS_MISMATCH, "%s: has no %s images", path, split_names[which]);
-        goto end;
-    }
-    TRY_GOTO(dataset_fill(d, s, from, m), end);
-    memcpy(d->name, s->name, sizeof d->name);
-    memcpy(d->digest, s->digest, sizeof d->digest);
-    strcpy(d->split, split_names[which]);
-    d->classes = s->classes;
-    d->class_count = s->class_count;
-    s->classes = NULL;
-    s->class_count = 0;
-end:
-    files_free(s);
-    memory_free(s);
+    TRY(dataset_open(d, path, split, NULL, warning, NULL, m));
+    int status = dataset_read(d, NULL, 0, m);
     if (status < 0)
         dataset_free(d);
     return status;
@@ -71,6 +134,10 @@ void dataset_free(struct dataset *d)
     for (int i = 0; i < d->class_count; i++)
         memory_free(d->classes[i]);
     memory_free(d->classes);
+    memory_free(d->path);
+    if (d->files)
+        files_free(d->files);
+    memory_free(d->files);
     *d = (struct dataset){0};
 }
 
@@ -86,6 +153,19 @@ int64_t dataset_part(const struct dataset *d, const char *part, int64_t *indices
     return count;
 }
 
+/* Why there are no images to take. */
+static int selection_refuse(const struct dataset *d, const char *part, int64_t offset, int64_t there,
+                            struct message *m)
+{
+    if (there > 0)
+        return message_set(m, STATUS_RANGE, "%s: nothing is left behind the first %lld images: %s/%s has %lld",
+                           d->name, (long long)offset, d->split, part, (long long)there);
+    if (strcmp(part, "held-out") == 0)
+        return message_set(m, STATUS_RANGE, "%s: no class has 10 %s images, so none is held out", d->name,
+                           d->split);
+    return message_set(m, STATUS_RANGE, "%s: %s/%s has no images", d->name, d->split, part);
+}
+
 int dataset_select(const struct dataset *d, const char *part, int64_t offset, int64_t count, int64_t **indices,
                    int64_t *selected, struct message *m)
 {
@@ -93,12 +173,11 @@ int dataset_select(const struct dataset *d, const char *part, int64_t offset, in
     if (!list)
         return STATUS_NOMEM;
     int64_t there = dataset_part(d, part, list);
-    if (offset >= there || count > there - offset) {
+    if (offset >= there) {
         memory_free(list);
-        return message_set(m, STATUS_RANGE, "%s: %lld images from %lld on asked for, %s/%s has %lld", d->name,
-                           (long long)count, (long long)offset, d->split, part, (long long)there);
+        return selection_refuse(d, part, offset, there, m);
     }
-    *selected = count > 0 ? count : there - offset;
+    *selected = count > 0 && count < there - offset ? count : there - offset;
     memmove(list, list + offset, (size_t)*selected * sizeof *list);
     *indices = list;
     return 0;

@@ -7,6 +7,8 @@
 
 enum { IMAGE_SIDE = 32, IMAGE_BYTES = 32 * 32 * 3, CIFAR_RECORD_BYTES = 3073, DATASET_MAX_CLASSES = 256 };
 
+struct image_files; /* opaque */
+
 struct dataset {
     int64_t count;
     uint8_t *images; /* [count,32,32,3] NHWC */
@@ -16,13 +18,32 @@ struct dataset {
     char name[128];  /* "CIFAR-10", "CIFAR-10 (JPEG q75)", or the path's last component without suffixes */
     char digest[72]; /* "sha256:HEX", see lib/FORMATS.md; of the whole data set, both splits where both exist */
     char split[8];   /* "train" or "test" */
+    struct image_files *files; /* from dataset_open to dataset_read: where the pixels are */
+    int from;
+    char *path;
 };
 
-/* path: a folder of official .bin files (also its parent), one .bin file of whole records, a .tar.gz (or any tar
- * that libarchive reads) of those, an ImageFolder folder or archive SPLIT/CLASS/NAME.{png,jpg,jpeg} of 32x32
- * pictures. A single .bin file serves either split. Archive members with absolute paths, "..", links, devices,
- * duplicates or sizes over the limit are refused by name. warning (may be NULL) gets one line where there is
- * something to say (pinned digests differ), else "". */
+/* Everything but the pixels, which one dataset_read brings.
+ *
+ * path: a folder of official .bin files (also its parent), one .bin file of whole records, a .tar.gz (or any tar
+ * that libarchive reads) or .zip of those, an ImageFolder folder or archive SPLIT/CLASS/NAME.{png,jpg,jpeg} of
+ * 32x32 pictures. A single .bin file serves either split. Archive members with absolute paths, "..", links,
+ * devices, duplicates or sizes over the limit are refused by name.
+ *
+ * What is a picture of the set says the same rule in folders and archives (data/member.h): SPLIT is train or test,
+ * or where there is no test, val, valid or validation; NAME may have folders of its own; every folder SPLIT/CLASS
+ * is a class, with pictures or without; the set that stands nearest to the top is taken, and two beside each other
+ * are refused. warning (may be NULL) gets one line where there is something to say (what was left out and how many,
+ * classes without pictures, pinned digests that differ), else "".
+ *
+ * cache: a folder for decoded copies of archives, made where it is missing, or NULL. No result depends on it: a
+ * copy that is missing or damaged, or cannot be written, costs time alone. said (may be NULL): what became of it,
+ * or "". */
+int dataset_open(struct dataset *d, const char *path, const char *split, const char *cache, struct message *warning,
+                 struct message *said, struct message *m) RESQ_USE_RESULT;
+/* Brings the pixels of these images (indices NULL: of all); the others' stay undefined. Once. */
+int dataset_read(struct dataset *d, const int64_t *indices, int64_t count, struct message *m) RESQ_USE_RESULT;
+/* Both, of all images and without a cache. */
 int dataset_load(struct dataset *d, const char *path, const char *split, struct message *warning,
                  struct message *m) RESQ_USE_RESULT;
 void dataset_free(struct dataset *d);
@@ -41,12 +62,12 @@ void dataset_export_abandon(void);
  * caller). */
 int64_t dataset_part(const struct dataset *d, const char *part, int64_t *indices);
 
-/* `count` images of a part from its `offset`th on, in index order (count 0: all that are left). *indices is for
- * memory_free. More than there are, or none at all, is STATUS_RANGE. */
+/* At most `count` images of a part from its `offset`th on, in index order (count 0: all that are left); *selected
+ * says how many. *indices is for memory_free. None at all is STATUS_RANGE. Needs no pixels. */
 int dataset_select(const struct dataset *d, const char *part, int64_t offset, int64_t count, int64_t **indices,
                    int64_t *selected, struct message *m) RESQ_USE_RESULT;
 
-/* Mean and standard deviation of x/255 per channel over the given images, in double. */
+/* Mean and standard deviation of x/255 per channel over the given images, which have been read, in double. */
 void dataset_statistics(const struct dataset *d, const int64_t *indices, int64_t count, double mean[3],
                         double std[3]);
 /* Permutes indices in place: Fisher-Yates by random_open(seed, RANDOM_SHUFFLE, epoch, 0). */

@@ -161,7 +161,7 @@ int dataset_export(const char *path, const char *directory, struct message *warn
     char target[PATH_MAX];
     TRY(export_begin(directory, target, m));
     struct image_files *s = memory_new(1, sizeof *s, m);
-    int status = s ? files_open(s, path, warning, m) : STATUS_NOMEM;
+    int status = s ? files_open(s, path, NULL, warning, NULL, m) : STATUS_NOMEM;
     if (status >= 0) {
         status = files_write(s, m);
         files_free(s);

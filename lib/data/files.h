@@ -5,6 +5,7 @@
 #define RESQ_DATA_FILES_H
 
 #include "data/dataset.h"
+#include "base/text.h"
 #include "record/digest.h"
 #include <stddef.h>
 
@@ -21,9 +22,9 @@ enum {
 #define NAME_JPEG "CIFAR-10 (JPEG q75)"
 
 struct bin_file {
-    uint8_t *bytes; /* NULL: no such file */
-    size_t size;
-    int mapped; /* else from memory_new_raw */
+    uint8_t *bytes;
+    size_t size; /* 0: no such file */
+    int mapped;  /* else from memory_new_raw */
     char digest[DIGEST_HEX];
 };
 
@@ -35,8 +36,15 @@ struct image_files {
     int from_pictures;
     char **classes;
     int class_count;
-    char *notes[2]; /* texts of batches.meta.txt and dataset.tsv, or NULL */
+    char *notes[2];     /* texts of batches.meta.txt and dataset.tsv, or NULL */
+    char *report;       /* of pictures: what was left out or taken for another, in one line, or NULL */
+    char *found;        /* of pictures: the folders that stand where a split's would, or NULL */
+    char *instead;      /* where there is no set: the reason */
+    struct text sample; /* one of its JPEGs, and the digest of its pixels; empty where it has none */
+    char sample_digest[DIGEST_HEX];
+    char source[DIGEST_HEX]; /* of the file that was decoded, where it was computed; else "" */
     char name[128], digest[72];
+    struct image_copy *copy; /* not NULL: opened from a decoded copy, and records come by files_fetch */
 };
 
 enum { NOTE_CLASSES, NOTE_DATASET };
@@ -44,9 +52,17 @@ enum { NOTE_CLASSES, NOTE_DATASET };
 extern const char *const split_names[SPLIT_COUNT]; /* "train", "test" */
 extern const char *const note_names[2];            /* "batches.meta.txt", "dataset.tsv" */
 
-/* Opens whatever path is, checks every label, finds name and digest. warning as in dataset_load. */
-int files_open(struct image_files *s, const char *path, struct message *warning, struct message *m) RESQ_USE_RESULT;
+/* Opens whatever path is, checks every label, finds name and digest. warning as in dataset_load. cache: a folder
+ * for decoded copies of archives, or NULL; said gets what became of it. Of a copy no record is there before
+ * files_fetch. */
+int files_open(struct image_files *s, const char *path, const char *cache, struct message *warning,
+               struct message *said, struct message *m) RESQ_USE_RESULT;
 void files_free(struct image_files *s);
+/* Makes records first..first + count - 1 of a split readable, in the file that holds them. Fails only where a
+ * decoded copy is damaged. */
+int files_fetch(struct image_files *s, int split, int64_t first, int64_t count, struct message *m) RESQ_USE_RESULT;
+/* The labels of a split, in order. */
+void files_labels(const struct image_files *s, int split, uint8_t *labels);
 
 /* The name of file `index` (0-based) of a split; out holds 32 bytes. And back: 1 where name is one of those. */
 void file_name(int split, int index, char out[32]);
@@ -72,6 +88,10 @@ int files_identify(struct image_files *s, const char *path, struct message *warn
 /* After a failure to read an archive that goes by a known name: adds its digest and the right one, where they
  * differ. */
 void archive_explain(const char *path, struct message *m);
+/* The value of `key` in a text of KEY<TAB>VALUE lines. note_copy: 1 where there is one that fits; note_dup: *out
+ * stays as it is where there is none. */
+int note_copy(const char *text, const char *key, char *out, size_t size);
+int note_dup(const char *text, const char *key, char **out, struct message *m) RESQ_USE_RESULT;
 /* Writes data set name, digest and classes in dataset.tsv's form. */
 char *dataset_note(const struct image_files *s, struct message *m) RESQ_USE_RESULT;
 

@@ -3,7 +3,8 @@
 #include "data/batch.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include <jansson.h>
+#include "base/utf8.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,7 @@ static const char *note_value(const char *text, const char *key, size_t *length)
     return NULL;
 }
 
-/* Copies the value into out where it fits; 1 where it did. */
-static int note_copy(const char *text, const char *key, char *out, size_t size)
+int note_copy(const char *text, const char *key, char *out, size_t size)
 {
     size_t length;
     const char *value = text ? note_value(text, key, &length) : NULL;
@@ -64,6 +64,16 @@ static int note_copy(const char *text, const char *key, char *out, size_t size)
     memcpy(out, value, length);
     out[length] = '\0';
     return 1;
+}
+
+int note_dup(const char *text, const char *key, char **out, struct message *m)
+{
+    size_t length;
+    const char *value = note_value(text, key, &length);
+    if (!value)
+        return 0;
+    *out = memory_printf(m, "%.*s", (int)length, value);
+    return *out ? 0 : STATUS_NOMEM;
 }
 
 char *dataset_note(const struct image_files *s, struct message *m)
@@ -89,7 +99,7 @@ static int class_add(struct image_files *s, const char *name, size_t length, str
     if (!copy)
         return STATUS_NOMEM;
     s->classes[s->class_count++] = copy;
-    return 0;
+    return text_is_utf8(copy) ? 0 : message_set(m, STATUS_FORMAT, "class '%s' is not UTF-8", copy);
 }
 
 static int classes_from_lines(struct image_files *s, const char *text, struct message *m)
@@ -151,24 +161,34 @@ int files_classes(struct image_files *s, struct message *m)
 
 /* ---- labels and digest ---- */
 
+static int label_refuse(const struct image_files *s, int split, int64_t record, int label, struct message *m)
+{
+    char name[32];
+    int i = 0;
+    for (; record >= (int64_t)(s->files[split][i].size / CIFAR_RECORD_BYTES); i++)
+        record -= (int64_t)(s->files[split][i].size / CIFAR_RECORD_BYTES);
+    file_name(split, i, name);
+    return message_set(m, STATUS_FORMAT, "%s%srecord %lld at offset %lld: label %d, want 0..%d",
+                       s->single ? "" : name, s->single ? "" : ": ", (long long)record,
+                       (long long)record * CIFAR_RECORD_BYTES, label, s->class_count - 1);
+}
+
 /* counts[K] gets how many records of the split each class has. */
 static int labels_check(const struct image_files *s, int split, int64_t *counts, struct message *m)
 {
-    for (int i = 0; i < s->count[split]; i++) {
-        const struct bin_file *f = &s->files[split][i];
-        for (size_t offset = 0; offset < f->size; offset += CIFAR_RECORD_BYTES) {
-            int label = f->bytes[offset];
-            if (label >= s->class_count) {
-                char name[32];
-                file_name(split, i, name);
-                return message_set(m, STATUS_FORMAT, "%s%srecord %zu at offset %zu: label %d, want 0..%d",
-                                   s->single ? "" : name, s->single ? "" : ": ", offset / CIFAR_RECORD_BYTES,
-                                   offset, label, s->class_count - 1);
-            }
-            counts[label]++;
-        }
+    int64_t records = files_records(s, split);
+    uint8_t *labels = memory_new_raw((size_t)records, 1, m);
+    int status = labels ? 0 : STATUS_NOMEM;
+    if (labels)
+        files_labels(s, split, labels);
+    for (int64_t i = 0; i < records && status >= 0; i++) {
+        if (labels[i] < s->class_count)
+            counts[labels[i]]++;
+        else
+            status = label_refuse(s, split, i, labels[i], m);
     }
-    return 0;
+    memory_free(labels);
+    return status;
 }
 
 static int layout_official(const struct image_files *s)
@@ -225,10 +245,9 @@ static void name_from_path(struct image_files *s, const char *path)
 {
     static const char *const suffixes[] = {".gz",  ".xz",  ".bz2",  ".tar", ".tgz",
                                            ".txz", ".tbz", ".tbz2", ".zip", ".bin"};
-    char *whole = realpath(path, NULL); /* "." and ".." have names too */
-    const char *slash = strrchr(whole ? whole : path, '/');
-    snprintf(s->name, sizeof s->name, "%s", slash && slash[1] ? slash + 1 : whole ? whole : path);
-    free(whole);
+    char whole[PATH_MAX]; /* "." and ".." have names too */
+    const char *resolved = realpath(path, whole) ? whole : path, *slash = strrchr(resolved, '/');
+    snprintf(s->name, sizeof s->name, "%.*s", (int)sizeof s->name - 1, slash && slash[1] ? slash + 1 : resolved);
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         size_t length = strlen(s->name), cut = strlen(suffixes[i]);
         if (length > cut && strcasecmp(s->name + length - cut, suffixes[i]) == 0) {
@@ -236,11 +255,10 @@ static void name_from_path(struct image_files *s, const char *path)
             i = (size_t)-1; /* ".tar.gz": start over */
         }
     }
-    json_t *valid = json_string(s->name); /* NULL where it is not UTF-8, which metadata must be */
+    int valid = text_is_utf8(s->name); /* which metadata must be */
     for (char *c = s->name; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f || (!valid && (unsigned char)*c > 0x7f))
             *c = '?';
-    json_decref(valid);
 }
 
 /* 1 where the files are laid out like CIFAR-10 itself: names, sizes, and the same count of every class. */
@@ -271,12 +289,60 @@ static int files_name(struct image_files *s, const char *path, int official, str
         snprintf(s->name, sizeof s->name, NAME_OFFICIAL);
         return 0;
     }
-    int status = digest_file(path, hex, NULL); /* a folder has none */
+    int status = s->source[0] ? (memcpy(hex, s->source, sizeof hex), 0)
+                              : digest_file(path, hex, NULL); /* a folder has none */
     if (status == STATUS_NOMEM)
         return message_set(m, status, "memory exhausted");
     if (status >= 0 && strcmp(hex, jpeg_archive_digest) == 0)
         snprintf(s->name, sizeof s->name, NAME_JPEG);
     return 0;
+}
+
+/* A copy's digest is that of the records that it was made from. */
+static int files_digest(struct image_files *s, struct message *m)
+{
+    if (s->copy)
+        return note_copy(s->notes[NOTE_DATASET], "digest", s->digest, sizeof s->digest)
+                   ? 0
+                   : message_set(m, STATUS_FORMAT, "decoded copy without a digest");
+    return layout_official(s) ? digest_official(s, m) : digest_records(s, m);
+}
+
+/* Classes that are folders alone. */
+static int classes_empty(const struct image_files *s, int64_t counts[SPLIT_COUNT][DATASET_MAX_CLASSES],
+                         struct text *out, struct message *m)
+{
+    int empty = 0, first = 0;
+    for (int k = s->class_count - 1; k >= 0 && s->from_pictures; k--)
+        if (counts[SPLIT_TRAIN][k] + counts[SPLIT_TEST][k] == 0) {
+            empty++;
+            first = k;
+        }
+    if (empty == 0)
+        return 0;
+    if (empty == 1)
+        return text_add(out, m, "class '%s' has no pictures", s->classes[first]);
+    return text_add(out, m, "%d classes have no pictures (such as '%s')", empty, s->classes[first]);
+}
+
+/* What a person is to know, in one line. */
+static int warning_make(const struct image_files *s, const char *path,
+                        int64_t counts[SPLIT_COUNT][DATASET_MAX_CLASSES], struct message *warning,
+                        struct message *m)
+{
+    struct text t = {0};
+    int status = classes_empty(s, counts, &t, m);
+    if (status >= 0 && s->report)
+        status = text_add(&t, m, "%s%s", t.length ? "; " : "", s->report);
+    if (status >= 0 && strcmp(s->name, NAME_JPEG) == 0 && strcmp(s->digest, jpeg_digest) != 0)
+        status = text_add(&t, m, "%sdigest of the decoded pictures is %s, want %s: this libjpeg decodes otherwise",
+                          t.length ? "; " : "", s->digest, jpeg_digest);
+    if (warning)
+        warning->text[0] = '\0';
+    if (status >= 0 && t.length > 0)
+        message_set(warning, 0, "%s: %s", path, t.data);
+    text_free(&t);
+    return status;
 }
 
 int files_identify(struct image_files *s, const char *path, struct message *warning, struct message *m)
@@ -287,16 +353,11 @@ int files_identify(struct image_files *s, const char *path, struct message *warn
         if (status < 0)
             return message_prefix(m, status, "%s", path);
     }
-    TRY(layout_official(s) ? digest_official(s, m) : digest_records(s, m));
+    TRY(files_digest(s, m));
     char noted[sizeof s->digest];
     if (note_copy(s->notes[NOTE_DATASET], "digest", noted, sizeof noted) && strcmp(noted, s->digest) != 0)
         return message_set(m, STATUS_MISMATCH, "%s: digest of the files is %s, %s says %s", path, s->digest,
                            note_names[NOTE_DATASET], noted);
     TRY(files_name(s, path, looks_official(s, counts), m));
-    if (warning)
-        warning->text[0] = '\0';
-    if (strcmp(s->name, NAME_JPEG) == 0 && strcmp(s->digest, jpeg_digest) != 0)
-        message_set(warning, 0, "%s: digest of the decoded pictures is %s, want %s: this libjpeg decodes otherwise",
-                    path, s->digest, jpeg_digest);
-    return 0;
+    return warning_make(s, path, counts, warning, m);
 }

@@ -1,5 +1,6 @@
 #include "data/picture.h"
 #include "data/dataset.h"
+#include "data/foreign.h"
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,39 @@ static int jpeg_size_check(struct jpeg_decompress_struct *jpeg, struct message *
                        jpeg->image_height);
 }
 
+/* a * b / 255, rounded, as Pillow has it. */
+static int scale_255(int a, int b)
+{
+    int product = a * b + 128;
+    return ((product >> 8) + product) >> 8;
+}
+
+/* Four inks to red, green and blue in Pillow's arithmetic. JPEG's inks are stored as what they leave of the light
+ * (Adobe's habit, which Pillow takes for granted): 255 - value is the ink. */
+static void inks_convert(const JSAMPLE *inks, uint8_t *out)
+{
+    for (int x = 0; x < IMAGE_SIDE; x++)
+        for (int c = 0; c < 3; c++) {
+            int light = inks[4 * x + 3], colour = light - scale_255(255 - inks[4 * x + c], light);
+            out[3 * x + c] = (uint8_t)(colour < 0 ? 0 : colour);
+        }
+}
+
+static void jpeg_read_rows(struct jpeg_decompress_struct *jpeg, uint8_t *image)
+{
+    JSAMPLE inks[4 * IMAGE_SIDE];
+    int is_inks = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
+    jpeg->out_color_space = is_inks ? JCS_CMYK : JCS_RGB;
+    jpeg_start_decompress(jpeg);
+    while (jpeg->output_scanline < IMAGE_SIDE) {
+        uint8_t *out = image + jpeg->output_scanline * 3 * IMAGE_SIDE;
+        JSAMPROW row = is_inks ? inks : out;
+        jpeg_read_scanlines(jpeg, &row, 1);
+        if (is_inks)
+            inks_convert(inks, out);
+    }
+}
+
 static int decode_jpeg(const void *bytes, size_t count, uint8_t *image, struct message *m)
 {
     struct jpeg_errors errors = {.message = m};
@@ -57,12 +91,7 @@ static int decode_jpeg(const void *bytes, size_t count, uint8_t *image, struct m
         jpeg_destroy_decompress(&jpeg);
         return STATUS_FORMAT;
     }
-    jpeg.out_color_space = JCS_RGB;
-    jpeg_start_decompress(&jpeg);
-    while (jpeg.output_scanline < IMAGE_SIDE) {
-        JSAMPROW row = image + jpeg.output_scanline * 3 * IMAGE_SIDE;
-        jpeg_read_scanlines(&jpeg, &row, 1);
-    }
+    jpeg_read_rows(&jpeg, image);
     jpeg_finish_decompress(&jpeg);
     jpeg_destroy_decompress(&jpeg);
     return 0;
@@ -152,5 +181,8 @@ int picture_decode(const void *bytes, size_t count, uint8_t *image, struct messa
         return decode_jpeg(bytes, count, image, m);
     if (count >= 8 && png_sig_cmp(b, 0, 8) == 0)
         return decode_png(bytes, count, image, m);
+    const char *foreign = foreign_content(bytes, count);
+    if (foreign)
+        return message_set(m, STATUS_FORMAT, "%s", foreign);
     return message_set(m, STATUS_FORMAT, "neither a JPEG nor a PNG picture");
 }

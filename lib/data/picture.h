@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /* bytes[count]: a whole file; which format it is says its first bytes, not its name. image: [32,32,3], red first.
- * Grey is spread to three channels, 16 bits cut to 8, alpha dropped. Any other size, a damaged picture and whatever
- * the decoders only warn about are STATUS_FORMAT. */
+ * Grey is spread to three channels, 16 bits cut to 8, alpha dropped, CMYK converted as Pillow does. Any other size,
+ * a damaged picture and whatever the decoders only warn about are STATUS_FORMAT. */
 int picture_decode(const void *bytes, size_t count, uint8_t *image, struct message *m) RESQ_USE_RESULT;
 
 #endif

@@ -4,11 +4,10 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 struct picture {
     char *name;   /* without its class */
-    int class_id; /* by first appearance, until pictures_finish */
+    int class_id; /* of the table below, until pictures_finish */
     int64_t slot; /* where its record stands */
 };
 
@@ -18,10 +17,19 @@ struct picture_list {
     uint8_t *chunks[SPLIT_MAX_FILES]; /* FILE_RECORDS records each */
 };
 
+struct class_entry {
+    char *name;
+    int root;
+    unsigned folders; /* bit i: seen in folder_names[i] */
+    int rank;         /* among those of the set; -1: not one of them */
+};
+
 struct pictures {
-    struct picture_list splits[SPLIT_COUNT];
-    char *classes[DATASET_MAX_CLASSES];
-    int class_count, last_class;
+    struct picture_list lists[FOLDER_COUNT];
+    struct class_entry *classes;
+    int class_count, class_capacity, last_class;
+    struct text sample; /* the first JPEG that came, and the digest of its pixels */
+    char sample_digest[DIGEST_HEX];
 };
 
 /* ---- names ---- */
@@ -53,50 +61,6 @@ int natural_compare(const char *a, const char *b)
     return strcmp(a, b); /* "01" and "1" */
 }
 
-static int suffix_is_picture(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (!strcasecmp(dot, ".png") || !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg"));
-}
-
-/* The component that ends before `end`; returns its start. */
-static const char *component_before(const char *path, const char *end)
-{
-    while (end > path && end[-1] != '/')
-        end--;
-    return end;
-}
-
-int picture_path_parse(const char *path, struct picture_path *out, struct message *m)
-{
-    const char *name = component_before(path, path + strlen(path));
-    if (name == path || !*name)
-        return 0;
-    const char *class_name = component_before(path, name - 1);
-    if (class_name == path)
-        return 0;
-    const char *split = component_before(path, class_name - 1);
-    size_t split_length = (size_t)(class_name - 1 - split), class_length = (size_t)(name - 1 - class_name);
-    for (out->split = 0; out->split < SPLIT_COUNT; out->split++) {
-        const char *want = split_names[out->split];
-        if (strlen(want) == split_length && memcmp(want, split, split_length) == 0)
-            break;
-    }
-    if (out->split == SPLIT_COUNT || name[0] == '.' || class_name[0] == '.')
-        return 0;
-    if (!suffix_is_picture(name))
-        return message_set(m, STATUS_FORMAT, "not a .png, .jpg or .jpeg file");
-    if (class_length == 0 || class_length >= sizeof out->class_name)
-        return message_set(m, STATUS_FORMAT, "class name of %zu bytes, want 1..255", class_length);
-    memcpy(out->class_name, class_name, class_length);
-    out->class_name[class_length] = '\0';
-    for (const char *c = out->class_name; *c; c++)
-        if (iscntrl((unsigned char)*c))
-            return message_set(m, STATUS_FORMAT, "control character in the class name");
-    out->name = name;
-    return 1;
-}
-
 /* ---- gathering ---- */
 
 struct pictures *pictures_new(struct message *m)
@@ -106,8 +70,8 @@ struct pictures *pictures_new(struct message *m)
 
 void pictures_free(struct pictures *p)
 {
-    for (int split = 0; p && split < SPLIT_COUNT; split++) {
-        struct picture_list *l = &p->splits[split];
+    for (int folder = 0; p && folder < FOLDER_COUNT; folder++) {
+        struct picture_list *l = &p->lists[folder];
         for (int64_t i = 0; i < l->count; i++)
             memory_free(l->pictures[i].name);
         memory_free(l->pictures);
@@ -115,28 +79,60 @@ void pictures_free(struct pictures *p)
             memory_free(l->chunks[i]);
     }
     for (int i = 0; p && i < p->class_count; i++)
-        memory_free(p->classes[i]);
+        memory_free(p->classes[i].name);
+    if (p) {
+        memory_free(p->classes);
+        text_free(&p->sample);
+    }
     memory_free(p);
 }
 
-int64_t pictures_count(const struct pictures *p)
+static int class_is(const struct class_entry *c, int root, const char *name)
 {
-    return p->splits[SPLIT_TRAIN].count + p->splits[SPLIT_TEST].count;
+    return c->root == root && strcmp(c->name, name) == 0;
 }
 
-static int class_find(struct pictures *p, const char *name, struct message *m)
+static int class_append(struct pictures *p, int root, const char *name, struct message *m)
 {
-    if (p->class_count > 0 && strcmp(p->classes[p->last_class], name) == 0)
-        return p->last_class;
-    for (int i = 0; i < p->class_count; i++)
-        if (strcmp(p->classes[i], name) == 0)
-            return p->last_class = i;
-    if (p->class_count == DATASET_MAX_CLASSES)
-        return message_set(m, STATUS_RANGE, "more than %d classes", DATASET_MAX_CLASSES);
-    p->classes[p->class_count] = memory_strdup(name, m);
-    if (!p->classes[p->class_count])
+    if (p->class_count == p->class_capacity) {
+        size_t bytes = (size_t)p->class_count * sizeof *p->classes;
+        int capacity = p->class_count + DATASET_MAX_CLASSES;
+        void *grown = memory_resize(p->classes, bytes, (size_t)capacity, sizeof *p->classes, m);
+        if (!grown)
+            return STATUS_NOMEM;
+        p->classes = grown;
+        p->class_capacity = capacity;
+    }
+    char *copy = memory_strdup(name, m);
+    if (!copy)
         return STATUS_NOMEM;
-    return p->last_class = p->class_count++;
+    p->classes[p->class_count] = (struct class_entry){.name = copy, .root = root};
+    return p->class_count++;
+}
+
+/* The class's place in the table, where it is put if it is new. */
+static int class_find(struct pictures *p, int root, const struct member_path *path, struct message *m)
+{
+    int found = -1, of_root = 0;
+    if (p->class_count > 0 && class_is(&p->classes[p->last_class], root, path->class_name))
+        found = p->last_class;
+    for (int i = 0; i < p->class_count && found < 0; i++) {
+        of_root += p->classes[i].root == root;
+        if (class_is(&p->classes[i], root, path->class_name))
+            found = i;
+    }
+    if (found < 0 && of_root == DATASET_MAX_CLASSES)
+        return message_set(m, STATUS_RANGE, "more than %d classes", DATASET_MAX_CLASSES);
+    if (found < 0)
+        found = class_append(p, root, path->class_name, m);
+    TRY(found);
+    p->classes[found].folders |= 1u << path->folder;
+    return p->last_class = found;
+}
+
+int pictures_add_class(struct pictures *p, int root, const struct member_path *path, struct message *m)
+{
+    return class_find(p, root, path, m);
 }
 
 static uint8_t *record_at(const struct picture_list *l, int64_t slot)
@@ -163,14 +159,20 @@ static int list_grow(struct picture_list *l, struct message *m)
     return 0;
 }
 
-int pictures_add(struct pictures *p, const struct picture_path *path, const void *bytes, size_t count,
+int pictures_add(struct pictures *p, int root, const struct member_path *path, const void *bytes, size_t count,
                  struct message *m)
 {
     enum { PLANE = IMAGE_SIDE * IMAGE_SIDE };
-    struct picture_list *l = &p->splits[path->split];
+    struct picture_list *l = &p->lists[path->folder];
     uint8_t image[IMAGE_BYTES];
+    if (!path->is_read)
+        return message_set(m, STATUS_FORMAT, "not a .png, .jpg or .jpeg file: convert it or take it out");
     TRY(picture_decode(bytes, count, image, m));
-    int class_id = class_find(p, path->class_name, m);
+    if (p->sample.length == 0 && *(const uint8_t *)bytes == 0xff) {
+        TRY(text_add_bytes(&p->sample, bytes, count, m));
+        digest_bytes(image, sizeof image, p->sample_digest);
+    }
+    int class_id = class_find(p, root, path, m);
     TRY(class_id);
     TRY(list_grow(l, m));
     struct picture picture = {memory_strdup(path->name, m), class_id, l->count};
@@ -186,32 +188,58 @@ int pictures_add(struct pictures *p, const struct picture_path *path, const void
 
 /* ---- order ---- */
 
-struct class_rank {
-    char *name;
-    int id;
-};
-
 static int class_order(const void *a, const void *b)
 {
-    return strcmp(((const struct class_rank *)a)->name, ((const struct class_rank *)b)->name);
+    return strcmp((*(struct class_entry *const *)a)->name, (*(struct class_entry *const *)b)->name);
 }
 
-static void classes_sort(struct pictures *p)
+static unsigned folder_bit(const struct survey *survey, int split)
 {
-    struct class_rank ranks[DATASET_MAX_CLASSES];
-    int rank_of[DATASET_MAX_CLASSES] = {0};
-    for (int i = 0; i < p->class_count; i++)
-        ranks[i] = (struct class_rank){p->classes[i], i};
-    qsort(ranks, (size_t)p->class_count, sizeof ranks[0], class_order);
+    return survey->folders[split] < 0 ? 0 : 1u << survey->folders[split];
+}
+
+/* Ranks the set's classes by name and moves them into s. */
+static int classes_finish(struct pictures *p, const struct survey *survey, struct image_files *s, struct message *m)
+{
+    struct class_entry *sorted[DATASET_MAX_CLASSES];
+    unsigned folders = folder_bit(survey, SPLIT_TRAIN) | folder_bit(survey, SPLIT_TEST);
+    int count = 0;
     for (int i = 0; i < p->class_count; i++) {
-        p->classes[i] = ranks[i].name;
-        rank_of[ranks[i].id] = i;
+        struct class_entry *c = &p->classes[i];
+        c->rank = -1;
+        if (c->root == survey->root && (c->folders & folders))
+            sorted[count++] = c;
     }
-    for (int split = 0; split < SPLIT_COUNT; split++)
-        for (int64_t i = 0; i < p->splits[split].count; i++) {
-            struct picture *picture = &p->splits[split].pictures[i];
-            picture->class_id = rank_of[picture->class_id];
+    qsort(sorted, (size_t)count, sizeof(struct class_entry *), class_order);
+    s->classes = memory_new((size_t)count, sizeof *s->classes, m);
+    if (!s->classes)
+        return STATUS_NOMEM;
+    for (int i = 0; i < count; i++) {
+        sorted[i]->rank = i;
+        s->classes[i] = sorted[i]->name;
+        sorted[i]->name = NULL;
+    }
+    s->class_count = count;
+    return 0;
+}
+
+/* Keeps the pictures of the set alone, their records without gaps; class_id becomes the class's rank. */
+static void list_filter(const struct pictures *p, struct picture_list *l)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < l->count; i++) {
+        struct picture picture = l->pictures[i];
+        picture.class_id = p->classes[picture.class_id].rank;
+        if (picture.class_id < 0) {
+            memory_free(picture.name);
+            continue;
         }
+        if (picture.slot != kept)
+            memcpy(record_at(l, kept), record_at(l, picture.slot), CIFAR_RECORD_BYTES);
+        picture.slot = kept;
+        l->pictures[kept++] = picture;
+    }
+    l->count = kept;
 }
 
 static int picture_order(const void *a, const void *b)
@@ -242,14 +270,14 @@ static void records_permute(struct picture_list *l)
     }
 }
 
-static int list_finish(struct pictures *p, int split, struct image_files *s, struct message *m)
+static int list_finish(struct picture_list *l, int split, struct image_files *s, struct message *m)
 {
-    struct picture_list *l = &p->splits[split];
-    qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, picture_order);
+    if (l->count > 0)
+        qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, picture_order);
     for (int64_t i = 1; i < l->count; i++)
         if (picture_order(&l->pictures[i - 1], &l->pictures[i]) == 0)
             return message_set(m, STATUS_FORMAT, "%s/%s/%s: duplicate member", split_names[split],
-                               p->classes[l->pictures[i].class_id], l->pictures[i].name);
+                               s->classes[l->pictures[i].class_id], l->pictures[i].name);
     records_permute(l);
     for (int64_t i = 0; i < l->count; i++)
         record_at(l, i)[0] = (uint8_t)l->pictures[i].class_id;
@@ -262,18 +290,19 @@ static int list_finish(struct pictures *p, int split, struct image_files *s, str
     return 0;
 }
 
-int pictures_finish(struct pictures *p, struct image_files *s, struct message *m)
+int pictures_finish(struct pictures *p, const struct survey *survey, struct image_files *s, struct message *m)
 {
-    classes_sort(p);
-    for (int split = 0; split < SPLIT_COUNT; split++)
-        if (p->splits[split].count > 0)
-            TRY(list_finish(p, split, s, m));
-    s->classes = memory_new((size_t)p->class_count, sizeof *s->classes, m);
-    if (!s->classes)
-        return STATUS_NOMEM;
-    memcpy(s->classes, p->classes, (size_t)p->class_count * sizeof *s->classes);
-    s->class_count = p->class_count;
-    p->class_count = 0;
+    TRY(classes_finish(p, survey, s, m));
     s->from_pictures = 1;
+    s->sample = p->sample;
+    memcpy(s->sample_digest, p->sample_digest, sizeof s->sample_digest);
+    p->sample = (struct text){0};
+    for (int split = 0; split < SPLIT_COUNT; split++) {
+        if (survey->folders[split] < 0)
+            continue;
+        struct picture_list *l = &p->lists[survey->folders[split]];
+        list_filter(p, l);
+        TRY(list_finish(l, split, s, m));
+    }
     return 0;
 }

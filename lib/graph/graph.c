@@ -1,14 +1,7 @@
 #include "graph/graph.h"
+#include "graph/op.h"
 #include "base/memory.h"
 #include <string.h>
-
-static const char *const op_names[OP_COUNT] = {"input", "normalize", "conv2d", "batchnorm", "relu",
-                                               "add",   "avgpool",   "linear", "quantize",  "dequantize"};
-
-const char *graph_op_name(enum graph_op op)
-{
-    return (unsigned)op < OP_COUNT ? op_names[op] : "?";
-}
 
 const char *graph_stage_name(enum graph_stage s)
 {
@@ -62,34 +55,15 @@ int graph_append(struct graph *g, enum graph_op op, const char *name, int input0
     n->inputs[0] = input0;
     n->inputs[1] = input1;
     n->input_count = input0 < 0 ? 0 : input1 < 0 ? 1 : 2;
-    n->stride = n->groups = 1;
-    n->eps = 1e-5f;
+    if (op_at(op))
+        attributes_reset(op_at(op)->attributes, n);
     return g->count++;
-}
-
-int graph_find(const struct graph *g, const char *name)
-{
-    for (int i = 0; i < g->count; i++)
-        if (strcmp(g->nodes[i].name, name) == 0)
-            return i;
-    return -1;
-}
-
-int graph_uses(const struct graph *g, int i)
-{
-    int uses = i == g->count - 1;
-    for (int j = i + 1; j < g->count; j++)
-        for (int k = 0; k < g->nodes[j].input_count; k++)
-            uses += g->nodes[j].inputs[k] == i;
-    return uses;
 }
 
 int node_is_integer(const struct graph *g, int i)
 {
     const struct node *n = &g->nodes[i];
-    if (n->op == OP_INPUT || n->op == OP_NORMALIZE || n->op == OP_DEQUANTIZE || n->input_count == 0)
-        return 0;
-    return g->nodes[n->inputs[0]].type == NODE_U8;
+    return op_of(n)->integer != INTEGER_NONE && node_input(g, n, 0)->type == NODE_U8;
 }
 
 int node_is_observed(const struct graph *g, int i)
@@ -100,30 +74,19 @@ int node_is_observed(const struct graph *g, int i)
 double node_macs(const struct graph *g, int i)
 {
     const struct node *n = &g->nodes[i];
-    if (n->op != OP_CONV2D && n->op != OP_LINEAR)
-        return 0;
-    const struct node *x = &g->nodes[n->inputs[0]];
-    if (n->op == OP_LINEAR)
-        return (double)n->out * x->c;
-    return (double)n->h * n->w * n->out * (x->c / n->groups) * n->kernel * n->kernel;
-}
-
-static int takes_epilogue(const struct graph *g, int conv, int for_add)
-{
-    const struct node *n = &g->nodes[conv];
-    return n->op == OP_CONV2D && !n->has_relu && (!for_add || n->input_count == 1) && graph_uses(g, conv) == 1;
+    return (double)n->h * n->w * node_weight_count(g, n);
 }
 
 int graph_fusable(const struct graph *g, int i)
 {
     const struct node *n = &g->nodes[i];
-    if (n->op == OP_RELU)
-        return takes_epilogue(g, n->inputs[0], 0) ? n->inputs[0] : -1;
-    if (n->op != OP_ADD)
-        return -1;
-    int early = n->inputs[0] < n->inputs[1] ? n->inputs[0] : n->inputs[1];
-    int late = n->inputs[0] < n->inputs[1] ? n->inputs[1] : n->inputs[0];
-    return takes_epilogue(g, late, 1) ? late : takes_epilogue(g, early, 1) ? early : -1;
+    int found = -1;
+    for (int k = 0; k < n->input_count; k++) {
+        int x = n->inputs[k];
+        if (x > found && node_epilogue(&g->nodes[x], n->op) && graph_uses(g, x) == 1)
+            found = x;
+    }
+    return found;
 }
 
 enum graph_stage graph_stage(const struct graph *g)
@@ -132,7 +95,7 @@ enum graph_stage graph_stage(const struct graph *g)
         if (g->nodes[i].type == NODE_U8)
             return STAGE_INT8;
     for (int i = 0; i < g->count; i++)
-        if (g->nodes[i].op == OP_BATCHNORM || graph_fusable(g, i) >= 0)
+        if (op_of(&g->nodes[i])->folds_away || graph_fusable(g, i) >= 0)
             return STAGE_FLOAT;
     return STAGE_FUSED;
 }

@@ -9,19 +9,19 @@
 #include "base/text.h"
 #include <stddef.h>
 
-enum { GRAPH_MAX_NODES = 4096, NODE_NAME_SIZE = 64, GRAPH_MAX_CHANNELS = 65536, GRAPH_MAX_SIDE = 1024 };
+enum {
+    GRAPH_MAX_NODES = 4096,
+    GRAPH_MAX_CHANNELS = 65536,
+    GRAPH_MAX_SIDE = 1024,
+    GRAPH_MAX_ELEMENTS = 1 << 28, /* of a value, and weights of a node: sizes stay inside an int */
+    NODE_MAX_INPUTS = 2,
+    NODE_NAME_SIZE = 64
+};
 
 enum graph_op {
-    OP_INPUT,
-    OP_NORMALIZE,
-    OP_CONV2D,
-    OP_BATCHNORM,
-    OP_RELU,
-    OP_ADD,
-    OP_AVGPOOL,
-    OP_LINEAR,
-    OP_QUANTIZE,
-    OP_DEQUANTIZE,
+#define OP(enumerator, name) OP_##enumerator,
+#include "graph/ops.inc"
+#undef OP
     OP_COUNT
 };
 
@@ -33,12 +33,12 @@ struct node {
     char name[NODE_NAME_SIZE];
     enum graph_op op;
     int input_count;
-    int inputs[2]; /* node indices; a convolution's second input is its residual (add=) */
-    /* conv2d, linear: */
+    int inputs[NODE_MAX_INPUTS]; /* node indices; those of attributes (a convolution's add=) stand last */
+    /* Attributes. Which an op has and what is legal stands in graph/op/NAME.c; the others are 0. */
     int out, kernel, stride, pad, groups;
     int has_bias, has_relu;
-    float mean[4], std[4]; /* normalize; as many as channels, at most 4 */
-    float eps;             /* batchnorm */
+    float mean[4], std[4]; /* as many as channels */
+    float eps;
     /* result: */
     enum node_type type;
     int h, w, c; /* vectors [C] have h = w = 1 and is_vector = 1 */
@@ -51,11 +51,14 @@ struct graph {
     int count, capacity;
 };
 
-void graph_free(struct graph *g);
+void graph_free(struct graph *g); /* g is then the empty graph */
+/* to: overwritten; the caller's to free, and empty where memory is out. */
 int graph_copy(struct graph *to, const struct graph *from, struct message *m) RESQ_USE_RESULT;
-/* Parses and verifies; failure names the line. Types may be left out in the text: they are inferred. */
+/* Parses and verifies a NUL-terminated text; failure names the line. Types may be left out: they are inferred. g:
+ * overwritten; the caller's to free, and empty on failure. */
 int graph_parse(struct graph *g, const char *text, struct message *m) RESQ_USE_RESULT;
-/* The canonical text: columns aligned, defaults left out, every type printed. parse(print(g)) == g. */
+/* Adds verified g's canonical text to t: columns aligned, defaults left out, every type printed. parse(print(g)) == g.
+ */
 int graph_print(const struct graph *g, struct text *t, struct message *m) RESQ_USE_RESULT;
 /* Recomputes every type and shape and checks names, order, arity, attribute ranges, types. */
 int graph_verify(struct graph *g, struct message *m) RESQ_USE_RESULT;
@@ -66,25 +69,32 @@ enum graph_stage graph_stage(const struct graph *g);
 const char *graph_stage_name(enum graph_stage s); /* "float", "fused", "int8" */
 /* STATUS_MISMATCH: `is at stage float, want fused: run fuse first`. */
 int graph_require_stage(const struct graph *g, enum graph_stage want, struct message *m) RESQ_USE_RESULT;
-int graph_find(const struct graph *g, const char *name); /* index or -1 */
-const char *graph_op_name(enum graph_op op);
+int graph_find(const struct graph *g, const char *name); /* the first node of that name, 0 to count - 1; or -1 */
+const char *graph_op_name(enum graph_op op);             /* "?" where it is no enumerator */
 /* How often node i is read (a node reading it twice counts twice); the output node counts one more. */
 int graph_uses(const struct graph *g, int i);
-/* Appends a zeroed node with this op and name (defaults set: stride 1, groups 1, eps 1e-5); returns its index. */
+/* Appends a node with this op and name (copied; shorter than NODE_NAME_SIZE), its attributes as where the text leaves
+ * them out. Inputs are node indices, -1: none. Nothing is verified. Returns its index; pointers to nodes are then stale.
+ * STATUS_RANGE where the name is too long or the graph full. */
 int graph_append(struct graph *g, enum graph_op op, const char *name, int input0, int input1,
                  struct message *m) RESQ_USE_RESULT;
-/* Multiply-accumulates of one image in node i (convolution and linear; 0 for others). */
+/* Multiply-accumulates of one image in node i: its weights, for each pixel of the result; 0 where it has none. */
 double node_macs(const struct graph *g, int i);
-/* 1 where node i computes on integers (its first input is u8 and it is not input, normalize or dequantize). */
+/* 1 where node i computes on codes: its op has an integer form and its first input is u8. */
 int node_is_integer(const struct graph *g, int i);
 
-/* The convolution that the relu or add in node i could become part of (a single use, nothing after it yet; of an
- * add's two inputs the later one that will do), or -1. What pass_fuse_epilogue does and what the stage `fused` has
- * none left of. */
+/* The node of whose computation node i could become the last step: an input of i with no other use whose op has that
+ * step still free (a convolution, for a relu or an add); of two that will do the later one; or -1. What
+ * pass_fuse_epilogue does and what the stage `fused` has none left of. */
 int graph_fusable(const struct graph *g, int i);
 /* 1 where node i of a fused graph has an activation that calibration must observe: all but input and logits. */
 int node_is_observed(const struct graph *g, int i);
 /* "f32[32,32,64]" or "u8[512]", as the text has it. */
 void node_describe(const struct node *n, char out[64]);
+/* STATUS_MISMATCH, `WHAT of f32[..] and f32[..]`, where a and b differ in type or shape. */
+int node_check_same(const struct node *a, const struct node *b, const char *what,
+                    struct message *m) RESQ_USE_RESULT;
+/* Input k of n, k < n->input_count. */
+const struct node *node_input(const struct graph *g, const struct node *n, int k);
 
 #endif

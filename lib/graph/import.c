@@ -328,7 +328,7 @@ static const char *parse_channels(const char *text, char end, double low, float 
             return NULL;
         memcpy(word, p, size);
         word[size] = '\0';
-        if (parse_number(word, low, 1e6, "value", &value, &unused) < 0)
+        if (parse_number(word, low, NORMALIZE_MAX, "value", &value, &unused) < 0)
             return NULL;
         out[count] = (float)value;
         p += size + 1;
@@ -340,8 +340,8 @@ static const char *parse_channels(const char *text, char end, double low, float 
 
 int normalize_parse(const char *text, float mean[3], float std[3], struct message *m)
 {
-    const char *rest = parse_channels(text, ':', -1e6, mean);
-    if (rest && parse_channels(rest, '\0', 1e-6, std))
+    const char *rest = parse_channels(text, ':', -NORMALIZE_MAX, mean);
+    if (rest && parse_channels(rest, '\0', STD_MIN, std))
         return STATUS_OK;
     return message_set(m, STATUS_RANGE,
                        "--normalize: '%s' is not mean,mean,mean:deviation,deviation,deviation, nor mean:deviation",

@@ -18,6 +18,9 @@ struct model_given {
     void *context;
 };
 
+#define NORMALIZE_MAX 1e6 /* of a mean's size, and of a deviation */
+#define STD_MIN 1e-6
+
 /* "M,M,M:S,S,S" or "M:S", mean and deviation of x/255, every deviation positive. */
 int normalize_parse(const char *text, float mean[3], float std[3], struct message *m) RESQ_USE_RESULT;
 

@@ -1,8 +1,6 @@
 #include "graph/model.h"
 #include "graph/schema.h"
 #include "base/random.h"
-#include <math.h>
-#include <string.h>
 
 /* FNV-1a: a tensor's draws depend on its name, not on what else the network holds. */
 static uint64_t name_hash(const char *name)
@@ -34,20 +32,21 @@ static void fill_uniform(struct tensor *t, struct random_stream *r, double bound
         values[i] = (float)(bound * (2 * random_uniform(r) - 1));
 }
 
-/* torchvision's ResNets: convolutions Kaiming normal over fan-out, batch norm 1 and 0; all else as torch.nn does.
- */
-static void initialise_tensor(struct tensor *t, const struct node *n, const struct node *x, const char *suffix,
-                              uint64_t seed)
+static void initialise_tensor(struct tensor *t, const struct tensor_spec *spec, uint64_t seed)
 {
     struct random_stream r = random_open(seed, RANDOM_INITIALISE, 0, name_hash(t->name));
-    if (n->op == OP_BATCHNORM) {
-        if (strcmp(suffix, "weight") == 0 || strcmp(suffix, "running_var") == 0)
-            fill(t, 1);
-    } else if (n->op == OP_CONV2D && strcmp(suffix, "weight") == 0) {
-        fill_normal(t, &r, sqrt(2.0 / ((double)n->out * n->kernel * n->kernel)));
-    } else {
-        double inputs = n->op == OP_LINEAR ? x->c : (double)(x->c / n->groups) * n->kernel * n->kernel;
-        fill_uniform(t, &r, 1 / sqrt(inputs));
+    switch (spec->start) {
+    case START_ZERO: /* as tensors are added */
+        break;
+    case START_ONE:
+        fill(t, 1);
+        break;
+    case START_NORMAL:
+        fill_normal(t, &r, spec->spread);
+        break;
+    case START_UNIFORM:
+        fill_uniform(t, &r, spec->spread);
+        break;
     }
 }
 
@@ -62,7 +61,7 @@ static int initialise_node(struct model *model, int i, uint64_t seed, struct mes
         struct tensor *t;
         tensor_name(name, n, specs[k].suffix);
         TRY(record_add(model->record, name, specs[k].dtype, specs[k].rank, specs[k].shape, &t, m));
-        initialise_tensor(t, n, &g->nodes[n->inputs[0]], specs[k].suffix, seed);
+        initialise_tensor(t, &specs[k], seed);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Graph and tensors checked against each other: nothing missing, nothing left over, every value legal. */
 #include "graph/model.h"
+#include "graph/op.h"
 #include "graph/schema.h"
 #include <math.h>
 #include <string.h>
@@ -36,11 +37,11 @@ static int check_values(const struct tensor *t, enum tensor_rule rule, struct me
     return 0;
 }
 
-/* Scale and zero point of a u8 activation. A relu keeps its input's map: its result is max(q, zero point). */
+/* Scale and zero point of a u8 activation. Some ops give codes on their input's map: theirs must be the same. */
 static int check_activation(const struct model *model, int i, struct message *m)
 {
     const struct node *n = &model->graph.nodes[i];
-    if (n->type != NODE_U8 || n->op == OP_INPUT)
+    if (!node_has_map(&model->graph, i))
         return 0;
     const uint8_t *range = model_tensor(model, i, "range")->data;
     const uint8_t *zero_point = model_tensor(model, i, "zero_point")->data;
@@ -50,7 +51,7 @@ static int check_activation(const struct model *model, int i, struct message *m)
         return message_set(m, STATUS_RANGE, "%s.zero_point: %d is not in %d..%d", n->name, *zero_point, range[0],
                            range[1]);
     static const char *const suffixes[] = {"scale", "zero_point", "range"};
-    for (int k = 0; n->op == OP_RELU && k < 3; k++) {
+    for (int k = 0; op_of(n)->integer == INTEGER_INPUT_MAP && k < 3; k++) {
         const struct tensor *ours = model_tensor(model, i, suffixes[k]);
         const struct tensor *theirs = model_tensor(model, n->inputs[0], suffixes[k]);
         if (memcmp(ours->data, theirs->data, ours->bytes) != 0)

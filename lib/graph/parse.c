@@ -1,5 +1,5 @@
 /* The graph's text, one line at a time. Every message names its line. */
-#include "graph/graph.h"
+#include "graph/op.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -63,101 +63,11 @@ static int find_op(struct word w)
     return -1;
 }
 
-static int find_node(const struct graph *g, const char *name, struct message *m)
-{
-    int i = graph_find(g, name);
-    return i >= 0 && i < g->count - 1 ? i
-                                      : message_set(m, STATUS_FORMAT, "no node '%s' stands before this one", name);
-}
-
-static int parse_floats(const char *key, char *values, float *out, int *count, int limit, struct message *m)
-{
-    *count = 0;
-    for (char *p = values; p;) {
-        char *comma = strchr(p, ',');
-        double value;
-        if (comma)
-            *comma++ = '\0';
-        if (*count == limit)
-            return message_set(m, STATUS_FORMAT, "%s has more than %d values", key, limit);
-        TRY(parse_number(p, -3.4e38, 3.4e38, key, &value, m));
-        out[(*count)++] = (float)value;
-        p = comma;
-    }
-    return 0;
-}
-
-/* Which of an operation's options were given. */
-enum {
-    GAVE_OUT = 1,
-    GAVE_KERNEL = 2,
-    GAVE_STRIDE = 4,
-    GAVE_PAD = 8,
-    GAVE_GROUPS = 16,
-    GAVE_BIAS = 32,
-    GAVE_RELU = 64,
-    GAVE_ADD = 128,
-    GAVE_MEAN = 256,
-    GAVE_STD = 512,
-    GAVE_EPS = 1024
-};
-
-static const struct {
-    const char *name;
-    int bit;
-} keys[] = {{"out", GAVE_OUT},       {"kernel", GAVE_KERNEL}, {"stride", GAVE_STRIDE}, {"pad", GAVE_PAD},
-            {"groups", GAVE_GROUPS}, {"bias", GAVE_BIAS},     {"relu", GAVE_RELU},     {"add", GAVE_ADD},
-            {"mean", GAVE_MEAN},     {"std", GAVE_STD},       {"eps", GAVE_EPS}};
-
-static const struct {
-    int legal, needed;
-} op_keys[OP_COUNT] = {
-    [OP_NORMALIZE] = {GAVE_MEAN | GAVE_STD, GAVE_MEAN | GAVE_STD},
-    [OP_CONV2D] = {GAVE_OUT | GAVE_KERNEL | GAVE_STRIDE | GAVE_PAD | GAVE_GROUPS | GAVE_BIAS | GAVE_RELU | GAVE_ADD,
-                   GAVE_OUT | GAVE_KERNEL},
-    [OP_BATCHNORM] = {GAVE_EPS, 0},
-    [OP_LINEAR] = {GAVE_OUT | GAVE_BIAS, GAVE_OUT},
-};
-
+/* What a line gave of its op's attributes, by their place in its list. */
 struct given {
-    int bits, mean_count, std_count;
+    unsigned bits;
+    int counts[32]; /* how many numbers each held */
 };
-
-static int set_integer(const char *key, const char *value, int *out, struct message *m)
-{
-    int64_t number;
-    TRY(parse_integer(value, 0, GRAPH_MAX_CHANNELS, key, &number, m));
-    *out = (int)number;
-    return 0;
-}
-
-static int set_value(const struct graph *g, struct node *n, int bit, const char *key, char *value,
-                     struct given *given, struct message *m)
-{
-    int one;
-    switch (bit) {
-    case GAVE_OUT:
-        return set_integer(key, value, &n->out, m);
-    case GAVE_KERNEL:
-        return set_integer(key, value, &n->kernel, m);
-    case GAVE_STRIDE:
-        return set_integer(key, value, &n->stride, m);
-    case GAVE_PAD:
-        return set_integer(key, value, &n->pad, m);
-    case GAVE_GROUPS:
-        return set_integer(key, value, &n->groups, m);
-    case GAVE_MEAN:
-        return parse_floats(key, value, n->mean, &given->mean_count, 4, m);
-    case GAVE_STD:
-        return parse_floats(key, value, n->std, &given->std_count, 4, m);
-    case GAVE_EPS:
-        return parse_floats(key, value, &n->eps, &one, 1, m);
-    default: /* add= */
-        TRY(n->inputs[1] = find_node(g, value, m));
-        n->input_count = 2;
-        return 0;
-    }
-}
 
 static int parse_option(const struct graph *g, struct node *n, struct word w, struct given *given,
                         struct message *m)
@@ -167,22 +77,17 @@ static int parse_option(const struct graph *g, struct node *n, struct word w, st
     char *value = strchr(option, '=');
     if (value)
         *value++ = '\0';
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        if (strcmp(option, keys[i].name) != 0)
-            continue;
-        int bit = keys[i].bit, is_flag = bit == GAVE_BIAS || bit == GAVE_RELU;
-        if (!(op_keys[n->op].legal & bit))
-            break;
-        if (given->bits & bit)
-            return message_set(m, STATUS_FORMAT, "'%s' is given twice", option);
-        if (is_flag != (value == NULL))
-            return message_set(m, STATUS_FORMAT, is_flag ? "'%s' takes no value" : "'%s' needs a value", option);
-        given->bits |= bit;
-        n->has_bias |= bit == GAVE_BIAS;
-        n->has_relu |= bit == GAVE_RELU;
-        return is_flag ? 0 : set_value(g, n, bit, option, value, given, m);
-    }
-    return message_set(m, STATUS_FORMAT, "%s has no option '%s'", graph_op_name(n->op), option);
+    const struct attribute *list = op_of(n)->attributes, *a = attribute_find(list, option);
+    if (!a)
+        return message_set(m, STATUS_FORMAT, "%s has no option '%s'", op_of(n)->name, option);
+    int at = (int)(a - list), is_flag = a->kind == ATTRIBUTE_FLAG;
+    if (given->bits >> at & 1)
+        return message_set(m, STATUS_FORMAT, "'%s' is given twice", option);
+    if (is_flag != (value == NULL))
+        return message_set(m, STATUS_FORMAT, is_flag ? "'%s' takes no value" : "'%s' needs a value", option);
+    given->bits |= 1u << at;
+    TRY(given->counts[at] = attribute_parse(a, g, n, value, m));
+    return 0;
 }
 
 /* "u8[32,32,3]" into n's type and shape. */
@@ -202,7 +107,9 @@ static int parse_type(struct word w, struct node *n, struct message *m)
             *comma++ = '\0';
         if (rank == 3)
             return message_set(m, STATUS_FORMAT, "a type has one or three dimensions");
-        TRY(set_integer("dimension", p, &sizes[rank], m));
+        int64_t size;
+        TRY(parse_integer(p, 0, GRAPH_MAX_CHANNELS, "dimension", &size, m));
+        sizes[rank] = (int)size;
         p = comma;
     }
     if (rank == 2)
@@ -218,14 +125,13 @@ static int parse_type(struct word w, struct node *n, struct message *m)
 static int parse_rest(const struct graph *g, struct line *l, struct node *n, struct given *given, int *typed,
                       struct message *m)
 {
-    int want = n->op == OP_INPUT ? 0 : n->op == OP_ADD ? 2 : 1;
+    int want = op_of(n)->input_count;
     for (int k = 0; k < want; k++) {
         char name[MAX_WORD + 1];
         if (l->next == l->count)
-            return message_set(m, STATUS_FORMAT, "%s wants %d input%s", graph_op_name(n->op), want,
-                               &"s"[want == 1]);
+            return message_set(m, STATUS_FORMAT, "%s wants %d input%s", op_of(n)->name, want, &"s"[want == 1]);
         word_copy(l->words[l->next++], name);
-        TRY(n->inputs[k] = find_node(g, name, m));
+        TRY(n->inputs[k] = input_find(g, name, m));
         n->input_count = k + 1;
     }
     for (; l->next < l->count; l->next++) {
@@ -241,17 +147,28 @@ static int parse_rest(const struct graph *g, struct line *l, struct node *n, str
     return 0;
 }
 
+/* A list has a value for each channel of the input. */
+static int check_lists(const struct graph *g, const struct node *n, const struct given *given, struct message *m)
+{
+    const struct attribute *list = op_of(n)->attributes;
+    char names[MAX_WORD] = "";
+    int wrong = 0, used = 0, channels = n->input_count > 0 ? node_input(g, n, 0)->c : 0;
+    for (int k = 0; list && list[k].name; k++) {
+        if (list[k].kind != ATTRIBUTE_CHANNELS || used >= MAX_WORD)
+            continue;
+        used += snprintf(names + used, sizeof names - (size_t)used, "%s%s=", used ? " and " : "", list[k].name);
+        wrong |= given->counts[k] != channels;
+    }
+    return wrong ? message_set(m, STATUS_FORMAT, "%s want %d values", names, channels) : 0;
+}
+
 static int check_given(const struct graph *g, const struct node *n, const struct given *given, struct message *m)
 {
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (op_keys[n->op].needed & keys[i].bit & ~given->bits)
-            return message_set(m, STATUS_FORMAT, "%s needs %s=", graph_op_name(n->op), keys[i].name);
-    if (n->op == OP_NORMALIZE) {
-        int channels = g->nodes[n->inputs[0]].c;
-        if (given->mean_count != channels || given->std_count != channels)
-            return message_set(m, STATUS_FORMAT, "mean= and std= want %d values", channels);
-    }
-    return 0;
+    const struct attribute *list = op_of(n)->attributes;
+    for (int k = 0; list && list[k].name; k++)
+        if (list[k].is_needed && !(given->bits >> k & 1))
+            return message_set(m, STATUS_FORMAT, "%s needs %s=", op_of(n)->name, list[k].name);
+    return check_lists(g, n, given, m);
 }
 
 static int refuse_op(const char *name, struct message *m)

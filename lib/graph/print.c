@@ -1,52 +1,16 @@
-#include "graph/graph.h"
+#include "graph/op.h"
 #include <string.h>
 
-static int print_list(struct text *t, const char *key, const float *values, int count, struct message *m)
-{
-    TRY(text_add(t, m, " %s=", key));
-    for (int i = 0; i < count; i++) {
-        char number[32];
-        format_number_f32(number, values[i]);
-        TRY(text_add(t, m, "%s%s", i ? "," : "", number));
-    }
-    return 0;
-}
-
-static int print_conv(const struct graph *g, const struct node *n, struct text *t, struct message *m)
-{
-    TRY(text_add(t, m, " out=%d kernel=%d", n->out, n->kernel));
-    if (n->stride != 1)
-        TRY(text_add(t, m, " stride=%d", n->stride));
-    if (n->pad != 0)
-        TRY(text_add(t, m, " pad=%d", n->pad));
-    if (n->groups != 1)
-        TRY(text_add(t, m, " groups=%d", n->groups));
-    if (n->has_bias)
-        TRY(text_add(t, m, " bias"));
-    if (n->input_count > 1)
-        TRY(text_add(t, m, " add=%s", g->nodes[n->inputs[1]].name));
-    return n->has_relu ? text_add(t, m, " relu") : 0;
-}
-
-/* "OP INPUTS options", all defaults left out. */
+/* "OP INPUTS attributes". */
 static int print_body(const struct graph *g, const struct node *n, struct text *t, struct message *m)
 {
-    TRY(text_add(t, m, "%s", graph_op_name(n->op)));
-    for (int k = 0; k < (n->op == OP_CONV2D ? 1 : n->input_count); k++)
-        TRY(text_add(t, m, " %s", g->nodes[n->inputs[k]].name));
-    switch (n->op) {
-    case OP_NORMALIZE:
-        TRY(print_list(t, "mean", n->mean, n->c, m));
-        return print_list(t, "std", n->std, n->c, m);
-    case OP_CONV2D:
-        return print_conv(g, n, t, m);
-    case OP_LINEAR:
-        return text_add(t, m, " out=%d%s", n->out, n->has_bias ? " bias" : "");
-    case OP_BATCHNORM:
-        return n->eps != 1e-5f ? print_list(t, "eps", &n->eps, 1, m) : 0;
-    default:
-        return 0;
-    }
+    const struct op *op = op_of(n);
+    TRY(text_add(t, m, "%s", op->name));
+    for (int k = 0; k < op->input_count; k++)
+        TRY(text_add(t, m, " %s", node_input(g, n, k)->name));
+    for (const struct attribute *a = op->attributes; a && a->name; a++)
+        TRY(attribute_print(a, g, n, t, m));
+    return 0;
 }
 
 static int print_lines(const struct graph *g, struct text *t, struct text *body, struct message *m)

@@ -1,71 +1,85 @@
 #include "graph/schema.h"
+#include "graph/op.h"
+#include <math.h>
 #include <stdio.h>
 
-static struct tensor_spec vector(const char *suffix, enum dtype dtype, int64_t count)
+static struct tensor_spec *put(struct tensor_spec *s, struct tensor_spec spec)
 {
-    return (struct tensor_spec){.suffix = suffix, .dtype = dtype, .rank = 1, .shape = {count}};
-}
-
-static struct tensor_spec scalar(const char *suffix, enum dtype dtype)
-{
-    return (struct tensor_spec){.suffix = suffix, .dtype = dtype};
-}
-
-static struct tensor_spec *put(struct tensor_spec *s, struct tensor_spec spec, enum tensor_rule rule,
-                               int is_parameter)
-{
-    spec.rule = rule;
-    spec.is_parameter = is_parameter;
     *s = spec;
     return s + 1;
 }
 
-static struct tensor_spec weight(const struct graph *g, const struct node *n, enum dtype dtype)
+/* Products of an output's inputs (fan-in), or of an input's outputs (fan-out). */
+static double fan(const struct tensor_spec *weight, int without)
 {
-    const struct node *x = &g->nodes[n->inputs[0]];
-    if (n->op == OP_LINEAR)
-        return (struct tensor_spec){.suffix = "weight", .dtype = dtype, .rank = 2, .shape = {n->out, x->c}};
-    return (struct tensor_spec){
-        .suffix = "weight", .dtype = dtype, .rank = 4, .shape = {n->out, x->c / n->groups, n->kernel, n->kernel}};
+    double count = 1;
+    for (int k = 0; k < weight->rank; k++)
+        count *= k == without ? 1 : (double)weight->shape[k];
+    return count;
 }
 
-static struct tensor_spec *put_batchnorm(struct tensor_spec *s, int channels)
+/* Weights and bias as floats. */
+static struct tensor_spec weight_spec(const struct graph *g, const struct node *n)
 {
-    s = put(s, vector("weight", DTYPE_F32, channels), RULE_ANY, 1);
-    s = put(s, vector("bias", DTYPE_F32, channels), RULE_ANY, 1);
-    s = put(s, vector("running_mean", DTYPE_F32, channels), RULE_ANY, 0);
-    s = put(s, vector("running_var", DTYPE_F32, channels), RULE_NOT_NEGATIVE, 0);
-    return put(s, scalar("num_batches_tracked", DTYPE_I64), RULE_NOT_NEGATIVE, 0);
+    struct tensor_spec w = {.suffix = "weight", .dtype = DTYPE_F32, .start = op_of(n)->start, .is_parameter = 1};
+    w.rank = op_of(n)->weights(g, n, w.shape);
+    w.spread = w.start == START_NORMAL ? sqrt(2 / fan(&w, 1)) : 1 / sqrt(fan(&w, 0));
+    return w;
+}
+
+static struct tensor_spec bias_spec(const struct tensor_spec *weight)
+{
+    return (struct tensor_spec){.suffix = "bias",
+                                .dtype = DTYPE_F32,
+                                .rank = 1,
+                                .shape = {weight->shape[0]},
+                                .start = START_UNIFORM,
+                                .spread = 1 / sqrt(fan(weight, 0)),
+                                .is_parameter = 1};
 }
 
 static struct tensor_spec *put_layer(struct tensor_spec *s, const struct graph *g, int i)
 {
     const struct node *n = &g->nodes[i];
+    struct tensor_spec weight = weight_spec(g, n), bias = bias_spec(&weight);
     if (!node_is_integer(g, i)) {
-        s = put(s, weight(g, n, DTYPE_F32), RULE_ANY, 1);
-        return n->has_bias ? put(s, vector("bias", DTYPE_F32, n->out), RULE_ANY, 1) : s;
+        s = put(s, weight);
+        return n->has_bias ? put(s, bias) : s;
     }
-    s = put(s, weight(g, n, DTYPE_I8), RULE_CODE, 1);
-    s = put(s, vector("weight_scale", DTYPE_F32, n->out), RULE_SCALE, 0);
+    weight.dtype = DTYPE_I8;
+    weight.rule = RULE_CODE;
+    bias.dtype = DTYPE_I32;
+    bias.rule = RULE_BIAS;
+    s = put(s, weight);
+    s = put(s, (struct tensor_spec){.suffix = "weight_scale",
+                                    .dtype = DTYPE_F32,
+                                    .rank = 1,
+                                    .shape = {weight.shape[0]},
+                                    .rule = RULE_SCALE});
     if (n->has_bias)
-        s = put(s, vector("bias", DTYPE_I32, n->out), RULE_BIAS, 1);
-    s = put(s, scalar("accumulator_bound", DTYPE_I64), RULE_NOT_NEGATIVE, 0);
-    s[-1].is_optional = 1;
-    return s;
+        s = put(s, bias);
+    return put(s,
+               (struct tensor_spec){
+                   .suffix = "accumulator_bound", .dtype = DTYPE_I64, .rule = RULE_NOT_NEGATIVE, .is_optional = 1});
+}
+
+int node_has_map(const struct graph *g, int i)
+{
+    return g->nodes[i].type == NODE_U8 && g->nodes[i].op != OP_INPUT;
 }
 
 int node_tensors(const struct graph *g, int i, struct tensor_spec specs[SCHEMA_MAX_TENSORS])
 {
     const struct node *n = &g->nodes[i];
     struct tensor_spec *s = specs;
-    if (n->op == OP_BATCHNORM)
-        s = put_batchnorm(s, n->c);
-    if (n->op == OP_CONV2D || n->op == OP_LINEAR)
+    if (op_of(n)->tensors)
+        s += op_of(n)->tensors(n, s);
+    if (op_of(n)->weights)
         s = put_layer(s, g, i);
-    if (n->type == NODE_U8 && n->op != OP_INPUT) {
-        s = put(s, scalar("scale", DTYPE_F32), RULE_SCALE, 0);
-        s = put(s, scalar("zero_point", DTYPE_U8), RULE_ANY, 0);
-        s = put(s, vector("range", DTYPE_U8, 2), RULE_ANY, 0);
+    if (node_has_map(g, i)) {
+        s = put(s, (struct tensor_spec){.suffix = "scale", .dtype = DTYPE_F32, .rule = RULE_SCALE});
+        s = put(s, (struct tensor_spec){.suffix = "zero_point", .dtype = DTYPE_U8});
+        s = put(s, (struct tensor_spec){.suffix = "range", .dtype = DTYPE_U8, .rank = 1, .shape = {2}});
     }
     return (int)(s - specs);
 }

@@ -1,7 +1,7 @@
 #include "pass/pass.h"
 #include "base/scalar.h"
 #include "pass/rewrite.h"
-#include "graph/schema.h"
+#include "graph/op.h"
 #include <math.h>
 
 /* What a batch norm holds, and the convolution before it. */
@@ -34,8 +34,7 @@ static int fold_open(struct fold *f, struct model *model, int norm, struct messa
     struct graph *g = &model->graph;
     int conv = g->nodes[norm].inputs[0];
     *f = (struct fold){.conv = &g->nodes[conv], .norm = &g->nodes[norm]};
-    const struct node *x = f->conv->op == OP_CONV2D ? &g->nodes[f->conv->inputs[0]] : NULL;
-    if (!x || f->conv->has_relu || f->conv->input_count > 1 || graph_uses(g, conv) != 1)
+    if (!op_of(f->conv)->takes_norm || node_has_epilogue(f->conv) || graph_uses(g, conv) != 1)
         return message_set(m, STATUS_MISMATCH,
                            "node '%s': batch norm cannot be folded, '%s' is no convolution used here alone",
                            f->norm->name, f->conv->name);
@@ -46,8 +45,9 @@ static int fold_open(struct fold *f, struct model *model, int norm, struct messa
         TRY(record_add(model->record, name, DTYPE_F32, 1, &channels, NULL, m));
         g->nodes[conv].has_bias = 1;
     }
-    f->per_output = (size_t)(x->c / f->conv->groups) * (size_t)f->conv->kernel * (size_t)f->conv->kernel;
-    f->weight = model_tensor(model, conv, "weight")->data;
+    const struct tensor *weight = model_tensor(model, conv, "weight");
+    f->per_output = weight->count / (size_t)weight->shape[0];
+    f->weight = weight->data;
     f->bias = model_tensor(model, conv, "bias")->data;
     f->gamma = model_tensor(model, norm, "weight")->data;
     f->beta = model_tensor(model, norm, "bias")->data;
@@ -85,7 +85,7 @@ static int fold_one(struct model *model, int norm, struct text *report, struct m
 int pass_fold_batchnorm(struct model *model, struct text *report, struct message *m)
 {
     for (int i = 0; i < model->graph.count; i++)
-        if (model->graph.nodes[i].op == OP_BATCHNORM)
+        if (op_of(&model->graph.nodes[i])->folds_away)
             TRY(fold_one(model, i--, report, m));
     TRY(graph_verify(&model->graph, m));
     return model_verify(model, m);

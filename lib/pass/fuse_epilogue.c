@@ -1,37 +1,39 @@
 #include "pass/pass.h"
 #include "pass/rewrite.h"
+#include "graph/op.h"
 
-static void fuse_relu(struct graph *g, int relu, int conv)
+/* The layer moves to where node i stood: the other operand stands before that, wherever the layer was. */
+static void fuse_operand(struct graph *g, int i, int layer, int input)
 {
-    g->nodes[conv].has_relu = 1;
-    graph_remove(g, relu, conv);
+    const struct node *n = &g->nodes[i];
+    int other = n->inputs[0] == layer ? n->inputs[1] : n->inputs[0];
+    g->nodes[i] = g->nodes[layer];
+    g->nodes[i].inputs[input] = other;
+    g->nodes[i].input_count = input + 1;
+    graph_remove(g, layer, -1);
 }
 
-/* The convolution moves to where the add stood: the other operand stands before that, wherever the convolution was.
- */
-static void fuse_add(struct graph *g, int add, int conv)
+static void fuse(struct graph *g, int i, int layer)
 {
-    const struct node *a = &g->nodes[add];
-    int residual = a->inputs[0] == conv ? a->inputs[1] : a->inputs[0];
-    g->nodes[add] = g->nodes[conv];
-    g->nodes[add].inputs[1] = residual;
-    g->nodes[add].input_count = 2;
-    graph_remove(g, conv, -1);
+    const struct attribute *step = node_epilogue(&g->nodes[layer], g->nodes[i].op);
+    if (step->kind == ATTRIBUTE_INPUT) {
+        fuse_operand(g, i, layer, step->input);
+        return;
+    }
+    attribute_set(step, &g->nodes[layer]);
+    graph_remove(g, i, layer);
 }
 
 int pass_fuse_epilogue(struct model *model, struct text *report, struct message *m)
 {
     struct graph *g = &model->graph;
     for (int i = 0; i < g->count; i++) {
-        int conv = graph_fusable(g, i);
-        if (conv < 0)
+        int layer = graph_fusable(g, i);
+        if (layer < 0)
             continue;
         if (report)
-            TRY(text_add(report, m, "%s: now part of %s\n", g->nodes[i].name, g->nodes[conv].name));
-        if (g->nodes[i].op == OP_RELU)
-            fuse_relu(g, i, conv);
-        else
-            fuse_add(g, i, conv);
+            TRY(text_add(report, m, "%s: now part of %s\n", g->nodes[i].name, g->nodes[layer].name));
+        fuse(g, i, layer);
         i--; /* one node less before the next */
     }
     TRY(graph_verify(g, m));

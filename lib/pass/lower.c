@@ -1,7 +1,7 @@
 /* Fused float -> int8. The graph is written anew, node by node; each value exists as u8, as f32 or as both, and
  * quantize and dequantize nodes appear where somebody first needs the other form. */
 #include "pass/lower.h"
-#include "graph/schema.h"
+#include "graph/op.h"
 #include "quant/observer.h"
 #include <fnmatch.h>
 #include <math.h>
@@ -19,24 +19,31 @@ static int is_computed_u8(const struct lowering *l, int i)
     return l->u8[i] >= 0 && l->to.graph.nodes[l->u8[i]].op != OP_QUANTIZE;
 }
 
-/* Whether node i of the fused graph computes on integers. A relu does where its input is u8 anyway: max(q, zero
- * point). */
+/* Whether node i of the fused graph computes on integers. */
 static int becomes_integer(const struct lowering *l, int i)
 {
     const struct node *n = &l->from->graph.nodes[i];
     int is_last = i == l->from->graph.count - 1;
     if (is_kept(l, n))
         return 0;
-    if (n->op == OP_RELU)
+    switch (op_of(n)->integer) {
+    case INTEGER_NONE:
+        return 0;
+    case INTEGER_LAYER:
+        return 1;
+    case INTEGER_OWN_MAP:
+        return !is_last;
+    case INTEGER_INPUT_MAP: /* where that is u8 anyway */
         return !is_last && is_computed_u8(l, n->inputs[0]);
-    return n->op == OP_CONV2D || n->op == OP_LINEAR || (n->op == OP_AVGPOOL && !is_last);
+    }
+    return 0;
 }
 
-/* The map of a u8 value: a relu's is its input's. */
+/* The map of a u8 value: its own, or that of its input. */
 static const struct affine *map_of(const struct lowering *l, int i)
 {
     const struct graph *g = &l->from->graph;
-    while (g->nodes[i].op == OP_RELU && is_computed_u8(l, i))
+    while (op_of(&g->nodes[i])->integer == INTEGER_INPUT_MAP && is_computed_u8(l, i))
         i = g->nodes[i].inputs[0];
     return &l->activations[i];
 }
@@ -77,7 +84,7 @@ static int need_f32(struct lowering *l, int i, struct message *m)
 static int append_node(struct lowering *l, int i, int integer, struct message *m)
 {
     const struct node *n = &l->from->graph.nodes[i];
-    int inputs[2] = {-1, -1};
+    int inputs[NODE_MAX_INPUTS] = {-1, -1};
     for (int k = 0; k < n->input_count; k++)
         TRY(inputs[k] = integer ? need_u8(l, n->inputs[k], m) : need_f32(l, n->inputs[k], m));
     int now = graph_append(&l->to.graph, n->op, n->name, inputs[0], inputs[1], m);
@@ -85,7 +92,7 @@ static int append_node(struct lowering *l, int i, int integer, struct message *m
     struct node *copy = &l->to.graph.nodes[now];
     *copy = *n;
     memcpy(copy->inputs, inputs, sizeof inputs);
-    if (integer && (n->op == OP_CONV2D || n->op == OP_LINEAR))
+    if (integer && op_of(n)->integer == INTEGER_LAYER)
         copy->has_bias = 1;
     TRY(graph_verify_last(&l->to.graph, m));
     return now;
@@ -113,7 +120,7 @@ static int lower_integer(struct lowering *l, int i, int now, struct message *m)
     } else {
         l->f32[i] = now;
     }
-    if (n->op == OP_CONV2D || n->op == OP_LINEAR)
+    if (op_of(n)->integer == INTEGER_LAYER)
         return lower_weights(l, i, now, input, output, n->input_count > 1 ? map_of(l, n->inputs[1]) : NULL, m);
     if (!isfinite(input->scale / output->scale))
         return message_set(m, STATUS_RANGE, "%s: scale is not finite", n->name);
@@ -141,7 +148,8 @@ static int check_options(const struct lowering *l, struct message *m)
     for (int i = 0; i < l->from->graph.count; i++) {
         const struct node *n = &l->from->graph.nodes[i];
         kept += is_kept(l, n);
-        left += (n->op == OP_CONV2D || n->op == OP_LINEAR || n->op == OP_AVGPOOL) && !is_kept(l, n);
+        enum integer_form form = op_of(n)->integer;
+        left += (form == INTEGER_LAYER || form == INTEGER_OWN_MAP) && !is_kept(l, n);
     }
     if (o->keep_float && kept == 0)
         return message_set(m, STATUS_MISMATCH, "no node matches '%s', which is to stay in float", o->keep_float);

@@ -15,11 +15,13 @@ struct lowering {
     int *u8, *f32;               /* per node of `from`: the node of `to` that holds it in this type, or -1 */
 };
 
-/* Quantizes weights and bias of integer layer `old` into the tensors of `to`'s node `now`; input and output are the
- * maps around it (output NULL: logits), residual NULL where there is none. */
+/* Quantizes weights and bias of layer `old` of `from` into the tensors of node `now` of `to`. input, output: the maps
+ * of what it reads and gives (output NULL: it gives f32), residual: of what it adds (NULL: nothing). Maps stay the
+ * caller's. STATUS_RANGE where a factor is not finite or a sum may leave 32 bits. */
 int lower_weights(struct lowering *l, int old, int now, const struct affine *input, const struct affine *output,
                   const struct affine *residual, struct message *m) RESQ_USE_RESULT;
-/* Adds scale, zero_point and range of u8 node `now`, which holds the value of node `old`. */
+/* Adds scale, zero_point and range of u8 node `now` of `to`, which holds the value of node `old` of `from` by the map a.
+ * STATUS_RANGE where a is none. */
 int lower_activation(struct lowering *l, int old, int now, const struct affine *a,
                      struct message *m) RESQ_USE_RESULT;
 /* The report's row for node `now`, made if it is not there; NULL where memory is out or there is no report. */

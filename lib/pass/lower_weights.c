@@ -98,8 +98,8 @@ static int layer_open(struct layer *y, const struct lowering *l, int old, struct
     const struct tensor *weight = model_tensor(l->from, old, "weight"), *bias = model_tensor(l->from, old, "bias");
     *y = (struct layer){.weight = weight->data,
                         .bias = bias ? bias->data : NULL,
-                        .outputs = l->from->graph.nodes[old].out,
-                        .per_output = (int)(weight->count / (size_t)l->from->graph.nodes[old].out)};
+                        .outputs = (int)weight->shape[0],
+                        .per_output = (int)(weight->count / (size_t)weight->shape[0])};
     y->q = memory_new(weight->count, 1, m);
     y->scale = memory_new((size_t)y->outputs, sizeof *y->scale, m);
     y->bias_q = memory_new((size_t)y->outputs, sizeof *y->bias_q, m);

@@ -4,7 +4,8 @@
 
 #include "graph/graph.h"
 
-/* Takes node i out; whoever read it reads `instead` (before i, or nobody read it). Later nodes move up by one. */
+/* Takes node i, 0 to count - 1, out; whoever read it reads node `instead`, which stands before it (-1 where nobody read
+ * it). Later nodes move up by one; their indices and pointers to them are then stale. */
 void graph_remove(struct graph *g, int i, int instead);
 
 #endif

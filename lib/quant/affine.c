@@ -18,10 +18,7 @@ int affine_from_range(double low, double high, int bits, struct affine *out, str
 
 uint8_t affine_quantize(const struct affine *a, float x)
 {
-    float q = rintf(x / a->scale) + (float)a->zero_point;
-    if (!(q > (float)a->qmin))
-        return a->qmin;
-    return q < (float)a->qmax ? (uint8_t)q : a->qmax;
+    return (uint8_t)code_round(x / a->scale, a->zero_point, a->qmin, a->qmax);
 }
 
 float affine_dequantize(const struct affine *a, uint8_t q)

@@ -1,4 +1,5 @@
 #include "record/describe.h"
+#include "base/utf8.h"
 #include <math.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 #include "record/digest.h"
 #include "record/file.h"
-#include "record/header.h"
 #include "record/output.h"
 #include "base/memory.h"
 #include <nettle/sha2.h>
@@ -78,18 +77,4 @@ int digest_file(const char *path, char hex[DIGEST_HEX], struct message *m)
         close(fd);
     memory_free(piece);
     return status;
-}
-
-int digest_record(const struct record *r, char hex[DIGEST_HEX], struct message *m)
-{
-    struct layout layout;
-    TRY(layout_make(&layout, r, 0, m));
-    struct digest d;
-    sha256_init(&d.context);
-    digest_add(&d, layout.header.data, layout.header.length);
-    for (size_t i = 0; i < r->tensor_count; i++)
-        digest_add(&d, layout.order[i]->data, layout.order[i]->bytes);
-    hex_write(&d.context, hex);
-    layout_free(&layout);
-    return STATUS_OK;
 }

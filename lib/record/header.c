@@ -1,7 +1,6 @@
 /* header.c: from JSON to tensors without data. jansson vouches for syntax, UTF-8, no NUL, no duplicate key. */
 #include "record/header.h"
 #include "record/json.h"
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -285,8 +284,7 @@ int header_parse(struct header *h, const char *json, size_t length, struct messa
 {
     json_error_t error;
     *h = (struct header){0};
-    json_watch();
-    json_t *root = json_loadb(json, length, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_parse(json, length, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return json_fail(&error, m);
     int status = STATUS_OK;

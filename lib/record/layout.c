@@ -2,7 +2,6 @@
 #include "record/header.h"
 #include "record/digest.h"
 #include "record/json.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,10 +112,12 @@ struct dump {
     int status; /* of the text; a dump that fails otherwise leaves it */
 };
 
+/* jansson goes on behind a key that could not be added: the first failure stays. */
 static int dump_add(const char *bytes, size_t count, void *data)
 {
     struct dump *d = data;
-    d->status = text_add_bytes(d->text, bytes, count, d->message);
+    if (d->status >= 0)
+        d->status = text_add_bytes(d->text, bytes, count, d->message);
     return d->status;
 }
 
@@ -126,8 +127,10 @@ static int header_print(struct layout *l, const json_t *root, struct message *m)
     static const char spaces[] = "                                                                ";
     struct dump dump = {&l->header, m, STATUS_OK};
     TRY(text_add_bytes(&l->header, "\0\0\0\0\0\0\0", LENGTH_BYTES, m));
-    if (json_dump_callback(root, dump_add, &dump, JSON_COMPACT))
-        return dump.status < 0 ? dump.status : json_failed(m);
+    int failed = json_dump_callback(root, dump_add, &dump, JSON_COMPACT);
+    TRY(dump.status);
+    if (failed || json_exhausted())
+        return json_failed(m);
     size_t padding = (RECORD_ALIGNMENT - l->header.length % RECORD_ALIGNMENT) % RECORD_ALIGNMENT;
     TRY(text_add_bytes(&l->header, spaces, padding, m));
     uint64_t length = l->header.length - LENGTH_BYTES;

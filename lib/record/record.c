@@ -1,6 +1,6 @@
 #include "record/record.h"
 #include "record/header.h"
-#include "base/text.h"
+#include "base/utf8.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

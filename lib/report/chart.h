@@ -1,34 +1,55 @@
 /* chart.h: a chart is a text for gnuplot: values as variables, data as heredocs, then one script of plots/. Nothing
- * from outside reaches gnuplot but quoted strings and numbers. */
+ * from outside reaches gnuplot but quoted strings and numbers; of text that is shown, nothing but what the font has
+ * and the chart has room for. */
 #ifndef RESQ_REPORT_CHART_H
 #define RESQ_REPORT_CHART_H
 
 #include "base/status.h"
 #include "base/text.h"
+#include "report/font.h"
 #include "report/table.h"
 #include <stdint.h>
+
+enum chart_format { CHART_PNG, CHART_SVG };
 
 struct chart {
     struct text text;
     const char *plots; /* the folder of scripts; borrowed */
+    struct font *font;
+    enum chart_format format;
 };
-
-enum chart_format { CHART_PNG, CHART_SVG };
 
 /* From the file name's end: .png or .svg; otherwise STATUS_RANGE. */
 int chart_format_of(const char *path, enum chart_format *format, struct message *m) RESQ_USE_RESULT;
 
+/* chart_free also after any failure. */
 int chart_open(struct chart *c, const char *plots, enum chart_format format, struct message *m) RESQ_USE_RESULT;
+/* A string as it is, for what gnuplot reads and nobody sees. */
 int chart_string(struct chart *c, const char *name, const char *value, struct message *m) RESQ_USE_RESULT;
 int chart_number(struct chart *c, const char *name, double value, struct message *m) RESQ_USE_RESULT;
-/* name becomes an array of count strings, 1-based. */
-int chart_strings(struct chart *c, const char *name, const char *const *values, int count,
-                  struct message *m) RESQ_USE_RESULT;
-/* The same for strings that label an axis's tics. */
-int chart_tics(struct chart *c, const char *name, const char *const *values, int count,
+
+/* What gnuplot makes of a text: a tic's label is a format besides, and in a label that belongs to a point of data
+ * backslashes have a meaning. */
+enum chart_use { CHART_LABEL, CHART_TIC, CHART_POINT };
+
+/* How a shown text will be set; most: what the chart has room for, in em. */
+struct chart_setting {
+    enum font_style style;
+    double most;
+    enum chart_use use;
+};
+/* A text that is shown: as font_clean and font_shorten leave it (an SVG keeps letters that our fonts lack: its
+ * viewer may have them). NAME_em becomes its width. */
+int chart_text(struct chart *c, const char *name, const char *value, struct chart_setting set,
                struct message *m) RESQ_USE_RESULT;
-/* The dataset's line under the title: dataset, split and part, images, digest as far as t's notes know them. */
-int chart_subtitle(struct chart *c, const struct table *t, const char *more, struct message *m) RESQ_USE_RESULT;
+/* name becomes an array of count texts, 1-based, NAME_em the width of the widest. */
+int chart_texts(struct chart *c, const char *name, const char *const *values, int count, struct chart_setting set,
+                struct message *m) RESQ_USE_RESULT;
+int chart_title(struct chart *c, const char *title, struct message *m) RESQ_USE_RESULT;
+/* The dataset's line under the title: dataset, split and part, images, digest as far as t's notes know them, and
+ * more. dataset: where the notes name none; may be NULL, as more. */
+int chart_subtitle(struct chart *c, const struct table *t, const char *dataset, const char *more,
+                   struct message *m) RESQ_USE_RESULT;
 /* Loads SCRIPT of the folder, runs all in gnuplot and writes the picture to path, whole or not at all. */
 int chart_save(struct chart *c, const char *script, const char *path, enum chart_format format,
                struct message *m) RESQ_USE_RESULT;

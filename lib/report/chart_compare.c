@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_BARS = 32 };
+enum { MAX_BARS = 64, MODEL_EM = 16 };
 
 /* The summary's numbers a kind of chart reads. */
 static const char *const columns_of[][4] = {
@@ -11,17 +11,19 @@ static const char *const columns_of[][4] = {
     [BARS_SIZE] = {"bytes", NULL},
     [BARS_TIME] = {"ms_per_sample", "ms_p95", NULL},
 };
+static const double most_of[] = {[BARS_ACCURACY] = 100, [BARS_SIZE] = 1e18, [BARS_TIME] = 1e12};
 
-static int row_print(struct chart *c, const struct table *t, int row, const char *const *names, double *values,
+static int row_print(struct chart *c, const struct table *t, int row, enum chart_bars kind, double *values,
                      struct message *m)
 {
+    const char *const *names = columns_of[kind];
     TRY(text_add(&c->text, m, "%d", row));
     for (int i = 0; names[i]; i++) {
         char number[32];
         int column = table_column(t, names[i]);
         if (column < 0)
             return message_set(m, STATUS_FORMAT, "no column '%s'", names[i]);
-        int status = parse_number(table_cell(t, row, column), 0, 1e18, names[i], &values[i], m);
+        int status = parse_number(table_cell(t, row, column), 0, most_of[kind], names[i], &values[i], m);
         if (status < 0)
             return message_prefix(m, status, "row %d", row + 1);
         format_number(number, values[i]);
@@ -40,6 +42,36 @@ static double axis_start(double lowest, double highest)
         return 0;
     double step = start > 90 ? 1 : 5;
     return floor(start / step) * step;
+}
+
+/* Decimals that give the smallest value above zero three digits, and every other value as many: numbers side by
+ * side are read side by side. -1 where those would be too long: then powers of ten. */
+static int decimals_of(const double *values, int count, double unit)
+{
+    enum { DIGITS = 3, MOST = 9 };
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < count; i++) {
+        least = values[i] > 0 ? fmin(least, values[i] / unit) : least;
+        most = fmax(most, values[i] / unit);
+    }
+    if (most == 0)
+        return 0;
+    int decimals = (int)fmax(0, DIGITS - 1 - floor(log10(least)));
+    return decimals + fmax(0, floor(log10(most))) < MOST ? decimals : -1;
+}
+
+struct unit {
+    const char *name;
+    double size;
+};
+
+static struct unit size_unit(double highest)
+{
+    static const struct unit units[] = {{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (highest >= units[i].size)
+            return units[i];
+    return (struct unit){"bytes", 1};
 }
 
 /* The value of a column that says the same in every row, or NULL. */
@@ -63,42 +95,47 @@ static int summary_subtitle(struct chart *c, const struct table *t, enum chart_b
     const struct {
         const char *before, *value, *after;
         int is_shown;
-    } items[] = {{"", dataset, "", 1},
-                 {"", images, " test images", kind == BARS_ACCURACY},
-                 {"batch ", batch, "", kind == BARS_TIME},
-                 {"", threads, threads && strcmp(threads, "1") == 0 ? " thread" : " threads", kind == BARS_TIME},
-                 {"", isa, "", kind == BARS_TIME}};
+    } items[] = {
+        {"", images, images && strcmp(images, "1") == 0 ? " test image" : " test images", kind == BARS_ACCURACY},
+        {"batch ", batch, "", kind == BARS_TIME},
+        {"", threads, threads && strcmp(threads, "1") == 0 ? " thread" : " threads", kind == BARS_TIME},
+        {"", isa, "", kind == BARS_TIME}};
     for (size_t i = 0; i < sizeof items / sizeof items[0] && used < sizeof more; i++)
         if (items[i].is_shown && items[i].value && strcmp(items[i].value, "-") != 0)
             used += (size_t)snprintf(more + used, sizeof more - used, "%s%s%s%s", used ? ", " : "", items[i].before,
                                      items[i].value, items[i].after);
-    return chart_subtitle(c, t, more, m);
+    return chart_subtitle(c, t, dataset && strcmp(dataset, "-") != 0 ? dataset : NULL, more, m);
 }
 
 int chart_compare(struct chart *c, const struct table *summary, enum chart_bars kind, struct message *m)
 {
-    const char *const *names = columns_of[kind], *models[MAX_BARS];
-    double values[3] = {0}, lowest = INFINITY, highest = 0, first = 0;
-    int model = table_column(summary, "model");
+    const char *models[MAX_BARS];
+    double values[MAX_BARS][3] = {0}, firsts[MAX_BARS], lowest = INFINITY, highest = 0;
+    int model = table_column(summary, "model"), count = summary->rows;
     if (model < 0)
         return message_set(m, STATUS_FORMAT, "no column 'model'");
-    if (summary->rows < 1 || summary->rows > MAX_BARS)
-        return message_set(m, STATUS_FORMAT, "%d rows, want 1 to %d", summary->rows, MAX_BARS);
+    if (count < 1 || count > MAX_BARS)
+        return message_set(m, STATUS_FORMAT, "%d rows, want 1 to %d", count, MAX_BARS);
     TRY(text_add(&c->text, m, "$bars << END_OF_DATA\n"));
-    for (int row = 0; row < summary->rows; row++) {
-        TRY(row_print(c, summary, row, names, values, m));
+    for (int row = 0; row < count; row++) {
+        TRY(row_print(c, summary, row, kind, values[row], m));
         models[row] = table_cell(summary, row, model);
-        first = row ? first : values[0];
-        lowest = fmin(lowest, values[kind == BARS_ACCURACY ? 1 : 0]);
-        for (int i = 0; names[i]; i++)
-            highest = fmax(highest, values[i]);
+        firsts[row] = values[row][0];
+        lowest = fmin(lowest, values[row][kind == BARS_ACCURACY ? 1 : 0]);
+        for (int i = 0; i < 3; i++)
+            highest = fmax(highest, values[row][i]);
     }
+    struct unit unit = kind == BARS_SIZE ? size_unit(highest) : (struct unit){"ms", 1};
     TRY(text_add(&c->text, m, "END_OF_DATA\n"));
-    TRY(chart_strings(c, "models", models, summary->rows, m));
-    TRY(chart_tics(c, "model_tics", models, summary->rows, m));
-    TRY(chart_number(c, "model_count", summary->rows, m));
-    TRY(chart_number(c, "first_value", first, m));
+    TRY(chart_texts(c, "models", models, count, (struct chart_setting){FONT_BOLD, MODEL_EM, CHART_TIC}, m));
+    TRY(chart_text(c, "first_model", models[0], (struct chart_setting){FONT_PLAIN, MODEL_EM, CHART_POINT}, m));
+    TRY(chart_number(c, "model_count", count, m));
+    TRY(chart_number(c, "first_value", firsts[0], m));
     TRY(chart_number(c, "highest", highest, m));
+    TRY(chart_string(c, "unit_name", unit.name, m));
+    TRY(chart_number(c, "unit", unit.size, m));
+    TRY(chart_number(c, "decimals", kind == BARS_SIZE && unit.size == 1 ? 0 : decimals_of(firsts, count, unit.size),
+                     m));
     TRY(chart_number(c, "axis_start", kind == BARS_ACCURACY ? axis_start(lowest, highest) : 0, m));
     return summary_subtitle(c, summary, kind, m);
 }

@@ -1,9 +1,11 @@
 #include "report/chart.h"
 #include "base/memory.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_CLASSES = 256 };
+/* ZEROS_SHOWN: with more classes empty cells say so by being white. */
+enum { MAX_CLASSES = 256, CLASS_EM = 16, ZEROS_SHOWN = 20 };
 
 struct confusion {
     const char *classes[MAX_CLASSES]; /* in order of appearance; borrowed from the table */
@@ -44,16 +46,21 @@ static int confusion_collect(struct confusion *x, const struct table *t, struct 
 /* Columns: predicted, true, count, percent of the true class. */
 static int confusion_print(struct chart *c, const struct confusion *x, struct message *m)
 {
+    int has_any = 0;
     TRY(text_add(&c->text, m, "$cells << END_OF_DATA\n"));
     for (int from = 0; from < x->count; from++) {
         const double *row = x->counts + from * MAX_CLASSES;
         double total = 0;
         for (int to = 0; to < x->count; to++)
             total += row[to];
+        has_any |= total > 0 || x->count <= ZEROS_SHOWN;
         for (int to = 0; to < x->count; to++)
-            TRY(text_add(&c->text, m, "%d\t%d\t%.0f\t%.6f\n", to, from, row[to],
-                         total > 0 ? 100 * row[to] / total : 0.0));
+            if (row[to] > 0 || x->count <= ZEROS_SHOWN)
+                TRY(text_add(&c->text, m, "%d\t%d\t%.0f\t%.6f\n", to, from, row[to],
+                             total > 0 ? 100 * row[to] / total : 0.0));
     }
+    if (!has_any) /* gnuplot wants data */
+        TRY(text_add(&c->text, m, "0\t0\t0\t0\n"));
     return text_add(&c->text, m, "END_OF_DATA\n");
 }
 
@@ -86,17 +93,17 @@ static int accuracy_text(const struct table *t, char *out, size_t size, struct m
 static int confusion_chart(struct chart *c, struct confusion *x, const struct table *t, struct message *m)
 {
     char accuracy[96];
-    int longest = 0;
+    double most = 0;
     TRY(confusion_collect(x, t, m));
     TRY(confusion_print(c, x, m));
-    for (int i = 0; i < x->count; i++)
-        if ((int)strlen(x->classes[i]) > longest)
-            longest = (int)strlen(x->classes[i]);
-    TRY(chart_tics(c, "classes", x->classes, x->count, m));
+    for (int i = 0; i < MAX_CLASSES * MAX_CLASSES; i++)
+        most = fmax(most, x->counts[i]);
+    TRY(chart_texts(c, "classes", x->classes, x->count, (struct chart_setting){FONT_PLAIN, CLASS_EM, CHART_TIC},
+                    m));
     TRY(chart_number(c, "class_count", x->count, m));
-    TRY(chart_number(c, "longest_name", longest, m));
+    TRY(chart_number(c, "count_digits", most < 10 ? 1 : 1 + floor(log10(most)), m));
     TRY(accuracy_text(t, accuracy, sizeof accuracy, m));
-    return chart_subtitle(c, t, accuracy, m);
+    return chart_subtitle(c, t, NULL, accuracy, m);
 }
 
 int chart_confusion(struct chart *c, const struct table *metrics, struct message *m)

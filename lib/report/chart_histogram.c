@@ -62,13 +62,12 @@ int chart_histogram(struct chart *c, const struct chart_activation *a, const str
     if (total == 0)
         return message_set(m, STATUS_FORMAT, "%s: empty input: no values were counted", a->node);
     TRY(bars_print(c, a, first, last, bins_a_bar(first, last), total, m));
-    TRY(chart_string(c, "node", a->node, m));
     TRY(chart_number(c, "value_min", a->min, m));
     TRY(chart_number(c, "value_max", a->max, m));
-    TRY(chart_number(c, "least_share", 100 / total, m));
+    TRY(chart_number(c, "least_share", fmin(100 / total, 10), m));
     TRY(chart_number(c, "has_clip", has_clip, m));
     TRY(chart_number(c, "clip_low", has_clip ? a->clip_low : a->min, m));
     TRY(chart_number(c, "clip_high", has_clip ? a->clip_high : a->max, m));
     TRY(chart_number(c, "clipped", has_clip ? clipped_share(a, total) : 0, m));
-    return chart_subtitle(c, notes, a->note, m);
+    return chart_subtitle(c, notes, NULL, a->note, m);
 }

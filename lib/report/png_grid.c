@@ -2,13 +2,23 @@
 #include "base/memory.h"
 #include "report/font.h"
 #include "report/save.h"
+#include <math.h>
 #include <png.h>
 #include <string.h>
 
-/* In output pixels. TEXT_SCALE enlarges the font; GAP leaves room for the frame of a wrong picture, and two
- * characters between captions. */
-enum { TEXT_SCALE = 2, LINE_HEIGHT = TEXT_SCALE * FONT_HEIGHT + 4, MARGIN = 20, GAP = 48, FRAME = 4, CROSS = 24 };
-enum { TITLE_SCALE = 3, TITLE_HEIGHT = TITLE_SCALE * FONT_HEIGHT + 8 };
+/* In output pixels: sizes of the font, from line to line, and from a line's top to its baseline. GAP leaves room
+ * for the frame of a wrong picture, and CAPTION_GAP of it between captions. */
+enum {
+    TEXT_SIZE = 17,
+    LINE_HEIGHT = 23,
+    BASELINE = 17,
+    MARGIN = 20,
+    GAP = 48,
+    CAPTION_GAP = 14,
+    FRAME = 4,
+    CROSS = 24
+};
+enum { TITLE_SIZE = 24, TITLE_HEIGHT = 36, TITLE_BASELINE = 24 };
 
 struct colour {
     uint8_t r, g, b;
@@ -30,40 +40,66 @@ static void fill(struct picture *p, int x, int y, int width, int height, struct 
 
 /* ---- text ---- */
 
-/* Characters, not bytes: a UTF-8 sequence shows as one '?'. */
-static int text_length(const char *s)
+struct brush {
+    struct picture *picture;
+    struct colour colour;
+};
+
+static uint8_t mixed(uint8_t below, uint8_t above, uint8_t share)
 {
-    int length = 0;
-    for (; s && *s; s++)
-        length += (*s & 0xC0) != 0x80;
-    return length;
+    return (uint8_t)((below * (255 - share) + above * share + 127) / 255);
 }
 
-static int text_width(const char *s, int scale)
+static void brush_pixel(void *canvas, int x, int y, uint8_t share)
 {
-    int length = text_length(s);
-    return length ? (length * FONT_ADVANCE - 1) * scale : 0;
+    const struct brush *brush = canvas;
+    struct picture *p = brush->picture;
+    if (x < 0 || y < 0 || x >= p->width || y >= p->height)
+        return;
+    uint8_t *pixel = p->pixels + ((size_t)y * (size_t)p->width + (size_t)x) * 3;
+    pixel[0] = mixed(pixel[0], brush->colour.r, share);
+    pixel[1] = mixed(pixel[1], brush->colour.g, share);
+    pixel[2] = mixed(pixel[2], brush->colour.b, share);
 }
 
-static void draw_character(struct picture *p, int x, int y, int scale, unsigned char character, struct colour c)
+/* How a line of text stands in the picture; y: its baseline; most: pixels that it may take. */
+struct setting {
+    enum font_style style;
+    int size, x, y, most;
+    struct colour colour;
+};
+
+/* name is shortened until `more` fits behind it. */
+static int draw_text(struct picture *p, struct font *font, struct setting set, const char *name, const char *more,
+                     struct message *m)
 {
-    for (int row = 0; row < FONT_HEIGHT; row++)
-        for (int column = 0; column < FONT_WIDTH; column++)
-            if (font_pixel(character, row, column))
-                fill(p, x + column * scale, y + row * scale, scale, scale, c);
+    struct text clean = {0}, line = {0};
+    struct brush brush = {p, set.colour};
+    double room = (double)set.most / set.size - font_width(font, set.style, more);
+    int status = font_clean(font, name ? name : "", 0, &clean, m);
+    if (status >= 0)
+        status = font_shorten(font, set.style, clean.data, room, &line, m);
+    if (status >= 0)
+        status = text_add(&line, m, "%s", more);
+    if (status >= 0)
+        status = font_draw(font, set.style, set.size, line.data, set.x, set.y, brush_pixel, &brush, m);
+    text_free(&clean);
+    text_free(&line);
+    return status;
 }
 
-/* At most `limit` characters; a longer text ends in "..". */
-static void draw_text(struct picture *p, int x, int y, int scale, const char *s, int limit, struct colour c)
+/* In pixels, up to GRID_TEXT_WIDTH. */
+static int text_width(struct font *font, enum font_style style, int size, const char *s, int *width,
+                      struct message *m)
 {
-    int is_long = text_length(s) > limit, place = 0;
-    for (; s && *s && place < limit; s++) {
-        if ((*s & 0xC0) == 0x80)
-            continue;
-        int is_dot = is_long && place >= limit - 2;
-        draw_character(p, x + place * FONT_ADVANCE * scale, y, scale, is_dot ? '.' : (unsigned char)*s, c);
-        place++;
+    struct text clean = {0};
+    int status = font_clean(font, s ? s : "", 0, &clean, m);
+    if (status >= 0) {
+        double pixels = ceil(size * font_width(font, style, clean.data));
+        *width = pixels > GRID_TEXT_WIDTH ? GRID_TEXT_WIDTH : (int)pixels;
     }
+    text_free(&clean);
+    return status;
 }
 
 /* ---- one cell ---- */
@@ -95,25 +131,33 @@ static void draw_mark(struct picture *p, int x, int y, int size)
     }
 }
 
-static void draw_cell(struct picture *p, int x, int y, const struct grid *g, const struct grid_cell *cell)
+static int draw_cell(struct picture *p, struct font *font, int x, int y, const struct grid *g,
+                     const struct grid_cell *cell, struct message *m)
 {
     if (!cell->pixels)
-        return;
+        return 0;
     int size = g->side * g->scale;
     fill(p, x - 1, y - 1, size + 2, size + 2, edge); /* white pictures end somewhere too */
     draw_enlarged(p, x, y, g, cell->pixels);
     if (cell->is_marked)
         draw_mark(p, x, y, size);
-    for (int i = 0; i < GRID_LINES; i++)
-        draw_text(p, x, y + size + FRAME + 4 + i * LINE_HEIGHT, TEXT_SCALE, cell->lines[i],
-                  grid_line_length(g->side, g->scale), cell->is_marked && i + 1 == GRID_LINES ? red : ink);
+    for (int i = 0; i < GRID_LINES; i++) {
+        struct setting set = {.style = FONT_PLAIN,
+                              .size = TEXT_SIZE,
+                              .x = x,
+                              .y = y + size + FRAME + 4 + i * LINE_HEIGHT + BASELINE,
+                              .most = size + GAP - CAPTION_GAP,
+                              .colour = cell->is_marked && i + 1 == GRID_LINES ? red : ink};
+        TRY(draw_text(p, font, set, cell->lines[i].name, cell->lines[i].more, m));
+    }
+    return 0;
 }
 
 /* ---- the whole ---- */
 
-int grid_line_length(int side, int scale)
+static int is_shown(const char *s)
 {
-    return (side * scale + GAP - 2 * FONT_ADVANCE * TEXT_SCALE) / (FONT_ADVANCE * TEXT_SCALE);
+    return s && *s;
 }
 
 /* Caption lines in use by any cell. */
@@ -122,14 +166,9 @@ static int lines_used(const struct grid *g)
     int used = 0;
     for (int i = 0; i < g->count; i++)
         for (int line = used; line < GRID_LINES; line++)
-            if (g->cells[i].lines[line][0])
+            if (is_shown(g->cells[i].lines[line].name) || g->cells[i].lines[line].more[0])
                 used = line + 1;
     return used;
-}
-
-static int is_shown(const char *s)
-{
-    return s && *s;
 }
 
 static int largest(int a, int b)
@@ -153,21 +192,41 @@ static struct layout layout_make(const struct grid *g)
     l.height = l.top + (int64_t)l.rows * l.pitch_y + (is_shown(g->legend) ? LINE_HEIGHT + 8 : 0) + MARGIN / 2;
     l.legend_y = l.top + l.rows * l.pitch_y;
     /* Captions may run into the gap on the right of their picture, the last column's too. */
-    int64_t text = largest(text_width(g->title, TITLE_SCALE),
-                           largest(text_width(g->subtitle, TEXT_SCALE), text_width(g->legend, TEXT_SCALE)));
     l.width = MARGIN + (int64_t)l.columns * (l.size + GAP);
-    l.width = l.width < text + 2 * MARGIN ? text + 2 * MARGIN : l.width;
     return l;
 }
 
-int grid_render(const struct grid *g, struct picture *out, struct message *m)
+/* Widens the layout to what stands above and below the pictures. */
+static int layout_widen(struct layout *l, struct font *font, const struct grid *g, struct message *m)
 {
-    memset(out, 0, sizeof *out);
-    if (g->count < 1 || g->count > GRID_MAX_COUNT || g->columns < 1 || g->side < 1 || g->side > 1024 ||
-        g->scale < 1 || g->scale > GRID_MAX_SCALE)
-        return message_set(m, STATUS_RANGE, "a grid of %d pictures in %d columns cannot be drawn", g->count,
-                           g->columns);
+    int title, subtitle, legend;
+    TRY(text_width(font, FONT_BOLD, TITLE_SIZE, g->title, &title, m));
+    TRY(text_width(font, FONT_PLAIN, TEXT_SIZE, g->subtitle, &subtitle, m));
+    TRY(text_width(font, FONT_PLAIN, TEXT_SIZE, g->legend, &legend, m));
+    int64_t text = largest(title, largest(subtitle, legend)) + 2 * MARGIN;
+    l->width = l->width < text ? text : l->width;
+    return 0;
+}
+
+static int draw_all(struct picture *p, struct font *font, const struct grid *g, const struct layout *l,
+                    struct message *m)
+{
+    int most = p->width - 2 * MARGIN;
+    struct setting title = {FONT_BOLD, TITLE_SIZE, MARGIN, MARGIN + TITLE_BASELINE, most, ink};
+    struct setting subtitle = {FONT_PLAIN, TEXT_SIZE, MARGIN, l->subtitle_y + BASELINE, most, grey};
+    struct setting legend = {FONT_PLAIN, TEXT_SIZE, MARGIN, l->legend_y + BASELINE, most, grey};
+    TRY(draw_text(p, font, title, g->title, "", m));
+    TRY(draw_text(p, font, subtitle, g->subtitle, "", m));
+    for (int i = 0; i < g->count; i++)
+        TRY(draw_cell(p, font, MARGIN + i % l->columns * (l->size + GAP),
+                      l->top + FRAME + i / l->columns * l->pitch_y, g, &g->cells[i], m));
+    return draw_text(p, font, legend, g->legend, "", m);
+}
+
+static int render(const struct grid *g, struct font *font, struct picture *out, struct message *m)
+{
     struct layout l = layout_make(g);
+    TRY(layout_widen(&l, font, g, m));
     if (l.width * l.height > GRID_MAX_PIXELS)
         return message_set(m, STATUS_RANGE, "a grid of %lld x %lld pixels is larger than the limit of %d pixels",
                            (long long)l.width, (long long)l.height, GRID_MAX_PIXELS);
@@ -178,14 +237,24 @@ int grid_render(const struct grid *g, struct picture *out, struct message *m)
     memset(out->pixels, 255, bytes);
     out->width = (int)l.width;
     out->height = (int)l.height;
+    int status = draw_all(out, font, g, &l, m);
+    if (status < 0)
+        picture_free(out);
+    return status;
+}
 
-    draw_text(out, MARGIN, MARGIN, TITLE_SCALE, g->title, GRID_MAX_PIXELS, ink);
-    draw_text(out, MARGIN, l.subtitle_y, TEXT_SCALE, g->subtitle, GRID_MAX_PIXELS, grey);
-    for (int i = 0; i < g->count; i++)
-        draw_cell(out, MARGIN + i % l.columns * (l.size + GAP), l.top + FRAME + i / l.columns * l.pitch_y, g,
-                  &g->cells[i]);
-    draw_text(out, MARGIN, l.legend_y, TEXT_SCALE, g->legend, GRID_MAX_PIXELS, grey);
-    return 0;
+int grid_render(const struct grid *g, struct picture *out, struct message *m)
+{
+    memset(out, 0, sizeof *out);
+    if (g->count < 1 || g->count > GRID_MAX_COUNT || g->columns < 1 || g->side < 1 || g->side > 1024 ||
+        g->scale < 1 || g->scale > GRID_MAX_SCALE)
+        return message_set(m, STATUS_RANGE, "a grid of %d pictures in %d columns cannot be drawn", g->count,
+                           g->columns);
+    struct font *font;
+    TRY(font_open(&font, m));
+    int status = render(g, font, out, m);
+    font_close(font);
+    return status;
 }
 
 int picture_encode(const struct picture *p, void **bytes, size_t *count, struct message *m)

@@ -8,22 +8,30 @@
 
 enum {
     GRID_LINES = 2,
-    GRID_LINE_SIZE = 64,
+    GRID_MORE_SIZE = 32,
     GRID_MAX_SCALE = 32,
     GRID_MAX_COUNT = 10000,
+    GRID_TEXT_WIDTH = 1400,
     GRID_MAX_PIXELS = 1 << 26
 };
 
+/* A line under a picture: any name, shortened where it is too long for its place, then more, always whole. */
+struct grid_caption {
+    const char *name; /* borrowed; NULL: none */
+    char more[GRID_MORE_SIZE];
+};
+
 struct grid_cell {
-    const uint8_t *pixels;                  /* RGB [side,side,3], borrowed; NULL leaves the place empty */
-    char lines[GRID_LINES][GRID_LINE_SIZE]; /* captions under the picture; cut with ".." where too long */
-    int is_marked;                          /* wrong: a frame and a cross, which reads in grey too */
+    const uint8_t *pixels; /* RGB [side,side,3], borrowed; NULL leaves the place empty */
+    struct grid_caption lines[GRID_LINES];
+    int is_marked; /* wrong: a frame and a cross, which reads in grey too */
 };
 
 struct grid {
-    const char *title, *subtitle; /* above the grid; "" or NULL: none. The picture is as wide as they need */
-    const char *legend;           /* below the grid, what the captions mean */
-    int side, scale, columns;     /* scale: whole-number enlargement, nearest neighbour */
+    /* Above the grid, and below it, what the captions mean; "" or NULL: none. The picture is as wide as they need,
+     * up to GRID_TEXT_WIDTH; what is longer is shortened. */
+    const char *title, *subtitle, *legend;
+    int side, scale, columns; /* scale: whole-number enlargement, nearest neighbour */
     int count;
     const struct grid_cell *cells; /* [count], row by row */
 };
@@ -33,13 +41,12 @@ struct picture {
     uint8_t *pixels; /* RGB [height,width,3], owned */
 };
 
+/* Without any font, STATUS_UNSUPPORTED. */
 int grid_render(const struct grid *g, struct picture *out, struct message *m) RESQ_USE_RESULT;
 /* The PNG file of a picture, the same bytes for the same pixels: *bytes is memory_free's. */
 int picture_encode(const struct picture *p, void **bytes, size_t *count, struct message *m) RESQ_USE_RESULT;
 void picture_free(struct picture *p);
 /* Renders, encodes and writes to path, whole or not at all. */
 int grid_save(const struct grid *g, const char *path, struct message *m) RESQ_USE_RESULT;
-/* How many characters a caption line can hold. */
-int grid_line_length(int side, int scale);
 
 #endif

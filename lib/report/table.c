@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TABLE_MAX_BYTES = 256 << 20, TABLE_MAX_COLUMNS = 1024 };
+/* The widest table of a study has 256 * 256 rows of 6. */
+enum { TABLE_MAX_BYTES = 256 << 20, TABLE_MAX_COLUMNS = 1024, TABLE_MAX_CELLS = 1 << 21 };
 
 /* Makes room for one more of the `used` pointers in list, `stride` at a time. */
 static int list_grow(char ***list, int used, int capacity, int stride, struct message *m)
@@ -113,6 +114,8 @@ static int row_add(struct table *t, const char *line, size_t length, struct mess
     int fields = fields_count(line, length, '\t');
     if (fields != t->columns)
         return message_set(m, STATUS_FORMAT, "%d fields, want %d", fields, t->columns);
+    if (t->rows >= TABLE_MAX_CELLS / t->columns)
+        return message_set(m, STATUS_FORMAT, "more than %d cells", TABLE_MAX_CELLS);
     if (t->rows == t->row_capacity) {
         int capacity = t->row_capacity ? 2 * t->row_capacity : 64;
         TRY(list_grow(&t->cells, t->rows, capacity, t->columns, m));
@@ -200,12 +203,16 @@ static int table_parse(struct table *t, const char *data, size_t length, struct 
         return message_set(m, STATUS_FORMAT, "empty input");
     if (memchr(data, '\0', length))
         return message_set(m, STATUS_FORMAT, "offset %zu: a zero byte in a table", strlen(data));
+    if (length >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
+        return message_set(m, STATUS_FORMAT, "a byte order mark stands before the table");
     for (int number = 1; data < end; number++) {
         const char *stop = memchr(data, '\n', (size_t)(end - data));
         stop = stop ? stop : end;
         size_t span = (size_t)(stop - data);
         int status;
-        if (t->header)
+        if (memchr(data, '\r', span))
+            status = message_set(m, STATUS_FORMAT, "a carriage return: lines of a table end in a line feed alone");
+        else if (t->header)
             status = row_add(t, data, span, m);
         else if (*data == '#')
             status = note_parse(t, data, span, m);

@@ -19,8 +19,9 @@ int table_note(struct table *t, const char *key, const char *value, struct messa
 /* One row from `columns` tab-separated fields. */
 int table_rowf(struct table *t, struct message *m, const char *format, ...) RESQ_PRINTF(3, 4) RESQ_USE_RESULT;
 int table_print(const struct table *t, struct text *out, struct message *m) RESQ_USE_RESULT;
-/* Reads a whole TSV ("-": standard input); a ragged row is STATUS_FORMAT with its line number. t is empty after a
- * failure. */
+/* Reads a whole TSV ("-": standard input), of at most 2^21 cells; a ragged row, a carriage return, a zero byte or a
+ * byte order mark is STATUS_FORMAT with its line number or offset. Cells may hold any other bytes. t is empty after
+ * a failure. */
 int table_load(struct table *t, const char *path, struct message *m) RESQ_USE_RESULT;
 int table_save(const struct table *t, const char *path,
                struct message *m) RESQ_USE_RESULT;         /* atomic; "-": stdout */

@@ -1,11 +1,12 @@
 #include "train/float_training.h"
 #include "data/batch.h"
 #include "exec/train/gradient.h"
+#include "graph/import.h"
 #include "graph/resnet.h"
 #include "record/file.h"
+#include "record/json.h"
 #include "record/stream.h"
 #include "train/held_out.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,23 +15,29 @@ enum { GRAPH_MAX_BYTES = 4 << 20, DEFAULT_CLASSES = 10 };
 static const char cifar_classes[] =
     "[\"airplane\",\"automobile\",\"bird\",\"cat\",\"deer\",\"dog\",\"frog\",\"horse\",\"ship\",\"truck\"]";
 
-/* A JSON list of three numbers. 1 where it is there. */
-static int metadata_three(const struct record *stream, const char *key, float out[3], struct message *m)
+/* A JSON list of three numbers, none below low. 1 where it is there. */
+static int metadata_three(const struct record *stream, const char *key, double low, float out[3], struct message *m)
 {
     const char *text = record_get(stream, key);
     if (!text)
         return 0;
-    json_t *list = json_loads(text, 0, NULL);
+    json_t *list = json_parse(text, strlen(text), 0, NULL);
+    if (json_exhausted())
+        return message_set(m, STATUS_NOMEM, "memory exhausted: %s", key);
     int good = json_is_array(list) && json_array_size(list) == 3;
     for (size_t i = 0; good && i < 3; i++) {
-        good = json_is_number(json_array_get(list, i));
-        out[i] = (float)json_number_value(json_array_get(list, i));
+        double value = json_number_value(json_array_get(list, i));
+        good = json_is_number(json_array_get(list, i)) && value >= low && value <= NORMALIZE_MAX;
+        out[i] = (float)value;
     }
     json_decref(list);
-    return good ? 1 : message_set(m, STATUS_FORMAT, "%s: is not a list of three numbers", key);
+    return good ? 1
+                : message_set(m, STATUS_FORMAT, "%s: '%.100s' is not a list of three numbers%s", key, text,
+                              low > 0 ? " above 0" : "");
 }
 
-/* 1: mean and std are set; 0: CIFAR-10's are meant. */
+/* 1: mean and std are set; 0: CIFAR-10's are meant. What a stage says of its images counts, whatever the data set
+ * is called. */
 static int choose_normalization(const struct float_training *f, const struct record *stream, float mean[3],
                                 float std[3], struct message *m)
 {
@@ -38,14 +45,16 @@ static int choose_normalization(const struct float_training *f, const struct rec
         TRY(normalize_parse(f->normalize, mean, std, m));
         return 1;
     }
-    const char *name = stream ? record_get(stream, "dataset") : NULL;
-    if (!name || strncmp(name, "CIFAR-10", 8) == 0)
+    if (!stream)
         return 0;
-    int has_mean = metadata_three(stream, "mean", mean, m);
+    int has_mean = metadata_three(stream, "mean", -NORMALIZE_MAX, mean, m);
     TRY(has_mean);
-    int has_std = metadata_three(stream, "std", std, m);
+    int has_std = metadata_three(stream, "std", STD_MIN, std, m);
     TRY(has_std);
-    return has_mean && has_std;
+    if (has_mean != has_std)
+        return message_set(m, STATUS_MISMATCH, "%s: given without %s", has_mean ? "mean" : "std",
+                           has_mean ? "std" : "mean");
+    return has_mean;
 }
 
 static int stream_classes(const struct record *stream, int *count, struct message *m)

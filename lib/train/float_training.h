@@ -13,8 +13,8 @@ struct float_training {
     const char *graph;               /* a file with a network as text; NULL: ResNet-18 of `width` */
     int64_t width;
     int64_t classes;       /* 0: the stream's; of a network without a stream: the graph's, or 10 */
-    const char *normalize; /* see normalize_parse; NULL: CIFAR-10's, of other data what the stream says, if it
-                            * does. A graph file has its own */
+    const char *normalize; /* see normalize_parse; NULL: the stream's mean and std where a stage has put them there,
+                            * else CIFAR-10's. A graph file has its own */
     uint64_t seed;
     /* filled by the run: */
     struct record *sides[1]; /* metadata of init */

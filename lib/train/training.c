@@ -88,9 +88,11 @@ static void warn_of_loss(const struct trainer *t)
             last, start, (long long)s->best_epoch, s->best_accuracy);
 }
 
+/* The output comes last: where it is, everything is. */
 static int deliver_all(struct trainer *t, struct message *m)
 {
     const struct training_options *o = t->options;
+    TRY(log_save(&t->state.log, o->log, m));
     if (o->last)
         TRY(deliver_to(t, NULL, 0, o->last, m));
     int has_best = t->best && t->state.best_epoch >= 0;
@@ -100,7 +102,7 @@ static int deliver_all(struct trainer *t, struct message *m)
     if (t->best)
         trainer_say(t, 1, "best: epoch %lld, %.2f %% held out", (long long)t->state.best_epoch,
                     t->state.best_accuracy);
-    return log_save(&t->state.log, o->log, m);
+    return STATUS_OK;
 }
 
 /* ---- opening ---- */
@@ -211,7 +213,6 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     else
         TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count,
                       gradient_precision(t->gradient), m));
-    TRY(log_save(&t->state.log, o->log, m));
     TRY(step_begin(&t->stepper, m));
     return feed_start(t->feed, t->state.epoch, t->state.epoch_step, m);
 }
@@ -220,11 +221,12 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
 {
     const struct training_options *o = t->options;
     TRY(open_run(t, checkpoint, m));
+    if (o->ready) /* before the log is there: who sees it may interrupt */
+        o->ready();
+    TRY(log_save(&t->state.log, o->log, m));
     t->session_start = clock_seconds();
     progress_open(&t->progress, o->progress, o->progress == NULL, o->tool,
                   o->epochs * feed_total(t->feed) - t->images_before);
-    if (o->ready)
-        o->ready();
     int status = loop_run(t, m);
     progress_clear(&t->progress);
     return status;

@@ -21,7 +21,7 @@ fails() { # REASON INPUT augment's arguments..: status 1, one line, nothing left
     local reason=$1 input=$2
     shift 2
     # shellcheck disable=SC2016 # the inner shell's
-    run --separate-stderr timeout 10 bash -c '"$@" < "$0" > /dev/null' "$input" "$AUGMENT" "$@"
+    run --separate-stderr timeout 60 bash -c '"$@" < "$0" > /dev/null' "$input" "$AUGMENT" "$@"
     [ "$status" -eq 1 ] || { echo "status $status: $stderr"; return 1; }
     [ "${#stderr_lines[@]}" -eq 1 ]
     [[ $stderr == "augment: "*"$reason"* ]] || { echo "got: $stderr"; return 1; }

@@ -172,3 +172,16 @@ column() {
     [ "${#lines[@]}" -eq 1 ]
     [[ $output == "bench: absent: "* ]]
 }
+
+@test "rows of two runs' models have two names" {
+    mkdir -p a/x b/x
+    cp "$MODEL" a/x/model.safetensors
+    cp "$MODEL" b/x/model.safetensors
+    cp "$MODEL" b/other.safetensors
+    run -0 "$BIN/bench" -m a/x/model.safetensors -m b/x/model.safetensors -m b/other.safetensors --seconds 0 -o out.tsv
+    [ "$(column model out.tsv | xargs)" = "a/x/model b/x/model other" ]
+    (cd a && "$BIN/bench" -m x/model.safetensors -m ../b/x/model.safetensors -m x/model.safetensors --seconds 0 -o ../out.tsv)
+    [ "$(column model out.tsv | xargs)" = "x/model b/x/model x/model" ]
+    "$BIN/bench" --train -m a/x/model.safetensors -m b/x/model.safetensors -b 2 --seconds 0 -o out.tsv
+    [ "$(column model out.tsv | uniq | xargs)" = "a/x/model b/x/model" ]
+}

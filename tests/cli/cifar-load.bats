@@ -23,7 +23,7 @@ setup_file() {
 fails() { # REASON cifar-load's arguments..: status 1, one line, nothing on standard output
     local reason=$1
     shift
-    run --separate-stderr timeout 10 "$LOAD" "$@"
+    run --separate-stderr timeout 60 "$LOAD" "$@"
     [ "$status" -eq 1 ] || { echo "status $status: $stderr"; return 1; }
     [ -z "$output" ]
     [ "${#stderr_lines[@]}" -eq 1 ]
@@ -92,7 +92,7 @@ metadata() { # FILE: the header of its first record
     metadata folder.batches | grep -qF '[\"airplane\",\"automobile\",\"bird\",\"cat\",\"deer\",\"dog\",\"horse\",\"ship\",\"truck\"]'
     # names are indices: the folder's order is the archive's
     "$LOAD" -d pets -n 1 --stats > a
-    "$LOAD" -d pets/test --stats 2>&1 | grep -q 'holds neither'
+    "$LOAD" -d pets/test --stats 2>&1 | grep -q 'none of its 1 picture (such as cat/00000.jpg) is in train/CLASS/'
     "$LOAD" -d pets --split test --stats > b
     diff <(grep -v '^#' a) <(grep -v '^#' b)
 }
@@ -223,6 +223,98 @@ metadata() { # FILE: the header of its first record
     misuse "--data: empty argument" -d ''
     misuse "--export goes with neither" --export x --stats
     misuse "unexpected operand 'x'" x
-    fails "one: 201 images from 0 on asked for, train/all has 200" -d "$SHARED/one.bin" -n 201
-    fails "set: 0 images from 40 on asked for, test/all has 40" -d "$SHARED/set" --split test --offset 40
+    fails "set: nothing is left behind the first 40 images: test/all has 40" -d "$SHARED/set" --split test --offset 40
+}
+
+@test "-n means at most: all there are come, with a warning" {
+    "$LOAD" -d "$SHARED/one.bin" -n 200 -o exact 2> talk
+    [ ! -s talk ]
+    run --separate-stderr "$LOAD" -d "$SHARED/one.bin" -n 201 -o more
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "cifar-load: warning: one: -n 201 asks for more images than there are: taking all 200 of train/all" ]
+    metadata more | grep -q '"total":"200"'
+    "$LOAD" -d "$SHARED/one.bin" -n 50 --offset 180 --stats 2> talk | grep -qx '# images: 20'
+    grep -q 'taking all 20 of train/all from --offset on$' talk
+    "$LOAD" -d "$SHARED/one.bin" -n 500 -q --part held-out -o few 2> talk
+    [ ! -s talk ]
+    head -c $((90 * 3073)) "$SHARED/one.bin" > nine.bin # nine of each class
+    fails "nine: no class has 10 train images, so none is held out" -d nine.bin --part held-out -n 5
+}
+
+pictures() { # FOLDER: 12 of two classes
+    xz -dc "$ARCHIVE" | head -c 60000 | tar xf - --wildcards 'train/cat/*' 'train/dog/*' 2> /dev/null || true
+    mkdir -p "$1/train" "$1/test"
+    for class in cat dog; do
+        mkdir "$1/train/$class" "$1/test/$class"
+        find "train/$class" -name '*.jpg' -size +0 | sort | head -n 2 > list
+        xargs cp -t "$1/train/$class" < list
+        cp "$(head -n 1 list)" "$1/test/$class/"
+    done
+    rm -r train list
+}
+
+@test "other files are left out and counted in one line, in folder and archives alike" {
+    pictures pets
+    "$LOAD" -d pets -o want 2> talk
+    [ ! -s talk ]
+    touch pets/labels.txt pets/train/cat/notes.txt pets/train/cat/Thumbs.db pets/train/.DS_Store
+    mkdir -p pets/__MACOSX/train/cat pets/train/cat/@eaDir pets/val/cat
+    cp pets/train/cat/*.jpg pets/train/cat/@eaDir/
+    cp pets/train/cat/*.jpg pets/val/cat/
+    touch pets/train/desktop.ini pets/__MACOSX/train/cat/._1.jpg
+    tar cf pets.tar pets
+    python3 -c "import shutil; shutil.make_archive('pets', 'zip', '.', 'pets')"
+    for form in pets pets.tar pets.zip pets.tar; do # the last time from the decoded copy
+        run --separate-stderr "$LOAD" -d $form -o got
+        [ "$status" -eq 0 ]
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ $stderr == "cifar-load: warning: $form: left out 2 pictures in val/, 2 other files (such as "*labels.txt"), 6 hidden or system files (such as "*")" ]] || { echo "$stderr"; return 1; }
+        cmp want got
+        run --separate-stderr "$LOAD" -d $form -q -o got
+        [ -z "$stderr" ]
+    done
+    printf 'GIF89a' > pets/train/cat/broken.png
+    fails "train/cat/broken.png: neither a JPEG nor a PNG picture" -d pets
+}
+
+@test "a set without a test split: val is taken for it, or the folders are named" {
+    pictures pets
+    "$LOAD" -d pets --split test -o want
+    mv pets/test pets/val
+    run --separate-stderr "$LOAD" -d pets --split test -o got
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "cifar-load: warning: pets: val/ is taken for the test split" ]
+    cmp want got
+    mv pets/val pets/testing
+    fails "pets: has no test images; it has the folders: testing, train" -d pets --split test -q
+    mv pets/train/cat pets/train/$'gr\xf6sse'
+    fails 'pets/train/gr\xf6sse: the class name is not UTF-8' -d pets
+}
+
+@test "a decoded copy of an archive is made, used, and never needed" {
+    export XDG_CACHE_HOME=$PWD/cache
+    tar czf set.tar.gz -C "$SHARED" set
+    "$LOAD" -d "$SHARED/set" --shuffle --epochs 2 -n 70 -o want
+    for i in 1 2 3 4; do "$LOAD" -d set.tar.gz --shuffle --epochs 2 -n 70 -o "got.$i" & done
+    wait
+    for i in 1 2 3 4; do cmp want got.$i; done
+    [ "$(find cache -type f | wc -l)" -eq 1 ] # under its name, and no temporary left
+    "$LOAD" -d set.tar.gz -n 5 -v -o five 2> talk
+    grep -q "^cifar-load: decoded copy: $PWD/cache/resq/images/$(sha256sum < set.tar.gz | cut -c1-64)-" talk
+    "$LOAD" -d set.tar.gz --split test --stats | diff - <("$LOAD" -d "$SHARED/set" --split test --stats)
+    # a damaged one, none at all, a folder that cannot be, a full disk, and asked to do without
+    copy=$(find cache -type f)
+    printf 'xxxx' | dd of="$copy" bs=1 seek=$(($(stat -c %s "$copy") - 3073 * 160 + 5)) conv=notrunc status=none
+    "$LOAD" -d set.tar.gz --shuffle --epochs 2 -n 70 | cmp want -
+    rm -r cache
+    "$LOAD" -d set.tar.gz --shuffle --epochs 2 -n 70 --no-cache | cmp want -
+    RESQ_CACHE=off "$LOAD" -d set.tar.gz --shuffle --epochs 2 -n 70 | cmp want -
+    XDG_CACHE_HOME=relative HOME='' "$LOAD" -d set.tar.gz --shuffle --epochs 2 -n 70 | cmp want -
+    [ ! -e cache ] && [ ! -e relative ]
+    XDG_CACHE_HOME=$PWD/set.tar.gz/x "$LOAD" -d set.tar.gz --shuffle --epochs 2 -n 70 2> talk | cmp want -
+    [ ! -s talk ]
+    (ulimit -f 300 && "$LOAD" -d set.tar.gz -n 5 -v -o small) 2> talk
+    grep -q '^cifar-load: no decoded copy: .*File too large$' talk
+    cmp small five
+    [ -z "$(find cache -type f)" ]
 }

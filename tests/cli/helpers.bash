@@ -2,6 +2,7 @@
 
 bats_require_minimum_version 1.5.0
 export LC_ALL=C
+export XDG_CACHE_HOME=$BATS_RUN_TMPDIR/cache # never the user's own
 TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BIN=${BIN:-$TREE/bin}
 case $BIN in /*) ;; *) BIN=$PWD/$BIN ;; esac

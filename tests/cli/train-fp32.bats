@@ -362,6 +362,28 @@ EOF
     [ -z "$stderr$output" ]
 }
 
+@test "mean and deviation that a stage puts into the batches count, whatever the data set is called" {
+    "$BIN/cifar-load" -d "$T/images.bin" -n 64 -o plain
+    for name in pictures CIFAR-100 CIFAR-10 "CIFAR-10 (JPEG q75)"; do
+        record_edit plain in "meta['dataset'] = '$name'; meta['mean'] = '[0.5, 0.25, 0.5]'; meta['std'] = '[0.25,0.125,0.25]'"
+        small --epochs 1 -o model < in
+        "$BIN/inspect" graph model | grep -q 'normalize .* mean=0.5,0.25,0.5 std=0.25,0.125,0.25 ' || { echo "$name"; return 1; }
+        record_edit plain in "meta['dataset'] = '$name'"
+        small --epochs 1 -o model < in
+        "$BIN/inspect" graph model | grep -q 'normalize .* mean=0.4914,0.4822,0.4465 ' || { echo "$name"; return 1; }
+    done
+    rm model plain
+    record_edit in in.half "meta['mean'] = '[0.5,0.5,0.5]'"
+    refused "*mean: given without std" < in.half
+    for bad in '[0.5,0.5]' '{"a":1}' '[0.5,0.5,0]' '[1,1,-1]' '[1,1,1e400]'; do
+        record_edit in in.bad "meta['mean'] = '[0,0,0]'; meta['std'] = '$bad'"
+        refused "*std: '?*?' is not a list of three numbers above 0" < in.bad
+    done
+    "$BIN/cifar-load" -d "$T/images.bin" -b 32 -n 64 -o in.two
+    record_edit in.two in.changes "meta['mean'] = '[0,0,0]'; meta['std'] = '[1,1,1]'"
+    refused "*mean: changes within the stream from ?0,0,0? to (none)" < in.changes
+}
+
 @test "a mini-batch that gives a batch norm one value a channel is refused before it trains, also an epoch's last" {
     printf '%s\n' 'x = input u8[32,32,3]' 'n = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25' 'c1 = conv2d n out=4 kernel=8 stride=8' \
         'b1 = batchnorm c1' 'c2 = conv2d b1 out=4 kernel=4' 'b2 = batchnorm c2' 'p = avgpool b2' 'fc = linear p out=10 bias' > in.txt

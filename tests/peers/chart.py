@@ -35,9 +35,11 @@ def case(row):
 def script(rows, notes, kind, title, axis, digits, value):
     """kind: png or svg; value(row) -> (bar, median)."""
     groups, programs = list(dict.fromkeys(map(case, rows))), sorted({r["program"] for r in rows}, key=ORDER.index)
+    wrong = {r["program"] for r in rows if r.get("correct") == "no"}
     values = [(groups.index(case(r)), programs.index(r["program"]) + 1, *value(r)) for r in rows]
     lines = ["$bars << END", *("\t".join(map(str, v)) for v in values), "END"]
-    for name, texts in ("groups", groups), ("programs", programs):
+    shown = [f"{p} (wrong results)" if p in wrong else p for p in programs]
+    for name, texts in ("groups", groups), ("programs", shown):
         lines.append(f"array {name}[{len(texts)}]")
         lines += [f"{name}[{i + 1}] = {quoted(text)}" for i, text in enumerate(texts)]
     lines.append(f"array inks[{len(programs)}]")

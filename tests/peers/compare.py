@@ -1,26 +1,36 @@
-"""Times resq and other programs on the same network and images, all in one run, in turns.
+"""Times resq and other programs on the same network and images, all in one run, in turns, and says who is right.
 
-    compare.py --worker WORKER --float MODEL --int8 MODEL --images BATCHES --work FOLDER -o TABLE
+    compare.py --worker WORKER --float MODEL --int8 MODEL --images BATCHES [--test BATCHES] --work FOLDER -o TABLE
 
 Each program runs in a process of its own for each number of threads, and stays there; one works at a time. In every round each
 case (precision, batch, threads) is done by all programs that have it, in an order that changes from round to round: a warm-up, then timed
-calls. Before anything is timed, logits of all images are compared: float ones must be ours to 1e-3; bf16 and int8 ones may differ from
-ours by their different roundings, twice as much (root mean square) as ours differ from the float network's, no more. Where a program
-has several ways to do a case, the one that is fastest in a few trial rounds is what it is represented by.
+calls. Before anything is timed, logits of all images are compared. Float ones must be ours to 1e-3. Bf16 and int8 ones may differ from ours
+by their different roundings, twice as much (root mean square) as ours differ from the float network's: a program whose logits
+differ by more computes another network than it was given. It is timed all the same, and its rows say so (`correct`: no). Of a
+trained network the test images' accuracies stand beside each other.
+
+Where a program has several ways to do a case, the one that is fastest in a few trial rounds is what it is represented by, a right one
+before a wrong one.
 """
 import os
 import sys
 
 import numpy as np
 
+import record
 import turns
 
 PEERS = ["openvino", "onnxruntime", "torch"]
 FLOAT_TOLERANCE = 1e-3
+EMULATION_SECONDS = 10  # most that a form is tried that this processor can only emulate
 COLUMNS = (
     "what program version form precision batch threads calls ms_median ms_min ms_p95 samples_per_s ratio_min ratio_min_low "
-    "ratio_min_high ratio_median ratio_median_low ratio_median_high logits_difference agreement"
+    "ratio_min_high ratio_median ratio_median_low ratio_median_high logits_difference agreement correct accuracy"
 ).split()
+
+
+def rms(x):
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
 class Contender:
@@ -28,7 +38,7 @@ class Contender:
 
     def __init__(self, program, worker, precision, batch, form):
         self.program, self.worker, self.precision, self.batch, self.form = program, worker, precision, batch, form
-        self.rounds = []
+        self.rounds, self.is_correct, self.accuracy = [], True, None
 
     def time(self, o, warm, seconds):
         least = 1 if self.batch > 1 else 3
@@ -36,27 +46,36 @@ class Contender:
         self.worker.rest()
         return np.array(answer, float)
 
-    def logits(self, path):
-        self.worker.ask("logits", self.precision, self.batch, self.form, path)
+    def logits(self, path, *images):
+        self.worker.ask("logits", self.precision, self.batch, self.form, path, *images)
         self.worker.rest()
         return np.fromfile(path, np.float32)
 
 
-def start(o, threads):
+def worker_of(o, program, threads):
     files = [o.float, o.int8, o.images]
-    python = [sys.executable, str(turns.HERE / "worker.py")]
-    workers = {"resq": turns.Worker("resq", [o.worker, *files, str(threads)], threads, o.work)}
-    for peer in o.peers:
-        workers[peer] = turns.Worker(peer, [*python, peer, *files, str(threads), o.work], threads, o.work)
+    if program == "resq":
+        return turns.Worker(program, [o.worker, *files, str(threads)], threads, o.work)
+    peer, _, other = program.partition("@")
+    command = [sys.executable, str(turns.HERE / "worker.py"), peer, *files, str(threads), o.work]
+    return turns.Worker(program, command, threads, o.work, o.packages.get(other))
+
+
+def start(o, threads):
+    """A process for each program: resq, the peers, and peers in another version ("openvino@older")."""
+    programs = ["resq", *o.peers, *(f"{peer}@{other}" for other in o.packages for peer in o.peers if other.startswith(peer))]
+    workers = {p: worker_of(o, p, threads) for p in programs}
+    for worker in workers.values():
+        worker.version, worker.detail = (worker.ask("about") + ["-", "-"])[:2]
     return workers
 
 
 def contenders_of(workers, precision, batch):
-    """All forms of all programs."""
+    """All forms of all programs; a program in two versions is one program with more forms."""
     found = []
-    for program, worker in workers.items():
+    for name, worker in workers.items():
         for form in worker.ask("forms", precision):
-            found.append(Contender(program, worker, precision, batch, form))
+            found.append(Contender(name.partition("@")[0], worker, precision, batch, form))
     return found
 
 
@@ -71,56 +90,93 @@ def check(o, contenders, float_logits, case):
             classes = len(logits) // o.image_count
         c.difference = float(np.abs(logits - ours).max())
         c.agreement = 100 * float((logits.reshape(-1, classes).argmax(1) == ours.reshape(-1, classes).argmax(1)).mean())
-        rms = lambda x: float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
-        if c.precision == "float" and not c.difference <= FLOAT_TOLERANCE:
-            raise turns.Failure(f"{c.program}, {c.form}, {case}: logits differ from ours by {c.difference:.3g}")
-        if c.precision != "float" and not rms(logits - ours) <= 2 * rms(ours - float_logits):
-            raise turns.Failure(f"{c.program}, {c.form}, {case}: logits are not of our {c.precision} network")
+        if c.precision == "float":
+            if not c.difference <= FLOAT_TOLERANCE:
+                raise turns.Failure(f"{c.program}, {c.form}, {case}: logits differ from ours by {c.difference:.3g}")
+            continue
+        found, allowed = rms(logits - ours), 2 * rms(ours - float_logits)
+        c.is_correct = found <= allowed
+        if not c.is_correct:
+            turns.say(
+                f"peers: {c.program} {c.worker.version}, {c.form}, {case}: WRONG: its logits differ from ours by {found:.3g} (root mean "
+                f"square; other roundings explain {allowed:.3g}), {c.agreement:.2f} % of classes agree"
+            )
     return ours
 
 
 def choose(o, contenders):
-    """The fastest form of each program."""
+    """The fastest form of each program that is right; of a program without one, the fastest."""
     for _ in range(o.trials):
         for c in contenders:
             c.rounds.append(c.time(o, 0, o.turn))
     best = {}
     for c in contenders:
-        c.trial = np.concatenate(c.rounds).min()
+        c.order = (not c.is_correct, np.concatenate(c.rounds).min())
         c.rounds = []
-        if c.program not in best or c.trial < best[c.program].trial:
+        if c.program not in best or c.order < best[c.program].order:
             best[c.program] = c
     return list(best.values())
 
 
+def measure_accuracy(o, contenders, measured):
+    """Test accuracy of each; measured: what is known already, by program, version, precision and form."""
+    labels = o.test_labels
+    for c in contenders:
+        key = c.program, c.worker.version, c.precision, c.form
+        if key not in measured:
+            logits = c.logits(os.path.join(o.work, "logits.bin"), o.test)
+            measured[key] = 100 * float((logits.reshape(len(labels), -1).argmax(1) == labels).mean())
+        c.accuracy = measured[key]
+
+
+def is_worth_emulating(o):
+    """Whether bfloat16 is compared. Where the processor lacks its instructions, each program is tried once, and told of."""
+    if turns.has_bf16():
+        return True
+    found = []
+    for program in ["resq", *o.peers]:
+        worker = worker_of(o, program, max(o.threads))
+        forms = worker.ask("forms", "bf16")
+        if forms:
+            times = worker.ask("time", "bf16", 1, forms[-1], 0, 0, 1, limit=EMULATION_SECONDS)
+            found.append(f"{program} " + (f"{float(times[0]) * 1e3:.3g} ms an image" if times else f"over {EMULATION_SECONDS} s"))
+        worker.close()
+    turns.say(f"peers: bf16 is left out: this processor only emulates it ({', '.join(found)})")
+    return False
+
+
 def prepare(o):
     """[case, contenders]: opened, checked, one form a program."""
-    cases = []
+    cases, accuracies = [], {}
+    precisions = ["float", *(["bf16"] if is_worth_emulating(o) else []), "int8"]
     for threads in o.threads:
         workers = start(o, threads)
-        for worker in workers.values():
-            worker.version, worker.detail = (worker.ask("about") + ["-", "-"])[:2]
         for batch in o.batches:
             float_logits = None
-            for precision in "float", "bf16", "int8":
+            for precision in precisions:
                 case = f"{precision}, batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
-                turns.say(f"peers: {case}: opens, compares logits, tries forms")
+                turns.say(f"peers: {case}: opens, compares logits, tries forms; {o.clock.left()}")
                 contenders = contenders_of(workers, precision, batch)
                 if all(c.program == "resq" for c in contenders):
                     continue
                 ours = check(o, contenders, float_logits, case)
                 float_logits = ours if precision == "float" else float_logits
                 cases.append((case, choose(o, contenders)))
+    if o.test:
+        turns.say(f"peers: accuracy on {len(o.test_labels)} test images; {o.clock.left()}")
+        for _, contenders in reversed(cases):  # the quickest cases first: most threads, largest batch
+            measure_accuracy(o, contenders, accuracies)
     return cases
 
 
 def run_rounds(o, cases):
-    for r in range(o.rounds):
-        turns.say(f"peers: round {r + 1} of {o.rounds}")
+    def one_round(r):
         for _, contenders in cases:
             for k in range(len(contenders)):
                 c = contenders[(k + r) % len(contenders)]
                 c.rounds.append(c.time(o, o.warm, o.turn))
+
+    return o.clock.rounds(o.rounds, one_round)
 
 
 def rows_of(cases):
@@ -145,6 +201,8 @@ def rows_of(cases):
                 "samples_per_s": "%.1f" % (c.batch / np.median(times)),
                 "logits_difference": "%.3g" % c.difference,
                 "agreement": "%.2f" % c.agreement,
+                "correct": "yes" if c.is_correct else "no",
+                "accuracy": None if c.accuracy is None else "%.2f" % c.accuracy,
             }
             if c is not ours:
                 for name, statistic in ("min", np.min), ("median", np.median):
@@ -157,27 +215,36 @@ def rows_of(cases):
 def options():
     p = turns.options("time resq and other programs in turns", rounds=30, turn=0.03)
     p.add_argument("--worker", required=True)
+    p.add_argument("--test", help="test images, for the accuracy of a trained network; ignored where they are of another data set")
+    p.add_argument("--network", required=True, help="what to call it in titles, as `inspect network` does")
     p.add_argument("--trials", type=int, default=3, help="rounds to choose a program's form by")
     p.add_argument("--warm", type=float, default=0.01, help="seconds of warm-up in a turn, at least")
     p.add_argument("--batches", type=turns.numbers, default=[1, 64])
     p.add_argument("--peers", type=lambda s: s.split(","), default=PEERS)
-    return p.parse_args()
+    p.add_argument("--packages", action="append", default=[], metavar="NAME=FOLDER", help="a peer's other version, such as openvino-older=FOLDER")
+    o = p.parse_args()
+    o.packages = dict(text.split("=", 1) for text in o.packages)
+    return o
 
 
 def main():
     o = options()
-    import record
-
+    o.clock = turns.Clock("inference", o.minutes)
     o.image_count = len(record.image_set(o.images)[0])
-    model = record.Model(o.float)
+    trained = record.Model(o.float).metadata.get("trained-on", "").split(" ")[0]
+    if o.test and trained and trained == record.dataset_digest(o.test):
+        o.test_labels = record.image_set(o.test)[1]
+    else:
+        o.test = None
     cases = prepare(o)
-    run_rounds(o, cases)
+    rounds = run_rounds(o, cases)
     notes = turns.common_notes("tests/peers/compare.py")
     notes |= {
-        "network": f"ResNet-18, width {model.width}",
-        "images": f"logits compared on {o.image_count}",
-        "rounds": f"{o.rounds}, order rotated; in a turn a warm-up of {o.warm:g} s and timed calls for {o.turn:g} s, at least one each",
+        "network": f"{o.network}, {'trained' if trained else 'as initialised'}",
+        "images": f"logits compared on {o.image_count}" + (f", accuracy on {len(o.test_labels)}" if o.test else ""),
+        "rounds": f"{rounds}, order rotated; in a turn a warm-up of {o.warm:g} s and timed calls for {o.turn:g} s, at least one each",
         "ratio": "resq's time / the program's; interval 95 %, bootstrap over rounds",
+        "correct": "no: its logits differ from ours by more than twice what ours differ from the float network's (root mean square)",
     }
     turns.write_table(o.output, notes, COLUMNS, rows_of(cases))
 

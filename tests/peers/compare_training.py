@@ -4,7 +4,7 @@ backward, SGD with Nesterov momentum.
     compare_training.py --bench BENCH --float MODEL --int8 MODEL --images BATCHES --work FOLDER -o TABLE
 
 PyTorch: channels last, compiled by Inductor and eager; the faster form, by a trial, is what it is represented by. fp32 is strict,
-bf16 is autocast. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is
+bf16 is autocast; where the processor would only emulate bf16, PyTorch stands there with its fp32, and `form` says so. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is
 resq's images a second over the program's, from minima and from medians of the turns.
 """
 import os
@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 
+import record
 import turns
 
 COLUMNS = (
@@ -27,12 +28,14 @@ class Torch:
     program = "torch"
 
     def __init__(self, worker, precision, batch, form):
-        self.worker, self.precision, self.batch, self.form, self.threads = worker, precision, batch, form, worker.threads
+        self.worker, self.precision, self.batch, self.threads = worker, precision, batch, worker.threads
+        self.request = precision if turns.has_bf16() else "fp32", batch, form
+        self.form = form if self.request[0] == precision else f"{form}, fp32"
         self.version, self.rounds = worker.ask("about")[0], []
 
     def turn(self, seconds):
         """(median, minimum) seconds of a step."""
-        times = np.array(self.worker.ask("time", self.precision, self.batch, self.form, 0, seconds, 2), float)
+        times = np.array(self.worker.ask("time", *self.request, 0, seconds, 2), float)
         self.worker.rest()
         return np.median(times), times.min()
 
@@ -127,24 +130,25 @@ def options():
 
 def main():
     o = options()
-    import record
-
+    o.clock = turns.Clock("training", o.minutes)
     o.bench = os.path.abspath(o.bench)
     o.width = record.Model(o.float).width
     can = can_train(o.bench)
     if not can:
         turns.say("peers: bench has no --train here: the training table is PyTorch's alone")
     cases = prepare(o, can)
-    for r in range(o.rounds):
-        turns.say(f"peers: training, round {r + 1} of {o.rounds}")
+
+    def one_round(r):
         for contenders in cases:
             for k in range(len(contenders)):
                 c = contenders[(k + r) % len(contenders)]
                 c.rounds.append(c.turn(o.turn))
+
+    rounds = o.clock.rounds(o.rounds, one_round)
     notes = turns.common_notes("tests/peers/compare_training.py")
     notes |= {
         "network": f"ResNet-18, width {o.width}",
-        "rounds": f"{o.rounds}, order rotated; turns of {o.turn:g} s, at least two steps, after an untimed one",
+        "rounds": f"{rounds}, order rotated; turns of {o.turn:g} s, at least two steps, after an untimed one",
         "speed-up": "resq's images a second / the program's; interval 95 %, bootstrap over rounds",
     }
     if not can:

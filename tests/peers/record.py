@@ -47,6 +47,11 @@ def image_set(path):
     return np.concatenate([p["images"] for p in parts]), np.concatenate([p["labels"] for p in parts])
 
 
+def dataset_digest(path):
+    """What the images of a file of batches are of."""
+    return read_file(path)[0].get("dataset-digest")
+
+
 class Node:
     """One line of a graph. shape: [H,W,C] or [C]."""
 
@@ -85,6 +90,7 @@ class Model:
 
     def __init__(self, path):
         metadata, self.tensors = read_file(path)
+        self.metadata = metadata
         lines = (line.split("#")[0].strip() for line in metadata["graph"].splitlines())
         self.nodes = [Node(line) for line in lines if line]
         self.by_name = {n.name: n for n in self.nodes}

@@ -3,6 +3,7 @@ import argparse
 import datetime
 import os
 import pathlib
+import select
 import subprocess
 import sys
 import time
@@ -31,14 +32,41 @@ def options(description, rounds, turn):
     p.add_argument("--rounds", type=int, default=rounds)
     p.add_argument("--turn", type=float, default=turn, help="seconds of timed work in a turn, at least")
     p.add_argument("--threads", type=numbers, default=[1, 2])
+    p.add_argument("--minutes", type=float, default=9, help="all in all, about: fewer rounds are made where these would take longer")
     return p
+
+
+class Clock:
+    """What is left of the minutes, told after each round."""
+
+    def __init__(self, what, minutes):
+        self.what, self.began, self.end = what, time.monotonic(), time.monotonic() + 60 * minutes
+
+    def left(self):
+        return f"{max(self.end - time.monotonic(), 0) / 60:.1f} minutes left"
+
+    def rounds(self, wanted, one_round):
+        """Calls one_round(r) for as many of the rounds wanted as fit, three at least; returns how many."""
+        began = time.monotonic()
+        for r in range(wanted):
+            now = time.monotonic()
+            each = (now - began) / r if r else 0
+            if r >= 3 and now + each > self.end:
+                say(f"peers: {self.what}: {r} rounds of {wanted}: the minutes are over")
+                return r
+            need = min((wanted - r) * each, max(self.end - now, 0)) / 60
+            say(f"peers: {self.what}: round {r + 1} of {wanted}; " + (f"{need:.1f} minutes left" if r else self.left()))
+            one_round(r)
+        return wanted
 
 
 class Worker:
     """A process that stays alive and answers one line for one line."""
 
-    def __init__(self, name, command, threads, log):
+    def __init__(self, name, command, threads, log, packages=None):
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONDONTWRITEBYTECODE="1", TORCHINDUCTOR_CACHE_DIR=f"{log}/inductor")
+        if packages:  # a folder of packages that go before the installed ones
+            environment["PYTHONPATH"] = packages
         # Set for the sake of old libraries, they would slow new ones down.
         for name_of_old in "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE":
             environment.pop(name_of_old, None)
@@ -48,10 +76,15 @@ class Worker:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
             )
 
-    def ask(self, *request):
+    def ask(self, *request, limit=None):
+        """The words of the answer; None where it takes more than `limit` seconds, after which the process is gone."""
         try:
             self.process.stdin.write(" ".join(map(str, request)) + "\n")
             self.process.stdin.flush()
+            if limit and not select.select([self.process.stdout], [], [], limit)[0]:
+                self.process.kill()
+                self.process.wait()
+                return None
             answer = self.process.stdout.readline().split()
         except OSError:
             answer = []
@@ -79,8 +112,9 @@ class Worker:
             time.sleep(0.001)
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            self.process.wait()
 
 
 def percentile(values, share):
@@ -112,6 +146,13 @@ def processor_flags():
         flags = next((line for line in f if line.startswith("flags")), "").split()
     known = ["avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"]
     return " ".join(k for k in known if k in flags) or "-"
+
+
+def has_bf16():
+    """Whether the processor multiplies bfloat16 itself; where not, it is only emulated."""
+    with open("/proc/cpuinfo") as f:
+        flags = next((line for line in f if line.startswith(("flags", "Features"))), "").split()
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
 
 
 def write_table(path, notes, columns, rows):

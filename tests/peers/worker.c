@@ -117,13 +117,13 @@ static int answer_time(struct worker *w, const char *line, struct message *m)
     return STATUS_OK;
 }
 
-static int write_logits(struct worker *w, const struct prepared *c, const char *path, struct message *m)
+static int write_logits(const struct prepared *c, const struct image_set *images, const char *path, struct message *m)
 {
-    size_t classes = (size_t)exec_classes(c->exec), count = (size_t)w->images.count;
+    size_t classes = (size_t)exec_classes(c->exec), count = (size_t)images->count;
     float *logits = memory_new(count * classes, sizeof(float), m);
     if (!logits)
         return STATUS_NOMEM;
-    int status = exec_run(c->exec, w->images.images, w->images.count, logits, m);
+    int status = exec_run(c->exec, images->images, images->count, logits, m);
     FILE *f = status < 0 ? NULL : fopen(path, "wb");
     int is_written = f && fwrite(logits, classes * sizeof(float), count, f) == count;
     is_written = f && fclose(f) == 0 && is_written;
@@ -135,13 +135,19 @@ static int write_logits(struct worker *w, const struct prepared *c, const char *
 
 static int answer_logits(struct worker *w, const char *line, struct message *m)
 {
-    char precision[16], form[32], path[LINE];
+    char precision[16], form[32], path[LINE], others[LINE];
     int batch;
     struct prepared *c;
-    if (sscanf(line, "logits %15s %d %31s %4095s", precision, &batch, form, path) != 4)
+    int words = sscanf(line, "logits %15s %d %31s %4095s %4095s", precision, &batch, form, path, others);
+    if (words < 4)
         return message_set(m, STATUS_FORMAT, "bad request");
     TRY(find_case(w, precision, batch, &c, m));
-    TRY(write_logits(w, c, path, m));
+    struct image_set images = {0};
+    int status = words == 5 ? image_set_load(&images, others, m) : STATUS_OK;
+    if (status >= 0)
+        status = write_logits(c, words == 5 ? &images : &w->images, path, m);
+    image_set_free(&images);
+    TRY(status);
     printf("ok\n");
     return STATUS_OK;
 }

@@ -9,7 +9,8 @@ Requests come as lines on standard input, answers go as lines to standard output
     time PRECISION BATCH FORM WARM SECONDS LEAST      times T..           seconds a call: after a warm-up of WARM
                                                                           seconds (a call at least), calls for SECONDS,
                                                                           LEAST at least
-    logits PRECISION BATCH FORM FILE                  ok                  f32 [N,K] of all images
+    logits PRECISION BATCH FORM FILE [IMAGES]         ok                  f32 [N,K] of all images, or of those of another
+                                                                          file
 
 or `error TEXT`. PRECISION: float, int8, or bf16 (the float model in bfloat16). The clock runs from a
 normalised image in the program's favourite layout to the logits.
@@ -92,12 +93,12 @@ class OpenVino:
         if precision == "float":
             return ["f32"]
         if precision == "bf16":
-            return ["bf16"] if self.default_precision() == "bf16" else []
+            return ["bf16"]
         # What is not int8 may be float or the machine's default.
         return ["int8+f32", "int8", "int8_added"]
 
     def open(self, precision, batch, form, x):
-        hints = {"INFERENCE_PRECISION_HINT": "f32"} if form.endswith("f32") else {}
+        hints = {"INFERENCE_PRECISION_HINT": form[-3:] if form.endswith("f32") else "bf16"} if form.endswith(("f32", "bf16")) else {}
         file = "float" if precision != "int8" else form.split("+")[0]
         request = self.compile(file, batch, hints).create_infer_request()
 
@@ -211,7 +212,8 @@ class Worker:
     def __init__(self, program, float_path, int8_path, images, threads, work):
         self.program = PROGRAMS[program](int(threads), work)
         self.models = self.program.models = {"float": record.Model(float_path), "int8": record.Model(int8_path)}
-        self.x = self.models["float"].normalize(record.image_set(images)[0])
+        self.images = record.image_set(images)[0]
+        self.x = self.models["float"].normalize(self.images)
         self.cases = {}
 
     def case(self, precision, batch, form):
@@ -236,13 +238,14 @@ class Worker:
             times.append(clock() - start)
         return "times " + " ".join("%.9f" % t for t in times)
 
-    def logits(self, precision, batch, form, path):
+    def logits(self, precision, batch, form, path, images=None):
         case, fetch = self.case(precision, batch, form)
-        batch, n = int(batch), len(self.x)
+        u8 = record.image_set(images)[0] if images else self.images
+        batch, n = int(batch), len(u8)
         parts = []
         for begin in range(0, n, batch):
             begin = min(begin, n - batch)
-            case.put(self.x[begin : begin + batch].copy())
+            case.put(self.models["float"].normalize(u8[begin : begin + batch]))
             parts.append((begin, fetch(case.run())))
         logits = np.zeros((n, parts[0][1].shape[1]), np.float32)
         for begin, part in parts:

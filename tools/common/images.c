@@ -60,3 +60,38 @@ int images_find(const char *given, char out[PATH_MAX], struct message *m)
                        "no images: the embedded " ARCHIVE " is not where this program stands; "
                        "name a data set with -d PATH or in CIFAR10_DIR");
 }
+
+/* The folder for decoded copies; 0 where there is none. */
+static int cache_find(char out[PATH_MAX])
+{
+    const char *off = getenv("RESQ_CACHE"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (off && strcmp(off, "off") == 0)
+        return 0;
+    int is_given = cache && *cache == '/'; /* a relative one is to be ignored, says the specification */
+    if (!is_given && (!home || *home != '/'))
+        return 0;
+    int n = snprintf(out, PATH_MAX, "%s%s/resq/images", is_given ? cache : home, is_given ? "" : "/.cache");
+    return n > 0 && n < PATH_MAX;
+}
+
+int images_read(const struct tool *t, const struct images_request *r, struct dataset *d, int64_t **indices,
+                int64_t *count, struct message *m)
+{
+    struct message warning = {{0}}, said = {{0}};
+    char cache[PATH_MAX];
+    int has_cache = r->cache && cache_find(cache);
+    TRY(dataset_open(d, r->path, r->split, has_cache ? cache : NULL, &warning, &said, m));
+    if (warning.text[0] && !r->quiet)
+        tool_warn(t, "%s", warning.text);
+    if (said.text[0] && r->verbose)
+        fprintf(stderr, "%s: %s\n", tool_called(t), said.text);
+    TRY(dataset_select(d, r->part, r->offset, r->count, indices, count, m));
+    if (r->count > *count && !r->quiet)
+        tool_warn(t, "%s: -n %lld asks for more images than there are: taking all %lld of %s/%s%s", d->name,
+                  (long long)r->count, (long long)*count, d->split, r->part, r->offset ? " from --offset on" : "");
+    TRY(dataset_read(d, *indices, *count, m));
+    if (r->verbose)
+        fprintf(stderr, "%s: %s, %s, %s/%s: %lld of %lld images\n", tool_called(t), d->name, d->digest, d->split,
+                r->part, (long long)*count, (long long)d->count);
+    return 0;
+}

@@ -1,6 +1,7 @@
 #include "tools/common/model_file.h"
 #include "exec/plan/bounds.h"
 #include "graph/model.h"
+#include "graph/resnet.h"
 #include "quant/histogram.h"
 #include "record/file.h"
 #include "record/output.h"
@@ -65,6 +66,26 @@ int file_graph(struct file_summary *file, const struct model_given *given, struc
     int status = model_take(&model, file, given, m); /* a state_dict: the network is read off its shapes */
     if (status >= 0)
         status = graph_print(&model.graph, t, m);
+    model_free(&model);
+    return status;
+}
+
+int file_network(struct file_summary *file, const struct model_given *given, struct text *t, struct message *m)
+{
+    struct model model = {0};
+    int width = 0, convolutions = 0, linears = 0;
+    int status = model_take(&model, file, given, m);
+    if (status >= 0)
+        status = resnet18_width(&model.graph, &width, m);
+    for (int i = 0; i < model.graph.count; i++) {
+        convolutions += model.graph.nodes[i].op == OP_CONV2D;
+        linears += model.graph.nodes[i].op == OP_LINEAR;
+    }
+    if (status >= 0 && width > 0)
+        status = text_add(t, m, "ResNet-18, width %d\n", width);
+    else if (status >= 0)
+        status = text_add(t, m, "a network of %d convolution%s and %d linear layer%s\n", convolutions,
+                          convolutions == 1 ? "" : "s", linears, linears == 1 ? "" : "s");
     model_free(&model);
     return status;
 }

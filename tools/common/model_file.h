@@ -39,6 +39,9 @@ int file_graph(struct file_summary *file, const struct model_given *given, struc
 /* Of a float model, a line for each later stage that cannot take it: train/stages.h. */
 int file_stages(struct file_summary *file, const struct model_given *given, struct text *t,
                 struct message *m) RESQ_USE_RESULT;
+/* What to call the network in a title: "ResNet-18, width 64", or what it is made of. */
+int file_network(struct file_summary *file, const struct model_given *given, struct text *t,
+                 struct message *m) RESQ_USE_RESULT;
 /* Of an int8 model: exec/plan/bounds.h. */
 int file_bounds(struct file_summary *file, struct text *t, struct message *m) RESQ_USE_RESULT;
 /* Fails unless a model fits its graph, and ranges are in their form. Nothing is said of what is assumed. */

@@ -2,12 +2,20 @@
 #include "base/text.h"
 #include "record/file.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static const char *called; /* the last part of argv[0]; NULL before tool_start, and where there is none */
+
+const char *tool_called(const struct tool *t)
+{
+    return called ? called : t->name;
+}
 
 enum { MAX_OPTIONS = 64, CODE_HELP = 1000, CODE_VERSION, CODE_LONG, CODE_NO = 2000 };
 
@@ -16,7 +24,7 @@ static void warn_line(const struct tool *t, const char *kind, const char *format
     char line[MESSAGE_SIZE + 256];
     vsnprintf(line, sizeof line, format, args);
     fflush(stdout);
-    fprintf(stderr, "%s: %s%s\n", t->name, kind, line);
+    fprintf(stderr, "%s: %s%s\n", tool_called(t), kind, line);
 }
 
 int tool_misuse(const struct tool *t, const char *format, ...)
@@ -25,7 +33,7 @@ int tool_misuse(const struct tool *t, const char *format, ...)
     va_start(args, format);
     warn_line(t, "", format, args);
     va_end(args);
-    fprintf(stderr, "Try '%s --help' for more information.\n", t->name);
+    fprintf(stderr, "Try '%s --help' for more information.\n", tool_called(t));
     return 2;
 }
 
@@ -93,15 +101,39 @@ static void print_option(const struct option_spec *o)
     printf("\n");
 }
 
+/* Text that holds command lines: a program that was installed as PREFIX-NAME calls its fellows so too. A command
+ * stands behind two blanks, behind a bar, or in <(..). */
+static void print_named(const struct tool *t, const char *text)
+{
+    static const char *const programs[] = {"cifar-load", "augment",  "train-fp32", "fuse",
+                                           "calibrate",  "quantize", "evaluate",   "qat-finetune",
+                                           "bench",      "plot",     "inspect"};
+    const char *name = tool_called(t);
+    size_t length = strlen(name), own = strlen(t->name);
+    int prefix = length > own && strcmp(name + length - own, t->name) == 0 ? (int)(length - own) : 0;
+    for (const char *c = text; *c; c++) {
+        int at_command = c - text >= 2 && (strncmp(c - 2, "  ", 2) == 0 || strncmp(c - 2, "| ", 2) == 0 ||
+                                           strncmp(c - 2, "<(", 2) == 0);
+        for (size_t i = 0; at_command && i < sizeof programs / sizeof programs[0]; i++)
+            if (strncmp(c, programs[i], strlen(programs[i])) == 0 && c[strlen(programs[i])] == ' ')
+                printf("%.*s", prefix, name);
+        putchar(*c);
+    }
+}
+
 static void print_help(const struct tool *t)
 {
-    printf("Usage: %s %s\n%s\n", t->name, t->synopsis, t->purpose);
+    printf("Usage: %s ", tool_called(t));
+    print_named(t, t->synopsis);
+    printf("\n%s\n", t->purpose);
     printf("\nOptions:\n");
     for (int i = 0; i < t->option_count; i++)
         print_option(&t->options[i]);
     printf("  -h, --help                  print this help\n      --version               print the version\n");
-    if (t->details)
-        printf("\n%s", t->details);
+    if (t->details) {
+        printf("\n");
+        print_named(t, t->details);
+    }
     printf("\nExit status: 0 complete output was written, 1 failure, 2 misuse.\n");
 }
 
@@ -234,7 +266,7 @@ static int parse(const struct tool *t, int argc, char **argv)
             return tool_end(t, 0, NULL);
         }
         if (code == CODE_VERSION) {
-            printf("%s (resq) " RESQ_VERSION "\nLicence: Apache-2.0\n", t->name);
+            printf("%s (resq) " RESQ_VERSION "\nLicence: Apache-2.0\n", tool_called(t));
             return tool_end(t, 0, NULL);
         }
         if (code == ':')
@@ -264,8 +296,28 @@ static void die_by_signal(int signal_number)
     raise(signal_number);
 }
 
+/* A program may be started without descriptor 0, 1 or 2. The next file opened would take that number, and get our
+ * talk or be read as input: so they are taken, the wrong way round, that using them is still an error. */
+static int standard_open(const struct tool *t)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        int got = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest free number */
+        if (got < 0) {
+            fprintf(stderr, "%s: /dev/null: cannot open: %s\n", tool_called(t), strerror(errno));
+            return 1;
+        }
+    }
+    return -1;
+}
+
 int tool_start(const struct tool *t, int argc, char **argv, struct operands *operands)
 {
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    called = argc == 0 || !argv[0][0] || (slash && !slash[1]) ? NULL : slash ? slash + 1 : argv[0];
+    if (standard_open(t) >= 0)
+        return 1;
     struct sigaction action = {.sa_handler = die_by_signal, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     const int fatal[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
@@ -275,6 +327,7 @@ int tool_start(const struct tool *t, int argc, char **argv, struct operands *ope
             sigaction(fatal[i], &action, NULL);
     }
     signal(SIGXFSZ, SIG_IGN);
+    atexit(atomic_abandon_all); /* a library may end the program: libarchive does, where memory runs out */
     int status = parse(t, argc, argv);
     if (status >= 0)
         return status;
@@ -292,12 +345,12 @@ int tool_end(const struct tool *t, int status, const struct message *m)
         return 1;
     if (status < 0) {
         fflush(stdout);
-        fprintf(stderr, "%s: %s\n", t->name, m && m->text[0] ? m->text : "failed");
+        fprintf(stderr, "%s: %s\n", tool_called(t), m && m->text[0] ? m->text : "failed");
         return 1;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
         if (errno != EPIPE)
-            fprintf(stderr, "%s: stdout: write error: %s\n", t->name, strerror(errno));
+            fprintf(stderr, "%s: stdout: write error: %s\n", tool_called(t), strerror(errno));
         return 1;
     }
     return 0;

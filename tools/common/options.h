@@ -95,9 +95,9 @@ struct option_spec {
     {                                                                                                 \
         "threads", 'j', OPTION_INTEGERS, (v), 1, 1024, "LIST", "thread counts, comma-separated", 0, 0 \
     }
-#define OPTION_COUNT(v)                                                                                \
-    {                                                                                                  \
-        "count", 'n', OPTION_INTEGER, (v), 0, 9007199254740992.0, "N", "how many images; 0: all", 0, 1 \
+#define OPTION_COUNT(v)                                                                                       \
+    {                                                                                                         \
+        "count", 'n', OPTION_INTEGER, (v), 0, 9007199254740992.0, "N", "at most so many images; 0: all", 0, 1 \
     }
 #define OPTION_VERBOSE(v)                                                                      \
     {                                                                                          \
@@ -127,9 +127,13 @@ struct operands {
     int count;
 };
 
-/* Parses argv into the options, handles --help and --version, installs the signal rules (SIGINT and SIGTERM remove
- * unfinished outputs and die by the signal; SIGXFSZ is ignored so that the write fails with EFBIG). Returns -1 to
- * go on, otherwise the exit status. operands may be NULL where max_operands is 0. */
+/* What the user called the program, which its messages, --help and --version name; records say t->name. */
+const char *tool_called(const struct tool *t);
+/* Call it before anything is opened: of descriptors 0 to 2, those that are closed are taken by /dev/null, opened so
+ * that reading and writing them fails. Parses argv into the options, handles --help and --version, installs the
+ * signal rules (SIGINT and SIGTERM remove unfinished outputs and die by the signal; SIGXFSZ is ignored so that the
+ * write fails with EFBIG). Returns -1 to go on, otherwise the exit status. operands may be NULL where max_operands
+ * is 0. */
 int tool_start(const struct tool *t, int argc, char **argv, struct operands *operands) RESQ_USE_RESULT;
 /* 1 where the command line gave the option of this name; after tool_start. */
 int tool_was_given(const struct tool *t, const char *name);

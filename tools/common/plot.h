@@ -18,6 +18,8 @@ struct plot_job {
     char plots[4096]; /* the folder of gnuplot scripts; charts only */
 };
 
+enum { PLOT_LABEL_SIZE = 1024 };
+
 typedef int plot_function(struct plot_job *job, struct message *m);
 
 plot_function plot_loss, plot_accuracy, plot_confusion, plot_histogram;

@@ -13,7 +13,7 @@ static int chart_begin(struct chart *c, const struct plot_job *job, const char *
 {
     title = job->title ? job->title : title;
     TRY(chart_open(c, job->plots, job->format, m));
-    return title ? chart_string(c, "title", title, m) : 0;
+    return title ? chart_title(c, title, m) : 0;
 }
 
 static int chart_end(struct chart *c, const struct plot_job *job, const char *script, int status, struct message *m)
@@ -45,7 +45,7 @@ void plot_label(const struct plot_job *job, int i, char *out, size_t size)
 static int plot_curves(struct plot_job *job, int is_accuracy, struct message *m)
 {
     struct table logs[STRING_LIST_MAX] = {0};
-    char names[STRING_LIST_MAX][128];
+    char names[STRING_LIST_MAX][PLOT_LABEL_SIZE];
     const char *labels[STRING_LIST_MAX];
     struct chart c = {0};
     int status = chart_begin(&c, job, NULL, m);
@@ -107,7 +107,7 @@ int plot_confusion(struct plot_job *job, struct message *m)
 {
     struct table metrics = {0};
     struct chart c = {0};
-    char label[128], title[192];
+    char label[PLOT_LABEL_SIZE], title[PLOT_LABEL_SIZE + 32];
     plot_label(job, 0, label, sizeof label);
     snprintf(title, sizeof title, "Confusion matrix: %s", label);
     int status = chart_begin(&c, job, title, m);
@@ -189,7 +189,9 @@ int plot_histogram(struct plot_job *job, struct message *m)
     struct record *record = NULL;
     struct ranges ranges = {0};
     struct chart c = {0};
-    int status = chart_begin(&c, job, NULL, m);
+    char title[PLOT_LABEL_SIZE + 32];
+    snprintf(title, sizeof title, "Values of %s", job->inputs[1]);
+    int status = chart_begin(&c, job, title, m);
     if (status >= 0)
         status = record_load(&record, job->inputs[0], m);
     if (status >= 0) {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_IMAGES = 40, DEFAULT_ROWS = 8, SHORT_DIGEST = 7 + 12 };
+enum { DEFAULT_IMAGES = 40, DEFAULT_ROWS = 8, SHORT_DIGEST = 7 + 12, DATA_SIZE = 1024 };
 
 /* One picture kept from the stream. */
 struct shown {
@@ -133,13 +133,9 @@ static int grid_finish(const struct plot_job *job, struct grid *g, const struct 
     return grid_save(g, job->output, m);
 }
 
-static void caption(struct grid_cell *cell, int line, const char *name, const char *more, int length)
+static const char *class_of(const struct gallery *g, int label)
 {
-    int room = length - (int)strlen(more);
-    room = room < 3 ? 3 : room;
-    int is_cut = (int)strlen(name) > room;
-    snprintf(cell->lines[line], GRID_LINE_SIZE, "%.*s%s%s", is_cut ? room - 2 : room, name, is_cut ? ".." : "",
-             more);
+    return g->reader.classes[label];
 }
 
 /* ---- images as loaded ---- */
@@ -149,12 +145,11 @@ static int images_draw(const struct plot_job *job, const struct gallery *g, stru
     struct grid_cell *cells = memory_new((size_t)g->used_rows, sizeof *cells, m);
     if (!cells)
         return STATUS_NOMEM;
-    char data[256];
-    int length = grid_line_length(IMAGE_SIDE, (int)job->scale);
+    char data[DATA_SIZE];
     for (int i = 0; i < g->used_rows; i++) {
         struct shown *item = item_at(g, i, 0);
         cells[i].pixels = item->pixels;
-        caption(&cells[i], 0, g->reader.classes[item->label], "", length);
+        cells[i].lines[0].name = class_of(g, item->label);
     }
     data_line(&g->reader, data, sizeof data);
     struct grid grid = {.title = "Images", .subtitle = data, .columns = (int)job->columns, .count = g->used_rows};
@@ -183,17 +178,18 @@ static int augmented_draw(const struct plot_job *job, const struct gallery *g, s
     struct grid_cell *cells = memory_new((size_t)(g->used_rows * columns), sizeof *cells, m);
     if (!cells)
         return STATUS_NOMEM;
-    char data[256], epoch[32];
-    int length = grid_line_length(IMAGE_SIDE, (int)job->scale);
+    char data[DATA_SIZE];
     for (int i = 0; i < g->used_rows * columns; i++) {
         int version = first + i % columns;
         struct shown *item = item_at(g, i / columns, version);
         if (!item->is_used)
             continue;
         cells[i].pixels = item->pixels;
-        snprintf(epoch, sizeof epoch, "epoch %lld", (long long)item->epoch);
-        caption(&cells[i], 0, g->reader.classes[item->label], "", length);
-        caption(&cells[i], 1, version == 0 ? "original" : epoch, "", length);
+        cells[i].lines[0].name = class_of(g, item->label);
+        if (version == 0)
+            cells[i].lines[1].name = "original";
+        else
+            snprintf(cells[i].lines[1].more, GRID_MORE_SIZE, "epoch %lld", (long long)item->epoch);
     }
     data_line(&g->reader, data, sizeof data);
     struct grid grid = {
@@ -257,17 +253,17 @@ static int samples_check(const struct gallery *g, const struct predictions *p, s
 }
 
 /* Fills one cell; 1 where the prediction is right. */
-static int sample_cell(struct grid_cell *cell, const struct gallery *g, const struct shown *item, int length)
+static int sample_cell(struct grid_cell *cell, const struct gallery *g, const struct shown *item)
 {
     const struct predictions *p = g->predictions;
     const float *row = p->logits + (int64_t)prediction_of(p, item->index) * p->classes;
     int predicted = argmax(row, p->classes), is_right = predicted == item->label;
-    char percent[16];
-    snprintf(percent, sizeof percent, " %.0f %%", 100 * softmax_probability(row, p->classes, predicted));
     cell->pixels = item->pixels;
     cell->is_marked = !is_right;
-    caption(cell, 0, g->reader.classes[item->label], "", length);
-    caption(cell, 1, g->reader.classes[predicted], percent, length);
+    cell->lines[0].name = class_of(g, item->label);
+    cell->lines[1].name = class_of(g, predicted);
+    snprintf(cell->lines[1].more, GRID_MORE_SIZE, " %.0f %%",
+             100 * softmax_probability(row, p->classes, predicted));
     return is_right;
 }
 
@@ -285,10 +281,10 @@ static int samples_draw(const struct plot_job *job, const struct gallery *g, str
     if (!cells)
         return STATUS_NOMEM;
     const struct predictions *p = g->predictions;
-    char data[256], line[512], label[128], title[256];
-    int right = 0, length = grid_line_length(IMAGE_SIDE, (int)job->scale);
+    char data[DATA_SIZE], line[DATA_SIZE + 256], label[PLOT_LABEL_SIZE], title[PLOT_LABEL_SIZE + 128];
+    int right = 0;
     for (int i = 0; i < g->used_rows; i++)
-        right += sample_cell(&cells[i], g, item_at(g, i, 0), length);
+        right += sample_cell(&cells[i], g, item_at(g, i, 0));
     const char *stage = record_get(p->metadata, "stage");
     int64_t all = right_of(p);
     data_line(&g->reader, data, sizeof data);

@@ -10,19 +10,6 @@
 
 /* ---- codes ---- */
 
-/* Beyond this no code depends on a value any more, and the conversion to int would be undefined. */
-#define CODE_LIMIT 1073741824.0f /* 2^30 */
-
-/* clamp(rint(v) + zero_point, low, high); NaN counts as -infinity. */
-RESQ_VALUE int code_round(float v, int zero_point, int low, int high)
-{
-    v = v > -CODE_LIMIT ? v : -CODE_LIMIT;
-    v = v < CODE_LIMIT ? v : CODE_LIMIT;
-    int q = (int)rintf(v) + zero_point;
-    q = q > low ? q : low;
-    return q < high ? q : high;
-}
-
 /* affine_from_range: 1, or 0 where low..high is no range or too wide. */
 RESQ_VALUE int map_from_range(double low, double high, int bits, struct device_map *map)
 {

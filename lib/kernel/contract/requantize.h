@@ -2,20 +2,15 @@
 #ifndef RESQ_KERNEL_CONTRACT_REQUANTIZE_H
 #define RESQ_KERNEL_CONTRACT_REQUANTIZE_H
 
+#include "base/scalar.h"
 #include "kernel/contract/kernel.h"
-#include <math.h>
 
-/* Beyond this no code depends on v any more, and the conversion to int would be undefined. */
-#define REQUANTIZE_LIMIT 1073741824.0f
+#define REQUANTIZE_LIMIT CODE_LIMIT
 
 /* clamp(rint(v) + zero_point, low, high); NaN counts as -infinity. */
 static inline uint8_t requantize_round(float v, uint8_t zero_point, uint8_t low, uint8_t high)
 {
-    v = v > -REQUANTIZE_LIMIT ? v : -REQUANTIZE_LIMIT;
-    v = v < REQUANTIZE_LIMIT ? v : REQUANTIZE_LIMIT;
-    int q = (int)rintf(v) + zero_point;
-    q = q > low ? q : low;
-    return (uint8_t)(q < high ? q : high);
+    return (uint8_t)code_round(v, zero_point, low, high);
 }
 
 /* Where the outputs of one pixel lie: its output 0, NULL where the call has no such tensor. */

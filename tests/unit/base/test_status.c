@@ -34,7 +34,17 @@ static void test_control_characters_become_question_marks(void **state)
                 "a\xc0\x80"
                 "b\xed\xa0\x80"
                 "c\xe2\x82"); /* not UTF-8 */
-    assert_string_equal(m.text, "?a??b???c??");
+    assert_string_equal(m.text, "\\xffa\\xc0\\x80b\\xed\\xa0\\x80c\\xe2\\x82");
+    message_prefix(&m, 0, "gr\xf6sse"); /* what is escaped stays so */
+    assert_string_equal(m.text, "gr\\xf6sse: \\xffa\\xc0\\x80b\\xed\\xa0\\x80c\\xe2\\x82");
+    char latin[MESSAGE_SIZE];
+    memset(latin, 0xe9, sizeof latin);
+    memcpy(latin + sizeof latin - 8, ": cause", 8);
+    message_set(&m, 0, "%s", latin); /* four times as long: still a beginning, an end and one line */
+    assert_int_equal(strlen(m.text), MESSAGE_SIZE - 1);
+    assert_int_equal(strncmp(m.text, "\\xe9\\xe9", 8), 0);
+    assert_non_null(strstr(m.text, "..."));
+    assert_string_equal(m.text + MESSAGE_SIZE - 8, ": cause");
 }
 
 static void test_long_text_loses_its_middle(void **state)

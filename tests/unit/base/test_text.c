@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 static void test_text_grows(void **state)
 {

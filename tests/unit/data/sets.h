@@ -124,26 +124,25 @@ static inline size_t png_make(uint8_t out[8192], int side, int which)
     return size;
 }
 
-static inline size_t jpeg_make(uint8_t out[8192], int side, int which)
+/* count pixels a row of `components` in the colour space given, as JPEG. */
+static inline size_t jpeg_compress(uint8_t out[8192], int side, const uint8_t *image, int components, int space)
 {
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr errors;
     unsigned char *bytes = NULL;
     unsigned long size = 0;
-    uint8_t image[64 * 64 * 3] = {0};
-    if (side == IMAGE_SIDE)
-        image_make(image, which);
     jpeg.err = jpeg_std_error(&errors);
     jpeg_create_compress(&jpeg);
     jpeg_mem_dest(&jpeg, &bytes, &size);
     jpeg.image_width = jpeg.image_height = (unsigned)side;
-    jpeg.input_components = 3;
-    jpeg.in_color_space = JCS_RGB;
+    jpeg.input_components = components;
+    jpeg.in_color_space = (J_COLOR_SPACE)space;
     jpeg_set_defaults(&jpeg);
     jpeg_start_compress(&jpeg, TRUE);
     while (jpeg.next_scanline < jpeg.image_height) {
-        JSAMPROW row = image + jpeg.next_scanline * 3 * (unsigned)side;
-        jpeg_write_scanlines(&jpeg, &row, 1);
+        const uint8_t *row = image + jpeg.next_scanline * (unsigned)components * (unsigned)side;
+        JSAMPROW rows[1] = {(JSAMPROW)(uintptr_t)row};
+        jpeg_write_scanlines(&jpeg, rows, 1);
     }
     jpeg_finish_compress(&jpeg);
     jpeg_destroy_compress(&jpeg);
@@ -151,6 +150,23 @@ static inline size_t jpeg_make(uint8_t out[8192], int side, int which)
     memcpy(out, bytes, size);
     free(bytes);
     return size;
+}
+
+static inline size_t jpeg_make(uint8_t out[8192], int side, int which)
+{
+    uint8_t image[64 * 64 * 3] = {0};
+    if (side == IMAGE_SIDE)
+        image_make(image, which);
+    return jpeg_compress(out, side, image, 3, JCS_RGB);
+}
+
+/* One colour of four inks throughout. */
+static inline size_t cmyk_make(uint8_t out[8192], const uint8_t inks[4])
+{
+    uint8_t image[IMAGE_SIDE * IMAGE_SIDE * 4];
+    for (size_t i = 0; i < sizeof image; i++)
+        image[i] = inks[i % 4];
+    return jpeg_compress(out, IMAGE_SIDE, image, 4, JCS_CMYK);
 }
 
 #endif

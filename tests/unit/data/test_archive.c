@@ -5,6 +5,7 @@
 #include "record/file.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 
 static struct dataset d;
 
@@ -211,8 +212,10 @@ static void test_hostile_members(void **state)
          "other: hard link"},
         {{{"null", NULL, 0, AE_IFCHR, NULL, 0}}, "null: neither a regular file nor a folder"},
         {{{"fifo", NULL, 0, AE_IFIFO, NULL, 0}}, "fifo: neither a regular file nor a folder"},
-        {{{"a/data_batch_1.bin", train, BYTES, 0, NULL, 0}, {"b/data_batch_1.bin", train, BYTES, 0, NULL, 0}},
-         "b/data_batch_1.bin: duplicate member"},
+        {{{"a/data_batch_1.bin", train, BYTES, 0, NULL, 0}, {"a/data_batch_1.bin", train, BYTES, 0, NULL, 0}},
+         "a/data_batch_1.bin: duplicate member"},
+        {{{"a/data_batch_1.bin", train, BYTES, 0, NULL, 0}, {"a/b/data_batch_2.bin", train, BYTES, 0, NULL, 0}},
+         "holds several sets of .bin files, in 'a' and 'a/b': name one"},
         {{{"a/dataset.tsv", "x", 1, 0, NULL, 0}, {"a/dataset.tsv", "x", 1, 0, NULL, 0}},
          "dataset.tsv: duplicate member"},
         {{{"data_batch_1.bin", NULL, 0, 0, NULL, (8LL << 30) - 1}},
@@ -243,9 +246,13 @@ static void test_duplicate_and_mixed_pictures(void **state)
     uint8_t png[8192];
     size_t size = png_make(png, IMAGE_SIDE, 1);
     const struct member twice[] = {
-        {"train/a/1.png", png, size, 0, NULL, 0}, {"x/train/a/1.png", png, size, 0, NULL, 0}, {0}};
+        {"x/train/a/1.png", png, size, 0, NULL, 0}, {"./x//train/a/./1.png", png, size, 0, NULL, 0}, {0}};
     ASSERT_FAILS(load(pack("twice.tar", PLAIN_TAR, twice), "train"), STATUS_FORMAT,
                  "twice.tar: train/a/1.png: duplicate member");
+    const struct member two[] = {
+        {"b/train/a/1.png", png, size, 0, NULL, 0}, {"a/train/a/2.png", png, size, 0, NULL, 0}, {0}};
+    ASSERT_FAILS(load(pack("two.tar", PLAIN_TAR, two), "train"), STATUS_FORMAT,
+                 "two.tar: holds several sets of pictures, in 'a' and 'b': name one");
     const struct member mixed[] = {
         {"train/a/1.png", png, size, 0, NULL, 0}, {"data_batch_1.bin", train, BYTES, 0, NULL, 0}, {0}};
     ASSERT_FAILS(load(pack("mixed.tar", PLAIN_TAR, mixed), "train"), STATUS_FORMAT, "both .bin files and pictures");
@@ -331,6 +338,46 @@ static void test_every_allocation_may_fail(void **state)
     }
 }
 
+/* A zip says of its names that they are UTF-8, and libarchive then wants a locale that can spell them. */
+static void test_names_in_utf_8_need_no_locale(void **state)
+{
+    (void)state;
+    uint8_t png[8192];
+    size_t size = png_make(png, IMAGE_SIDE, 1);
+    const struct member members[] = {{"gr\xc3\xb6\xc3\x9f"
+                                      "e/train/\xe7\x8c\xab/1.png",
+                                      png, size, 0, NULL, 0},
+                                     {"gr\xc3\xb6\xc3\x9f"
+                                      "e/train/\xe7\x8c\xab/\xc3\xa9.png",
+                                      png, size, 0, NULL, 0},
+                                     {0}};
+    static const int packings[] = {ZIP, PLAIN_TAR, PAX_TAR};
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    assert_non_null(utf8);
+    for (size_t i = 0; i < sizeof packings / sizeof packings[0]; i++) {
+        uselocale(utf8); /* in which libarchive marks the names */
+        const char *path = pack("names", packings[i], members);
+        uselocale(LC_GLOBAL_LOCALE);
+        ASSERT_OK(load(path, "train"));
+        assert_int_equal(d.count, 2);
+        assert_string_equal(d.classes[0], "\xe7\x8c\xab");
+        if (packings[i] != ZIP)
+            continue;
+        struct text t = {0}; /* the mark stays, the name is Latin-1's */
+        ASSERT_OK(file_read(path, 1 << 20, &t, &m));
+        for (char *p = t.data; p + 1 < t.data + t.length; p++)
+            if (memcmp(p, "\xc3\xb6", 2) == 0)
+                memcpy(p, "\xf6\xf6", 2);
+        ASSERT_FAILS(load(file_write("marked.zip", t.data, t.length), "train"), STATUS_FORMAT,
+                     "marked.zip: member 1: its name cannot be read as UTF-8");
+        text_free(&t);
+    }
+    freelocale(utf8);
+    const struct member latin[] = {{"train/gr\xf6sse/1.png", png, size, 0, NULL, 0}, {0}};
+    ASSERT_FAILS(load(pack("latin.tar", PLAIN_TAR, latin), "train"), STATUS_FORMAT,
+                 "latin.tar: train/gr\\xf6sse/1.png: the class name is not UTF-8");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_every_cut_archive_is_noticed),
         cmocka_unit_test(test_damaged_archives),
         cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_names_in_utf_8_need_no_locale),
     };
     return cmocka_run_group_tests_name("archive", tests, samples_make, samples_free);
 }

@@ -119,6 +119,10 @@ static void test_folders_of_files(void **state)
     ASSERT_OK(load(temporary_path("three"), "test"));
     assert_int_equal(d.count, 4);
     assert_string_equal(d.digest, digest); /* of both splits, whichever is read */
+    records_write("latin/data_batch_1.bin", 4, 2, 1);
+    file_write("latin/batches.meta.txt", "gr\xf6sse\nb\n", 9);
+    ASSERT_FAILS(load(temporary_path("latin"), "train"), STATUS_FORMAT,
+                 "latin: batches.meta.txt: class 'gr\\xf6sse' is not UTF-8");
     records_write("parent/cifar-10-batches-bin/test_batch.bin", 4, 3, 3);
     ASSERT_OK(load(temporary_path("parent"), "test"));
     assert_int_equal(d.count, 4);
@@ -176,6 +180,135 @@ static void test_image_folder(void **state)
     assert_int_equal(d.count, 1);
     assert_int_equal(d.labels[0], 1);
     assert_int_equal(image_difference(d.images, 6), 0);
+}
+
+/* What is left out is counted, in one line. */
+static void test_what_is_left_out_is_said(void **state)
+{
+    (void)state;
+    struct message warning;
+    picture_write("mixed/train/cat/1.png", 1);
+    picture_write("mixed/train/cat/more/1.png", 2); /* a folder below a class is the class's */
+    picture_write("mixed/test/cat/1.png", 3);
+    mkdir(temporary_path("mixed/train/bird"), 0777);
+    picture_write("mixed/val/dog/1.png", 4);
+    picture_write("mixed/old/train/cow/1.png", 5);
+    file_write("mixed/old/train/cow/2.bmp", "BM", 2); /* of another set, so it matters to none */
+    picture_write("mixed/train/2.png", 6);
+    file_write("mixed/train/cat/notes.txt", "x", 1);
+    file_write("mixed/labels.txt", "x", 1);
+    file_write("mixed/train/cat/Thumbs.db", "x", 1);
+    file_write("mixed/train/cat/@eaDir/1.png/thumb.jpg", "x", 1);
+    file_write("mixed/.git/config", "x", 1);
+    dataset_free(&d);
+    ASSERT_OK(dataset_load(&d, temporary_path("mixed"), "train", &warning, &m));
+    assert_int_equal(d.count, 2);
+    assert_int_equal(d.class_count, 2);
+    assert_string_equal(d.classes[0], "bird");
+    assert_int_equal(d.labels[0], 1);
+    assert_non_null(strstr(
+        warning.text,
+        "/mixed: class 'bird' has no pictures; left out 1 picture in val/, 2 pictures of other sets (such "
+        "as old), 1 picture outside SPLIT/CLASS/ (such as train/2.png), 2 other files (such as labels.txt), 3 "
+        "hidden or system files (such as .git/config)"));
+    assert_null(strchr(warning.text, '\n'));
+}
+
+static void test_other_names_of_test(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"val", "valid", "validation"};
+    struct message warning;
+    char path[64], want[64];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "named-%s/train/cat/1.png", names[i]);
+        picture_write(path, 1);
+        snprintf(path, sizeof path, "named-%s/%s/cat/1.png", names[i], names[i]);
+        picture_write(path, 2);
+        snprintf(path, sizeof path, "named-%s", names[i]);
+        dataset_free(&d);
+        ASSERT_OK(dataset_load(&d, temporary_path(path), "test", &warning, &m));
+        assert_int_equal(d.count, 1);
+        assert_string_equal(d.split, "test");
+        assert_int_equal(image_difference(d.images, 2), 0);
+        snprintf(want, sizeof want, "%s/ is taken for the test split", names[i]);
+        assert_non_null(strstr(warning.text, want));
+    }
+    picture_write("named-val/valid/cat/1.png", 3);
+    ASSERT_FAILS(load(temporary_path("named-val"), "train"), STATUS_FORMAT,
+                 "named-val: has no test/, but both val/ and valid/: call one of them test");
+    picture_write("testing/train/cat/1.png", 1);
+    picture_write("testing/Test/cat/1.png", 1);
+    ASSERT_FAILS(load(temporary_path("testing"), "test"), STATUS_MISMATCH,
+                 "testing: has no test images; it has the folders: Test, train");
+    picture_write("flat/cat/1.png", 1);
+    ASSERT_FAILS(load(temporary_path("flat"), "train"), STATUS_FORMAT,
+                 "flat: none of its 1 picture (such as cat/1.png) is in train/CLASS/ or test/CLASS/");
+}
+
+/* A link back up is not followed for ever. */
+static void test_folder_loops_end(void **state)
+{
+    (void)state;
+    picture_write("loop/train/cat/1.png", 1);
+    assert_int_equal(symlink("..", temporary_path("loop/train/cat/up")), 0);
+    assert_int_equal(symlink(".", temporary_path("loop/self")), 0);
+    ASSERT_OK(load(temporary_path("loop"), "train"));
+    assert_int_equal(d.count, 1);
+}
+
+/* Four inks, stored as what they leave of the light: 255 - ink, as Adobe has it. */
+static void test_cmyk_pictures(void **state)
+{
+    (void)state;
+    static const uint8_t inks[3][4] = {{255, 255, 255, 255}, {200, 100, 50, 128}, {0, 255, 0, 255}};
+    static const uint8_t want[3][3] = {{255, 255, 255}, {100, 50, 25}, {0, 255, 0}}; /* Pillow's convert("RGB") */
+    uint8_t bytes[8192], image[IMAGE_BYTES];
+    for (int i = 0; i < 3; i++) {
+        size_t size = cmyk_make(bytes, inks[i]);
+        ASSERT_OK(picture_decode(bytes, size, image, &m));
+        for (int p = 0; p < IMAGE_BYTES; p++)
+            assert_true(abs(image[p] - want[i][p % 3]) <= 1);
+    }
+}
+
+static void test_foreign_data(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *bytes;
+        size_t count;
+        const char *reason;
+    } cases[] = {
+        {"cifar-10-batches-py/data_batch_1", "\x80\x04x", 3, "take the binary version, cifar-10-binary.tar.gz"},
+        {"x.npz", "PK\3\4", 4, "NumPy's .npy and .npz are not read"},
+        {"x.parquet", "PAR1", 4, "Parquet"},
+        {"x.tfrecord", "abcdefgh", 8, "TFRecord"},
+        {"x.mat", "MATLAB 5.0 MAT-file", 19, "Matlab"},
+        {"train-images-idx3-ubyte", "\0\0\x08\3\0\0", 6, "IDX"},
+        {"stl/train_X.bin", "abc", 3, "STL-10"},
+        {"cifar-100-binary/train.bin", "abc", 3, "CIFAR-100 is not read"},
+        {"x.tar.gz", "version https://git-lfs.github.com/spec/v1\n", 43, "a Git LFS pointer"},
+        {"x.bin", "version https://git-lfs.github.com/spec/v1\n", 43, "a Git LFS pointer"},
+        {"x.tar.xz", "<!DOCTYPE html>", 15, "a web page"},
+        {"x.7z", "7z\xbc\xaf\x27\x1c", 6, "packed in a way that is not read"},
+        {"x.png", "\x89PNG\r\n\x1a\n", 8, "one picture"},
+    };
+    char want[256], path[1024];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(path, sizeof path, "%s", file_write(cases[i].name, cases[i].bytes, cases[i].count));
+        snprintf(want, sizeof want, "%s: %s", strrchr(path, '/') + 1, "");
+        int status = load(path, "train");
+        assert_true(status < 0);
+        ASSERT_FAILS(status, status, cases[i].reason);
+        assert_non_null(strstr(m.text, want));
+    }
+    ASSERT_FAILS(load(temporary_path("cifar-10-batches-py"), "train"), STATUS_FORMAT, "take the binary version");
+    ASSERT_FAILS(load(temporary_path("stl"), "train"), STATUS_FORMAT, "STL-10");
+    file_write("lfs/train/a/1.png", "version https://git-lfs.github.com/spec/v1\n", 43);
+    ASSERT_FAILS(load(temporary_path("lfs"), "train"), STATUS_FORMAT, "train/a/1.png: a Git LFS pointer");
+    file_write("lfs-bin/data_batch_1.bin", "version https://git-lfs.github.com/spec/v1\n", 43);
+    ASSERT_FAILS(load(temporary_path("lfs-bin"), "train"), STATUS_FORMAT, "data_batch_1.bin: a Git LFS pointer");
 }
 
 static void test_wrong_pictures(void **state)
@@ -378,9 +511,20 @@ static void test_selections(void **state)
     assert_int_equal(indices[0], 19);
     assert_int_equal(indices[1], 38);
     memory_free(indices);
-    ASSERT_FAILS(dataset_select(&d, "held-out", 3, 2, &indices, &count, &m), STATUS_RANGE, "train/held-out has 4");
-    ASSERT_FAILS(dataset_select(&d, "all", 40, 0, &indices, &count, &m), STATUS_RANGE, "has 40");
+    ASSERT_OK(dataset_select(&d, "held-out", 3, 2, &indices, &count, &m)); /* at most */
+    assert_int_equal(count, 1);
+    assert_int_equal(indices[0], 39);
+    memory_free(indices);
+    ASSERT_OK(dataset_select(&d, "all", 1, INT64_MAX, &indices, &count, &m));
+    assert_int_equal(count, 39);
+    memory_free(indices);
+    ASSERT_FAILS(dataset_select(&d, "all", 40, 0, &indices, &count, &m), STATUS_RANGE,
+                 "parts: nothing is left behind the first 40 images: train/all has 40");
     ASSERT_FAILS(dataset_select(&d, "all", INT64_MAX, INT64_MAX, &indices, &count, &m), STATUS_RANGE, "has 40");
+    records_write("few.bin", 27, 3, 1);
+    ASSERT_OK(load(temporary_path("few.bin"), "train"));
+    ASSERT_FAILS(dataset_select(&d, "held-out", 0, 5, &indices, &count, &m), STATUS_RANGE,
+                 "few: no class has 10 train images, so none is held out");
 }
 
 static void test_statistics(void **state)
@@ -433,6 +577,11 @@ int main(void)
         cmocka_unit_test(test_wrong_labels),
         cmocka_unit_test(test_folders_of_files),
         cmocka_unit_test(test_image_folder),
+        cmocka_unit_test(test_what_is_left_out_is_said),
+        cmocka_unit_test(test_other_names_of_test),
+        cmocka_unit_test(test_folder_loops_end),
+        cmocka_unit_test(test_cmyk_pictures),
+        cmocka_unit_test(test_foreign_data),
         cmocka_unit_test(test_wrong_pictures),
         cmocka_unit_test(test_flipped_bits_in_pictures),
         cmocka_unit_test(test_too_many_classes),

@@ -113,6 +113,17 @@ static void assert_same_records(const struct record *a, const struct record *b)
     }
 }
 
+/* Each op that gives codes has the map that was chosen for it (there is no relu of its own here). */
+static void assert_own_maps(const struct model *lowered_model, const struct affine *maps)
+{
+    const struct graph *g = &lowered_model->graph;
+    for (int i = 0; i < g->count; i++) {
+        int old = graph_find(&resnet.model.graph, g->nodes[i].name);
+        if (old > 0 && g->nodes[i].type == NODE_U8)
+            assert_true(*(const float *)model_tensor(lowered_model, i, "scale")->data == maps[old].scale);
+    }
+}
+
 /* Twice the same; and the same with the maps given, as training does. */
 static void test_lowering_is_deterministic(void **state)
 {
@@ -127,6 +138,7 @@ static void test_lowering_is_deterministic(void **state)
     given.observer = NULL;
     ASSERT_OK(model_copy(&c, &resnet.model, &m), m);
     ASSERT_OK(pass_lower_int8_with(&c, maps, &given, NULL, &m), m);
+    assert_own_maps(&c, maps);
     assert_same_records(a.record, b.record);
     assert_same_records(a.record, c.record);
     assert_string_equal(record_get(c.record, "quantization"),

@@ -334,6 +334,7 @@ static void test_file_size_limit(void **state)
         bad |= setrlimit(RLIMIT_FSIZE, &limit);
         bad |= record_save(r, path, &m) != STATUS_IO;
         bad |= !strstr(m.text, "write error: File too large");
+        record_free(r);
         _exit(bad != 0);
     }
     int status;

@@ -214,58 +214,96 @@ static void test_foreign_file(void **state)
     record_free(r);
 }
 
-/* Every n-th allocation fails in turn, ours and jansson's, until a run needs no more than are given. */
-static long allocations_left;
+/* Every n-th allocation fails in turn, ours and jansson's, alone or with all behind it, until a run needs fewer. */
+static long allocations;
+static int failures_last;
 
-static int fail_when_spent(size_t bytes)
+static int fail_from(size_t bytes)
 {
     (void)bytes;
-    return allocations_left-- <= 0;
+    allocations--;
+    return failures_last ? allocations < 0 : allocations == -1;
+}
+
+/* Succeeds only with what it gives when nothing fails. */
+typedef int work(const struct record *original, struct message *m);
+
+static int parse(const struct record *original, struct message *m)
+{
+    size_t count, used;
+    struct record *r = NULL;
+    int (*hook)(size_t) = memory_test_hook;
+    memory_test_hook = NULL;
+    void *bytes = sample_bytes(&count);
+    memory_test_hook = hook;
+    int status = record_parse(&r, bytes, count, &used, m);
+    memory_test_hook = NULL;
+    assert_int_equal(r != NULL, status == STATUS_OK);
+    if (r)
+        assert_same_content(original, r);
+    record_free(r);
+    memory_free(bytes);
+    return status;
+}
+
+static int save(const struct record *original, struct message *m)
+{
+    const char *path = temporary_path("nomem");
+    struct record *r;
+    unlink(path);
+    int status = record_save(original, path, m);
+    memory_test_hook = NULL;
+    assert_int_equal(access(path, F_OK), status == STATUS_OK ? 0 : -1);
+    if (status == STATUS_OK) {
+        ASSERT_OK(record_load(&r, path, m), *m);
+        assert_same_content(original, r);
+        record_free(r);
+    }
+    return status;
+}
+
+static int copy(const struct record *original, struct message *m)
+{
+    struct record *r = record_copy(original, m);
+    memory_test_hook = NULL;
+    if (r)
+        assert_same_content(original, r);
+    record_free(r);
+    return r ? STATUS_OK : STATUS_NOMEM;
+}
+
+static void every_allocation_fails(work *run, const struct record *original)
+{
+    struct message m;
+    for (failures_last = 0; failures_last < 2; failures_last++) {
+        long spent = 0, n = 0, left = -1;
+        for (; left < 0; n++) { /* until as many are allowed as are used */
+            m.text[0] = 0;
+            allocations = n;
+            memory_test_hook = fail_from;
+            int status = run(original, &m);
+            left = allocations;
+            assert_true(n < 10000 && (status == STATUS_OK || status == STATUS_NOMEM));
+            assert_int_equal(strstr(m.text, "memory exhausted") != NULL, status == STATUS_NOMEM);
+            spent += status == STATUS_NOMEM;
+        }
+        assert_true(spent > 10 && spent == n - 1);
+    }
 }
 
 static void test_every_failing_allocation(void **state)
 {
     (void)state;
     struct message m;
-    size_t count, used;
-    void *bytes = sample_bytes(&count);
     struct record *original = sample_record();
-    memory_test_hook = fail_when_spent;
-    int status = STATUS_NOMEM;
-    long n = 0;
-    for (; n < 10000 && status < 0; n++) {
-        struct record *r = NULL;
-        m.text[0] = 0;
-        allocations_left = n;
-        status = record_parse(&r, bytes, count, &used, &m);
-        assert_true(status == STATUS_OK || status == STATUS_NOMEM);
-        assert_true(status == STATUS_OK ? r != NULL : strstr(m.text, "memory exhausted") != NULL && !r);
-        record_free(r);
-    }
-    assert_int_equal(status, STATUS_OK);
-    assert_true(n > 30);
-    status = STATUS_NOMEM;
-    for (n = 0; n < 10000 && status < 0; n++) {
-        const char *path = temporary_path("nomem");
-        m.text[0] = 0;
-        allocations_left = n;
-        status = record_save(original, path, &m);
-        assert_true(status == STATUS_OK || (status == STATUS_NOMEM && strstr(m.text, "memory exhausted")));
-        assert_int_equal(access(path, F_OK), status == STATUS_OK ? 0 : -1);
-    }
-    assert_int_equal(status, STATUS_OK);
-    assert_true(n > 30);
-    status = STATUS_NOMEM;
-    for (n = 0; n < 10000 && status < 0; n++) {
-        allocations_left = n;
-        struct record *copy = record_copy(original, &m);
-        status = copy ? STATUS_OK : STATUS_NOMEM;
-        record_free(copy);
-    }
-    assert_int_equal(status, STATUS_OK);
-    memory_test_hook = NULL;
+    every_allocation_fails(parse, original);
+    char key[3000]; /* for which the header's text has to grow */
+    memset(key, 'k', sizeof key);
+    key[sizeof key - 1] = '\0';
+    ASSERT_OK(record_set(original, key, "value", &m), m);
+    every_allocation_fails(save, original);
+    every_allocation_fails(copy, original);
     record_free(original);
-    memory_free(bytes);
 }
 
 int main(void)

@@ -21,11 +21,18 @@ static void test_text_from_outside_stays_text(void **state)
     struct chart c;
     ASSERT_OK(chart_open(&c, "plots", CHART_PNG, &m), m);
     text_clear(&c.text);
-    ASSERT_OK(chart_string(&c, "title", "it's `rm -rf` @x \"q\" \\\n", &m), m);
-    assert_string_equal(c.text.data, "title = 'it'.\"'\".'s `rm -rf` @x \"q\" \\?'\n");
+    ASSERT_OK(chart_string(&c, "plots", "it's `rm -rf` @x \"q\" \\\n", &m), m);
+    assert_string_equal(c.text.data, "plots = 'it'.\"'\".'s `rm -rf` @x \"q\" \\?'\n");
     text_clear(&c.text);
-    ASSERT_OK(chart_tics(&c, "tics", (const char *const[]){"5 %d"}, 1, &m), m);
-    assert_string_equal(c.text.data, "array tics[1]\ntics[1] = '5 %%d'\n");
+    ASSERT_OK(chart_texts(&c, "tics", (const char *const[]){"5 %d"}, 1,
+                          (struct chart_setting){FONT_PLAIN, 9, CHART_TIC}, &m),
+              m);
+    assert_ptr_equal(strstr(c.text.data, "array tics[1]\ntics[1] = '5 %%d'\ntics_em = "), c.text.data);
+    text_clear(&c.text);
+    ASSERT_OK(
+        chart_text(&c, "x", "{/Symbol a}_b^c & ~d \xFF", (struct chart_setting){FONT_PLAIN, 99, CHART_LABEL}, &m),
+        m);
+    assert_ptr_equal(strstr(c.text.data, "x = '{/Symbol a}_b^c & ~d ?'\nx_em = "), c.text.data);
     chart_free(&c);
 }
 

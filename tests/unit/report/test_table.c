@@ -88,6 +88,11 @@ static void test_reading_names_the_line(void **state)
         {"a\tb\n\n", "line 2: 1 fields, want 2"},
         {"a\ta\n", "line 1: column 'a' stands twice"},
         {"a\t\n", "line 1: column 2 has no name"},
+        {"a\tb\r\n1\t2\r\n", "line 1: a carriage return: lines of a table end in a line feed alone"},
+        {"# x: y\na\tb\n1\t2\r\n", "line 3: a carriage return: lines of a table end in a line feed alone"},
+        {"\xEF\xBB\xBF"
+         "a\tb\n",
+         "a byte order mark stands before the table"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(load_text(&t, bad[i][0], &m), STATUS_FORMAT);
@@ -99,6 +104,44 @@ static void test_reading_names_the_line(void **state)
     assert_int_equal(table_load(&t, scratch("table.tsv"), &m), STATUS_FORMAT);
     assert_non_null(strstr(m.text, "offset 5: a zero byte in a table"));
     assert_int_equal(table_load(&t, scratch("absent.tsv"), &m), STATUS_IO);
+}
+
+/* A file of line ends costs a byte a row: what the table would cost is bounded too. */
+static void test_a_table_without_end_is_refused(void **state)
+{
+    (void)state;
+    struct message m;
+    struct table t;
+    enum { LINES = (1 << 21) + 3 };
+    char *bytes = malloc(LINES);
+    assert_non_null(bytes);
+    memset(bytes, '\n', LINES);
+    bytes[0] = 'a';
+    write_file(scratch("table.tsv"), bytes, LINES);
+    assert_int_equal(table_load(&t, scratch("table.tsv"), &m), STATUS_FORMAT);
+    assert_non_null(strstr(m.text, "line 2097154: more than 2097152 cells"));
+    free(bytes);
+    assert_int_equal(remove(scratch("table.tsv")), 0);
+}
+
+static void test_a_line_of_ten_megabytes(void **state)
+{
+    (void)state;
+    struct message m;
+    struct table t;
+    enum { LONG = 10 << 20 };
+    char *bytes = malloc(LONG + 9);
+    assert_non_null(bytes);
+    memset(bytes, 'x', LONG);
+    memcpy(bytes, "a\tb\n", 4);
+    memcpy(bytes + LONG, "\t1\n", 4);
+    ASSERT_OK(load_text(&t, bytes, &m), m);
+    assert_int_equal(strlen(table_cell(&t, 0, 0)), LONG - 4);
+    table_free(&t);
+    memset(bytes, '\t', LONG);
+    assert_int_equal(load_text(&t, bytes, &m), STATUS_FORMAT);
+    assert_non_null(strstr(m.text, "line 1: 10485762 columns exceed the limit 1024"));
+    free(bytes);
 }
 
 static void test_reading_is_as_free_as_the_format(void **state)
@@ -123,6 +166,8 @@ int main(void)
         cmocka_unit_test(test_a_long_row_is_whole),
         cmocka_unit_test(test_what_does_not_fit_is_refused),
         cmocka_unit_test(test_reading_names_the_line),
+        cmocka_unit_test(test_a_table_without_end_is_refused),
+        cmocka_unit_test(test_a_line_of_ten_megabytes),
         cmocka_unit_test(test_reading_is_as_free_as_the_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

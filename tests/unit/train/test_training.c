@@ -1,6 +1,5 @@
 /* Whole runs on a tiny network: the same bytes however they are stopped, cut and threaded. */
 #include "runs.h"
-#include <jansson.h>
 #include <stdatomic.h>
 #include "base/memory.h"
 #include "graph/model.h"
@@ -340,7 +339,6 @@ static void run_out_of_memory(void)
     ASSERT_OK(run_float(options_for(&whole, "plenty")));
     struct training_options o = options_for(&f, "scarce");
     int status = STATUS_NOMEM, failures = 0;
-    json_set_alloc_funcs(malloc, free); /* jansson 2.14 asserts where memory runs out within an escaped string */
     memory_test_hook = fail_at_last;
     for (long n = 1; status < 0 && n < 100000; n += n < 50 ? 1 : n / 10) {
         unlink(f.output);

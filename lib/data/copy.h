@@ -1,0 +1,35 @@
+/* copy.h: decoded copies of archives, so that a few images do not cost the decoding of all. A copy is one file of
+ * its folder, named by the SHA-256 of the archive; it may be removed at any time, and is never needed. Internal to
+ * data.
+ *
+ *     char magic[32], digest[72]     sha256, in hex, of all up to the records
+ *     u64 text, records, blocks, sample
+ *     char text[]                    in dataset.tsv's form: what is known of the set but its name
+ *     u8 labels[records]
+ *     char digests[blocks][64]       sha256, in hex, of each COPY_BLOCK records of a file
+ *     u8 sample[]                    one of the archive's JPEGs: another decoder than the copy's is told by it
+ *     u8 records[records][3073]      as in .bin files
+ */
+#ifndef RESQ_DATA_COPY_H
+#define RESQ_DATA_COPY_H
+
+#include "data/files.h"
+
+enum {
+    COPY_FORMAT = 1,  /* changes with these bytes and with the rule of what a set is */
+    COPY_BLOCK = 250, /* records that are checked together: 3/4 MB */
+};
+#define COPY_MAX_BYTES ((int64_t)1 << 30)   /* of a copy; larger sets are decoded each time */
+#define COPIES_MAX_BYTES ((int64_t)2 << 30) /* of all; the longest unused go first */
+
+/* Fills s, whose source is known, from a copy in `cache`, but for classes, name, digest and the records. 1 where
+ * there was one, 0 where there was none that can be used. said: which, or why none. */
+int copy_open(struct image_files *s, const char *cache, struct message *said);
+void copy_close(struct image_copy *c); /* NULL is fine */
+const uint8_t *copy_labels(const struct image_copy *c);
+/* As files_fetch. A damaged copy is removed. */
+int copy_fetch(struct image_files *s, int split, int64_t first, int64_t count, struct message *m) RESQ_USE_RESULT;
+/* Makes the copy of s and room for it. Where that fails there is none; said tells why. */
+void copy_write(const struct image_files *s, const char *cache, struct message *said);
+
+#endif
