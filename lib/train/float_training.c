@@ -179,11 +179,11 @@ static int prepare(void *context, const struct record *stream, struct model *sta
 }
 
 static int deliver(void *context, const struct model *start, const struct gradient *g, const float *parameters,
-                   struct model *out, struct message *m)
+                   const float *state, struct model *out, struct message *m)
 {
     (void)context;
     TRY(model_copy(out, start, m));
-    int status = g ? gradient_store(g, parameters, out, m) : STATUS_OK;
+    int status = g ? gradient_store(g, parameters, state, out, m) : STATUS_OK;
     if (status < 0)
         model_free(out);
     return status;

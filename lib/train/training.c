@@ -8,82 +8,7 @@
 #include "train/stages.h"
 #include "train/trainer.h"
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
-
-void trainer_say(const struct trainer *t, int verbose, const char *format, ...)
-{
-    if (!t->options->say)
-        return;
-    char line[MESSAGE_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    t->options->say(t->options->say_context, verbose, line);
-}
-
-double trainer_rate(const struct trainer *t, int64_t step)
-{
-    return schedule_rate(&t->options->schedule, step, feed_steps(t->feed), t->options->epochs);
-}
-
-int trainer_prefix(const struct trainer *t, int64_t step, int status, struct message *m)
-{
-    int64_t steps = feed_steps(t->feed);
-    return message_prefix(m, status, "epoch %lld, step %lld, learning rate %.6g", (long long)(step / steps) + 1,
-                          (long long)step + 1, trainer_rate(t, step));
-}
-
-int trainer_lineage(const struct trainer *t, struct record *to, struct message *m)
-{
-    const struct record *sides[TRAINING_MAX_SIDES + 1];
-    int count = 0;
-    for (; count < t->kind->side_count && count < TRAINING_MAX_SIDES; count++)
-        sides[count] = t->kind->sides[count];
-    if (held_out_is_open(&t->held_out))
-        sides[count++] = t->held_out.set.first;
-    return lineage_apply(to, t->stream, t->options->tool, t->lineage, sides, count, m);
-}
-
-static int slices_check(const struct slice *slices, int count, const float *values, struct message *m)
-{
-    for (int i = 0; i < count; i++) {
-        const float *v = values + slices[i].offset;
-        for (size_t k = 0; k < slices[i].count; k++) {
-            if (!isfinite(v[k]))
-                return message_set(m, STATUS_RANGE, "%s: value %zu is %s", slices[i].name, k,
-                                   isnan(v[k]) ? "nan" : "inf");
-        }
-    }
-    return STATUS_OK;
-}
-
-int trainer_check_finite(struct trainer *t, struct message *m)
-{
-    const struct slice *slices, *states;
-    int count = gradient_slices(t->gradient, &slices), state_count = gradient_state_slices(t->gradient, &states);
-    int status = slices_check(slices, count, gradient_parameters(t->gradient), m);
-    if (status >= 0)
-        status = slices_check(states, state_count, gradient_state(t->gradient), m);
-    return status < 0 ? trainer_prefix(t, t->state.step > 0 ? t->state.step - 1 : 0, status, m) : STATUS_OK;
-}
-
-/* gradient_store takes the state from the gradient itself: lend it another for the while. */
-int trainer_deliver(struct trainer *t, const float *values, struct model *out, struct message *m)
-{
-    if (!values)
-        values = t->average.values;
-    if (!values)
-        return t->kind->deliver(t->context, &t->start, t->gradient, gradient_parameters(t->gradient), out, m);
-    float *state = gradient_state(t->gradient);
-    size_t bytes = t->states * sizeof *state;
-    memcpy(t->spare_state, state, bytes);
-    memcpy(state, values + t->parameters, bytes);
-    int status = t->kind->deliver(t->context, &t->start, t->gradient, values, out, m);
-    memcpy(state, t->spare_state, bytes);
-    return status;
-}
 
 /* ---- before: what can be refused at once is refused at once ---- */
 
@@ -130,7 +55,7 @@ static int deliver_to(struct trainer *t, const float *values, int is_start, cons
     if (t->gradient && !is_start)
         TRY(trainer_deliver(t, values, &model, m));
     else
-        TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, &model, m));
+        TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, NULL, &model, m));
     int status = save_model(t, &model, path, m);
     model_free(&model);
     return status;
@@ -186,24 +111,18 @@ static int open_buffers(struct trainer *t, struct message *m)
 {
     const struct training_options *o = t->options;
     const struct graph *g = &t->start.graph;
-    const struct slice *slices;
-    int slice_count = gradient_slices(t->gradient, &slices);
+    const struct step_options step = {.optimizer = o->optimizer,
+                                      .label_smoothing = o->label_smoothing,
+                                      .ema = o->ema,
+                                      .batch = (int)o->batch,
+                                      .classes = g->nodes[g->count - 1].c};
     t->parameters = gradient_parameter_count(t->gradient);
     t->states = gradient_state_count(t->gradient);
-    t->classes = g->nodes[g->count - 1].c;
-    TRY(optimizer_open(&t->optimizer, &o->optimizer, slices, slice_count, t->parameters, m));
-    TRY(average_open(&t->average, o->ema, t->gradient, m));
-    t->logits = memory_new_raw((size_t)o->batch, (size_t)t->classes * sizeof(float), m);
-    t->dlogits = memory_new_raw((size_t)o->batch, (size_t)t->classes * sizeof(float), m);
-    t->spare_state = memory_new(t->states, sizeof(float), m);
-    if (!t->logits || !t->dlogits || !t->spare_state)
-        return STATUS_NOMEM;
-    if (held_out_is_open(&t->held_out)) {
-        t->best = memory_new(t->parameters + t->states, sizeof(float), m);
-        if (!t->best)
-            return STATUS_NOMEM;
-    }
-    return STATUS_OK;
+    TRY(stepper_open(&t->stepper, t->gradient, &step, m));
+    if (!held_out_is_open(&t->held_out))
+        return STATUS_OK;
+    t->best = memory_new(t->parameters + t->states, sizeof(float), m);
+    return t->best ? STATUS_OK : STATUS_NOMEM;
 }
 
 static int check_stream(struct trainer *t, struct message *m)
@@ -235,32 +154,17 @@ static int open_inputs(struct trainer *t, struct gradient_options *gradient, str
     return recipe_make(&t->recipe, o->tool, t->lineage, t->stream, m);
 }
 
-static void say_what_runs_on_device(const struct trainer *t)
+static int say_what_runs(const struct trainer *t, struct message *m)
 {
-    char line[256];
-    trainer_say(t, 1, "device %s, %s, precision %s, %zu parameters, %.0f MB", gradient_device(t->gradient),
-                gradient_isa(t->gradient), gradient_precision(t->gradient),
-                (size_t)model_parameter_elements(&t->start), (double)gradient_held_bytes(t->gradient) / 1e6);
-    for (int i = 0; i < gradient_layer_count(t->gradient); i++)
-        if (gradient_layer_algorithms(t->gradient, i, line, sizeof line))
-            trainer_say(t, 1, "%s", line);
-}
-
-static void say_what_runs(const struct trainer *t)
-{
-    const struct training_options *o = t->options;
-    const char *precision = gradient_precision(t->gradient);
-    if (gradient_makes_steps(t->gradient)) {
-        say_what_runs_on_device(t);
-        return;
+    struct text lines = {0};
+    int status =
+        step_describe(&t->stepper, (size_t)model_parameter_elements(&t->start), t->options->precision, &lines, m);
+    for (char *line = lines.data, *end; status >= 0 && line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = '\0';
+        trainer_say(t, 1, "%s", line);
     }
-    trainer_say(t, 1, "device %s, isa %s, threads %d, precision %s %s, %zu parameters",
-                gradient_device(t->gradient), gradient_isa(t->gradient), gradient_threads(t->gradient), precision,
-                strcmp(gradient_engine(t->gradient), "block") == 0 ? "over blocks" : "image by image",
-                (size_t)model_parameter_elements(&t->start));
-    if (o->precision && strcmp(o->precision, precision) != 0)
-        trainer_say(t, 1, "precision %s: no kernels of that kind for this network on this machine: trains in %s",
-                    o->precision, precision);
+    text_free(&lines);
+    return status;
 }
 
 /* Every size that the run's mini-batches will have, before any of it is trained on. */
@@ -303,12 +207,13 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     TRY(check_counts(t, m));
     TRY(warn_of_stages(t, m));
     TRY(open_buffers(t, m));
-    say_what_runs(t);
+    TRY(say_what_runs(t, m));
     if (checkpoint)
         TRY(trainer_restore(t, checkpoint, m));
     else
         TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count,
                       gradient_precision(t->gradient), m));
+    TRY(step_begin(&t->stepper, m));
     return feed_start(t->feed, t->state.epoch, t->state.epoch_step, m);
 }
 
@@ -341,15 +246,10 @@ static void trainer_close(struct trainer *t)
     feed_close(t->feed);
     record_free(t->stream);
     held_out_close(&t->held_out);
-    optimizer_close(&t->optimizer);
-    average_close(&t->average);
+    stepper_close(&t->stepper);
     training_state_free(&t->state);
     text_free(&t->recipe);
     memory_free(t->best);
-    memory_free(t->flags);
-    memory_free(t->spare_state);
-    memory_free(t->logits);
-    memory_free(t->dlogits);
     if (t->gradient)
         gradient_close(t->gradient);
     model_free(&t->start);
