@@ -1,5 +1,5 @@
 #include "train/stages.h"
-#include "exec/plan/layout.h"
+#include "exec/plan/shapes.h"
 #include "exec/train/gradient.h"
 #include "pass/pass.h"
 
