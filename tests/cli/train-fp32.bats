@@ -291,7 +291,7 @@ EOF
 
 @test "misuse" {
     for options in "--resume" "--checkpoint-every 5" "--momentum 0" "--normalize 1,2,3" "--peak 2" "--epochs -1" \
-        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0" "--init x --width 3" "--init x --graph y" "--init x --normalize 0,0,0:1,1,1"; do
+        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0" "--init x --width 3" "--init x --graph y --normalize 0,0,0:1,1,1" "--init x --normalize 0,0:1,1" "--graph y --eps 1" "--eps 1"; do
         # shellcheck disable=SC2086 # several words
         run --separate-stderr "$BIN/train-fp32" $options < /dev/null
         [ "$status" -eq 2 ] || { echo "$options: $status $stderr"; return 1; }
