@@ -119,7 +119,7 @@ static int plan_steps(struct gradient *g, struct message *m)
     if (!e)
         return STATUS_NOMEM;
     e->kernels = &g->kernels->block;
-    e->planes = g->bf16 ? 1 : BLOCK_PLANES;
+    e->planes = g->bf16 ? 1 : e->kernels->float_planes;
     e->steps = memory_new((size_t)g->step_count, sizeof *e->steps, m);
     e->values = memory_new((size_t)g->graph.count, sizeof *e->values, m);
     if (!e->steps || !e->values)
