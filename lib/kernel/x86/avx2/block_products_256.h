@@ -130,7 +130,6 @@ INLINE void product_images_i16(const int16_t *v, const int16_t *z, float scale, 
 
 /* ---- float32 ---- */
 
-#define OPEN_F32(i) vec low##i = vec_zero(), high##i = low##i;
 #define LOAD_F32(i) \
     vec low##i = vec_load(sums + i * BLOCK_CHANNELS), high##i = vec_load(sums + i * BLOCK_CHANNELS + LANES);
 #define STORE_F32(i)                              \
@@ -150,34 +149,36 @@ INLINE void multiply_add_f32(vec *sum, vec a, vec b)
     }
 
 #define ROW_OF_CELL(i) MULTIPLY_F32(i, vec_set(a[i * BLOCK_CHANNELS + j]))
-#define PRODUCT_F32(name, rows)                                                \
-    TILE_FUNCTION name(const float *v, const float *u, int cells, float *sums) \
-    {                                                                          \
-        rows(OPEN_F32) for (int c = 0; c < cells; c++)                         \
-        {                                                                      \
-            const float *a = v + c * CELL, *b = u + c * CELL;                  \
-            for (int j = 0; j < BLOCK_CHANNELS; j++, b += BLOCK_CHANNELS) {    \
-                vec b_low = vec_load(b), b_high = vec_load(b + LANES);         \
-                rows(ROW_OF_CELL)                                              \
-            }                                                                  \
-        }                                                                      \
-        rows(STORE_F32)                                                        \
+#define OPEN_F32(i)                                                      \
+    vec low##i = add ? vec_load(sums + i * BLOCK_CHANNELS) : vec_zero(); \
+    vec high##i = add ? vec_load(sums + i * BLOCK_CHANNELS + LANES) : vec_zero();
+#define PRODUCT_F32(name, rows)                                                         \
+    TILE_FUNCTION name(const float *v, const float *u, int cells, int add, float *sums) \
+    {                                                                                   \
+        rows(OPEN_F32) for (int c = 0; c < cells; c++)                                  \
+        {                                                                               \
+            const float *a = v + c * CELL, *b = u + c * CELL;                           \
+            for (int j = 0; j < BLOCK_CHANNELS; j++, b += BLOCK_CHANNELS) {             \
+                vec b_low = vec_load(b), b_high = vec_load(b + LANES);                  \
+                rows(ROW_OF_CELL)                                                       \
+            }                                                                           \
+        }                                                                               \
+        rows(STORE_F32)                                                                 \
     }
 
 PRODUCT_F32(product_cells_f32_4, ROWS_4)
 PRODUCT_F32(product_cells_f32_6, ROWS_6)
 
-/* M [32 images][32 outputs] = V [cells][32][32] U [cells][32][32]; add: 0. */
+/* M [32 images][32 outputs] = or += V [cells][32][32] U [cells][32][32]. */
 INLINE void product_cells_f32(const float *v, const float *u, int cells, int add, float *m)
 {
-    (void)add;
     for (int half = 0; half < 2; half++) {
         int row = 0;
         for (; row < 24; row += 6)
-            product_cells_f32_6(v + row * BLOCK_CHANNELS, u + half * 16, cells,
+            product_cells_f32_6(v + row * BLOCK_CHANNELS, u + half * 16, cells, add,
                                 m + row * BLOCK_CHANNELS + half * 16);
         for (; row < BLOCK_IMAGES; row += 4)
-            product_cells_f32_4(v + row * BLOCK_CHANNELS, u + half * 16, cells,
+            product_cells_f32_4(v + row * BLOCK_CHANNELS, u + half * 16, cells, add,
                                 m + row * BLOCK_CHANNELS + half * 16);
     }
 }
