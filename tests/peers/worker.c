@@ -117,7 +117,8 @@ static int answer_time(struct worker *w, const char *line, struct message *m)
     return STATUS_OK;
 }
 
-static int write_logits(const struct prepared *c, const struct image_set *images, const char *path, struct message *m)
+static int write_logits(const struct prepared *c, const struct image_set *images, const char *path,
+                        struct message *m)
 {
     size_t classes = (size_t)exec_classes(c->exec), count = (size_t)images->count;
     float *logits = memory_new(count * classes, sizeof(float), m);

@@ -8,21 +8,25 @@
  *
  * P, the planes: 1 is bfloat16. 3 is float32 as the exact sum of three bfloat16 (8 + 8 + 8 bits of significand): a
  * product of two floats is then six products of planes, those that matter (i + j <= 2), each exact, summed in
- * float32. The error is that of float32 arithmetic (about 2^-23 a product).
+ * float32. The error is that of float32 arithmetic (about 2^-23 a product). 2 (BLOCK_PLAIN) is float32 as it is, for
+ * sets that multiply it: a cell is a matrix of floats and takes the room of two. A set trains in float32 with the one
+ * of 2 and 3 that its kernel names (float_planes).
  *
  * Kernels are serial and reentrant; the caller cuts the work into calls by shape alone. Results do not depend on
  * that cut, but for `sums`, which belong to their call and are added up by the caller in a fixed order. `ref` is
  * the definition; the others sum in another order: within 1e-5 of the sum of absolute products, before rounding to
  * the planes.
  *
- * Transformed shapes, those that a kernel's `tile` names, are computed in tiles of outputs by products of fewer
- * bits (Winograd), with weights as float32, and meet a wider tolerance. Let X be the largest |x| of the pixels that
- * an image's tile sees, over all channels, and G the largest |dy| of an image's tile of outputs:
+ * Transformed shapes, those that a kernel's `tile` names, are computed in tiles of outputs (Winograd), with weights
+ * as float32, and meet a wider tolerance. Let X be the largest |x| of the pixels that an image's tile sees, over all
+ * channels, and G the largest |dy| of an image's tile of outputs. Of one plane, by products of 16-bit integers:
  *   an output: within 5e-3 X times the sum of its absolute weights, before rounding to bfloat16;
  *   a weight's gradient: within 2e-2 of the sum, over all tiles of all images, of X G;
  * data made for it comes near these; on data without great outliers the error is below 3e-3 of the result, root
  * mean squares of both. An image's result does not depend on other images, nor do scales on anything but values and
- * shapes. Where X is not finite or beyond 2^120, the tile's outputs are NaN, and so for G and the gradients. */
+ * shapes. Where X is not finite or beyond 2^120, the tile's outputs are NaN, and so for G and the gradients.
+ * In float32 (BLOCK_PLAIN): within 2e-6 X times the sum of absolute weights, and 1e-5 of the sum of X G; where X or G
+ * is not finite, neither is the tile's result. */
 #ifndef RESQ_KERNEL_CONTRACT_BLOCK_H
 #define RESQ_KERNEL_CONTRACT_BLOCK_H
 
@@ -30,7 +34,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { BLOCK_IMAGES = 32, BLOCK_CHANNELS = 32, BLOCK_PLANES = 3 /* most */ };
+enum { BLOCK_IMAGES = 32, BLOCK_CHANNELS = 32, BLOCK_PLANES = 3 /* most */, BLOCK_PLAIN = 2 };
 
 typedef uint16_t bf16; /* the upper half of a float32 */
 
@@ -115,6 +119,7 @@ struct block_norm_backward_call {
 /* In kernels.inc an operation `block`: `const struct block_kernel block_ISA_ALGORITHM`. */
 struct block_kernel {
     const char *algorithm;
+    int float_planes;                            /* how float32 training lies: BLOCK_PLAIN or 3 */
     int (*supports)(const struct block_conv *s); /* NULL: every shape; of conv and weight_gradient */
     /* The side of the tiles that all passes of a shape are computed in (see above), 0: none; NULL: never. Calls of
      * conv for such a shape should begin at rows that are multiples of it, and take all outputs: what outputs share
@@ -186,10 +191,21 @@ static inline bf16 bf16_from_float(float v)
     return (bf16)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* The value of the planes at p, p + stride, ... and back. */
+/* bf16 from the beginning of a cell to its value i = image * 32 + channel: the first plane's, or a float. */
+static inline size_t cell_offset(int i, int planes)
+{
+    return planes == BLOCK_PLAIN ? 2 * (size_t)i : (size_t)i;
+}
+
+/* The value of the planes at p, p + stride, ..., or the float at p; and back. */
 static inline float planes_load(const bf16 *p, size_t stride, int planes)
 {
-    float v = bf16_to_float(p[0]);
+    float v;
+    if (planes == BLOCK_PLAIN) {
+        memcpy(&v, p, sizeof v);
+        return v;
+    }
+    v = bf16_to_float(p[0]);
     if (planes == 3)
         v += bf16_to_float(p[2 * stride]) + bf16_to_float(p[stride]);
     return v;
@@ -197,6 +213,10 @@ static inline float planes_load(const bf16 *p, size_t stride, int planes)
 
 static inline void planes_store(float v, bf16 *p, size_t stride, int planes)
 {
+    if (planes == BLOCK_PLAIN) {
+        memcpy(p, &v, sizeof v);
+        return;
+    }
     for (int i = 0; i < planes; i++) {
         p[(size_t)i * stride] = bf16_from_float(v);
         v -= bf16_to_float(p[(size_t)i * stride]);

@@ -8,7 +8,8 @@ static size_t scratch_bytes(const struct block_conv *s)
     return conv > weight ? conv : weight;
 }
 
-const struct block_kernel block_ref_direct = {.packed_bytes = block_ref_packed_bytes,
+const struct block_kernel block_ref_direct = {.float_planes = 3,
+                                              .packed_bytes = block_ref_packed_bytes,
                                               .pack_items = block_ref_pack_items,
                                               .pack = block_ref_pack,
                                               .scratch_bytes = scratch_bytes,

@@ -38,7 +38,7 @@ static struct place place_of(size_t i, int c, int planes)
 {
     size_t cell = i / BLOCK_CELL, cells = (size_t)(c / BLOCK_CHANNELS), in = i % BLOCK_CELL;
     int bit = (int)(in % BLOCK_CHANNELS);
-    return (struct place){.at = cell * (size_t)planes * BLOCK_CELL + in,
+    return (struct place){.at = cell * (size_t)planes * BLOCK_CELL + cell_offset((int)in, planes),
                           .channel = (int)(cell % cells) * BLOCK_CHANNELS + bit,
                           .image = (int)(in / BLOCK_CHANNELS),
                           .word = i / BLOCK_CHANNELS,

@@ -24,8 +24,8 @@ static inline struct block_conv block_taps_of(const struct block_conv *s)
 static inline size_t block_at(int pixel, int c, int planes, int image, int channel)
 {
     size_t cell = (size_t)pixel * (size_t)(block_channels(c) / BLOCK_CHANNELS) + (size_t)(channel / BLOCK_CHANNELS);
-    return (cell * (size_t)planes * BLOCK_IMAGES + (size_t)image) * BLOCK_CHANNELS +
-           (size_t)(channel % BLOCK_CHANNELS);
+    return cell * (size_t)planes * BLOCK_CELL +
+           cell_offset(image * BLOCK_CHANNELS + channel % BLOCK_CHANNELS, planes);
 }
 
 /* block_conv.c */

@@ -118,17 +118,37 @@ static inline int tensor_same(const struct tensor *a, const struct tensor *b)
     return a->values == b->values && memcmp(a->p, b->p, a->values * sizeof(bf16)) == 0;
 }
 
-/* The layout as block.h words it: [H][W][C/32][P][32 images][32 channels]. */
+/* The layout as block.h words it: [H][W][C/32][P][32 images][32 channels], or floats that take the room of two. */
 static inline bf16 *tensor_at(const struct tensor *t, int y, int x, int image, int c)
 {
     size_t cells = (size_t)(t->c + 31) / 32, cell = (size_t)(y * t->w + x) * cells + (size_t)(c / 32);
-    return t->p + (cell * (size_t)t->planes * 32 + (size_t)image) * 32 + (size_t)(c % 32);
+    size_t in = (size_t)image * 32 + (size_t)(c % 32);
+    return t->p + cell * (size_t)t->planes * 1024 + (t->planes == 2 ? 2 * in : in);
+}
+
+/* From one of the bf16 that a value lies in to the next. */
+static inline size_t tensor_step(const struct tensor *t)
+{
+    return t->planes == 2 ? 1 : 1024;
+}
+
+/* Of every value the magnitude: of each plane, which is what the products are made of. */
+static inline void values_absolute(bf16 *p, size_t count, int planes)
+{
+    for (size_t i = 0; i < count; i++)
+        if (planes != 2 || i % 2 == 1) /* a float's upper half */
+            p[i] = (bf16)(p[i] & 0x7fff);
 }
 
 /* The sum of the planes, exact in double. */
 static inline double tensor_value(const struct tensor *t, int y, int x, int image, int c)
 {
     double v = 0;
+    float plain;
+    if (t->planes == 2) {
+        memcpy(&plain, tensor_at(t, y, x, image, c), sizeof plain);
+        return (double)plain;
+    }
     for (int i = 0; i < t->planes; i++)
         v += (double)bf16_to_float(tensor_at(t, y, x, image, c)[i * 1024]);
     return v;
@@ -230,13 +250,16 @@ static inline size_t block_weights(const struct block_conv *s)
     return (size_t)s->k * (size_t)s->c * (size_t)s->kernel * (size_t)s->kernel;
 }
 
-/* The definition, or kernels of the set's own: not the definition again under another name. */
-static inline int own(const struct kernel_table *table)
+/* Whether the table's block kernels compute such tensors, as the definition or as the set's own: not the definition
+ * again under another name. */
+static inline int takes(const struct kernel_table *table, int planes)
 {
-    return kernel_block_is_native(table) || strcmp(table->isa, "ref") == 0;
+    return strcmp(table->isa, "ref") == 0 ||
+           (kernel_block_is_native(table) && (planes == 1 || planes == table->block.float_planes));
 }
 
-/* for each instruction set of this machine whose block kernels are its own */
-#define FOR_EACH_NATIVE(table) FOR_EACH_TABLE(table) if (kernel_block_is_native(table))
+/* for each instruction set of this machine whose block kernels are its own and take such tensors */
+#define FOR_EACH_NATIVE(table, planes) \
+    FOR_EACH_TABLE(table) if (kernel_block_is_native(table) && takes(table, planes))
 
 #endif

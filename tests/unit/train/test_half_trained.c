@@ -66,8 +66,10 @@ static double kept_at(const struct kept *k, int node, int is_gradient, int image
     int planes = block_of(k->g)->planes;
     size_t place = block_cell(k, node, image, at), cell = BLOCK_IMAGES * BLOCK_CHANNELS;
     const bf16 *p = (is_gradient ? block_gradient_at : block_value_at)(k->g, node, image / BLOCK_IMAGES) +
-                    place / BLOCK_IMAGES * cell * (size_t)planes + place % BLOCK_IMAGES * BLOCK_CHANNELS +
-                    at % (size_t)k->g->graph.nodes[node].c % BLOCK_CHANNELS;
+                    place / BLOCK_IMAGES * cell * (size_t)planes +
+                    cell_offset((int)(place % BLOCK_IMAGES * BLOCK_CHANNELS +
+                                      at % (size_t)k->g->graph.nodes[node].c % BLOCK_CHANNELS),
+                                planes);
     return (double)planes_load(p, cell, planes);
 }
 
@@ -322,8 +324,10 @@ static void compare_layers(const struct engine *e)
 
 static void test_whole_steps(void **state)
 {
-    static const struct engine engines[] = {
-        {"best fp32", NULL, "fp32"}, {"avx512bf16 fp32", "avx512bf16", "fp32"}, {"avx2 fp32", "avx2", "fp32"}};
+    static const struct engine engines[] = {{"best fp32", NULL, "fp32"},
+                                            {"avx512bf16 fp32", "avx512bf16", "fp32"},
+                                            {"avx2 fp32", "avx2", "fp32"},
+                                            {"blas fp32", "blas", "fp32"}};
     (void)state;
     for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++)
         compare(&engines[i], &whole_fp32);
@@ -334,8 +338,10 @@ static void test_layer_by_layer(void **state)
 {
     static const struct engine engines[] = {{"best fp32 layers", NULL, "fp32"},
                                             {"avx512bf16 fp32 layers", "avx512bf16", "fp32"},
+                                            {"avx2 fp32 layers", "avx2", "fp32"},
                                             {"best bf16 layers", NULL, "bf16"},
-                                            {"avx512bf16 bf16 layers", "avx512bf16", "bf16"}};
+                                            {"avx512bf16 bf16 layers", "avx512bf16", "bf16"},
+                                            {"avx2 bf16 layers", "avx2", "bf16"}};
     (void)state;
     for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++)
         compare_layers(&engines[i]);

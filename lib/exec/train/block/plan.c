@@ -111,7 +111,7 @@ static int plan_steps(struct gradient *g, struct message *m)
 {
     struct block_engine *e = block_of(g);
     e->kernels = &g->kernels->block;
-    e->planes = is_bf16(g) ? 1 : BLOCK_PLANES;
+    e->planes = is_bf16(g) ? 1 : e->kernels->float_planes;
     e->steps = memory_new((size_t)g->steps.count, sizeof *e->steps, m);
     e->values = memory_new((size_t)g->graph.count, sizeof *e->values, m);
     if (!e->steps || !e->values)

@@ -6,8 +6,8 @@
  * accumulators. */
 #include "kernel/x86/amx/block_conv.h"
 #include "kernel/x86/amx/block_tiles.h"
-#include "kernel/x86/avx512bf16/block_taps.h"
-#include "kernel/x86/avx512bf16/block_vectors.h"
+#include "kernel/x86/template/block_taps.h"
+#include "kernel/x86/avx512bf16/block_vectors_512.h"
 
 /* A finished pixel's sums [4][16][16] (images by outputs) on their way into the destination's cell. They go a few
  * rows at a time, between the products of the next pixel: the matrix unit never waits for the vector units. */
@@ -24,11 +24,11 @@ ALWAYS_INLINE void drain_rows(struct drain *d, int rows, int planes, enum drain_
 {
     for (int i = 0; i < rows && d->row < BLOCK_IMAGES; i++, d->row++) {
         const float *row = d->sums + (d->row / TILE_ROWS) * 2 * TILE_FLOATS + (d->row % TILE_ROWS) * 16;
-        struct pair v = {_mm512_load_ps(row), _mm512_load_ps(row + TILE_FLOATS)};
+        struct row v = {{_mm512_load_ps(row), _mm512_load_ps(row + TILE_FLOATS)}};
         bf16 *to = d->to + d->row * BLOCK_CHANNELS;
         if (mode == DRAIN_ADD)
-            v = pair_add(v, pair_load(to, planes));
-        v = pair_store(v, to, planes);
+            v = row_add(v, row_load(to, planes));
+        v = row_store(v, to, planes);
         if (mode == DRAIN_STATS)
             sums_add(&d->stats, v);
     }
@@ -95,7 +95,7 @@ size_t block_conv_scratch(void)
 void block_conv_run(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,
                     void *scratch)
 {
-    struct way way = way_of(s, d);
+    struct way way = way_of(s, d, s->planes);
     int first = call->k_begin / BLOCK_CHANNELS, past = call->k_end / BLOCK_CHANNELS;
     for (int c = call->k_begin; call->sums && c < call->k_end; c++)
         call->sums[c] = call->sums[way.cells * BLOCK_CHANNELS + c] = 0;

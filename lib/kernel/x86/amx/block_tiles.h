@@ -4,7 +4,7 @@
 #define RESQ_KERNEL_X86_AMX_BLOCK_TILES_H
 
 #include "kernel/x86/amx/tiles.h"
-#include "kernel/x86/avx512bf16/block_vectors.h"
+#include "kernel/x86/avx512bf16/block_vectors_512.h"
 
 enum { TILE_FLOATS = 256 };
 

@@ -1,12 +1,13 @@
 /* block.h by AVX512-BF16, for machines without a matrix unit: 3x3 of stride 1 by Winograd in 16-bit integers
- * (block_winograd.h) unless a map is smaller than a tile, the rest here.
+ * (block_winograd.c) unless a map is smaller than a tile, the rest here.
  *
  * A is a cell, 32 images x 32 channels of one pixel; B 32 channels x 32 outputs in pairs, as block_pack.c lays
  * them. For a pixel and 32 outputs the sum over taps and channels is one square. */
+#include "kernel/x86/avx512bf16/block_parts.h"
 #include "kernel/x86/avx512bf16/block_square_512.h"
-#include "kernel/x86/avx512bf16/block_taps.h"
+#include "kernel/x86/template/block_taps.h"
 #include "kernel/x86/template/block_weight.inc"
-#include "kernel/x86/avx512bf16/block_winograd.h"
+#include "kernel/x86/template/block_winograd_shape.h"
 #include "kernel/list.h"
 
 /* A pixel's sums [4][16][16] (images by outputs) -> the cell of the destination; sums of what was stored. */
@@ -14,11 +15,11 @@ ALWAYS_INLINE void store_cell(const float *sums, int planes, bf16 *y, int accumu
 {
     for (int n = 0; n < BLOCK_IMAGES; n++) {
         const float *row = sums + (n / 16) * 2 * SQUARE_TILE + (n % 16) * 16;
-        struct pair v = {_mm512_load_ps(row), _mm512_load_ps(row + SQUARE_TILE)};
+        struct row v = {{_mm512_load_ps(row), _mm512_load_ps(row + SQUARE_TILE)}};
         bf16 *to = y + n * BLOCK_CHANNELS;
         if (accumulate)
-            v = pair_add(v, pair_load(to, planes));
-        v = pair_store(v, to, planes);
+            v = row_add(v, row_load(to, planes));
+        v = row_store(v, to, planes);
         if (stats)
             sums_add(stats, v);
     }
@@ -65,7 +66,7 @@ static size_t conv_scratch(void)
 static void direct(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,
                    void *scratch)
 {
-    struct way way = way_of(s, d);
+    struct way way = way_of(s, d, s->planes);
     int first = call->k_begin / BLOCK_CHANNELS, past = call->k_end / BLOCK_CHANNELS;
     for (int c = call->k_begin; call->sums && c < call->k_end; c++)
         call->sums[c] = call->sums[way.cells * BLOCK_CHANNELS + c] = 0;
@@ -84,73 +85,29 @@ static void direct(const struct block_conv *s, enum block_direction d, const str
     square_end();
 }
 
-/* ---- which of the two ---- */
-
-static int tile(const struct block_conv *s)
+static size_t scratch_of_direct(const struct block_conv *s)
 {
-    return winograd_suits(s) ? TILE : 0;
-}
-
-static size_t packed_bytes(const struct block_conv *s, enum block_direction d)
-{
-    return winograd_suits(s) ? winograd_packed_bytes(s, d) : block_packed_bytes(s, d);
-}
-
-static int pack_items(const struct block_conv *s)
-{
-    return winograd_suits(s) ? winograd_pack_items(s) : block_pack_items(s);
-}
-
-static void pack(const struct block_conv *s, const float *weight, int item, void *forward, void *backward)
-{
-    if (winograd_suits(s))
-        winograd_pack(s, weight, item, forward, backward);
-    else
-        block_pack(s, weight, item, forward, backward);
-}
-
-static size_t scratch_bytes(const struct block_conv *s)
-{
-    size_t products = winograd_suits(s) ? winograd_conv_scratch(s) : conv_scratch();
-    size_t weight = winograd_suits(s) ? winograd_weight_scratch(s) : block_weight_scratch(s);
+    size_t products = conv_scratch(), weight = block_weight_scratch(s);
     return products > weight ? products : weight;
 }
 
-static void conv(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,
-                 void *scratch)
+static const struct block_kernel direct_kernel = {.packed_bytes = block_packed_bytes,
+                                                  .pack_items = block_pack_items,
+                                                  .pack = block_pack,
+                                                  .scratch_bytes = scratch_of_direct,
+                                                  .conv = direct,
+                                                  .weight_shared_bytes = block_weight_shared_bytes,
+                                                  .weight_items = block_weight_items,
+                                                  .weight_gradient = block_weight_gradient};
+
+/* ---- which of the two ---- */
+
+static const struct block_kernel *part_of(const struct block_conv *s)
 {
-    if (winograd_suits(s))
-        winograd_conv(s, d, call, scratch);
-    else
-        direct(s, d, call, scratch);
+    return s->planes == 1 && winograd_suits(s) ? &block_winograd_avx512bf16 : &direct_kernel;
 }
 
-static size_t weight_shared_bytes(const struct block_conv *s, int blocks)
-{
-    return winograd_suits(s) ? winograd_weight_shared_bytes(s, blocks) : block_weight_shared_bytes(s, blocks);
-}
+#include "kernel/x86/template/block_parts.inc"
 
-static int weight_items(const struct block_conv *s, int blocks, int round)
-{
-    return winograd_suits(s) ? winograd_weight_items(s, blocks, round) : block_weight_items(s, blocks, round);
-}
-
-static void weight_gradient(const struct block_conv *s, const struct block_weight_call *call, int round, int item,
-                            void *shared, void *scratch)
-{
-    if (winograd_suits(s))
-        winograd_weight_gradient(s, call, round, item, shared, scratch);
-    else
-        block_weight_gradient(s, call, round, item, shared, scratch);
-}
-
-const struct block_kernel block_avx512bf16_winograd = {.tile = tile,
-                                                       .packed_bytes = packed_bytes,
-                                                       .pack_items = pack_items,
-                                                       .pack = pack,
-                                                       .scratch_bytes = scratch_bytes,
-                                                       .conv = conv,
-                                                       .weight_shared_bytes = weight_shared_bytes,
-                                                       .weight_items = weight_items,
-                                                       .weight_gradient = weight_gradient,
-                                                       BLOCK_PASSES};
+const struct block_kernel block_avx512bf16_winograd = {
+    .float_planes = 3, .supports = block_supports, BLOCK_OF_PARTS, BLOCK_PASSES};

@@ -3,9 +3,9 @@
  * A tile of B holds 32 inputs by 16 outputs, [16 input pairs][16 outputs][2]. Both directions are made from one
  * reading of the weights: a gather takes 16 inputs of one output and tap, which lie R*R floats apart. */
 #include "kernel/x86/avx512bf16/block_parts.h"
-#include "kernel/x86/avx512bf16/block_shape.h"
+#include "kernel/x86/template/block_shape.h"
 #include "kernel/x86/avx512bf16/block_transpose.h"
-#include "kernel/x86/avx512bf16/block_vectors.h"
+#include "kernel/x86/avx512bf16/block_vectors_512.h"
 #include <string.h>
 
 size_t block_packed_bytes(const struct block_conv *s, enum block_direction d)
@@ -21,26 +21,26 @@ int block_pack_items(const struct block_conv *s)
 }
 
 /* 32 inputs of output k at one tap, zeros beyond the real ones. */
-static inline struct pair gather_inputs(const struct block_conv *s, const float *weight, int k, int c, int tap)
+static inline struct row gather_inputs(const struct block_conv *s, const float *weight, int k, int c, int tap)
 {
     int taps = conv_taps(s), inputs = conv_inputs(s), left = inputs - c;
     if (k >= s->k)
-        return pair_set(0);
+        return row_set(0);
     const float *from = weight + ((size_t)k * (size_t)inputs + (size_t)c) * (size_t)taps + tap;
     __m512i at = _mm512_mullo_epi32(_mm512_set1_epi32(taps),
                                     _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
     __mmask16 low = left >= 16 ? 0xffff : (__mmask16)((1 << left) - 1);
     __mmask16 high = left >= 32 ? 0xffff : left > 16 ? (__mmask16)((1 << (left - 16)) - 1) : 0;
     __m512 zero = _mm512_setzero_ps();
-    return (struct pair){_mm512_mask_i32gather_ps(zero, low, at, from, 4),
-                         _mm512_mask_i32gather_ps(zero, high, at, from + (size_t)16 * (size_t)taps, 4)};
+    return (struct row){{_mm512_mask_i32gather_ps(zero, low, at, from, 4),
+                         _mm512_mask_i32gather_ps(zero, high, at, from + (size_t)16 * (size_t)taps, 4)}};
 }
 
 /* One tap of 32 outputs by 32 inputs as a cell of each plane, outputs as rows. */
 static void gather_cell(const struct block_conv *s, const float *weight, int k, int c, int tap, bf16 *cell)
 {
     for (int i = 0; i < BLOCK_CHANNELS; i++)
-        pair_store(gather_inputs(s, weight, k + i, c, tap), cell + i * BLOCK_CHANNELS, s->planes);
+        row_store(gather_inputs(s, weight, k + i, c, tap), cell + i * BLOCK_CHANNELS, s->planes);
 }
 
 /* Row i of a transposed cell is input i; its pairs of outputs are what backward wants; forward wants pairs of

@@ -3,7 +3,9 @@
 #ifndef RESQ_KERNEL_X86_AVX512BF16_BLOCK_PARTS_H
 #define RESQ_KERNEL_X86_AVX512BF16_BLOCK_PARTS_H
 
-#include "kernel/contract/block.h"
+#define SET(name) block_##name##_avx512bf16
+#include "kernel/x86/template/block_passes.h"
+#include "kernel/x86/template/block_shape.h"
 
 /* block_pack.c. Packed: [outputs/32][taps][cells of inputs][P][2][16 input pairs][16 outputs][2]. */
 size_t block_packed_bytes(const struct block_conv *s, enum block_direction d);
@@ -12,31 +14,39 @@ void block_pack(const struct block_conv *s, const float *weight, int item, void 
 /* dw[k][c][tap] of 32 outputs and 32 inputs, whole: from sums [taps][4 tiles of inputs by outputs][16][16]. */
 void block_unpack(const struct block_conv *s, const float *sums, int output_cell, int input_cell, float *dw);
 
+/* block_winograd.c: the convolutions for winograd_suits. */
+extern const struct block_kernel block_winograd_avx512bf16;
+
 /* block_transpose.c: a cell for the weight gradient, whose sum runs over images. */
 /* [32 images][32 channels] -> [32 channels][32 images], the A operand. */
 void cell_transpose(const bf16 *cell, bf16 *to);
 /* -> [2][16 image pairs][16 channels][2], the B operand. */
 void cell_pair(const bf16 *cell, bf16 *to);
 
-/* block_elementwise.c */
-void block_input(const struct block_conv *s, const uint8_t *const *images, int count, const float *table, int row,
-                 bf16 *y);
-void block_norm(const struct block_norm_call *call);
-void block_norm_backward_sums(const struct block_norm_backward_call *call);
-void block_norm_backward(const struct block_norm_backward_call *call);
-void block_pool(const struct block_map *map, const bf16 *x, float *y, int y_stride);
-void block_pool_backward(const struct block_map *map, const float *dy, int dy_stride, bf16 *dx, int accumulate);
+static inline int block_supports(const struct block_conv *s)
+{
+    return s->planes != BLOCK_PLAIN;
+}
 
-/* block_codes.c */
-void block_dequantize(const struct block_map *map, const uint8_t *q, size_t q_image, float scale,
-                      uint8_t zero_point, bf16 *y);
-void block_within(const struct block_map *map, const float *v, size_t v_image, float low, float high,
-                  uint32_t *bits);
+/* ---- block_weight.inc: cells turned plane by plane ---- */
 
-/* These passes in a table. */
-#define BLOCK_PASSES                                                                              \
-    .input = block_input, .norm = block_norm, .norm_backward_sums = block_norm_backward_sums,     \
-    .norm_backward = block_norm_backward, .dequantize = block_dequantize, .within = block_within, \
-    .pool = block_pool, .pool_backward = block_pool_backward
+enum { CHUNK_BYTES = 640 * 1024 };
+
+static inline int turned_planes(const struct block_conv *s)
+{
+    return s->planes;
+}
+
+static inline void turn_x_cell(const bf16 *cell, int planes, bf16 *to)
+{
+    for (int p = 0; p < planes; p++)
+        cell_transpose(cell + p * CELL, to + p * CELL);
+}
+
+static inline void turn_dy_cell(const bf16 *cell, int planes, bf16 *to)
+{
+    for (int p = 0; p < planes; p++)
+        cell_pair(cell + p * CELL, to + p * CELL);
+}
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef RESQ_KERNEL_X86_AVX512BF16_BLOCK_SQUARE_512_H
 #define RESQ_KERNEL_X86_AVX512BF16_BLOCK_SQUARE_512_H
 
-#include "kernel/x86/avx512bf16/block_vectors.h"
+#include "kernel/x86/avx512bf16/block_vectors_512.h"
 #include <string.h>
 
 enum { SQUARE_TILE = 256 /* floats */, PAIRS = 6 /* products of planes that count */ };
@@ -102,6 +102,16 @@ ALWAYS_INLINE void square_add(float *sums, const bf16 *const *a, size_t a_step, 
     square_add_12(sums, 0, a, a_step, b, b_step, runs, steps, planes);
     square_add_12(sums, 12, a, a_step, b, b_step, runs, steps, planes);
     square_add_8(sums, 24, a, a_step, b, b_step, runs, steps, planes);
+}
+
+/* The same of one run of `steps` turned cells. */
+ALWAYS_INLINE void square_add_turned(float *sums, const bf16 *a, size_t a_step, const bf16 *b, size_t b_step,
+                                     int steps, int planes)
+{
+    if (planes == 1)
+        square_add(sums, &a, a_step, &b, b_step, 1, steps, 1);
+    else
+        square_add(sums, &a, a_step, &b, b_step, 1, steps, 3);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* Cells turned for the weight gradient. */
 #include "kernel/x86/avx512bf16/block_parts.h"
-#include "kernel/x86/avx512bf16/block_shape.h"
+#include "kernel/x86/template/block_shape.h"
 #include "kernel/x86/avx512bf16/block_transpose.h"
 #include <immintrin.h>
 

@@ -1,6 +1,6 @@
-/* block_shape.h: sizes of block.h's tensors and packed weights, shared by the files of this folder and of `amx`. */
-#ifndef RESQ_KERNEL_X86_AVX512BF16_BLOCK_SHAPE_H
-#define RESQ_KERNEL_X86_AVX512BF16_BLOCK_SHAPE_H
+/* block_shape.h: sizes of block.h's tensors and packed weights, shared by the sets that train over blocks. */
+#ifndef RESQ_KERNEL_X86_TEMPLATE_BLOCK_SHAPE_H
+#define RESQ_KERNEL_X86_TEMPLATE_BLOCK_SHAPE_H
 
 #include "kernel/contract/block.h"
 
@@ -20,6 +20,12 @@ static inline int conv_inputs(const struct block_conv *s) /* real ones of a tap 
 static inline int cells_of(int channels)
 {
     return block_channels(channels) / BLOCK_CHANNELS;
+}
+
+/* bf16 from one image of a cell to the next: a float32 takes two. */
+static inline int row_step(int planes)
+{
+    return planes == BLOCK_PLAIN ? 2 * BLOCK_CHANNELS : BLOCK_CHANNELS;
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* block_taps.h: which pixels and weights a pixel of a convolution's result is the sum of, in both directions. */
-#ifndef RESQ_KERNEL_X86_AVX512BF16_BLOCK_TAPS_H
-#define RESQ_KERNEL_X86_AVX512BF16_BLOCK_TAPS_H
+#ifndef RESQ_KERNEL_X86_TEMPLATE_BLOCK_TAPS_H
+#define RESQ_KERNEL_X86_TEMPLATE_BLOCK_TAPS_H
 
-#include "kernel/x86/avx512bf16/block_shape.h"
+#include "kernel/x86/template/block_shape.h"
 
 /* The source pixels that a destination pixel sums over. */
 struct taps {
@@ -20,7 +20,8 @@ struct way {
     size_t panel_values; /* of all taps */
 };
 
-static inline struct way way_of(const struct block_conv *s, enum block_direction d)
+/* packed_planes: of the weights. */
+static inline struct way way_of(const struct block_conv *s, enum block_direction d, int packed_planes)
 {
     struct way y = {.forward = d == BLOCK_FORWARD};
     int in = cells_of(conv_inputs(s)), out = cells_of(s->k);
@@ -33,7 +34,7 @@ static inline struct way way_of(const struct block_conv *s, enum block_direction
         y.source_h = s->out_h;
         y.source_w = s->out_w;
     }
-    y.tap_values = (size_t)y.source_cells * (size_t)s->planes * CELL;
+    y.tap_values = (size_t)y.source_cells * (size_t)packed_planes * CELL;
     y.panel_values = y.tap_values * (size_t)conv_taps(s);
     return y;
 }
