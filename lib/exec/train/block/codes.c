@@ -26,8 +26,8 @@ static double scale_sum(const struct gradient *g, int i, const struct part *p, c
         for (int pixel = 0; pixel < p->pixels; pixel++)
             for (int c = 0; c < n->c; c++, v++) {
                 size_t cell = (size_t)pixel * (size_t)cells + (size_t)(c / BLOCK_CHANNELS);
-                const bf16 *at = dy + (cell * (size_t)planes * BLOCK_IMAGES + (size_t)image) * BLOCK_CHANNELS +
-                                 c % BLOCK_CHANNELS;
+                const bf16 *at = dy + cell * (size_t)planes * BLOCK_IMAGES * BLOCK_CHANNELS +
+                                 cell_offset(image * BLOCK_CHANNELS + c % BLOCK_CHANNELS, planes);
                 sum += (double)(planes_load(at, BLOCK_IMAGES * BLOCK_CHANNELS, planes) * slope_at(&slope, *v));
             }
     }
