@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
+# Stated once, for programs and make alike.
+VERSION := $(shell sed -n 's/^\#define RESQ_VERSION "\(.*\)"$$/\1/p' lib/base/version.h)
 
 include pipelines/environment.mk pipelines/names.mk
 include pipelines/build.mk pipelines/cuda.mk

@@ -1,5 +1,7 @@
 # `make help`.
 define HELP
+resq $(VERSION)
+
 Targets
   all            the programs, in $(BIN)/
   results        the whole study: models, tables, charts and a page to read, in $(R)/
@@ -9,10 +11,10 @@ Targets
                  front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
   ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
-  record         a finished run's tables and charts to plots/recorded/$(RUN)/ and into the README
+  record         a finished run's tables and charts to plots/recorded/$(RUN)/, its table into the README or pipelines/README.md
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
-  record-peers   what it found to plots/recorded/peers/ and into the README
+  record-peers   what it found to plots/recorded/peers/, with a page
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU

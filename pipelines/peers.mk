@@ -113,7 +113,7 @@ peers-curves: $(CURVES_LOGS) $(PEERS)/venv.stamp
 	$(PEERS_PYTHON) -B tests/peers/curves.py $(PEERS_RESULTS)/curves $(call quote,$(CURVES_AUGMENT) $(CURVES_RECIPE))
 	@sed -n '/^|/p' $(PEERS_RESULTS)/curves/curves.md
 
-# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/ and into the README; measures nothing.
+# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/, with a page of them; measures nothing.
 # A part that was not measured stays as it was recorded before.
 record-peers:
 	@tests/peers/record $(PEERS_RESULTS) plots/recorded/peers
