@@ -2,7 +2,7 @@
 define HELP
 Targets
   all            the programs, in $(BIN)/
-  results        the whole study: models, tables, charts and a page to read, in $(R)/
+  results        the whole study: models, tables, charts and a page to read, $(R)/report.html
   data train models charts
                  parts of it: images exported; the float network; all three models; the charts
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
@@ -12,6 +12,7 @@ Targets
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
   record-peers   what it found to plots/recorded/peers/ and into the README
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
+  test-browser   a tiny study's report.html in a headless Chromium; screenshots in $(B)/browser/
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU
   carry          programs, tests and what they link in one archive, for a machine where nothing can be installed: $(CARRY).tar.xz
@@ -47,7 +48,7 @@ $(subst $(newline) ,$(newline),$(foreach s,$(COMMANDS),  $(s) = $($(s)), $(s)_FL
 Building: CC=$(CC), CFLAGS=$(CFLAGS), CPPFLAGS, LDFLAGS, B=$(B), BIN=$(BIN), WERROR=1,
   CUDA_HOME=$(CUDA_HOME), CUDNN_HOME=$(CUDNN_HOME) (empty: without a GPU's backend).
 endef
-COMMANDS := AUGMENT TRAIN FUSE CALIBRATE QUANTIZE FINETUNE EVALUATE BENCH PLOT
+COMMANDS := AUGMENT TRAIN FUSE CALIBRATE QUANTIZE FINETUNE EVALUATE BENCH PLOT REPORT
 define newline
 
 

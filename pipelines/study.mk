@@ -83,6 +83,6 @@ stage = @echo $(call quote,$(2)); mkdir -p $(@D); began=$${EPOCHREALTIME/./}; $(
 stamp = @pipelines/stamp $@ $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quote,$(strip $($(i)))))) \
 	$(call quote,OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE) RESQ_ISA=$(RESQ_ISA))
 
-STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary
+STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary report
 include $(STAGES:%=pipelines/stages/%.mk)
 include pipelines/sweep.mk pipelines/ablation.mk

@@ -14,11 +14,16 @@ struct opts {
 };
 
 static const char details[] =
-    "Reads what stands in DIR, a run of `make results` or any folder of tables (*.tsv) and records (*.safetensors, *.st), and\n"
-    "writes one HTML page: which model is worth its size, what each layer loses, which pictures changed, how long it takes,\n"
-    "how it was made. The page needs no network, no other file and no script, prints, and is the same bytes for the same\n"
-    "files. Files are told by what is in them, not by their names: metrics, predictions, pairs, logs, timings and sweeps by\n"
-    "their columns or kind; what belongs to which model by the digests. What is not there is left out, and the page says so.\n"
+    "Reads what stands in DIR, a run of `make results` or any folder of tables (*.tsv) and records (*.safetensors, "
+    "*.st), and\n"
+    "writes one HTML page: which model is worth its size, what each layer loses, which pictures changed, how long "
+    "it takes,\n"
+    "how it was made. The page needs no network, no other file and no script, prints, and is the same bytes for "
+    "the same\n"
+    "files. Files are told by what is in them, not by their names: metrics, predictions, pairs, logs, timings and "
+    "sweeps by\n"
+    "their columns or kind; what belongs to which model by the digests. What is not there is left out, and the "
+    "page says so.\n"
     "Several folders are compared: models of the same name, on the same images where the runs share them.\n"
     "\n"
     "  report results/quick -o report.html\n"
@@ -61,6 +66,7 @@ static int run(const struct opts *o, const struct operands *folders, struct mess
     int status = STATUS_OK;
     for (int i = 0; i < folders->count && status >= 0; i++)
         status = run_load(&runs[i], folders->items[i], m);
+    runs_tell_apart(runs, status >= 0 ? folders->count : 0);
     if (status >= 0)
         status = page_write(o, runs, folders->count, m);
     for (int i = 0; i < folders->count; i++)
@@ -79,8 +85,8 @@ int main(int argc, char **argv)
         {"images", 0, OPTION_STRING, &o.images, 0, 0, "FILE",
          "batches of the evaluated images; without: DIR/.work/test.batches", 0, 0},
     };
-    const struct tool tool = TOOL("report", "DIR.. [-o FILE]", "Write a run's report: one HTML page.", details,
-                                  options, MAX_RUNS);
+    const struct tool tool =
+        TOOL("report", "DIR.. [-o FILE]", "Write a run's report: one HTML page.", details, options, MAX_RUNS);
     struct operands folders;
     int status = tool_start(&tool, argc, argv, &folders);
     if (status >= 0)
@@ -88,6 +94,7 @@ int main(int argc, char **argv)
     if (folders.count == 0)
         return tool_misuse(&tool, "missing operand: the folder of a run");
     if (folders.count > 1 && (o.card || o.images))
-        return tool_misuse(&tool, "%s is of one run, not of %d", o.card ? "--model-card" : "--images", folders.count);
+        return tool_misuse(&tool, "%s is of one run, not of %d", o.card ? "--model-card" : "--images",
+                           folders.count);
     return tool_end(&tool, run(&o, &folders, &m), &m);
 }

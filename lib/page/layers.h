@@ -7,14 +7,14 @@
 
 struct layer_facts {
     double macs, weights;
-    int weight_bits;         /* of its codes; 0: float, or none */
-    int has_map;             /* it gives codes, by map */
+    int weight_bits; /* of its codes; 0: float, or none */
+    int has_map;     /* it gives codes, by map */
     struct affine map;
-    const struct histogram *seen; /* what calibration saw; NULL: nothing */
+    const struct histogram *seen;     /* what calibration saw; NULL: nothing */
     double clipped_low, clipped_high; /* shares of the values seen that lie beyond the map's ends; NAN unknown */
-    double activation_sqnr;  /* expected, in dB, from what was seen; NAN unknown */
-    double weight_sqnr;      /* of codes beside the fused model's weights, in dB; NAN unknown */
-    double ms;               /* of one image on one thread, where layers were timed; NAN: they were not */
+    double activation_sqnr;           /* expected, in dB, from what was seen; NAN unknown */
+    double weight_sqnr;               /* of codes beside the fused model's weights, in dB; NAN unknown */
+    double ms;                        /* of one image on one thread, where layers were timed; NAN: they were not */
 };
 
 /* The network that a page draws: an int8 one where there is one, else a fused, else a float one; NULL: none. */

@@ -17,8 +17,9 @@ static void policy(struct html *h)
     digest_bytes(page_script, strlen(page_script), hex);
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(digit_of(hex[2 * i]) * 16 + digit_of(hex[2 * i + 1]));
-    html_raw(h, "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src "
-                "'unsafe-inline'; script-src 'sha256-");
+    html_raw(h,
+             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src "
+             "'unsafe-inline'; script-src 'sha256-");
     html_base64(h, bytes, sizeof bytes);
     html_raw(h, "'; base-uri 'none'; form-action 'none'\">\n");
 }
@@ -27,8 +28,11 @@ static void head(struct html *h, const char *title)
 {
     html_raw(h, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     policy(h);
-    html_put(h, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"generator\" content=\"resq "
-             "report\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<link rel=\"icon\" href=\"data:,\">\n<title>%s</title>\n<style>\n",
+    html_put(h,
+             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"generator\" "
+             "content=\"resq "
+             "report\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<link rel=\"icon\" "
+             "href=\"data:,\">\n<title>%s</title>\n<style>\n",
              title);
     html_raw(h, page_style);
     html_raw(h, "</style>\n</head>\n<body>\n");
@@ -61,11 +65,17 @@ static void put_data(struct html *h, const struct run *r)
 
 int page_of_run(struct html *h, const struct run *r, const char *images, struct message *m)
 {
-    static const char *const links[][2] = {
-        {"models", "Models"},       {"pareto", "Accuracy over size and time"}, {"network", "Network"},
-        {"layers", "Layers"},       {"changed", "Pictures that changed"},      {"confusion", "Classes"},
-        {"calibration", "Confidence"}, {"curves", "Training"},                 {"timing", "Time"},
-        {"provenance", "How it was made"}, {"files", "Tables"}};
+    static const char *const links[][2] = {{"models", "Models"},
+                                           {"pareto", "Accuracy over size and time"},
+                                           {"network", "Network"},
+                                           {"layers", "Layers"},
+                                           {"changed", "Pictures that changed"},
+                                           {"confusion", "Classes"},
+                                           {"calibration", "Confidence"},
+                                           {"curves", "Training"},
+                                           {"timing", "Time"},
+                                           {"provenance", "How it was made"},
+                                           {"files", "Tables"}};
     char title[RUN_NAME_SIZE + 64];
     snprintf(title, sizeof title, "%s: float and int8", r->name);
     h->m = m;
@@ -97,15 +107,19 @@ static void compare_row(struct html *h, const struct run *a, const struct run_an
                         const struct run_answer *y)
 {
     struct pair_metrics pair;
-    html_put(h, "<tr><th scope=\"row\">%s, %s</th><th scope=\"row\">%s, %s</th>", a->name, x->name, b->name, y->name);
-    put_cell(h, 100 * ((double)y->metrics.correct / (double)y->metrics.images -
-                       (double)x->metrics.correct / (double)x->metrics.images), 2);
+    html_put(h, "<tr><th scope=\"row\">%s, %s</th><th scope=\"row\">%s, %s</th>", a->name, x->name, b->name,
+             y->name);
+    put_cell(h,
+             100 * ((double)y->metrics.correct / (double)y->metrics.images -
+                    (double)x->metrics.correct / (double)x->metrics.images),
+             2);
     int paired = 0;
     if (x->predictions.count && y->predictions.count)
         html_check(h, paired = run_pair(a, x, y, &pair, h->m));
     if (h->status >= 0 && paired) {
-        html_put(h, "<td>%.2f</td><td>%lld</td><td>%lld</td><td>%.3g</td>", 100 * (double)pair.agree / (double)pair.images,
-                 (long long)pair.only_first, (long long)pair.only_second, pair.mcnemar_p);
+        html_put(h, "<td>%.2f</td><td>%lld</td><td>%lld</td><td>%.3g</td>",
+                 100 * (double)pair.agree / (double)pair.images, (long long)pair.only_first,
+                 (long long)pair.only_second, pair.mcnemar_p);
         pair_free(&pair);
     } else
         html_raw(h, "<td colspan=\"4\">not the same images, or no predictions</td>");
@@ -114,12 +128,16 @@ static void compare_row(struct html *h, const struct run *a, const struct run_an
 
 static void section_compare(struct html *h, const struct run *runs, int count)
 {
-    section_open(h, "compare", "Run beside run", "The same kind of model in two runs, on the same images where the runs share them: "
+    section_open(h, "compare", "Run beside run",
+                 "The same kind of model in two runs, on the same images where the runs share them: "
                  "difference of accuracy in points, and McNemar's exact p.");
     frame_open(h, "Models of the same name, run beside run", "sort");
-    html_raw(h, "<thead><tr><th scope=\"col\">first</th><th scope=\"col\">second</th><th scope=\"col\">difference</th><th scope=\"col\">"
-                "same answer, %</th><th scope=\"col\">only the first right</th><th scope=\"col\">only the second right</th>"
-                "<th scope=\"col\">p</th></tr></thead><tbody>\n");
+    html_raw(
+        h,
+        "<thead><tr><th scope=\"col\">first</th><th scope=\"col\">second</th><th scope=\"col\">difference</th><th "
+        "scope=\"col\">"
+        "same answer, %</th><th scope=\"col\">only the first right</th><th scope=\"col\">only the second right</th>"
+        "<th scope=\"col\">p</th></tr></thead><tbody>\n");
     for (int a = 0; a < count; a++)
         for (int b = a + 1; b < count; b++)
             for (int i = 0; i < runs[a].answer_count; i++)
@@ -142,8 +160,8 @@ static void part_of(struct html *h, const struct run *r, int k)
 
 int page_of_runs(struct html *h, const struct run *runs, int count, struct message *m)
 {
-    static const char *const links[][2] = {{"compare", "Run beside run"}, {"pareto", "Accuracy over size and time"},
-                                           {"curves", "Training"}};
+    static const char *const links[][2] = {
+        {"compare", "Run beside run"}, {"pareto", "Accuracy over size and time"}, {"curves", "Training"}};
     h->m = m;
     head(h, "Runs beside each other");
     html_raw(h, "<header><h1>Runs beside each other</h1></header>\n");

@@ -25,9 +25,12 @@ static enum table_kind kind_of(const struct table *t)
         enum table_kind kind;
         const char *columns[4];
     } kinds[] = {
-        {TABLE_METRICS, {"metric", "class", "predicted", "value"}}, {TABLE_PAIR, {"metric", "class", "value"}},
-        {TABLE_LOG, {"epoch", "step", "loss", "learning_rate"}},    {TABLE_BENCH, {"what", "model", "ms_median"}},
-        {TABLE_SUMMARY, {"model", "accuracy", "bytes"}},            {TABLE_SWEEP, {"stage", "observer", "accuracy"}},
+        {TABLE_METRICS, {"metric", "class", "predicted", "value"}},
+        {TABLE_PAIR, {"metric", "class", "value"}},
+        {TABLE_LOG, {"epoch", "step", "loss", "learning_rate"}},
+        {TABLE_BENCH, {"what", "model", "ms_median"}},
+        {TABLE_SUMMARY, {"model", "accuracy", "bytes"}},
+        {TABLE_SWEEP, {"stage", "observer", "accuracy"}},
     };
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         int found = 1;
@@ -59,7 +62,9 @@ static int take_model(struct run *r, struct record *record, const char *path, co
         return message_prefix(m, status, "%s", path);
     r->model_count++;
     x->stage = graph_stage(&x->model.graph);
-    x->bytes = stat(path, &info) == 0 ? (int64_t)info.st_size : 0;
+    if (stat(path, &info) != 0)
+        return message_errno(m, "%s", path);
+    x->bytes = (int64_t)info.st_size;
     return model_digest(&x->model, x->digest, m);
 }
 
@@ -110,7 +115,9 @@ static int read_file(struct run *r, const char *name, struct message *m)
         return STATUS_NOMEM;
     struct stat info;
     int status = 0;
-    if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
+    if (stat(path, &info) != 0)
+        status = errno == ENOENT ? 0 : message_errno(m, "%s", path); /* a link to nothing */
+    else if (S_ISREG(info.st_mode))
         status = is_table ? read_table(r, path, name, m) : read_record(r, path, name, m);
     memory_free(path);
     return status;
@@ -166,6 +173,20 @@ int run_load(struct run *r, const char *path, struct message *m)
                            path);
     int status = run_join(r, m);
     return status < 0 ? message_prefix(m, status, "%s", path) : status;
+}
+
+void runs_tell_apart(struct run *runs, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int same = 0;
+        for (int k = 0; k < count; k++)
+            same += strcmp(runs[k].name, runs[i].name) == 0;
+        for (int k = count - 1, number = same; same > 1 && k >= i; k--)
+            if (k != i && strcmp(runs[k].name, runs[i].name) == 0) {
+                size_t length = strlen(runs[k].name), most = sizeof runs[k].name - 16;
+                snprintf(runs[k].name + (length < most ? length : most), 16, " (%d)", number--);
+            }
+    }
 }
 
 void run_free(struct run *r)

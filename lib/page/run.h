@@ -37,7 +37,7 @@ struct run_answer {
     char precision[16], stage[16];  /* "" unknown */
     struct predictions predictions; /* empty: none */
     struct metrics metrics;
-    const struct table *table; /* its metrics; NULL: none */
+    const struct table *table;     /* its metrics; NULL: none */
     const struct run_model *model; /* NULL: not in the folder */
     int64_t bytes;                 /* of the model's file; 0: unknown */
     int timing;                    /* row of the run's bench: one image on one thread; -1: none */
@@ -61,6 +61,8 @@ struct run {
 /* Reads what stands in the folder (not below it). Files that are neither tables nor records are passed over; one
  * that is broken is the failure, by its name. A folder without any table or record is STATUS_MISMATCH. */
 int run_load(struct run *r, const char *path, struct message *m) RESQ_USE_RESULT;
+/* Runs of the same name get a number: "a", "a (2)". */
+void runs_tell_apart(struct run *runs, int count);
 void run_free(struct run *r); /* also after any failure */
 
 /* The dataset, digest, split or part of what was answered ("" unknown). */

@@ -12,7 +12,8 @@ double run_number(const struct table *t, int row, const char *column)
 {
     int c = table_column(t, column);
     double value;
-    if (c < 0 || row < 0 || row >= t->rows || parse_number(table_cell(t, row, c), -1e300, 1e300, column, &value, NULL) < 0)
+    if (c < 0 || row < 0 || row >= t->rows ||
+        parse_number(table_cell(t, row, c), -1e300, 1e300, column, &value, NULL) < 0)
         return NAN;
     return value;
 }
@@ -135,7 +136,8 @@ static int metrics_from_table(struct run *r, struct run_answer *a, struct messag
         if (strcmp(table_cell(t, i, name), "confusion") != 0)
             continue;
         if (k == count * count || (x->confusion[k++] = whole_number(t, i)) < 0)
-            return message_set(m, STATUS_FORMAT, "%s: metrics row %d: not a count of %d classes", a->name, i + 1, count);
+            return message_set(m, STATUS_FORMAT, "%s: metrics row %d: not a count of %d classes", a->name, i + 1,
+                               count);
         x->images += x->confusion[k - 1];
         x->correct += (k - 1) % (count + 1) == 0 ? x->confusion[k - 1] : 0;
     }
@@ -194,7 +196,10 @@ static int answer_of_table(struct run *r, const struct run_table *t, struct mess
 
 static int rank_of(const struct run_answer *a)
 {
-    return strcmp(a->stage, "int8") != 0 ? 0 : strcmp(a->name, "ptq") == 0 ? 1 : strcmp(a->name, "qat") == 0 ? 2 : 3;
+    return strcmp(a->stage, "int8") != 0 ? 0
+           : strcmp(a->name, "ptq") == 0 ? 1
+           : strcmp(a->name, "qat") == 0 ? 2
+                                         : 3;
 }
 
 static void answers_sort(struct run *r)

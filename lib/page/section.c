@@ -64,25 +64,28 @@ int compare_answers(const struct run *r, const struct run_answer *base, const st
     struct pair_metrics pair;
     double base_share = 100.0 * (double)base->metrics.correct / (double)base->metrics.images;
     double share = 100.0 * (double)other->metrics.correct / (double)other->metrics.images;
-    *c = (struct comparison){.base = base, .other = other, .difference = share - base_share, .p = NAN, .smaller = NAN,
-                             .faster = NAN};
+    *c = (struct comparison){
+        .base = base, .other = other, .difference = share - base_share, .p = NAN, .smaller = NAN, .faster = NAN};
     TRY(c->is_paired = run_pair(r, base, other, &pair, m));
     if (c->is_paired) {
-        double n = (double)pair.images, b = (double)pair.only_first, g = (double)pair.only_second;
-        double half = 1.959964 * sqrt(fmax(b + g - (g - b) * (g - b) / n, 0)) / n; /* Wald's, of paired proportions */
+        /* Wald's interval of paired proportions with half an image more in each cell (Agresti and Min 2005): without
+         * any change it is not of no width. */
+        double n = (double)pair.images + 2, b = (double)pair.only_first + 0.5, g = (double)pair.only_second + 0.5;
+        double half = 1.959964 * sqrt(b + g - (g - b) * (g - b) / n) / n;
         c->images = pair.images;
         c->only_base = pair.only_first;
         c->only_other = pair.only_second;
         c->p = pair.mcnemar_p;
-        c->difference = 100 * (g - b) / n;
-        c->low = c->difference - 100 * half;
-        c->high = c->difference + 100 * half;
+        c->difference = 100 * (double)(pair.only_second - pair.only_first) / (double)pair.images;
+        c->low = 100 * ((g - b) / n - half);
+        c->high = 100 * ((g - b) / n + half);
         pair_free(&pair);
     }
     if (base->bytes > 0 && other->bytes > 0)
         c->smaller = (double)base->bytes / (double)other->bytes;
     if (base->timing >= 0 && other->timing >= 0)
-        c->faster = run_number(r->bench, base->timing, "ms_median") / run_number(r->bench, other->timing, "ms_median");
+        c->faster =
+            run_number(r->bench, base->timing, "ms_median") / run_number(r->bench, other->timing, "ms_median");
     return 0;
 }
 
@@ -103,7 +106,7 @@ static void put_loss(struct html *h, const struct comparison *c)
 void put_verdict(struct html *h, const struct comparison *c)
 {
     int has_size = isfinite(c->smaller), has_time = isfinite(c->faster);
-    html_put(h, "%s ", c->other->name);
+    html_put(h, "Beside %s, %s ", c->base->name, c->other->name);
     put_loss(h, c);
     if (has_size)
         html_put(h, "%s is %.1f times %s", has_time ? "," : " and", c->smaller >= 1 ? c->smaller : 1 / c->smaller,
@@ -130,7 +133,7 @@ void section_verdict(struct html *h, const struct run *r)
             return;
         html_raw(h, "<p>");
         put_verdict(h, &c);
-        html_put(h, ", beside %s.</p>\n", base->name);
+        html_raw(h, ".</p>\n");
     }
     if (!base || r->answer_count < 2)
         section_missing(h, "Fewer than two evaluated models, or no float one among them: nothing to compare.");
@@ -140,12 +143,14 @@ void section_verdict(struct html *h, const struct run *r)
 static void put_interval(struct html *h, const struct metrics *x)
 {
     struct interval w = wilson_interval(x->correct, x->images);
-    html_put(h, "<td data-v=\"%.6f\">%.2f <small>(%.2f to %.2f)</small></td>", (double)x->correct / (double)x->images,
-             100 * (double)x->correct / (double)x->images, 100 * w.low, 100 * w.high);
+    html_put(h, "<td data-v=\"%.6f\">%.2f <small>(%.2f to %.2f)</small></td>",
+             (double)x->correct / (double)x->images, 100 * (double)x->correct / (double)x->images, 100 * w.low,
+             100 * w.high);
 }
 
 /* A cell of the bench's row of an answer. */
-static void put_timing(struct html *h, const struct run *r, const struct run_answer *a, const char *column, int digits)
+static void put_timing(struct html *h, const struct run *r, const struct run_answer *a, const char *column,
+                       int digits)
 {
     put_cell(h, a->timing >= 0 ? run_number(r->bench, a->timing, column) : NAN, digits);
 }
@@ -158,7 +163,10 @@ static void model_row(struct html *h, const struct run *r, const struct run_answ
         html_check(h, compare_answers(r, base, a, &c, h->m));
     html_put(h, "<tr><th scope=\"row\">%s</th>", a->name);
     put_interval(h, &a->metrics);
-    put_cell(h, c.difference, 2);
+    if (isfinite(c.difference))
+        html_put(h, "<td>%+.2f</td>", c.difference);
+    else
+        html_raw(h, "<td>-</td>");
     put_cell(h, c.p, 3);
     put_cell(h, a->metrics.loss, 4);
     html_put(h, "<td data-v=\"%lld\">", (long long)a->bytes);
@@ -173,17 +181,20 @@ static void model_row(struct html *h, const struct run *r, const struct run_answ
 
 void section_models(struct html *h, const struct run *r)
 {
-    section_open(h, "models", "Models", "Accuracy on the test images with its 95 % interval (Wilson); the difference to "
+    section_open(h, "models", "Models",
+                 "Accuracy on the test images with its 95 % interval (Wilson); the difference to "
                  "the float network in points, with McNemar's exact p on the same images; time of one image on one "
                  "thread.");
     if (r->answer_count == 0)
         section_missing(h, "No metrics and no predictions here.");
     else {
         frame_open(h, "Models: accuracy, size and time", "sort");
-        html_raw(h, "<thead><tr><th scope=\"col\">model</th><th scope=\"col\">accuracy, %</th><th scope=\"col\">difference"
-                    "</th><th scope=\"col\">p</th><th scope=\"col\">loss</th><th scope=\"col\">file</th><th scope=\"col\">"
-                    "times smaller</th><th scope=\"col\">ms an image</th><th scope=\"col\">images/s</th>"
-                    "<th scope=\"col\">speed-up</th></tr></thead><tbody>\n");
+        html_raw(
+            h,
+            "<thead><tr><th scope=\"col\">model</th><th scope=\"col\">accuracy, %</th><th scope=\"col\">difference"
+            "</th><th scope=\"col\">p</th><th scope=\"col\">loss</th><th scope=\"col\">file</th><th scope=\"col\">"
+            "times smaller</th><th scope=\"col\">ms an image</th><th scope=\"col\">images/s</th>"
+            "<th scope=\"col\">speed-up</th></tr></thead><tbody>\n");
         for (int i = 0; i < r->answer_count; i++)
             model_row(h, r, &r->answers[i]);
         html_raw(h, "</tbody>");

@@ -17,7 +17,7 @@ void frame_open(struct html *h, const char *caption, const char *class_name);
 void frame_close(struct html *h);
 /* h->status takes a failed call's. */
 void html_check(struct html *h, int status);
-void put_megabytes(struct html *h, int64_t bytes); /* "11.22 MB", or "-" for 0 */
+void put_megabytes(struct html *h, int64_t bytes);       /* "11.22 MB", or "-" for 0 */
 void put_cell(struct html *h, double value, int digits); /* a table's cell; "-" for what is not finite */
 
 /* What is said of an answer beside the float one. */
@@ -30,7 +30,7 @@ struct comparison {
 };
 int compare_answers(const struct run *r, const struct run_answer *base, const struct run_answer *other,
                     struct comparison *c, struct message *m) RESQ_USE_RESULT;
-/* "loses nothing measurable (...), is 4.0 times smaller and 3.7 times as fast", escaped for h's form. */
+/* "Beside float, ptq loses nothing measurable (...), is 4.0 times smaller and 3.7 times as fast", escaped for h's form. */
 void put_verdict(struct html *h, const struct comparison *c);
 
 void section_verdict(struct html *h, const struct run *r);

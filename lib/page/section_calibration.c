@@ -30,8 +30,12 @@ static void draw(struct html *h, const struct run *r)
     struct svg s = {.x = {0, 100, SVG_LINEAR, "probability that the model gives, %"},
                     .y = {0, 100, SVG_LINEAR, "right, %"}};
     const double ends[] = {0, 100};
-    html_raw(h, "<figure><figcaption>Calibration: on the dotted line, a model is as often right as it says</figcaption>");
-    svg_open(&s, h, "Share of right answers over the probability given, for each model, in 15 bins; the table has the errors");
+    html_raw(
+        h,
+        "<figure><figcaption>Calibration: on the dotted line, a model is as often right as it says</figcaption>");
+    svg_open(
+        &s, h,
+        "Share of right answers over the probability given, for each model, in 15 bins; the table has the errors");
     svg_line(&s, ends, ends, 2, 5, 1);
     for (int i = 0; i < r->answer_count; i++) {
         struct reliability c;
@@ -49,8 +53,8 @@ static void draw(struct html *h, const struct run *r)
                 continue;
             struct interval w = wilson_interval((int64_t)c.right[b], (int64_t)c.images[b]);
             svg_marker_open(&s, x[b], y[b], 100 * w.low, 100 * w.high, i, 0);
-            html_put(h, "<title>%s: says %.1f %%, is right %.1f %% of %.0f images</title>", r->answers[i].name, x[b], y[b],
-                     c.images[b]);
+            html_put(h, "<title>%s: says %.1f %%, is right %.1f %% of %.0f images</title>", r->answers[i].name,
+                     x[b], y[b], c.images[b]);
             svg_marker_close(&s);
         }
     }
@@ -61,7 +65,8 @@ static void draw(struct html *h, const struct run *r)
 void section_calibration(struct html *h, const struct run *r)
 {
     int has_predictions = 0;
-    section_open(h, "calibration", "Confidence", "Expected calibration error: by how much, on average, the probability given and "
+    section_open(h, "calibration", "Confidence",
+                 "Expected calibration error: by how much, on average, the probability given and "
                  "the share of right answers differ (15 bins, percent).");
     for (int i = 0; i < r->answer_count; i++)
         has_predictions |= r->answers[i].predictions.count > 0;
@@ -71,7 +76,8 @@ void section_calibration(struct html *h, const struct run *r)
         section_missing(h, "No predictions here: no curve.");
     if (r->answer_count > 0) {
         frame_open(h, "Calibration error and second guesses", "");
-        html_raw(h, "<thead><tr><th scope=\"col\">model</th><th scope=\"col\">calibration error, %</th><th scope=\"col\">among the "
+        html_raw(h, "<thead><tr><th scope=\"col\">model</th><th scope=\"col\">calibration error, %</th><th "
+                    "scope=\"col\">among the "
                     "first two, %</th></tr></thead><tbody>\n");
         for (int i = 0; i < r->answer_count; i++) {
             const struct metrics *x = &r->answers[i].metrics;

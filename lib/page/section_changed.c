@@ -70,12 +70,13 @@ static void put_answer(struct html *h, const struct run *r, const struct run_ans
     const struct predictions *p = &a->predictions;
     const float *row = p->logits + i * p->classes;
     int said = argmax(row, p->classes), right = said == p->labels[i];
-    html_put(h, "<br><span class=\"%s\">%s</span> %.40s: %.40s %.0f %%", right ? "right" : "wrong", right ? "right" : "wrong", a->name,
-             run_class(r, said), 100 * softmax_probability(row, p->classes, said));
+    html_put(h, "<br><span class=\"%s\">%s</span> %.40s: %.40s %.0f %%", right ? "right" : "wrong",
+             right ? "right" : "wrong", a->name, run_class(r, said),
+             100 * softmax_probability(row, p->classes, said));
 }
 
-static void put_changed(struct html *h, const struct run *r, const struct image_set *images, const struct run_answer *a,
-                        const struct run_answer *b, int64_t i)
+static void put_changed(struct html *h, const struct run *r, const struct image_set *images,
+                        const struct run_answer *a, const struct run_answer *b, int64_t i)
 {
     const struct predictions *p = &a->predictions;
     const char *label = run_class(r, p->labels[i]);
@@ -95,8 +96,8 @@ static void put_changed(struct html *h, const struct run *r, const struct image_
 
 /* ---- a pair ---- */
 
-static void put_pair(struct html *h, const struct run *r, const struct image_set *images, const struct run_answer *a,
-                     const struct run_answer *b, int most)
+static void put_pair(struct html *h, const struct run *r, const struct image_set *images,
+                     const struct run_answer *a, const struct run_answer *b, int most)
 {
     static const char *const names[] = {"right to wrong", "wrong to right"};
     struct changed c;
@@ -112,14 +113,16 @@ static void put_pair(struct html *h, const struct run *r, const struct image_set
     }
 }
 
-static int images_fit(const struct run *r, const struct image_set *images, const struct predictions *p, struct message *m)
+static int images_fit(const struct run *r, const struct image_set *images, const struct predictions *p,
+                      struct message *m)
 {
     static const char *const keys[] = {"dataset-digest", "split", "classes"};
     (void)r;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *a = record_get(images->first, keys[i]), *b = record_get(p->metadata, keys[i]);
         if (a && b && strcmp(a, b) != 0)
-            return message_set(m, STATUS_MISMATCH, "%s: the images' is %.300s, the predictions' %.300s", keys[i], a, b);
+            return message_set(m, STATUS_MISMATCH, "%s: the images' is %.300s, the predictions' %.300s", keys[i], a,
+                               b);
     }
     return 0;
 }
@@ -132,11 +135,13 @@ static void put_pairs(struct html *h, const struct run *r, const struct run_answ
     if (status < 0)
         return;
     for (int i = 0; i < r->answer_count; i++)
-        pairs += &r->answers[i] != base && predictions_same_images(&base->predictions, &r->answers[i].predictions, NULL) >= 0;
+        pairs += &r->answers[i] != base &&
+                 predictions_same_images(&base->predictions, &r->answers[i].predictions, NULL) >= 0;
     status = images_fit(r, &images, &base->predictions, h->m);
     html_raw(h, "<div class=\"filter\" data-of=\"picture\"></div>\n");
     for (int i = 0; i < r->answer_count && status >= 0 && h->status >= 0; i++)
-        if (&r->answers[i] != base && predictions_same_images(&base->predictions, &r->answers[i].predictions, NULL) >= 0)
+        if (&r->answers[i] != base &&
+            predictions_same_images(&base->predictions, &r->answers[i].predictions, NULL) >= 0)
             put_pair(h, r, &images, base, &r->answers[i], MOST_PICTURES / pairs);
     if (status < 0 || h->status < 0)
         html_check(h, message_prefix(h->m, status < 0 ? status : h->status, "%s", path));
@@ -147,7 +152,8 @@ void section_changed(struct html *h, const struct run *r, const char *images)
 {
     const struct run_answer *base = run_float(r);
     int paired = 0;
-    section_open(h, "changed", "Pictures that changed", "Images that one model gets right and the other wrong, with each "
+    section_open(h, "changed", "Pictures that changed",
+                 "Images that one model gets right and the other wrong, with each "
                  "model's class and its probability.");
     for (int i = 0; base && base->predictions.count && i < r->answer_count; i++)
         paired += &r->answers[i] != base && r->answers[i].predictions.count &&

@@ -28,7 +28,8 @@ static void matrix(struct html *h, const struct run *r, const struct run_answer 
         for (int p = 0; p < x->classes; p++) {
             int64_t count = x->confusion[c * x->classes + p];
             double share = images ? (double)count / (double)images : 0;
-            html_put(h, "<td class=\"%s\" style=\"--v:%.3f\">%lld</td>", p == c ? "hit" : "miss", sqrt(share), (long long)count);
+            html_put(h, "<td class=\"%s\" style=\"--v:%.3f\">%lld</td>", p == c ? "hit" : "miss", sqrt(share),
+                     (long long)count);
         }
         html_raw(h, "</tr>\n");
     }
@@ -51,7 +52,8 @@ static void difference(struct html *h, const struct run *r, const struct run_ans
             long long d = (long long)(y->confusion[c * x->classes + p] - x->confusion[c * x->classes + p]);
             int is_good = (d > 0) == (p == c);
             if (d)
-                html_put(h, "<td class=\"%s\" style=\"--v:%.3f\">%+lld</td>", is_good ? "hit" : "miss", fabs((double)d) / most, d);
+                html_put(h, "<td class=\"%s\" style=\"--v:%.3f\">%+lld</td>", is_good ? "hit" : "miss",
+                         fabs((double)d) / most, d);
             else
                 html_raw(h, "<td>0</td>");
         }
@@ -88,7 +90,8 @@ static void worst(struct html *h, const struct run *r, const struct run_answer *
     qsort(all, (size_t)cells, sizeof *all, by_count);
     html_put(h, "<h3>%s</h3>\n", a->name);
     frame_open(h, "The most frequent confusions", "sort");
-    html_raw(h, "<thead><tr><th scope=\"col\">true</th><th scope=\"col\">predicted</th><th scope=\"col\">images</th></tr></thead>"
+    html_raw(h, "<thead><tr><th scope=\"col\">true</th><th scope=\"col\">predicted</th><th "
+                "scope=\"col\">images</th></tr></thead>"
                 "<tbody>\n");
     for (int i = 0; i < cells && i < MOST_ROWS && all[i].count > 0; i++)
         html_put(h, "<tr><td>%.40s</td><td>%.40s</td><td>%lld</td></tr>\n", run_class(r, all[i].cell / x->classes),

@@ -24,8 +24,8 @@ static int logs_find(struct log *logs, const struct run *runs, int count)
             if (t->kind != TABLE_LOG || t->table.rows == 0)
                 continue;
             logs[found] = (struct log){.table = &t->table, .stride = 1 + t->table.rows / MOST_EPOCHS};
-            snprintf(logs[found++].label, sizeof logs->label, "%s%s%.*s", count > 1 ? runs[k].name : "", count > 1 ? ", " : "", stem,
-                     t->name);
+            snprintf(logs[found++].label, sizeof logs->label, "%s%s%.*s", count > 1 ? runs[k].name : "",
+                     count > 1 ? ", " : "", stem, t->name);
         }
     return found;
 }
@@ -83,7 +83,7 @@ static void draw(struct html *h, const struct log *logs, int count, const char *
 void section_curves(struct html *h, const struct run *runs, int count)
 {
     static const char *const loss[] = {"loss", NULL}, *const rate[] = {"learning_rate", NULL},
-                      *const accuracy[] = {"accuracy_held_out", "accuracy_train"};
+                             *const accuracy[] = {"accuracy_held_out", "accuracy_train"};
     struct log logs[MOST_LOGS];
     int found = logs_find(logs, runs, count);
     section_open(h, "curves", "Training", NULL);
@@ -96,7 +96,8 @@ void section_curves(struct html *h, const struct run *runs, int count)
             html_put(h, " %s, %d epochs &nbsp; ", logs[i].label, logs[i].table->rows);
         }
         html_raw(h, "</p>\n<div class=\"pair\">");
-        draw(h, logs, found, "Accuracy: held-out images (line), training images as augmented (dashed)", "accuracy, %", accuracy);
+        draw(h, logs, found, "Accuracy: held-out images (line), training images as augmented (dashed)",
+             "accuracy, %", accuracy);
         draw(h, logs, found, "Loss on training images", "loss", loss);
         draw(h, logs, found, "Learning rate", "learning rate", rate);
         html_raw(h, "</div>\n");

@@ -27,7 +27,8 @@ static void strip_counts(struct html *h, const struct strip *s, const struct his
         if (!seen->bins[j])
             continue;
         histogram_edges(seen, j, &from, &to);
-        int first = (int)(strip_x(s, from) / STRIP_WIDTH * COLUMNS), last = (int)(strip_x(s, to) / STRIP_WIDTH * COLUMNS);
+        int first = (int)(strip_x(s, from) / STRIP_WIDTH * COLUMNS),
+            last = (int)(strip_x(s, to) / STRIP_WIDTH * COLUMNS);
         first = first < COLUMNS ? first : COLUMNS - 1;
         last = last < COLUMNS ? last : COLUMNS - 1;
         for (int c = first; c <= last; c++)
@@ -44,18 +45,21 @@ static void strip_counts(struct html *h, const struct strip *s, const struct his
 static void strip_draw(struct html *h, const struct layer_facts *f, const char *name)
 {
     const struct affine *map = &f->map;
-    double least = (map->qmin - map->zero_point) * (double)map->scale, most = (map->qmax - map->zero_point) * (double)map->scale;
+    double least = (map->qmin - map->zero_point) * (double)map->scale,
+           most = (map->qmax - map->zero_point) * (double)map->scale;
     struct strip s = {(double)f->seen->min, (double)f->seen->max};
     if (f->has_map)
         s = (struct strip){fmin(s.from, least), fmax(s.to, most)};
     if (!(s.to > s.from))
         s.to = s.from + 1;
-    html_put(h, "<svg class=\"strip\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Histogram of %s: %.4g to %.4g\"><title>Values "
-             "seen, logarithmic counts; shaded: beyond the range</title>", STRIP_WIDTH, STRIP_HEIGHT, name,
-             (double)f->seen->min, (double)f->seen->max);
+    html_put(h,
+             "<svg class=\"strip\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Histogram of %s: %.4g to "
+             "%.4g\"><title>Values "
+             "seen, logarithmic counts; shaded: beyond the range</title>",
+             STRIP_WIDTH, STRIP_HEIGHT, name, (double)f->seen->min, (double)f->seen->max);
     if (f->has_map)
-        html_put(h, "<path class=\"beyond\" d=\"M0 0H%.1fV%dH0zM%.1f 0H%dV%dH%.1fz\"/>", strip_x(&s, least), STRIP_HEIGHT,
-                 strip_x(&s, most), STRIP_WIDTH, STRIP_HEIGHT, strip_x(&s, most));
+        html_put(h, "<path class=\"beyond\" d=\"M0 0H%.1fV%dH0zM%.1f 0H%dV%dH%.1fz\"/>", strip_x(&s, least),
+                 STRIP_HEIGHT, strip_x(&s, most), STRIP_WIDTH, STRIP_HEIGHT, strip_x(&s, most));
     strip_counts(h, &s, f->seen);
     if (f->has_map && map->qmax - map->qmin <= MOST_STEPS) {
         html_raw(h, "<path class=\"steps\" d=\"");
@@ -64,8 +68,8 @@ static void strip_draw(struct html *h, const struct layer_facts *f, const char *
         html_raw(h, "\"/>");
     }
     if (f->has_map)
-        html_put(h, "<path class=\"ends\" d=\"M%.1f 0V%dM%.1f 0V%d\"/>", strip_x(&s, least), STRIP_HEIGHT, strip_x(&s, most),
-                 STRIP_HEIGHT);
+        html_put(h, "<path class=\"ends\" d=\"M%.1f 0V%dM%.1f 0V%d\"/>", strip_x(&s, least), STRIP_HEIGHT,
+                 strip_x(&s, most), STRIP_HEIGHT);
     html_raw(h, "</svg>");
 }
 
@@ -90,8 +94,9 @@ static void map_cells(struct html *h, const struct layer_facts *f)
         html_raw(h, "<td>-</td>");
     if (f->has_map)
         html_put(h, "<td>%.4g to %.4g</td><td>%d</td><td>%.4g</td><td>%d</td>",
-                 (map->qmin - map->zero_point) * (double)map->scale, (map->qmax - map->zero_point) * (double)map->scale,
-                 map->qmax - map->qmin + 1, (double)map->scale, map->zero_point);
+                 (map->qmin - map->zero_point) * (double)map->scale,
+                 (map->qmax - map->zero_point) * (double)map->scale, map->qmax - map->qmin + 1, (double)map->scale,
+                 map->zero_point);
     else
         html_raw(h, "<td>-</td><td>-</td><td>-</td><td>-</td>");
 }
@@ -122,8 +127,10 @@ static void layer_row(struct html *h, const struct run *r, const struct run_mode
 void section_layers(struct html *h, const struct run *r)
 {
     const struct run_model *model = layers_model(r);
-    section_open(h, "layers", "Layers", "Over all values that calibration saw: the range that codes can stand for, and what "
-                 "lies beyond its ends and is clipped (shaded). SQNR: signal to quantization noise, expected for activations "
+    section_open(h, "layers", "Layers",
+                 "Over all values that calibration saw: the range that codes can stand for, and what "
+                 "lies beyond its ends and is clipped (shaded). SQNR: signal to quantization noise, expected for "
+                 "activations "
                  "from the histogram, measured for weights beside the fused network.");
     if (!model) {
         section_missing(h, "No model record here.");
@@ -133,9 +140,12 @@ void section_layers(struct html *h, const struct run *r)
     if (!r->ranges_record)
         section_missing(h, "No ranges record here: no histograms.");
     frame_open(h, "Layers: ranges, grids, clipped shares", "sort");
-    html_raw(h, "<thead><tr><th scope=\"col\">layer</th><th scope=\"col\">values seen</th><th scope=\"col\">least to most</th>"
-                "<th scope=\"col\">range of codes</th><th scope=\"col\">codes</th><th scope=\"col\">step</th><th scope=\"col\">"
-                "zero point</th><th scope=\"col\">clipped below, %</th><th scope=\"col\">clipped above, %</th><th scope=\"col\">"
+    html_raw(h, "<thead><tr><th scope=\"col\">layer</th><th scope=\"col\">values seen</th><th scope=\"col\">least "
+                "to most</th>"
+                "<th scope=\"col\">range of codes</th><th scope=\"col\">codes</th><th scope=\"col\">step</th><th "
+                "scope=\"col\">"
+                "zero point</th><th scope=\"col\">clipped below, %</th><th scope=\"col\">clipped above, %</th><th "
+                "scope=\"col\">"
                 "activation SQNR, dB</th><th scope=\"col\">weight bits</th><th scope=\"col\">weight SQNR, dB</th>"
                 "<th scope=\"col\">million MACs</th></tr></thead><tbody>\n");
     int count = model->model.graph.count;

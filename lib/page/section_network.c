@@ -26,9 +26,11 @@ static void edges_draw(struct html *h, const struct graph *g, int i)
         int from = g->nodes[i].inputs[k];
         int y = i * PITCH + BOX / 2, y0 = from * PITCH + BOX / 2;
         if (from == i - 1)
-            html_put(h, "<path class=\"edge\" d=\"M%d %dv%d\"/>", (WIDTH + LEFT) / 2, y - BOX / 2 - (PITCH - BOX), PITCH - BOX);
+            html_put(h, "<path class=\"edge\" d=\"M%d %dv%d\"/>", (WIDTH + LEFT) / 2, y - BOX / 2 - (PITCH - BOX),
+                     PITCH - BOX);
         else
-            html_put(h, "<path class=\"edge\" d=\"M%d %dC%d %d %d %d %d %d\"/>", LEFT, y0, LEFT - 44, y0, LEFT - 44, y, LEFT, y);
+            html_put(h, "<path class=\"edge\" d=\"M%d %dC%d %d %d %d %d %d\"/>", LEFT, y0, LEFT - 44, y0, LEFT - 44,
+                     y, LEFT, y);
     }
 }
 
@@ -55,19 +57,20 @@ static void box_draw(struct html *h, const struct run *r, const struct run_model
     node_describe(n, shape);
     double size = isfinite(f.ms) ? f.ms : f.macs;
     int y = i * PITCH, width = WIDTH - LEFT - 4;
-    html_put(h, "<g class=\"q%d\"><rect class=\"box\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>", layer_grade(&f), LEFT, y,
-             width, BOX);
+    html_put(h, "<g class=\"q%d\"><rect class=\"box\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>",
+             layer_grade(&f), LEFT, y, width, BOX);
     html_put(h, "<rect class=\"stripe\" x=\"%d\" y=\"%d\" width=\"10\" height=\"%d\"/>", LEFT, y, BOX);
     if (most > 0 && size > 0)
         html_put(h, "<rect class=\"load\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"4\"/>", LEFT + 10, y + BOX - 4,
                  (width - 10) * size / most);
-    html_put(h, "<text x=\"%d\" y=\"%d\"><tspan class=\"name\">%.40s</tspan> %s</text>", LEFT + 18, y + 16, n->name, title);
+    html_put(h, "<text x=\"%d\" y=\"%d\"><tspan class=\"name\">%.40s</tspan> %s</text>", LEFT + 18, y + 16, n->name,
+             title);
     html_put(h, "<text class=\"small\" x=\"%d\" y=\"%d\">%s", LEFT + 18, y + 31, shape);
     put_facts(h, &f);
     html_raw(h, "</text>");
     if (isfinite(f.activation_sqnr))
-        html_put(h, "<text class=\"small\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%.1f dB</text>", WIDTH - 12, y + 16,
-                 f.activation_sqnr);
+        html_put(h, "<text class=\"small\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%.1f dB</text>", WIDTH - 12,
+                 y + 16, f.activation_sqnr);
     html_raw(h, "</g>\n");
 }
 
@@ -77,9 +80,11 @@ static void legend(struct html *h, int is_timed)
     html_raw(h, "<p class=\"legend\">Signal to quantization noise, the worse of weights and activation: ");
     for (int i = 0; i < 5; i++)
         html_put(h, "<span class=\"swatch q%d\"></span> %s &nbsp; ", i, names[i]);
-    html_put(h, "; without colour: not known. In the box, in dB, that of its activation. The bar: its share of %s.</p>\n",
-             is_timed ? "the time, beside the slowest" : "the multiply-accumulates, beside the largest (layers were not timed: "
-                                                         "bench --layers does)");
+    html_put(
+        h, "Without colour: not known. In the box, in dB, that of its activation. The bar: its share of %s.</p>\n",
+        is_timed ? "the time, beside the slowest"
+                 : "the multiply-accumulates, beside the largest (layers were not timed: "
+                   "bench --layers does)");
 }
 
 void section_network(struct html *h, const struct run *r)
@@ -102,8 +107,11 @@ void section_network(struct html *h, const struct run *r)
     }
     html_put(h, "<p>%s, from top to bottom; a line at the left is a residual.</p>\n", model->name);
     legend(h, most_ms > 0);
-    html_put(h, "<svg class=\"network\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"The network of %s, %d nodes; the table "
-             "of layers has the numbers\">", WIDTH, count * PITCH, model->name, g->count);
+    html_put(h,
+             "<svg class=\"network\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"The network of %s, %d nodes; "
+             "the table "
+             "of layers has the numbers\">",
+             WIDTH, count * PITCH, model->name, g->count);
     for (int i = 0; i < count; i++) {
         edges_draw(h, g, i);
         box_draw(h, r, model, i, most_ms > 0 ? most_ms : most_macs);

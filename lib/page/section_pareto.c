@@ -15,7 +15,10 @@ static double accuracy_of(const struct run_answer *a)
 
 static int series_of(const struct run_answer *a)
 {
-    return strcmp(a->stage, "int8") != 0 ? 0 : strcmp(a->name, "ptq") == 0 ? 1 : strcmp(a->name, "qat") == 0 ? 2 : 3;
+    return strcmp(a->stage, "int8") != 0 ? 0
+           : strcmp(a->name, "ptq") == 0 ? 1
+           : strcmp(a->name, "qat") == 0 ? 2
+                                         : 3;
 }
 
 /* ---- points ---- */
@@ -44,7 +47,8 @@ static struct point *point_add(struct points *p, double x, double y, int series)
     return added;
 }
 
-static void answer_point(struct points *p, const struct run *r, const struct run_answer *a, double x, const char *more)
+static void answer_point(struct points *p, const struct run *r, const struct run_answer *a, double x,
+                         const char *more)
 {
     struct interval w = wilson_interval(a->metrics.correct, a->metrics.images);
     struct point *added = point_add(p, x, accuracy_of(a), series_of(a));
@@ -61,21 +65,29 @@ static const char *cell_of(const struct table *t, int row, const char *column)
     return c < 0 ? "-" : table_cell(t, row, c);
 }
 
-static void sweep_points(struct points *p, const struct table *t)
+/* by_bits: over the bits of weights, or of activations where those alone have fewer; else over the file's size. */
+static void sweep_points(struct points *p, const struct table *t, int by_bits)
 {
     for (int i = 0; i < t->rows; i++) {
         const char *stage = cell_of(t, i, "stage");
-        int series = strcmp(stage, "float") == 0 ? 0 : strcmp(stage, "ptq") == 0 ? 1 : strcmp(stage, "qat") == 0 ? 2 : 3;
-        struct point *added = point_add(p, run_number(t, i, "bytes") / 1e6, run_number(t, i, "accuracy"), series);
+        int series = strcmp(stage, "float") == 0 ? 0
+                     : strcmp(stage, "ptq") == 0 ? 1
+                     : strcmp(stage, "qat") == 0 ? 2
+                                                 : 3;
+        double bits = fmin(run_number(t, i, "weight_bits"), run_number(t, i, "activation_bits"));
+        double x = by_bits ? bits : run_number(t, i, "bytes") / 1e6;
+        struct point *added = point_add(p, x, run_number(t, i, "accuracy"), series);
         if (!added)
             continue;
         added->is_hollow = 1;
         added->low = run_number(t, i, "accuracy_low");
         added->high = run_number(t, i, "accuracy_high");
-        snprintf(added->label, LABEL_SIZE, "held out: %.60s %.60s per %.60s, weights %.20s bits, activations %.20s, "
-                 "%.20s images, seed %.20s, ranges %.60s: %.2f %%", stage, cell_of(t, i, "observer"),
-                 cell_of(t, i, "granularity"), cell_of(t, i, "weight_bits"), cell_of(t, i, "activation_bits"),
-                 cell_of(t, i, "calibration_images"), cell_of(t, i, "seed"), cell_of(t, i, "ranges"), added->y);
+        snprintf(added->label, LABEL_SIZE,
+                 "held out: %.60s %.60s per %.60s, weights %.20s bits, activations %.20s, "
+                 "%.20s images, seed %.20s, ranges %.60s: %.2f %%",
+                 stage, cell_of(t, i, "observer"), cell_of(t, i, "granularity"), cell_of(t, i, "weight_bits"),
+                 cell_of(t, i, "activation_bits"), cell_of(t, i, "calibration_images"), cell_of(t, i, "seed"),
+                 cell_of(t, i, "ranges"), added->y);
     }
 }
 
@@ -102,9 +114,10 @@ static void timing_points(struct points *p, const struct run *r, const struct ru
 
 /* ---- drawing ---- */
 
-static void points_draw(struct html *h, const struct points *p, const char *title, const char *unit)
+static void points_draw(struct html *h, const struct points *p, const char *title, const char *unit,
+                        enum svg_scale scale)
 {
-    struct svg s = {.x = {INFINITY, -INFINITY, SVG_LOG, unit}, .y = {INFINITY, -INFINITY, SVG_ERROR, "accuracy, %"}};
+    struct svg s = {.x = {INFINITY, -INFINITY, scale, unit}, .y = {INFINITY, -INFINITY, SVG_ERROR, "accuracy, %"}};
     char label[256];
     for (int i = 0; i < p->count; i++) {
         svg_include(&s.x, p->items[i].x);
@@ -139,24 +152,29 @@ static void legend(struct html *h, int has_sweep)
         svg_sign(h, i, 0);
         html_put(h, " %s &nbsp; ", names[i]);
     }
-    html_raw(h, "; lines are 95 % intervals. Over time, hollow: other batch sizes and threads.");
-    html_raw(h, has_sweep ? " Over size, hollow: the sweep, on held-out images.</p>\n" : "</p>\n");
+    html_raw(h, " Lines: 95 % intervals. Over time, hollow: other batch sizes and threads.");
+    html_raw(h, has_sweep ? " Over size and bits, hollow: the sweep, on held-out images (codes of fewer bits are "
+                            "stored in a byte each).</p>\n"
+                          : "</p>\n");
 }
 
 void section_pareto(struct html *h, const struct run *runs, int count)
 {
     int has_sweep = 0;
-    struct points *size = memory_new(2, sizeof *size, h->m), *speed = size + 1;
+    struct points *size = memory_new(3, sizeof *size, h->m), *speed = size + 1, *bits = size + 2;
     if (!size) {
         html_check(h, STATUS_NOMEM);
         return;
     }
-    section_open(h, "pareto", "Accuracy over size and time", "Higher and further left is better. Point at a mark for its "
+    section_open(h, "pareto", "Accuracy over size and time",
+                 "Higher and further left is better. Point at a mark for its "
                  "configuration.");
     for (int k = 0; k < count; k++) {
         const struct run *r = &runs[k];
-        if (r->sweep)
-            sweep_points(size, r->sweep);
+        if (r->sweep) {
+            sweep_points(size, r->sweep, 0);
+            sweep_points(bits, r->sweep, 1);
+        }
         has_sweep |= r->sweep != NULL;
         for (int i = 0; i < r->answer_count; i++) {
             answer_point(size, r, &r->answers[i], (double)r->answers[i].bytes / 1e6, "");
@@ -164,8 +182,11 @@ void section_pareto(struct html *h, const struct run *runs, int count)
         }
     }
     html_raw(h, "<div class=\"pair\">");
-    points_draw(h, size, "Accuracy over the file's size", "MB (logarithmic)");
-    points_draw(h, speed, "Accuracy over time", "ms an image (logarithmic)");
+    points_draw(h, size, "Accuracy over the file's size", "MB (logarithmic)", SVG_LOG);
+    points_draw(h, speed, "Accuracy over time", "ms an image (logarithmic)", SVG_LOG);
+    if (has_sweep)
+        points_draw(h, bits, "The sweep, over the fewest bits of weights and activations (held-out images)", "bits",
+                    SVG_LINEAR);
     html_raw(h, "</div>");
     legend(h, has_sweep);
     if (size->dropped + speed->dropped > 0)

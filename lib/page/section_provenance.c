@@ -4,11 +4,13 @@
 #include "page/section.h"
 #include "record/file.h"
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-enum { MOST_LINES = 200, MOST_STAGES = 300, SMALL_FILE = 1 << 16, LINE_LETTERS = 2000 };
+enum { MOST_LINES = 200, MOST_STAGES = 300, SMALL_FILE = 1 << 20 };
 
 /* ---- lineage ---- */
 
@@ -55,8 +57,11 @@ static void lineages(struct html *h, const struct run *r)
     }
     if (!best)
         return;
-    html_put(h, "<h3>Lineage of %s</h3>\n<p>Each program that it went through, with every option that could change the result; "
-             "indented: how its further inputs were made.</p>\n", name);
+    html_put(h,
+             "<h3>Lineage of %s</h3>\n<p>Each program that it went through, with every option that could change "
+             "the result; "
+             "indented: how its further inputs were made.</p>\n",
+             name);
     tree(h, record_get(best, "made-by"));
 }
 
@@ -68,14 +73,19 @@ static void digests(struct html *h, const struct run *r)
         return;
     html_raw(h, "<h3>Models</h3>\n");
     frame_open(h, "Model files and their digests", "");
-    html_raw(h, "<thead><tr><th scope=\"col\">file</th><th scope=\"col\">stage</th><th scope=\"col\">bytes</th><th scope=\"col\">"
-                "parameters</th><th scope=\"col\">quantization</th><th scope=\"col\">digest</th></tr></thead><tbody>\n");
+    html_raw(
+        h, "<thead><tr><th scope=\"col\">file</th><th scope=\"col\">stage</th><th scope=\"col\">bytes</th><th "
+           "scope=\"col\">"
+           "parameters</th><th scope=\"col\">quantization</th><th scope=\"col\">digest</th></tr></thead><tbody>\n");
     for (int i = 0; i < r->model_count; i++) {
         const struct run_model *x = &r->models[i];
         const char *how = record_get(x->model.record, "quantization");
-        html_put(h, "<tr><th scope=\"row\">%s</th><td>%s</td><td>%lld</td><td>%lld</td><td>%.300s</td><td><code>%s</code></td></tr>\n",
-                 x->name, graph_stage_name(x->stage), (long long)x->bytes, (long long)model_parameter_elements(&x->model),
-                 how ? how : "-", x->digest);
+        html_put(h,
+                 "<tr><th "
+                 "scope=\"row\">%s</th><td>%s</td><td>%lld</td><td>%lld</td><td>%.300s</td><td><code>%s</code></"
+                 "td></tr>\n",
+                 x->name, graph_stage_name(x->stage), (long long)x->bytes,
+                 (long long)model_parameter_elements(&x->model), how ? how : "-", x->digest);
     }
     html_raw(h, "</tbody>");
     frame_close(h);
@@ -86,7 +96,8 @@ static void digests(struct html *h, const struct run *r)
 static int is_stage(const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name);
-    return length > 3 && strcmp(entry->d_name + length - 3, ".ms") == 0;
+    /* This page's own time is not known yet. */
+    return length > 3 && strcmp(entry->d_name + length - 3, ".ms") == 0 && strcmp(entry->d_name, "report.ms") != 0;
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
@@ -94,20 +105,41 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* A line of a stamp that a reader can use: no digest, no file alone, and no place on somebody's disk. */
+static int is_command(const char *line)
+{
+    size_t length = strlen(line);
+    return *line != ' ' && *line != '/' && !strstr(line, " /") && strncmp(line, "OPENBLAS_CORETYPE=", 18) != 0 &&
+           !(length > 4 && strcmp(line + length - 4, ".tsv") == 0);
+}
+
+/* Reads .work/STEMend: 1, or 0 where it is not there. */
+static int work_file(struct html *h, const struct run *r, struct text *text, const char *stem, int length,
+                     const char *end)
+{
+    struct stat info;
+    char *path = memory_printf(h->m, "%s/.work/%.*s%s", r->path, length, stem, end);
+    int status = path ? 0 : STATUS_NOMEM;
+    if (path && stat(path, &info) != 0)
+        status = errno == ENOENT ? 0 : message_errno(h->m, "%s", path);
+    else if (path)
+        status = (status = file_read(path, SMALL_FILE, text, h->m)) < 0 ? status : 1;
+    memory_free(path);
+    html_check(h, status);
+    return status == 1;
+}
+
 /* What the stage's stamp says that it ran, without the digests below each command. */
 static void put_command(struct html *h, const struct run *r, const char *stage, int length)
 {
     struct text text = {0};
-    char *path = memory_printf(h->m, "%s/.work/%.*s.stamp", r->path, length, stage);
-    html_check(h, path ? 0 : STATUS_NOMEM);
-    if (path && file_read(path, SMALL_FILE, &text, NULL) >= 0 && text.data) {
+    if (work_file(h, r, &text, stage, length, ".stamp")) {
         char *save = NULL;
         for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-            if (*line != ' ' && strncmp(line, "OPENBLAS_CORETYPE=", 18) != 0)
+            if (is_command(line))
                 html_put(h, "<code>%.2000s</code><br>", line);
     }
     text_free(&text);
-    memory_free(path);
 }
 
 static void stage_row(struct html *h, const struct run *r, const char *name)
@@ -115,20 +147,18 @@ static void stage_row(struct html *h, const struct run *r, const char *name)
     struct text text = {0};
     int length = (int)strlen(name) - 3;
     int64_t ms;
-    char *path = memory_printf(h->m, "%s/.work/%s", r->path, name);
-    html_check(h, path ? 0 : STATUS_NOMEM);
-    if (path && file_read(path, SMALL_FILE, &text, NULL) >= 0 && text.data) {
+    char *stage = memory_printf(h->m, "%.*s", length, name);
+    html_check(h, stage ? 0 : STATUS_NOMEM);
+    if (stage && work_file(h, r, &text, name, length, ".ms")) {
         text.data[strcspn(text.data, "\n")] = '\0';
         if (parse_integer(text.data, 0, INT64_MAX, "ms", &ms, NULL) >= 0) {
-            char *stage = memory_printf(h->m, "%.*s", length, name);
-            html_put(h, "<tr><th scope=\"row\">%.100s</th><td>%.2f</td><td>", stage ? stage : "", (double)ms / 1000);
+            html_put(h, "<tr><th scope=\"row\">%.100s</th><td>%.2f</td><td>", stage, (double)ms / 1000);
             put_command(h, r, name, length);
             html_raw(h, "</td></tr>\n");
-            memory_free(stage);
         }
     }
     text_free(&text);
-    memory_free(path);
+    memory_free(stage);
 }
 
 static void stages(struct html *h, const struct run *r)
@@ -137,11 +167,14 @@ static void stages(struct html *h, const struct run *r)
     char *path = memory_printf(h->m, "%s/.work", r->path);
     html_check(h, path ? 0 : STATUS_NOMEM);
     int count = path ? scandir(path, &entries, is_stage, by_bytes) : 0;
+    if (count < 0 && errno != ENOENT)
+        html_check(h, message_errno(h->m, "%s", path));
     memory_free(path);
     if (count > 0) {
         html_raw(h, "<h3>Seconds a stage</h3>\n");
         frame_open(h, "Seconds that each stage took when it last ran, and what it ran", "sort");
-        html_raw(h, "<thead><tr><th scope=\"col\">stage</th><th scope=\"col\">seconds</th><th scope=\"col\">command</th></tr></thead>"
+        html_raw(h, "<thead><tr><th scope=\"col\">stage</th><th scope=\"col\">seconds</th><th "
+                    "scope=\"col\">command</th></tr></thead>"
                     "<tbody>\n");
     }
     for (int i = 0; i < count; i++) {
@@ -193,7 +226,8 @@ void section_files(struct html *h, const struct run *r)
         const struct run_table *t = &r->tables[i];
         size_t need = t->bytes.length / 3 * 4 + 4096;
         if (h->text.length + need > PAGE_MAX_BYTES) {
-            html_put(h, "<li>%s: %zu bytes, left out to keep the page small; it stands beside it</li>\n", t->name, t->bytes.length);
+            html_put(h, "<li>%s: %zu bytes, left out to keep the page small; it stands beside it</li>\n", t->name,
+                     t->bytes.length);
             continue;
         }
         html_put(h, "<li><a download=\"%s\" href=\"", t->name);

@@ -60,18 +60,24 @@ double svg_y(const struct svg *s, double value)
     return SVG_HEIGHT - BOTTOM - place(&s->y, value) * (SVG_HEIGHT - TOP - BOTTOM);
 }
 
-/* 1, 2, 5 and their tenfolds; of a log axis every decade's, of a linear one multiples of such a step. */
+/* Multiples of 1, 2 or 5 and their tenfolds. */
+static int ticks_even(const struct svg_axis *a, double ticks[MAX_TICKS])
+{
+    double rough = (a->high - a->low) / 5, decade = pow(10, floor(log10(rough)));
+    double step = rough <= 2 * decade ? 2 * decade : rough <= 5 * decade ? 5 * decade : 10 * decade;
+    int count = 0;
+    for (double k = ceil(a->low / step); k * step <= a->high && count < MAX_TICKS; k++)
+        ticks[count++] = k * step;
+    return count;
+}
+
+/* Of a log axis 1, 2, 5 and their tenfolds; of what is missing to 100, too. */
 static int ticks_of(const struct svg_axis *a, double ticks[MAX_TICKS])
 {
+    if (a->scale == SVG_LINEAR || (a->scale == SVG_LOG && a->high / a->low < 4))
+        return ticks_even(a, ticks);
     static const double steps[] = {1, 2, 5};
     int count = 0;
-    if (a->scale == SVG_LINEAR) {
-        double rough = (a->high - a->low) / 5, decade = pow(10, floor(log10(rough)));
-        double step = rough <= 2 * decade ? 2 * decade : rough <= 5 * decade ? 5 * decade : 10 * decade;
-        for (double k = ceil(a->low / step); k * step <= a->high && count < MAX_TICKS; k++)
-            ticks[count++] = k * step;
-        return count;
-    }
     double low = a->scale == SVG_ERROR ? least_missing(a->high) : a->low;
     double high = a->scale == SVG_ERROR ? least_missing(a->low) : a->high;
     int is_wide = high / low > 1e4;
@@ -97,29 +103,31 @@ static void axes_draw(struct svg *s)
     int count = ticks_of(&s->x, ticks);
     for (int i = 0; i < count; i++) {
         double x = svg_x(s, ticks[i]);
-        html_put(h, "<path class=\"grid\" d=\"M%.1f %dV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", x, TOP,
-                 bottom, x, bottom + 16);
+        html_put(h, "<path class=\"grid\" d=\"M%.1f %dV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
+                 x, TOP, bottom, x, bottom + 16);
         put_tick(h, ticks[i]);
         html_raw(h, "</text>");
     }
     count = ticks_of(&s->y, ticks);
     for (int i = 0; i < count; i++) {
         double y = svg_y(s, ticks[i]);
-        html_put(h, "<path class=\"grid\" d=\"M%d %.1fH%.1f\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT, y, right,
-                 LEFT - 6, y + 4);
+        html_put(h, "<path class=\"grid\" d=\"M%d %.1fH%.1f\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">",
+                 LEFT, y, right, LEFT - 6, y + 4);
         put_tick(h, ticks[i]);
         html_raw(h, "</text>");
     }
     html_put(h, "<path class=\"axis\" d=\"M%d %dV%.1fH%.1f\"/>", LEFT, TOP, bottom, right);
-    html_put(h, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>", (LEFT + right) / 2, SVG_HEIGHT - 8, s->x.title);
-    html_put(h, "<text transform=\"translate(13 %.1f) rotate(-90)\" text-anchor=\"middle\">%s</text>", (TOP + bottom) / 2,
-             s->y.title);
+    html_put(h, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>", (LEFT + right) / 2, SVG_HEIGHT - 8,
+             s->x.title);
+    html_put(h, "<text transform=\"translate(13 %.1f) rotate(-90)\" text-anchor=\"middle\">%s</text>",
+             (TOP + bottom) / 2, s->y.title);
 }
 
 void svg_open(struct svg *s, struct html *h, const char *label)
 {
     s->h = h;
-    html_put(h, "<svg class=\"chart\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">", SVG_WIDTH, SVG_HEIGHT, label);
+    html_put(h, "<svg class=\"chart\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">", SVG_WIDTH, SVG_HEIGHT,
+             label);
     axes_draw(s);
 }
 
@@ -134,12 +142,24 @@ void svg_close(struct svg *s)
 static void put_shape(struct html *h, double x, double y, int series)
 {
     switch (series % SVG_SERIES) {
-    case 0: html_put(h, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"/>", x, y); return;
-    case 1: html_put(h, "<path d=\"M%.1f %.1fh8v8h-8z\"/>", x - 4, y - 4); return;
-    case 2: html_put(h, "<path d=\"M%.1f %.1fl5.5 9.5h-11z\"/>", x, y - 6); return;
-    case 3: html_put(h, "<path d=\"M%.1f %.1fl5.5 5.5l-5.5 5.5l-5.5-5.5z\"/>", x, y - 5.5); return;
-    case 4: html_put(h, "<path d=\"M%.1f %.1fl5.5-9.5h-11z\"/>", x, y + 6); return;
-    default: html_put(h, "<path d=\"M%.1f %.1fh3v3h3v3h-3v3h-3v-3h-3v-3h3z\"/>", x - 1.5, y - 4.5); return;
+    case 0:
+        html_put(h, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"/>", x, y);
+        return;
+    case 1:
+        html_put(h, "<path d=\"M%.1f %.1fh8v8h-8z\"/>", x - 4, y - 4);
+        return;
+    case 2:
+        html_put(h, "<path d=\"M%.1f %.1fl5.5 9.5h-11z\"/>", x, y - 6);
+        return;
+    case 3:
+        html_put(h, "<path d=\"M%.1f %.1fl5.5 5.5l-5.5 5.5l-5.5-5.5z\"/>", x, y - 5.5);
+        return;
+    case 4:
+        html_put(h, "<path d=\"M%.1f %.1fl5.5-9.5h-11z\"/>", x, y + 6);
+        return;
+    default:
+        html_put(h, "<path d=\"M%.1f %.1fh3v3h3v3h-3v3h-3v-3h-3v-3h3z\"/>", x - 1.5, y - 4.5);
+        return;
     }
 }
 
@@ -172,8 +192,8 @@ void svg_line(struct svg *s, const double *x, const double *y, int count, int se
 
 void svg_sign(struct html *h, int series, int is_hollow)
 {
-    html_put(h, "<svg class=\"sign\" viewBox=\"0 0 14 14\" aria-hidden=\"true\"><g class=\"s%d%s\">", series % SVG_SERIES,
-             is_hollow ? " hollow" : "");
+    html_put(h, "<svg class=\"sign\" viewBox=\"0 0 14 14\" aria-hidden=\"true\"><g class=\"s%d%s\">",
+             series % SVG_SERIES, is_hollow ? " hollow" : "");
     put_shape(h, 7, 7, series);
     html_raw(h, "</g></svg>");
 }

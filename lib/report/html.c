@@ -48,7 +48,12 @@ static const char *escape_of(enum html_form form, char c)
     static const char backslashed[][3] = {"\\\\", "\\|", "\\`", "\\*", "\\_", "\\[", "\\]",
                                           "\\#",  "\\!", "\\~", "\\$", "\\{", "\\}"};
     if (form == HTML_YAML)
-        return c == '"' ? "\\\"" : c == '\\' ? "\\\\" : c == '\t' ? "\\t" : c == '\n' ? "\\n" : c == '\r' ? "\\r" : NULL;
+        return c == '"'    ? "\\\""
+               : c == '\\' ? "\\\\"
+               : c == '\t' ? "\\t"
+               : c == '\n' ? "\\n"
+               : c == '\r' ? "\\r"
+                           : NULL;
     if (c == '\t' || c == '\n' || c == '\r')
         return " ";
     if (c == '&' || c == '<' || c == '>')
@@ -149,8 +154,8 @@ void html_base64(struct html *h, const void *bytes, size_t count)
     for (size_t i = 0; i < count && h->status >= 0; i += 3) {
         uint32_t three = (uint32_t)b[i] << 16 | (i + 1 < count ? (uint32_t)b[i + 1] << 8 : 0) |
                          (i + 2 < count ? (uint32_t)b[i + 2] : 0);
-        char four[4] = {digits[three >> 18], digits[three >> 12 & 63], i + 1 < count ? digits[three >> 6 & 63] : '=',
-                        i + 2 < count ? digits[three & 63] : '='};
+        char four[4] = {digits[three >> 18], digits[three >> 12 & 63],
+                        i + 1 < count ? digits[three >> 6 & 63] : '=', i + 2 < count ? digits[three & 63] : '='};
         put_bytes(h, four, sizeof four);
     }
 }

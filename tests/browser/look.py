@@ -164,19 +164,19 @@ SCRIPTED = {
 
 def look(browser, url, out, width, script, scheme):
     page = Page(browser, url, width, script, scheme)
+    view = f"{width}-{scheme}{'' if script else '-no-script'}"
+    page.shoot(out / f"{view}.png")
     for name, expression in {**ALWAYS, **(SCRIPTED if script else {})}.items():
         got = page.value(expression)
         if got is not True:
             page.failures.append(f"{name}: {got}")
     if not script and page.value("document.querySelectorAll('button, select').length") != 0:
         page.failures.append("without script a control stands there that does nothing")
-    name = f"{width}-{scheme}{'' if script else '-no-script'}"
-    page.shoot(out / f"{name}.png")
     if width == WIDTHS[1] and scheme == "light" and script:
         paper = page.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)
         (out / "paper.pdf").write_bytes(base64.b64decode(paper["data"]))
     page.close()
-    return [f"{name}: {failure}" for failure in page.failures]
+    return [f"{view}: {failure}" for failure in page.failures]
 
 
 def main():
