@@ -155,6 +155,7 @@ static void part_of(struct html *h, const struct run *r, int k)
     html_put(h, "<section id=\"run%d\"><h2>%s</h2>\n", k + 1, r->name);
     put_data(h, r);
     section_verdict(h, r);
+    put_models(h, r);
     html_raw(h, "</section>\n");
 }
 

@@ -179,26 +179,29 @@ static void model_row(struct html *h, const struct run *r, const struct run_answ
     html_raw(h, "</tr>\n");
 }
 
+void put_models(struct html *h, const struct run *r)
+{
+    frame_open(h, "Models: accuracy, size and time", "sort");
+    html_raw(h,
+             "<thead><tr><th scope=\"col\">model</th><th scope=\"col\">accuracy, %</th><th scope=\"col\">difference"
+             "</th><th scope=\"col\">p</th><th scope=\"col\">loss</th><th scope=\"col\">file</th><th scope=\"col\">"
+             "times smaller</th><th scope=\"col\">ms an image</th><th scope=\"col\">images/s</th>"
+             "<th scope=\"col\">speed-up</th></tr></thead><tbody>\n");
+    for (int i = 0; i < r->answer_count; i++)
+        model_row(h, r, &r->answers[i]);
+    html_raw(h, "</tbody>");
+    frame_close(h);
+}
+
 void section_models(struct html *h, const struct run *r)
 {
-    section_open(h, "models", "Models",
-                 "Accuracy on the test images with its 95 % interval (Wilson); the difference to "
-                 "the float network in points, with McNemar's exact p on the same images; time of one image on one "
-                 "thread.");
+    section_open(
+        h, "models", "Models",
+        "Accuracy on the test images with its 95 % interval (Wilson); the difference to the float network in "
+        "points, with McNemar's exact p on the same images; time of one image on one thread.");
     if (r->answer_count == 0)
         section_missing(h, "No metrics and no predictions here.");
-    else {
-        frame_open(h, "Models: accuracy, size and time", "sort");
-        html_raw(
-            h,
-            "<thead><tr><th scope=\"col\">model</th><th scope=\"col\">accuracy, %</th><th scope=\"col\">difference"
-            "</th><th scope=\"col\">p</th><th scope=\"col\">loss</th><th scope=\"col\">file</th><th scope=\"col\">"
-            "times smaller</th><th scope=\"col\">ms an image</th><th scope=\"col\">images/s</th>"
-            "<th scope=\"col\">speed-up</th></tr></thead><tbody>\n");
-        for (int i = 0; i < r->answer_count; i++)
-            model_row(h, r, &r->answers[i]);
-        html_raw(h, "</tbody>");
-        frame_close(h);
-    }
+    else
+        put_models(h, r);
     section_close(h);
 }

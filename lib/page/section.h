@@ -34,6 +34,7 @@ int compare_answers(const struct run *r, const struct run_answer *base, const st
 void put_verdict(struct html *h, const struct comparison *c);
 
 void section_verdict(struct html *h, const struct run *r);
+void put_models(struct html *h, const struct run *r); /* the table alone */
 void section_models(struct html *h, const struct run *r);
 void section_pareto(struct html *h, const struct run *runs, int count);
 void section_network(struct html *h, const struct run *r);

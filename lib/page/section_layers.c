@@ -120,7 +120,6 @@ static void layer_row(struct html *h, const struct run *r, const struct run_mode
     put_cell(h, f.activation_sqnr, 1);
     put_cell(h, f.weight_bits ? (double)f.weight_bits : (double)NAN, 0);
     put_cell(h, f.weight_sqnr, 1);
-    put_cell(h, f.macs / 1e6, 3);
     html_raw(h, "</tr>\n");
 }
 
@@ -147,7 +146,7 @@ void section_layers(struct html *h, const struct run *r)
                 "zero point</th><th scope=\"col\">clipped below, %</th><th scope=\"col\">clipped above, %</th><th "
                 "scope=\"col\">"
                 "activation SQNR, dB</th><th scope=\"col\">weight bits</th><th scope=\"col\">weight SQNR, dB</th>"
-                "<th scope=\"col\">million MACs</th></tr></thead><tbody>\n");
+                "</tr></thead><tbody>\n");
     int count = model->model.graph.count;
     for (int i = 0; i < count && i < MAX_LAYERS; i++)
         layer_row(h, r, model, i);

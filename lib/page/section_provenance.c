@@ -71,12 +71,12 @@ static void digests(struct html *h, const struct run *r)
 {
     if (r->model_count == 0)
         return;
-    html_raw(h, "<h3>Models</h3>\n");
+    html_raw(h, "<h3>Model files</h3>\n");
     frame_open(h, "Model files and their digests", "");
-    html_raw(
-        h, "<thead><tr><th scope=\"col\">file</th><th scope=\"col\">stage</th><th scope=\"col\">bytes</th><th "
-           "scope=\"col\">"
-           "parameters</th><th scope=\"col\">quantization</th><th scope=\"col\">digest</th></tr></thead><tbody>\n");
+    html_raw(h, "<thead><tr><th scope=\"col\">file</th><th scope=\"col\">stage</th><th scope=\"col\">bytes</th><th "
+                "scope=\"col\">"
+                "parameters</th><th scope=\"col\" class=\"words\">quantization</th><th scope=\"col\" "
+                "class=\"words\">digest</th></tr></thead><tbody>\n");
     for (int i = 0; i < r->model_count; i++) {
         const struct run_model *x = &r->models[i];
         const char *how = record_get(x->model.record, "quantization");
@@ -133,7 +133,10 @@ static int work_file(struct html *h, const struct run *r, struct text *text, con
 static void put_command(struct html *h, const struct run *r, const char *stage, int length)
 {
     struct text text = {0};
-    if (work_file(h, r, &text, stage, length, ".stamp")) {
+    int family =
+        (int)strcspn(stage, "-"); /* evaluate-float and evaluate-ptq have one stamp; so have the many charts */
+    if (work_file(h, r, &text, stage, length, ".stamp") ||
+        (family < length && strncmp(stage, "plot", 4) != 0 && work_file(h, r, &text, stage, family, ".stamp"))) {
         char *save = NULL;
         for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
             if (is_command(line))
@@ -152,7 +155,8 @@ static void stage_row(struct html *h, const struct run *r, const char *name)
     if (stage && work_file(h, r, &text, name, length, ".ms")) {
         text.data[strcspn(text.data, "\n")] = '\0';
         if (parse_integer(text.data, 0, INT64_MAX, "ms", &ms, NULL) >= 0) {
-            html_put(h, "<tr><th scope=\"row\">%.100s</th><td>%.2f</td><td>", stage, (double)ms / 1000);
+            html_put(h, "<tr><th scope=\"row\">%.100s</th><td>%.2f</td><td class=\"words\">", stage,
+                     (double)ms / 1000);
             put_command(h, r, name, length);
             html_raw(h, "</td></tr>\n");
         }
@@ -174,7 +178,7 @@ static void stages(struct html *h, const struct run *r)
         html_raw(h, "<h3>Seconds a stage</h3>\n");
         frame_open(h, "Seconds that each stage took when it last ran, and what it ran", "sort");
         html_raw(h, "<thead><tr><th scope=\"col\">stage</th><th scope=\"col\">seconds</th><th "
-                    "scope=\"col\">command</th></tr></thead>"
+                    "scope=\"col\" class=\"words\">command</th></tr></thead>"
                     "<tbody>\n");
     }
     for (int i = 0; i < count; i++) {

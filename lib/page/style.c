@@ -25,9 +25,8 @@ const char page_style[] =
     "table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}"
     "caption{text-align:left;font-size:.88rem;padding-bottom:.25rem}"
     "th,td{padding:.28rem .6rem;text-align:right;border-bottom:1px solid var(--rule);vertical-align:middle}"
-    "th[scope=row],td:first-child,th:first-child{text-align:left}thead th{vertical-align:bottom}"
-    "tbody tr:hover{background:var(--tint)}td code{font-size:.8rem}.scroll td code{overflow-wrap:anywhere;text-align:left;"
-    "display:inline-block;min-width:14rem;max-width:44rem}"
+    "td{white-space:nowrap}td.words,th.words{text-align:left;white-space:normal}th[scope=row],td:first-child,th:first-child{text-align:left}thead th{vertical-align:bottom}"
+    "tbody tr:hover{background:var(--tint)}td code{font-size:.8rem}td.words{min-width:12rem;overflow-wrap:anywhere}"
     "thead button{font:inherit;font-weight:bold;color:inherit;background:none;border:0;padding:0;text-align:inherit;cursor:pointer;"
     "text-decoration:underline dotted}th[aria-sort=ascending] button::after{content:' \\2191'}"
     "th[aria-sort=descending] button::after{content:' \\2193'}\n"
@@ -61,7 +60,7 @@ const char page_style[] =
     "@media print{@page{size:A4;margin:14mm}:root{--ground:#fff;--ink:#000;--soft:#444;--rule:#bbb;--tint:#f5f5f5}body{max-width:none;padding:0;"
     "font-size:10pt}nav,.filter,.shown{display:none}.scroll{overflow:visible}table{font-size:7pt}th,td{padding:.1rem .25rem}"
     ".strip{width:110px;min-width:110px}.times{width:100px;min-width:100px}h2,h3{break-after:avoid}figure,tr,.picture{break-inside:avoid}"
-    ".scroll td code{min-width:8rem}}\n";
+    "td{white-space:normal}td.words{min-width:6rem}}\n";
 
 const char page_script[] =
     "'use strict';\n"

@@ -71,7 +71,7 @@ PY
     cp "$FIRST/ranges.safetensors" "$FIRST/fused_model.safetensors" run
     "$BIN/report" run -o out.html
     "$BIN/inspect" tensor --values conv1.histogram run/ranges.safetensors > bins
-    for t in exponent; do "$BIN/inspect" tensor --values conv1.$t run/ranges.safetensors > $t; done
+    "$BIN/inspect" tensor --values conv1.exponent run/ranges.safetensors > exponent
     for t in scale zero_point range; do "$BIN/inspect" tensor --values conv1.$t run/int8.st > $t; done
     python3 - <<'PY'
 import re
