@@ -11,6 +11,12 @@ test-built:
 		tests/run -j $(JOBS) $(TESTS)
 .PHONY: test test-built
 
+# ---- browser: the report of a tiny study as people see it, in Debian's chromium (./setup --develop) ----
+CHROMIUM = chromium
+test-browser: all
+	@BIN=$(abspath $(BIN)) CHROMIUM=$(CHROMIUM) tests/browser/run $(B)/browser
+.PHONY: test-browser
+
 # ---- lint: one target a rule, each printing what breaks it ----
 LINTS := lint-rules lint-format lint-scripts lint-build lint-sizes
 # What the scripts in tests/reference print is theirs.

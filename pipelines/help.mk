@@ -4,7 +4,7 @@ resq $(VERSION)
 
 Targets
   all            the programs, in $(BIN)/
-  results        the whole study: models, tables, charts and a page to read, in $(R)/
+  results        the whole study: models, tables, charts and a page to read, $(R)/report.html
   data train models charts
                  parts of it: images exported; the float network; all three models; the charts
   check-study    does every stage take its flags, the network, the images? In seconds, in a scratch folder; runs by itself in
@@ -16,6 +16,7 @@ Targets
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
   record-peers   what it found to plots/recorded/peers/, with a page
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
+  test-browser   a tiny study's report.html in a headless Chromium; screenshots in $(B)/browser/
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU
   carry          programs, tests and what they link in one archive, for a machine where nothing can be installed: $(CARRY).tar.xz
@@ -51,7 +52,7 @@ $(subst $(newline) ,$(newline),$(foreach s,$(COMMANDS),  $(s) = $($(s)), $(s)_FL
 Building: CC=$(CC), CFLAGS=$(CFLAGS), CPPFLAGS, LDFLAGS, B=$(B), BIN=$(BIN), WERROR=1,
   CUDA_HOME=$(CUDA_HOME), CUDNN_HOME=$(CUDNN_HOME) (empty: without a GPU's backend).
 endef
-COMMANDS := AUGMENT TRAIN FUSE CALIBRATE QUANTIZE FINETUNE EVALUATE BENCH PLOT
+COMMANDS := AUGMENT TRAIN FUSE CALIBRATE QUANTIZE FINETUNE EVALUATE BENCH PLOT REPORT
 help:
 	$(info $(HELP))
 	@:

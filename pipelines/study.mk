@@ -102,7 +102,7 @@ export RESQ_PLOTS := $(CURDIR)/plots
 ifneq ($(OPENBLAS_CORETYPE),)
 export OPENBLAS_CORETYPE
 endif
-STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary
+STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary report
 include $(STAGES:%=pipelines/stages/%.mk)
 include pipelines/sweep.mk pipelines/ablation.mk pipelines/check-study.mk
 else ifneq ($(ASKED),)

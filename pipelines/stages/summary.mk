@@ -9,7 +9,7 @@ $(R)/README.md: $(R)/summary.tsv $(PAIRS:%=$(R)/%.pair.tsv) $(LATE_CHARTS) pipel
 
 results: $(R)/README.md
 	@pipelines/table $(R)/summary.tsv
-	@echo "$(R)/README.md has the table and the charts"
+	@echo "$(R)/README.md has the table and the charts; open $(R)/report.html for all of it"
 # The parts by name, for those who want less than all.
 train: $(R)/best_float_model.safetensors
 models: $(foreach m,$(MODELS),$(MODEL_$(m)))

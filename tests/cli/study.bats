@@ -70,7 +70,7 @@ bytes ms_per_sample ms_p95 samples_per_s threads batch isa" ]
     touch now
     run study "$PWD/results" results
     [ "$status" -eq 0 ]
-    run ! grep -E '^(cifar-load|augment|train-fp32|fuse|calibrate|quantize|qat-finetune|evaluate|bench|plot)' <<< "$output"
+    run ! grep -E '^(cifar-load|augment|train-fp32|fuse|calibrate|quantize|qat-finetune|evaluate|bench|plot|report)' <<< "$output"
     [ -z "$(remade "$PWD/now")" ]
 }
 
@@ -78,8 +78,8 @@ bytes ms_per_sample ms_p95 samples_per_s threads batch isa" ]
     copy_first
     touch now
     study "$PWD/results" QUANTIZE_FLAGS=--per-tensor results
-    [ "$(remade "$PWD/now")" = "README.md bench.tsv final_ptq_quantized_model.safetensors float-ptq.pair.tsv ptq-qat.pair.tsv \
-ptq.metrics.tsv ptq.predictions.safetensors summary.tsv " ]
+    [ "$(remade "$PWD/now")" = "MODEL_CARD.md README.md bench.tsv final_ptq_quantized_model.safetensors float-ptq.pair.tsv \
+ptq-qat.pair.tsv ptq.metrics.tsv ptq.predictions.safetensors report.html summary.tsv " ]
     run ! cmp -s "$FIRST/final_ptq_quantized_model.safetensors" results/tiny/final_ptq_quantized_model.safetensors
     cmp "$FIRST/best_qat_model.safetensors" results/tiny/best_qat_model.safetensors
 }
