@@ -262,4 +262,13 @@ static inline int takes(const struct kernel_table *table, int planes)
 #define FOR_EACH_NATIVE(table, planes) \
     FOR_EACH_TABLE(table) if (kernel_block_is_native(table) && takes(table, planes))
 
+/* How many there are. */
+static inline int natives(int planes)
+{
+    int sets = 0;
+    FOR_EACH_NATIVE(table, planes)
+    sets++;
+    return sets;
+}
+
 #endif

@@ -215,14 +215,13 @@ static void check_set(const struct kernel_table *table, const struct fixture *f,
 static void test_sets_agree(void **state)
 {
     (void)state;
-    int natives = 0;
-    FOR_EACH_NATIVE(table, 1)
-    natives++;
-    if (natives == 0)
+    if (natives(1) == 0)
         skip(); /* the definition is all this machine has */
     const struct block_kernel *ref = &table_of("ref")->block;
     FOR_EACH_FIXTURE(f)
     {
+        if (natives(planes) == 0)
+            continue;
         struct tensor want = tensor_copy(&f.y), absolute = tensor_copy(&f.y), x = tensor_copy(&f.x);
         values_absolute(x.p, x.values, planes);
         run(ref, &f, &f.x, f.weight, 0, f.y.h, block_channels(f.y.c), &want);

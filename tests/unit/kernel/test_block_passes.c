@@ -245,6 +245,30 @@ static void test_nan_passes(void **state)
     }
 }
 
+/* Nor does rounding make a number of one whose bits are all set. */
+static void test_nan_of_any_bits(void **state)
+{
+    (void)state;
+    const uint32_t bits[2] = {0x7fffffff, 0xffffffff};
+    for (int planes = 1; planes <= 3; planes++) {
+        struct passing p = passing_new(1, planes, BLOCK_IMAGES, 0);
+        memcpy(&p.constants[0][7], &bits[0], sizeof bits[0]);
+        memcpy(&p.constants[0][40], &bits[1], sizeof bits[1]);
+        FOR_EACH_TABLE(table)
+        {
+            if (!takes(table, planes))
+                continue;
+            struct tensor y = tensor_copy(&p.x);
+            table->block.norm(
+                &(struct block_norm_call){.map = map_of(&p), .x = p.x.p, .scale = p.constants[0], .y = y.p});
+            FOR_EACH_VALUE(&p, i, n, c)
+            assert_int_equal(isnan(tensor_value(&y, 0, i, n, c)) != 0, c == 7 || c == 40);
+            memory_free(y.p);
+        }
+        passing_free(&p);
+    }
+}
+
 static double gradient_value(const struct passing *p, const uint32_t *positive, int i, int n, int c)
 {
     if (n >= p->images || (positive && !bit_of(p, positive, i, n, c)))
@@ -485,10 +509,11 @@ static void test_codes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rounding),   cmocka_unit_test(test_planes_are_exact),
-                                       cmocka_unit_test(test_input),      cmocka_unit_test(test_norm),
-                                       cmocka_unit_test(test_nan_passes), cmocka_unit_test(test_backward_sums),
-                                       cmocka_unit_test(test_backward),   cmocka_unit_test(test_pool),
-                                       cmocka_unit_test(test_codes)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rounding),      cmocka_unit_test(test_planes_are_exact),
+        cmocka_unit_test(test_input),         cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_nan_passes),    cmocka_unit_test(test_nan_of_any_bits),
+        cmocka_unit_test(test_backward_sums), cmocka_unit_test(test_backward),
+        cmocka_unit_test(test_pool),          cmocka_unit_test(test_codes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,7 +141,7 @@ static int tiles_near(const struct fixture *f, int tile, const float *dw, const 
         error += far * far;
         square += (double)want[i] * (double)want[i];
     }
-    if (!(sqrt(error) <= (f->s.planes == 1 ? 3e-3 : 2e-6) * sqrt(square)))
+    if (!(sqrt(error) <= (f->s.planes == 1 ? 3e-3 : 6e-6) * sqrt(square)))
         return print_error("error %.3g of the result\n", sqrt(error / square)), 0;
     return 1;
 }
@@ -185,16 +185,14 @@ static void check_set(const struct kernel_table *table, const struct fixture *f,
 static void test_sets_agree(void **state)
 {
     (void)state;
-    int natives = 0;
-    FOR_EACH_NATIVE(table, 1)
-    natives++;
-    if (natives == 0)
+    if (natives(1) == 0)
         skip(); /* the definition is all this machine has */
     for (int i = 0; i < BLOCK_CASES; i++)
         for (int planes = 1; planes <= 3; planes++) {
             int wide = block_weights(&(struct block_conv){
                            .c = block_cases[i].c, .k = block_cases[i].k, .kernel = block_cases[i].kernel}) > 10000;
-            for (int blocks = 1; blocks <= (wide ? 2 : MOST_BLOCKS); blocks += blocks == 1 ? 1 + i % 2 : 2) {
+            for (int blocks = 1; natives(planes) && blocks <= (wide ? 2 : MOST_BLOCKS);
+                 blocks += blocks == 1 ? 1 + i % 2 : 2) {
                 struct fixture f = fixture_new(i, planes, blocks);
                 float *want = run(&table_of("ref")->block, &f, 0, 0),
                       *absolute = run(&table_of("ref")->block, &f, 1, 0);
