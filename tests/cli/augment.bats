@@ -61,7 +61,7 @@ images() {
 @test "nothing asked is nothing changed but the lineage" {
     "$AUGMENT" < "$SHARED/in.batches" > a
     cmp <(images a) <(images "$SHARED/in.batches")
-    header a | grep -qF '\naugment 0.1.0 brightness=0 contrast=0 crop=0 cutout=0 flip=0 flip-alternate=0 hue=0 pad=zero rotation=0 saturation=0 seed=1"'
+    header a | grep -qF '\naugment '"$VERSION"' brightness=0 contrast=0 crop=0 cutout=0 flip=0 flip-alternate=0 hue=0 pad=zero rotation=0 saturation=0 seed=1"'
     diff <(header a | grep -o '"dataset.*"epoch":"0"') <(header "$SHARED/in.batches" | grep -o '"dataset.*"epoch":"0"')
 }
 

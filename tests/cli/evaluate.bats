@@ -57,7 +57,7 @@ value() { # FILE METRIC [CLASS [PREDICTED]]
     for key in tool dataset dataset-digest split part stage model-digest images isa precision; do
         grep -q "^# $key: ." a.tsv
     done
-    grep -qx '# tool: evaluate 0.1.0' a.tsv
+    grep -qx "# tool: evaluate $VERSION" a.tsv
     grep -qx '# images: 90' a.tsv
     grep -qx '# split: test' a.tsv
     grep -qx '# stage: float' a.tsv
@@ -97,10 +97,10 @@ for b in range(k):
 @test "predictions carry data, stage, digest and both lineages" {
     run "$BIN/inspect" made-by a
     [[ ${lines[0]} == "cifar-load "* ]]
-    [[ ${lines[1]} == "evaluate 0.1.0 model=sha256:"* ]]
+    [[ ${lines[1]} == "evaluate $VERSION model=sha256:"* ]]
     [[ ${lines[2]} == "  train-fp32 "* ]]
     digest=$(sed -n 's/^# model-digest: //p' a.tsv)
-    [[ ${lines[1]} == "evaluate 0.1.0 model=$digest" ]]
+    [[ ${lines[1]} == "evaluate $VERSION model=$digest" ]]
     edit a unused 'print(m["kind"], m["stage"], m["split"], m["part"], m["model-digest"] == sys.argv[1])' > says
     [[ $(< says) == "predictions float test all "* ]]
 }
@@ -131,7 +131,7 @@ for b in range(k):
             'BEGIN { exit !(a != b && b < 1.02 * a + 0.005 && a < 1.02 * b + 0.005 && same > 97) }'
         awk -v right="$(value wide.tsv accuracy)" 'BEGIN { exit !(right > 50) }'
         run "$BIN/inspect" made-by narrow
-        [[ ${lines[1]} == "evaluate 0.1.0 model=sha256:"*" precision=bf16" ]]
+        [[ ${lines[1]} == "evaluate $VERSION model=sha256:"*" precision=bf16" ]]
         # batch norms are folded as fuse folds them
         "$BIN/evaluate" --device cpu --precision bf16 -q -m float --predictions unfused -o unfused.tsv < batches
         for p in narrow unfused; do

@@ -96,8 +96,8 @@ holds() { # an arithmetic condition
     [ "$("$BIN/inspect" graph tuned | grep -cE '= linear ')" -eq 1 ]
     [ "$("$BIN/inspect" graph tuned | grep -c ' f32\[')" -eq 2 ] # normalize, and the logits
     run "$BIN/inspect" made-by tuned
-    [[ $output == "cifar-load "*"qat-finetune 0.1.0 "*" model=sha256:"*" range-mode=fixed ranges=sha256:"* ]]
-    [[ $output == *"  train-fp32 0.1.0 "*"  fuse 0.1.0"*"  calibrate 0.1.0"* ]]
+    [[ $output == "cifar-load "*"qat-finetune $VERSION "*" model=sha256:"*" range-mode=fixed ranges=sha256:"* ]]
+    [[ $output == *"  train-fp32 $VERSION "*"  fuse $VERSION"*"  calibrate $VERSION"* ]]
     [[ $output != *"$T"* ]]
 }
 

@@ -55,7 +55,7 @@ refused() { # pattern, options..
 @test "the model says what it is and where it came from" {
     "$BIN/inspect" check "$T/best"
     run "$BIN/inspect" made-by "$T/best"
-    [[ $output == *"cifar-load 0.1.0 "*"train-fp32 0.1.0 batch=32 "*" epochs=3 "*" graph=sha256:"* ]]
+    [[ $output == *"cifar-load $VERSION "*"train-fp32 $VERSION batch=32 "*" epochs=3 "*" graph=sha256:"* ]]
     [[ $output == *" validate=sha256:"*" width=2"* ]]
     [[ $output != *"$T"* && $output != *threads* ]]
     run "$BIN/inspect" show "$T/best"
@@ -155,7 +155,7 @@ EOF
     small --init start --epochs 0 -o copy < /dev/null
     same_tensors start copy
     run -0 "$BIN/inspect" made-by given
-    [[ $output == "cifar-load "*$'\n'"train-fp32 0.1.0 "*" graph=sha256:"*" init=sha256:"*$'\n'"  train-fp32 0.1.0 "*" epochs=0 "*" seed=5 "* ]]
+    [[ $output == "cifar-load "*$'\n'"train-fp32 $VERSION "*" graph=sha256:"*" init=sha256:"*$'\n'"  train-fp32 $VERSION "*" epochs=0 "*" seed=5 "* ]]
     [[ ${lines[1]} != *width=* ]]
     "$BIN/inspect" check given
 }

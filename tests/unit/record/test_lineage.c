@@ -15,7 +15,7 @@ static void test_line_is_sorted_and_splits_at_spaces(void **state)
     lineage_add(&l, "empty", "%s", "");
     ASSERT_OK(lineage_apply(r, NULL, "train-fp32", &l, NULL, 0, &m), m);
     assert_string_equal(record_get(r, "made-by"),
-                        "train-fp32 0.1.0 batch=a%20b%20c%20% batch-size=128 empty= rate=0.1 seed=7");
+                        "train-fp32 " RESQ_VERSION " batch=a%20b%20c%20% batch-size=128 empty= rate=0.1 seed=7");
     lineage_free(&l);
     record_free(r);
 }
@@ -31,7 +31,7 @@ static void test_history_and_side_inputs(void **state)
     lineage_add(&l, "x", "1");
     const struct record *sides[] = {side, bare};
     ASSERT_OK(lineage_apply(out, in, "calibrate", &l, sides, 2, &m), m);
-    const char *want = "cifar-load 0.1.0 seed=1\naugment 0.1.0 crop=4\ncalibrate 0.1.0 x=1\n"
+    const char *want = "cifar-load 0.1.0 seed=1\naugment 0.1.0 crop=4\ncalibrate " RESQ_VERSION " x=1\n"
                        "  train-fp32 0.1.0 a=b\n    cifar-load 0.1.0\n  fuse 0.1.0";
     assert_string_equal(record_get(out, "made-by"), want);
     ASSERT_OK(lineage_apply(in, in, "calibrate", &l, sides, 2, &m), m); /* in place */
