@@ -1,5 +1,5 @@
 /* The convolutions of training that Winograd does not take: stride 2, 1x1, the stem's windows, maps smaller than a
- * tile. Float32 multiply-adds; bfloat16 is widened on its way into a product, weights when they are packed.
+ * tile. Float32 multiply-adds; bfloat16 is widened, a pixel's taps at a time, and weights when they are packed.
  *
  * A is a cell, 32 images x 32 channels of one pixel; B 32 channels x 32 outputs. For a pixel and 32 outputs the sum
  * over taps and channels is one square. Packed: [outputs/32][taps][cells of inputs][32 inputs][32 outputs] floats. */
@@ -67,46 +67,94 @@ INLINE void store_cell(const float *sums, int planes, bf16 *y, int accumulate, s
     }
 }
 
-/* One row of pixels, 32 outputs. */
-INLINE void row_run(const struct block_conv *s, const struct way *way, const struct block_conv_call *call,
-                    int planes, int row, int panel, float *sums)
+/* What a call works with; in its scratch: */
+struct work {
+    const struct block_conv *s;
+    const struct block_conv_call *call;
+    struct way way;
+    float *sums;                /* of a pixel and 32 outputs: [32][32] */
+    float *cells;               /* of its taps: [taps][cells][32][32] */
+    struct channel_sums *stats; /* of a row of pixels: [cells of outputs] */
+};
+
+static int most_cells(const struct block_conv *s)
 {
-    struct channel_sums stats = sums_zero();
-    struct taps taps;
-    const bf16 *weights = (const bf16 *)call->packed + (size_t)panel * way->panel_values;
-    for (int column = 0; column < way->w; column++) {
-        size_t pixel = (size_t)row * (size_t)way->w + (size_t)column;
-        bf16 *to = call->y + (pixel * (size_t)way->cells + (size_t)panel) * (size_t)planes * CELL;
-        taps_find(s, way, call->x, weights, row, column, &taps);
-        square_open(sums, 1);
-        square_add(sums, taps.a, taps.b, taps.count, way->source_cells, planes);
-        if (call->sums)
-            store_cell(sums, planes, to, 0, &stats);
-        else
-            store_cell(sums, planes, to, call->accumulate, NULL);
+    int in = cells_of(conv_inputs(s)), out = cells_of(s->k);
+    return in > out ? in : out;
+}
+
+static size_t conv_scratch(const struct block_conv *s)
+{
+    size_t cells = (size_t)most_cells(s);
+    return (1 + (size_t)conv_taps(s) * cells) * CELL * sizeof(float) + cells * sizeof(struct channel_sums);
+}
+
+/* The taps' cells as floats, side by side: a product goes through each twelve times, by few rows. */
+INLINE void taps_gather(const struct taps *taps, int cells, int planes, float *to, const float **a)
+{
+    for (int i = 0; i < taps->count; i++, to += cells * CELL) {
+        a[i] = to;
+        for (int n = 0; n < cells * BLOCK_IMAGES; n++) {
+            struct row v = row_load(taps->a[i] + n * row_step(planes), planes);
+            row_store(v, (bf16 *)(void *)(to + n * BLOCK_CHANNELS), BLOCK_PLAIN);
+        }
     }
-    if (call->sums)
-        sums_to_double(&stats, call->sums + panel * BLOCK_CHANNELS,
-                       call->sums + (way->cells + panel) * BLOCK_CHANNELS);
+}
+
+/* One pixel, 32 outputs. */
+INLINE void panel_run(const struct work *w, int planes, int count, const float *const *a, const bf16 *const *b,
+                      int panel, bf16 *to)
+{
+    const bf16 *weights[MOST_TAPS];
+    for (int i = 0; i < count; i++)
+        weights[i] = b[i] + (size_t)panel * w->way.panel_values;
+    square_open(w->sums, 1);
+    square_add(w->sums, a, weights, count, w->way.source_cells);
+    to += (size_t)panel * (size_t)planes * CELL;
+    if (w->call->sums)
+        store_cell(w->sums, planes, to, 0, w->stats + panel);
+    else
+        store_cell(w->sums, planes, to, w->call->accumulate, NULL);
+}
+
+/* One row of pixels, outputs [first, past) in cells. */
+INLINE void row_run(const struct work *w, int planes, int row, int first, int past)
+{
+    const struct block_conv_call *call = w->call;
+    struct taps taps;
+    const float *a[MOST_TAPS];
+    for (int panel = first; panel < past; panel++)
+        w->stats[panel] = sums_zero();
+    for (int column = 0; column < w->way.w; column++) {
+        size_t pixel = (size_t)row * (size_t)w->way.w + (size_t)column;
+        bf16 *to = call->y + pixel * (size_t)w->way.cells * (size_t)planes * CELL;
+        taps_find(w->s, &w->way, call->x, call->packed, row, column, &taps);
+        taps_gather(&taps, w->way.source_cells, planes, w->cells, a);
+        for (int panel = first; panel < past; panel++)
+            panel_run(w, planes, taps.count, a, taps.b, panel, to);
+    }
+    for (int panel = first; call->sums && panel < past; panel++)
+        sums_to_double(w->stats + panel, call->sums + panel * BLOCK_CHANNELS,
+                       call->sums + (w->way.cells + panel) * BLOCK_CHANNELS);
 }
 
 static void conv(const struct block_conv *s, enum block_direction d, const struct block_conv_call *call,
                  void *scratch)
 {
-    struct way way = way_of(s, d, PACKED_PLANES);
-    int first = call->k_begin / BLOCK_CHANNELS, past = call->k_end / BLOCK_CHANNELS;
+    struct work w = {.s = s, .call = call, .way = way_of(s, d, PACKED_PLANES), .sums = scratch};
+    w.stats = (struct channel_sums *)(void *)(w.sums + CELL);
+    w.cells = (float *)(void *)(w.stats + most_cells(s));
     for (int c = call->k_begin; call->sums && c < call->k_end; c++)
-        call->sums[c] = call->sums[way.cells * BLOCK_CHANNELS + c] = 0;
-    /* Wide maps: the rows around stay in the cache for all outputs. Narrow ones: the weights are read once. */
-    int rows_first = way.w >= 16, rows = call->row_end - call->row_begin, panels = past - first;
-    for (int i = 0; i < rows * panels; i++) {
-        int row = call->row_begin + (rows_first ? i / panels : i % rows);
-        int panel = first + (rows_first ? i % panels : i / rows);
-        if (s->planes == 1)
-            row_run(s, &way, call, 1, row, panel, scratch);
-        else
-            row_run(s, &way, call, BLOCK_PLAIN, row, panel, scratch);
-    }
+        call->sums[c] = call->sums[w.way.cells * BLOCK_CHANNELS + c] = 0;
+    /* Wide maps: a pixel's taps are read once for all outputs. Narrow ones have many weights, which are. */
+    int begin = call->k_begin / BLOCK_CHANNELS, end = call->k_end / BLOCK_CHANNELS;
+    int step = w.way.w >= 16 ? end - begin : 1;
+    for (int panel = begin; panel < end; panel += step)
+        for (int row = call->row_begin; row < call->row_end; row++)
+            if (s->planes == 1)
+                row_run(&w, 1, row, panel, panel + step);
+            else
+                row_run(&w, BLOCK_PLAIN, row, panel, panel + step);
 }
 
 /* ---- by weights ---- */
@@ -149,7 +197,7 @@ static void turn_dy_cell(const bf16 *cell, int planes, bf16 *to)
 
 static size_t scratch_bytes(const struct block_conv *s)
 {
-    size_t products = CELL * sizeof(float), weight = block_weight_scratch(s);
+    size_t products = conv_scratch(s), weight = block_weight_scratch(s);
     return products > weight ? products : weight;
 }
 
