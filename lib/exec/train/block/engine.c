@@ -94,10 +94,12 @@ static size_t held_bytes(const struct gradient *g)
     return bytes;
 }
 
-/* Planes of floats are six products each. */
+/* Floats in three planes are six products each; as they are, one of their own. */
 static double peak(const struct gradient *g)
 {
-    return kernel_peak(g->kernels, "bf16", 0.05) / (block_of(g)->planes == 1 ? 1 : 6) * image_threads(g);
+    int planes = block_of(g)->planes;
+    double one = kernel_peak(g->kernels, planes == BLOCK_PLAIN ? "f32" : "bf16", 0.05);
+    return one / (planes == 3 ? 6 : 1) * image_threads(g);
 }
 
 const struct gradient_engine block_gradient_engine = {
