@@ -1,10 +1,12 @@
 # resq: a ResNet-18 quantization study for CIFAR-10. `make help` lists targets and variables.
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+# -p: BASH_ENV, CDPATH, shell options and functions of the environment count for nothing.
+.SHELLFLAGS := -p -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 
+include pipelines/environment.mk pipelines/names.mk
 include pipelines/build.mk pipelines/cuda.mk
 include pipelines/study.mk pipelines/check.mk pipelines/peers.mk pipelines/install.mk pipelines/help.mk

@@ -4,7 +4,7 @@ TESTS = $(UNIT_TESTS) $(EMULATED_TESTS) $(wildcard tests/cli/*.bats)
 test: all units
 	@$(MAKE) --no-print-directory test-built
 test-built:
-	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(abspath $(BIN)) SANITIZE=$(SANITIZE) \
+	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(call quote,$(abspath $(BIN))) SANITIZE=$(SANITIZE) \
 		$(if $(OPENBLAS_CORETYPE),OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE)) \
 		ASAN_OPTIONS=allocator_may_return_null=1:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1 \
 		TSAN_OPTIONS=halt_on_error=1:exitcode=66:allocator_may_return_null=1 \
@@ -36,7 +36,7 @@ lint-format:
 # In bats a failed cd fails the test, and `run` sets status and stderr; a file may be called cut.
 lint-scripts:
 	@if ! command -v shellcheck > /dev/null; then echo "lint: no shellcheck here"; exit 0; fi; \
-	shellcheck -S warning $(filter-out %.bats %.bash,$(SCRIPTS)); \
+	shellcheck -s bash -S warning $(filter-out %.bats %.bash,$(SCRIPTS)); \
 	shellcheck -S warning -e SC2154,SC2164,SC2238 $(filter %.bats %.bash,$(SCRIPTS))
 lint-build:
 	@$(MAKE) --no-print-directory -s B=build/lint-gcc CC=gcc WERROR=1 all units
@@ -106,5 +106,5 @@ coverage:
 # ---- verify: all 10,000 test images at full width; every instruction set and algorithm gives the logits of ref ----
 # Half an hour or more, since ref is slow: no part of `make test`.
 verify: all
-	BIN=$(abspath $(BIN)) tests/verify -j $(JOBS)
+	BIN=$(call quote,$(abspath $(BIN))) tests/verify -j $(JOBS)
 .PHONY: verify

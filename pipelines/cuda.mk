@@ -38,7 +38,6 @@ CUDA_INCLUDES := -isystem $(CUDA_HOME)/include -isystem $(dir $(CUDNN_HEADER))
 CUDA_C := $(wildcard lib/kernel/device/cuda/*.c) $(addprefix lib/base/,status.c memory.c locale.c utf8.c)
 CUDA_CU := $(wildcard lib/kernel/device/cuda/*.cu)
 CUDA_RUNPATH = $(patsubst %,-Wl$(comma)-rpath$(comma)%,'$$ORIGIN' $(sort $(dir $(CUDNN_LIBRARY)) $(dir $(CUBLASLT_LIBRARY))))
-comma := ,
 
 ifneq ($(CUDA),)
 all: $(BIN)/resq-cuda.so
@@ -83,12 +82,12 @@ $(B)/cuda-tests/%: $(B)/tests/cuda/%.o $(call archives,$(LAYERS))
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(LAYERS)) -lcmocka $(RESQ_LDLIBS)
 $(EMULATION)/test_%: $(B)/cuda-tests/test_% $(EMULATED)
-	@printf '#!/bin/sh\nRESQ_CUDA_EMULATED=1 RESQ_CUDA=%s exec %s "$$@"\n' '$(abspath $(EMULATED))' '$(abspath $<)' > $@; chmod +x $@
+	@printf '#!/bin/bash\nRESQ_CUDA_EMULATED=1 RESQ_CUDA=%q exec %q "$$@"\n' $(call quote,$(abspath $(EMULATED))) $(call quote,$(abspath $<)) > $@; chmod +x $@
 units: $(CUDA_TESTS) $(EMULATED_TESTS)
 
 # On a GPU: every operation against the CPU's definition, then steps of training. Says why and fails where there is no GPU.
 test-cuda: $(BIN)/resq-cuda.so $(B)/cuda-tests/probe $(CUDA_TESTS)
-	@tests/cuda/run $(abspath $(BIN)/resq-cuda.so) $(abspath $(B)/cuda-tests/probe) $(abspath $(CUDA_TESTS))
+	@tests/cuda/run $(call quote,$(abspath $(BIN)/resq-cuda.so)) $(call quote,$(abspath $(B)/cuda-tests/probe)) $(foreach t,$(CUDA_TESTS),$(call quote,$(abspath $(t))))
 else
 test-cuda:
 	@echo "test-cuda: no CUDA toolkit with cuDNN 9 was found: set CUDA_HOME and CUDNN_HOME" >&2; exit 1

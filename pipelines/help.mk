@@ -5,6 +5,8 @@ Targets
   results        the whole study: models, tables, charts and a page to read, $(R)/report.html
   data train models charts
                  parts of it: images exported; the float network; all three models; the charts
+  check-study    does every stage take its flags, the network, the images? In seconds, in a scratch folder; runs by itself in
+                 front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
   ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
   record         a finished run's tables and charts to plots/recorded/$(RUN)/ and into the README
@@ -27,12 +29,12 @@ Targets
 
 Variables of the study, now:
   PROFILE        $(PROFILE)  (one of $(sort $(basename $(notdir $(wildcard pipelines/profiles/*.mk)))), or a file like them)
-  RUN            $(RUN)  (the folder in $(RESULTS)/)
+  RUN            $(RUN)  (the folder in $(RESULTS)/: letters, digits and . _ + -)
   DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder of 32x32 pictures)
   SEED           $(SEED)
   JOBS           $(JOBS)  (threads of each program; changes no result)
   WIDTH $(WIDTH), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
-  TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES)  (0: all)
+  TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES)  (at most; 0: all)
   SWEEP_OBSERVERS $(SWEEP_OBSERVERS), SWEEP_BITS $(SWEEP_BITS), SWEEP_CALIBRATION_IMAGES $(SWEEP_CALIBRATION_IMAGES),
   SWEEP_SEEDS $(SWEEP_SEEDS), SWEEP_RANGES $(SWEEP_RANGES), SWEEP_QAT_BITS $(SWEEP_QAT_BITS), SWEEP_QAT_IMAGES $(SWEEP_QAT_IMAGES),
   SWEEP_QAT_EPOCHS $(SWEEP_QAT_EPOCHS), SWEEP_QAT_FLAGS $(SWEEP_QAT_FLAGS)
@@ -49,11 +51,6 @@ Building: CC=$(CC), CFLAGS=$(CFLAGS), CPPFLAGS, LDFLAGS, B=$(B), BIN=$(BIN), WER
   CUDA_HOME=$(CUDA_HOME), CUDNN_HOME=$(CUDNN_HOME) (empty: without a GPU's backend).
 endef
 COMMANDS := AUGMENT TRAIN FUSE CALIBRATE QUANTIZE FINETUNE EVALUATE BENCH PLOT REPORT
-define newline
-
-
-endef
-
 help:
 	$(info $(HELP))
 	@:

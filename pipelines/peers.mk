@@ -63,9 +63,10 @@ $(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(PEERS)/mode
 
 # Measured anew each time, alone.
 PEERS_FILES = --float $(MODEL_FLOAT) --int8 $(MODEL_INT8) --images $(PEERS)/images.batches --work $(PEERS)
-peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS)/openvino-older.stamp
+peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS)/openvino-older.stamp $(call ours,inspect)
 	@mkdir -p $(PEERS_RESULTS)
-	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< $(PEERS_FILES) --test $(PEERS)/test.batches \
+	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
+	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --test $(PEERS)/test.batches \
 		--packages openvino-older=$(PEERS)/openvino-older --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
 peers-training: $(PEERS)/graphs.stamp $(call ours,$(BENCH))

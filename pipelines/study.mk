@@ -4,6 +4,7 @@
 #
 #     make results PROFILE=smoke DATA=official SEED=7 RUN=mine QUANTIZE='quantize --per-tensor'
 PROFILE = quick
+$(call refuse,PROFILE,the name of a profile or its file,$(MAKE_SPECIAL))
 PROFILE_FILE := $(firstword $(wildcard pipelines/profiles/$(PROFILE).mk $(PROFILE)))
 ifeq ($(PROFILE_FILE),)
 $(error no profile '$(PROFILE)': take one of $(basename $(notdir $(wildcard pipelines/profiles/*.mk))), or name a file)
@@ -26,6 +27,7 @@ FINETUNE  = qat-finetune
 EVALUATE  = evaluate
 BENCH     = bench
 PLOT      = plot
+REPORT    = report
 
 # What a profile says; 0 images means all.
 EPOCHS             = 1
@@ -55,34 +57,69 @@ ABLATION_SEEDS   = 1 2
 ABLATION_THREADS = 1
 include $(PROFILE_FILE)
 
-ifneq ($(words $(RUN))$(findstring /,$(RUN)),1)
-$(error RUN='$(RUN)' is not the name of a folder)
+$(foreach v,RUN DATA RESULTS DATASETS B BIN,$(call refuse_dollar,$(v)))
+$(call refuse,RUN,the name of a folder,/ $(MAKE_SPECIAL))
+ifneq ($(filter . ..,$(RUN)),)
+$(error RUN='$(RUN)' is not the name of a folder: it is one that is there already)
+endif
+$(foreach v,RESULTS DATASETS B BIN,$(call refuse,$(v),a path that make can hold,$(MAKE_SPECIAL)))
+ifneq ($(findstring :,$(CURDIR)),)
+$(error this folder's path, '$(CURDIR)', has ':', which PATH cannot hold: the programs would not be found)
 endif
 # R: the run's folder. W: its workings: stamps, batch files, checkpoints, times.
 R := $(RESULTS)/$(RUN)
 W := $(R)/.work
 
 # Stages find our programs by name; $(call ours,COMMANDS) are those of them that make builds first. PREBUILT=1 takes
-# what stands in $(BIN) as it is.
-ours = $(if $(PREBUILT),,$(patsubst %,$(BIN)/%,$(filter $(TOOLS),$(1))))
-$(RESULTS)/% $(DATASETS)/%: export PATH := $(abspath $(BIN)):$(PATH)
-$(RESULTS)/% $(DATASETS)/%: export LC_ALL := C
-$(RESULTS)/% $(DATASETS)/%: export RESQ_PLOTS := $(CURDIR)/plots
+# what stands in $(BIN) as it is; so do stages, before which all are built.
+ours = $(if $(PREBUILT)$(STUDY_STEP),,$(patsubst %,$(BIN)/%,$(filter $(TOOLS),$(1))))
+STUDY_PATH := $(abspath $(BIN)):$(PATH)
+STUDY_PLOTS := $(CURDIR)/plots
 # OpenBLAS rounds by its kernel, so one is named: the same bytes on any machine with AVX2.
 OPENBLAS_CORETYPE := $(if $(X86),$(if $(shell grep -sw -m 1 avx2 /proc/cpuinfo),Haswell))
-ifneq ($(OPENBLAS_CORETYPE),)
-$(RESULTS)/% $(DATASETS)/%: export OPENBLAS_CORETYPE := $(OPENBLAS_CORETYPE)
-endif
 
-quote = '$(subst ','\'',$(1))'
 # $(call stage,NAME,COMMAND): shows the command, runs it, and notes how many milliseconds it took.
 stage = @echo $(call quote,$(2)); mkdir -p $(@D); began=$${EPOCHREALTIME/./}; $(2); \
 	echo $$((($${EPOCHREALTIME/./} - began) / 1000)) > $(W)/$(1).ms
 # $(call stamp,TEXT..): the recipe of a stage's stamp, which changes only where the text (up to four lines: commands
 # with their flags) or a program or file named in it does. What the machine adds to a result stands there too.
-stamp = @pipelines/stamp $@ $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quote,$(strip $($(i)))))) \
+texts = $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quote,$(strip $($(i)))))) \
 	$(call quote,OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE) RESQ_ISA=$(RESQ_ISA))
+stamp = @pipelines/stamp $@ $(texts)
 
+# ---- two makes in one checkout ----
+# What people ask for by name is made by a make of its own, which holds locks for as long as it runs: one make at a time works
+# in a run's folder, and none while another one takes times. Before it, programs are built and images exported; before any
+# stage, the whole study is checked (check-study.mk). STUDY_STEP: data, then stages.
+PARTS := data train models charts results sweep ablation record check-study
+ASKED := $(filter $(PARTS) $(RESULTS)/% $(DATASETS)/%,$(MAKECMDGOALS))
+ASKED_STAGES := $(filter-out data $(DATASETS)/%,$(ASKED))
+ifeq ($(MAKELEVEL),0)
+STUDY_STEP :=
+endif
+ifneq ($(STUDY_STEP),)
+export PATH := $(abspath $(BIN)):$(PATH)
+export RESQ_PLOTS := $(CURDIR)/plots
+ifneq ($(OPENBLAS_CORETYPE),)
+export OPENBLAS_CORETYPE
+endif
 STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary report
 include $(STAGES:%=pipelines/stages/%.mk)
-include pipelines/sweep.mk pipelines/ablation.mk
+include pipelines/sweep.mk pipelines/ablation.mk pipelines/check-study.mk
+else ifneq ($(ASKED),)
+HOLD := source pipelines/locks.bash; hold
+IS_DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+$(ASKED): study-steps
+	@:
+study-steps:
+	@$(if $(PREBUILT),,$(HOLD) 7 $(B)/programs.lock 'another make builds the programs' -x; $(MAKE) --no-print-directory study-programs)
+	@STUDY_STEP=data $(MAKE) --no-print-directory data
+	@$(if $(ASKED_STAGES),key=$$(printf %s $(call quote,$(abspath $(R))) | sha256sum); \
+		$(HOLD) 8 $(DATASETS)/run-$${key:0:16}.lock 'another make works in $(R)' -x; \
+		hold 7 $(DATASETS)/times.lock 'another make takes times' -s; \
+		export STUDY_STEP=stages STUDY_GOALS=$(call quote,$(ASKED_STAGES)); \
+		$(if $(IS_DRY_RUN)$(filter check-study,$(ASKED_STAGES)),,$(MAKE) --no-print-directory -s check-study-quiet;) \
+		exec $(MAKE) --no-print-directory $(ASKED_STAGES),:)
+study-programs: $(call ours,$(TOOLS))
+.PHONY: $(ASKED) study-steps study-programs
+endif

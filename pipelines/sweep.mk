@@ -32,9 +32,10 @@ field  = $(word $(2),$(subst _, ,$(1)))
 ranges = $(S)/ranges_$(call field,$(1),6)_$(call field,$(1),7).safetensors
 lowering = --observer $(call field,$(1),2) $(if $(filter tensor,$(call field,$(1),3)),--per-tensor) \
 	--weight-bits $(call field,$(1),4) --activation-bits $(call field,$(1),5)
-# $(call measure,MODEL): the recipe's row. Of the model its size stays.
-measure = $(EVALUATE) $(EVALUATE_FLAGS) -m $(1) -j $(JOBS) -o $(@:.row=.metrics) < $(W)/held-out.batches
-row     = @pipelines/sweep-row $(basename $(@F)) $$(stat -c %s $(1)) $(@:.row=.metrics) > $@.new; mv $@.new $@
+# $(call measure,MODEL), $(call row,MODEL,RANGES): the recipe's row. Of the model its size stays, of the ranges how many images
+# they saw, which are fewer than were asked for where there are no more.
+measure = $(EVALUATE) $(EVALUATE_FLAGS_$(or $(filter float,$(basename $(@F))),ptq)) -m $(1) -j $(JOBS) -o $(@:.row=.metrics) < $(W)/held-out.batches
+row     = @pipelines/sweep-row $(basename $(@F)) $(1) $(@:.row=.metrics) $(2) > $@.new; mv $@.new $@
 
 $(S)/calibrate.stamp: FORCE $(call ours,$(LOAD) $(CALIBRATE)) $(SET)/dataset.tsv
 	$(call stamp,$(LOAD),$(CALIBRATE) $(CALIBRATE_FLAGS),$(SET)/dataset.tsv)
@@ -62,7 +63,7 @@ define sweep_ptq_rule
 $(S)/$(1).row: $(R)/fused_model.safetensors $(call ranges,$(1)) $(W)/held-out.batches $(S)/quantize.stamp $(W)/evaluate.stamp
 	$$(call stage,sweep/$(1),$$(QUANTIZE) $(call lowering,$(1)) $$(QUANTIZE_FLAGS) -m $$< -r $(call ranges,$(1)) \
 		-o $(S)/$(1).model; $$(call measure,$(S)/$(1).model))
-	$$(call row,$(S)/$(1).model)
+	$$(call row,$(S)/$(1).model,$(call ranges,$(1)))
 	@rm $(S)/$(1).model
 endef
 $(foreach c,$(SWEEP_PTQ),$(eval $(call sweep_ptq_rule,$(c))))
@@ -74,7 +75,7 @@ $(S)/$(1).row: $(R)/fused_model.safetensors $(call ranges,$(1)) $(W)/held-out.ba
 		--range-mode $(call field,$(1),8) $$(SWEEP_QAT_FLAGS) --epochs $$(SWEEP_QAT_EPOCHS) -s $$(SEED) -j $$(JOBS) \
 		-m $$< -r $(call ranges,$(1)) --checkpoint $$(call CHECKPOINT,sweep/$(1)) --resume -o $(S)/$(1).model; \
 		$$(call measure,$(S)/$(1).model))
-	$$(call row,$(S)/$(1).model)
+	$$(call row,$(S)/$(1).model,$(call ranges,$(1)))
 	@rm -f $(S)/$(1).model $(S)/$(1)-*.checkpoint
 endef
 $(foreach c,$(SWEEP_QAT),$(eval $(call sweep_qat_rule,$(c))))

@@ -90,7 +90,7 @@ static int run(const struct options *o, const struct tool *t, struct message *m)
     TRY_GOTO(writer_open(&s.writer, o->output, m), end);
     TRY_GOTO(threads_open(&s.pool, (int)o->threads, m), end);
     TRY_GOTO(batch_reader_open(&s.reader, NULL, m), end);
-    progress_open(&s.progress, stderr, o->quiet || !o->output, t->name, 0);
+    progress_open(&s.progress, stderr, o->quiet || !o->output, tool_called(t), 0);
     status = stream_run(&s, m);
     progress_clear(&s.progress);
     if (status >= 0) {

@@ -8,7 +8,7 @@
 #include "tools/common/bench_table.h"
 #include "tools/common/bench_train.h"
 #include "tools/common/device.h"
-#include "tools/common/options.h"
+#include "tools/common/model_file.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -20,13 +20,14 @@ struct opts {
     double seconds;
     int layers, train;
     struct device_arguments where;
+    struct model_arguments given;
 };
 
 /* Everything a run holds: one exec a case, planned for its batch and threads; cases in the order of the table. */
 struct run {
-    const struct opts *o;
+    struct opts *o;
     struct model models[STRING_LIST_MAX + 1];
-    char names[STRING_LIST_MAX + 1][64];
+    char names[STRING_LIST_MAX + 1][BENCH_NAME_SIZE];
     int model_count, case_count, batch;
     struct exec **execs;
     struct measure_case *cases;
@@ -64,9 +65,9 @@ static const char details[] =
 static int load_models(struct run *r, struct message *m)
 {
     for (int i = 0; i < r->o->models.count; i++) {
-        TRY(model_load(&r->models[i], r->o->models.items[i], m));
+        TRY(model_open(&r->models[i], r->o->models.items[i], &r->o->given, m));
         r->model_count = i + 1;
-        bench_name(r->names[i], sizeof r->names[i], r->o->models.items[i]);
+        bench_name(r->names[i], r->o->models.items, r->o->models.count, i);
     }
     if (r->o->width > 0) {
         struct graph g = {0};
@@ -166,7 +167,7 @@ static void run_close(struct run *r)
 
 /* ---- all of it ---- */
 
-static int run(const struct opts *o, struct message *m)
+static int run(struct opts *o, struct message *m)
 {
     static struct run r; /* large */
     struct table table = {0};
@@ -189,10 +190,10 @@ static int run(const struct opts *o, struct message *m)
     return status;
 }
 
-static int run_train(const struct opts *o, struct message *m)
+static int run_train(struct opts *o, struct message *m)
 {
     const struct bench_train train = {&o->models, &o->precisions, &o->batches, &o->threads, o->ranges, o->images,
-                                      o->output,  o->width,       o->seconds,  o->layers,   o->where};
+                                      o->output,  o->width,       o->seconds,  o->layers,   o->where,  &o->given};
     return bench_train_run(&train, m);
 }
 
@@ -214,6 +215,7 @@ int main(int argc, char **argv)
          "of floats: fp32, bf16, fp16 (GPU); may be repeated", 0, 0},
         OPTION_RANGES(&o.ranges),
         OPTION_DEVICE(o.where),
+        MODEL_OPTIONS(o.given),
     };
     const struct tool tool =
         TOOL("bench", "-m MODEL [-m MODEL]... [-b LIST] [-j LIST] [-o TSV]", "Time models.", details, options, 0);
@@ -229,5 +231,9 @@ int main(int argc, char **argv)
         return tool_end(&tool, STATUS_UNSUPPORTED, &m);
     if (o.precisions.count == 0)
         o.precisions = (struct string_list){{"fp32"}, 1};
-    return tool_end(&tool, o.train ? run_train(&o, &m) : run(&o, &m), &m);
+    if ((status = model_arguments_take(&o.given, &tool, 0)) >= 0)
+        return status;
+    status = tool_end(&tool, o.train ? run_train(&o, &m) : run(&o, &m), &m);
+    model_arguments_free(&o.given);
+    return status;
 }

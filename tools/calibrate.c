@@ -2,7 +2,7 @@
 #include "record/file.h"
 #include "record/stream.h"
 #include "tools/common/calibration.h"
-#include "tools/common/options.h"
+#include "tools/common/model_file.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +11,7 @@ struct opts {
     int64_t count, threads;
     int merge, verbose, quiet;
     struct device_arguments where;
+    struct model_arguments given;
 };
 
 static const char details[] =
@@ -38,24 +39,32 @@ static int calibrate(struct calibration *c, const struct opts *o, struct record 
     int status = graph_require_stage(&c->model.graph, STAGE_FUSED, m);
     if (status < 0)
         return message_prefix(m, status, "%s", o->model);
-    progress_open(&c->progress, stderr, o->quiet, c->tool->name, 0);
+    progress_open(&c->progress, stderr, o->quiet, tool_called(c->tool), 0);
     status = calibration_run(c, m);
     progress_clear(&c->progress);
     TRY(status);
+    if (c->images < c->limit && tool_was_given(c->tool, "count") && !o->quiet)
+        tool_warn(c->tool, "only %lld images came, of %lld asked for (-n): the ranges are of these",
+                  (long long)c->images, (long long)c->limit);
     TRY(calibration_describe(c, r, m));
     if (o->verbose)
         show(c);
     return record_save(r, o->output, m);
 }
 
-static int run(const struct tool *tool, const struct opts *o, struct message *m)
+static int run(const struct tool *tool, struct opts *o, struct message *m)
 {
-    struct calibration c = {
-        .tool = tool, .model_path = o->model, .limit = o->count, .threads = (int)o->threads, .where = o->where};
+    struct calibration c = {.tool = tool,
+                            .model_path = o->model,
+                            .limit = o->count,
+                            .threads = (int)o->threads,
+                            .where = o->where,
+                            .given = &o->given.given};
     TRY(output_check(o->output, m));
     TRY(output_differs(o->model, o->output, m));
+    TRY(output_differs(o->given.graph, o->output, m));
     TRY(device_resolve(tool, &c.where, o->quiet, m));
-    TRY(model_load(&c.model, o->model, m));
+    TRY(model_open(&c.model, o->model, &o->given, m));
     struct record *r = record_new(m);
     int status = r ? calibrate(&c, o, r, m) : STATUS_NOMEM;
     record_free(r);
@@ -95,6 +104,7 @@ int main(int argc, char **argv)
         OPTION_COUNT(&o.count),
         OPTION_THREADS(&o.threads),
         OPTION_DEVICE(o.where),
+        MODEL_OPTIONS(o.given),
         {"merge", 0, OPTION_FLAG, &o.merge, 0, 0, 0, "add up the given ranges files instead", 0, 0},
         OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet)};
@@ -107,5 +117,9 @@ int main(int argc, char **argv)
     if (o.merge ? files.count == 0 || o.model : files.count > 0 || !o.model)
         return tool_misuse(&tool, o.merge ? "--merge takes ranges files and no model"
                                           : "-m MODEL is needed, and no operand");
-    return tool_end(&tool, o.merge ? run_merge(&o, &files, &m) : run(&tool, &o, &m), &m);
+    if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
+        return status;
+    status = tool_end(&tool, o.merge ? run_merge(&o, &files, &m) : run(&tool, &o, &m), &m);
+    model_arguments_free(&o.given);
+    return status;
 }

@@ -93,7 +93,7 @@ static int stream_run(struct stream *s, const struct tool *t, struct message *m)
     tool_lineage(t, &s->lineage);
     lineage_add(&s->lineage, "data", "%s", s->data->digest);
     /* in a pipe the line belongs to the last tool */
-    progress_open(&s->progress, stderr, s->o->quiet || !s->o->output, t->name,
+    progress_open(&s->progress, stderr, s->o->quiet || !s->o->output, tool_called(t),
                   s->total * (s->o->epochs - s->o->from));
     int status = batches_write(s, m);
     progress_clear(&s->progress);

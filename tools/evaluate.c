@@ -5,7 +5,7 @@
 #include "record/file.h"
 #include "report/metrics_table.h"
 #include "tools/common/device.h"
-#include "tools/common/options.h"
+#include "tools/common/model_file.h"
 #include "tools/common/predict.h"
 #include <string.h>
 
@@ -14,6 +14,7 @@ struct opts {
     int64_t batch, threads;
     int is_pair, quiet;
     struct device_arguments where;
+    struct model_arguments given;
 };
 
 static const char details[] =
@@ -70,7 +71,7 @@ static int evaluate_model(const struct tool *tool, const struct opts *o, const s
                           const char *model_digest, struct message *m)
 {
     const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet,
-                                        o->where,        o->precision,  tool->name};
+                                        o->where,        o->precision,  tool_called(tool)};
     struct predictions p = {0};
     struct batch_reader reader = {0};
     struct table table = {0};
@@ -83,7 +84,8 @@ static int evaluate_model(const struct tool *tool, const struct opts *o, const s
         status =
             table_make(&table, &p, &reader, &with, model_digest, graph_stage_name(graph_stage(&model->graph)), m);
     if (status >= 0 && o->predictions)
-        status = predictions_save(o->predictions, &p, &reader, model, model_digest, with.precision, m);
+        status =
+            predictions_save(o->predictions, &p, &reader, model, model_digest, with.precision, &o->given.given, m);
     if (status >= 0)
         status = table_save(&table, o->output, m);
     table_free(&table);
@@ -99,9 +101,10 @@ static int run_model(const struct tool *tool, struct opts *o, struct message *m)
     TRY(output_check(o->output, m));
     TRY(output_check(o->predictions, m));
     TRY(output_differs(o->model, o->output, m));
+    TRY(output_differs(o->given.graph, o->output, m));
     TRY(output_differs(o->model, o->predictions, m));
     TRY(device_resolve(tool, &o->where, o->quiet, m));
-    TRY(model_load(&model, o->model, m));
+    TRY(model_open(&model, o->model, &o->given, m));
     int status = digest_record(model.record, hex, m);
     snprintf(digest, sizeof digest, "sha256:%s", hex);
     if (status >= 0)
@@ -184,6 +187,7 @@ int main(int argc, char **argv)
         {"precision", 0, OPTION_STRING, &o.precision, 0, 0, "NAME", "of float layers: fp32, bf16, fp16 (GPU)", 0,
          0},
         OPTION_DEVICE(o.where),
+        MODEL_OPTIONS(o.given),
         OPTION_QUIET(&o.quiet),
     };
     const struct tool tool =
@@ -206,6 +210,9 @@ int main(int argc, char **argv)
         return tool_misuse(&tool, "--predictions: standard output already gets the metrics");
     if (!o.is_pair && !o.model)
         return tool_misuse(&tool, "missing option -m MODEL");
+    if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
+        return status;
     status = o.is_pair ? run_pair(&o, operands.items, &m) : run_model(&tool, &o, &m);
+    model_arguments_free(&o.given);
     return tool_end(&tool, status, &m);
 }

@@ -3,12 +3,13 @@
 #include "pass/pass.h"
 #include "record/file.h"
 #include "record/stream.h"
-#include "tools/common/options.h"
+#include "tools/common/model_file.h"
 #include <stdio.h>
 #include <string.h>
 
 struct opts {
     const char *model, *output;
+    struct model_arguments given;
     int verbose, quiet;
 };
 
@@ -51,6 +52,7 @@ static int fuse(struct model *model, const struct tool *tool, const struct opts 
         status = model_store(model, m);
     if (status >= 0) {
         lineage_add(&lineage, "model", "%s", digest);
+        model_given_lineage(&o->given.given, &lineage);
         status = lineage_apply(model->record, model->record, tool->name, &lineage, NULL, 0, m);
         show(tool, o, &report);
     }
@@ -59,12 +61,13 @@ static int fuse(struct model *model, const struct tool *tool, const struct opts 
     return status;
 }
 
-static int run(const struct tool *tool, const struct opts *o, struct message *m)
+static int run(const struct tool *tool, struct opts *o, struct message *m)
 {
     struct model model;
     TRY(output_check(o->output, m));
     TRY(output_differs(o->model, o->output, m));
-    TRY(model_load(&model, o->model, m));
+    TRY(output_differs(o->given.graph, o->output, m));
+    TRY(model_open(&model, o->model, &o->given, m));
     int status = fuse(&model, tool, o, m);
     if (status < 0)
         message_prefix(m, status, "%s", o->model && strcmp(o->model, "-") != 0 ? o->model : "stdin");
@@ -78,13 +81,15 @@ int main(int argc, char **argv)
 {
     struct opts o = {0};
     struct message m = {{0}};
-    const struct option_spec options[] = {OPTION_MODEL(&o.model), OPTION_OUTPUT(&o.output),
+    const struct option_spec options[] = {OPTION_MODEL(&o.model), OPTION_OUTPUT(&o.output), MODEL_OPTIONS(o.given),
                                           OPTION_VERBOSE(&o.verbose), OPTION_QUIET(&o.quiet)};
     const struct tool tool =
         TOOL("fuse", "[-m MODEL] [-o OUT]", "Fold batch norm, ReLU and residual adds into convolutions.", details,
              options, 0);
     int status = tool_start(&tool, argc, argv, NULL);
-    if (status >= 0)
+    if (status >= 0 || (status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
-    return tool_end(&tool, run(&tool, &o, &m), &m);
+    status = tool_end(&tool, run(&tool, &o, &m), &m);
+    model_arguments_free(&o.given);
+    return status;
 }

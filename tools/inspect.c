@@ -1,6 +1,5 @@
 /* inspect: any record as text, checked or compared. */
 #include "tools/common/model_file.h"
-#include "tools/common/options.h"
 #include "record/describe.h"
 #include "record/file.h"
 #include <stdio.h>
@@ -11,10 +10,14 @@ static const char details[] =
     "  show [FILE]          metadata, tensors, totals; of an int8 model also, layer by layer, the proven bound of\n"
     "                       the accumulator and how far below 2^31 it stays; of a stream its first batch\n"
     "  graph [FILE]         the network as text\n"
+    "  network [FILE]       what to call it in a title: ResNet-18 and its width, or what it is made of\n"
     "  tensor NAME [FILE]   type, shape and statistics; with --values every value\n"
     "  bounds [FILE]        of an int8 model, for each 3x3 convolution of stride 1: the proved bound of its sums\n"
     "                       and how far below 2^25 it stays, where exact Winograd may compute it; outputs beyond\n"
     "                       are computed directly\n"
+    "  stages [FILE]        of a float model, a line for each later stage that cannot take it (fuse, "
+    "qat-finetune,\n"
+    "                       evaluate) and why, with exit status 1; silent, with 0, where every one can\n"
     "  made-by [FILE]       one line per program that the record went through\n"
     "  check [FILE]...      silent where every file is whole; a stream must have its end record, a model fit its\n"
     "                       graph\n"
@@ -27,11 +30,12 @@ static const char details[] =
 struct opts {
     const char *output;
     int values;
+    struct model_arguments given;
 };
 
 struct job {
     const struct tool *tool;
-    const struct opts *opts;
+    struct opts *opts;
     struct operands operands;   /* after the verb */
     FILE *out;                  /* failed writes show at its commit */
     struct file_summary second; /* of compare */
@@ -57,14 +61,25 @@ static int show(struct job *j, struct file_summary *file, struct text *t, struct
 
 static int graph(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    (void)j;
-    return file_graph(file, t, m);
+    return file_graph(file, &j->opts->given.given, t, m);
+}
+
+static int network(struct job *j, struct file_summary *file, struct text *t, struct message *m)
+{
+    return file_network(file, &j->opts->given.given, t, m);
 }
 
 static int bounds(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
     (void)j;
     return file_bounds(file, t, m);
+}
+
+static int stages(struct job *j, struct file_summary *file, struct text *t, struct message *m)
+{
+    int status = file_stages(file, &j->opts->given.given, t, m);
+    j->differs |= status >= 0 && t->length > 0;
+    return status;
 }
 
 static int made_by(struct job *j, struct file_summary *file, struct text *t, struct message *m)
@@ -88,8 +103,10 @@ static int tensor(struct job *j, struct file_summary *file, struct text *t, stru
 
 static int check(struct job *j, struct file_summary *file, struct text *t, struct message *m)
 {
-    (void)j, (void)t;
-    return file_fits(file, m);
+    struct model_given given = j->opts->given.given; /* nothing of it is shown */
+    given.tell = NULL;
+    (void)t;
+    return file_fits(file, &given, m);
 }
 
 static int compare(struct job *j, struct file_summary *file, struct text *t, struct message *m)
@@ -108,7 +125,7 @@ static const struct verb {
 } verbs[] = {
     {"show", show, 0, 1, 0, 0},       {"graph", graph, 0, 1, 0, 0},     {"tensor", tensor, 1, 2, 1, 0},
     {"bounds", bounds, 0, 1, 0, 0},   {"made-by", made_by, 0, 1, 0, 0}, {"check", check, 0, 1 << 20, 0, 1},
-    {"compare", compare, 2, 2, 0, 0},
+    {"compare", compare, 2, 2, 0, 0}, {"network", network, 0, 1, 0, 0}, {"stages", stages, 0, 1, 0, 0},
 };
 
 static int file_run(struct job *j, const struct verb *verb, const char *path, struct message *m)
@@ -116,6 +133,7 @@ static int file_run(struct job *j, const struct verb *verb, const char *path, st
     struct file_summary file;
     TRY(output_differs(path, j->opts->output, m));
     TRY(record_check(path, &file, m));
+    j->opts->given.path = path;
     struct text t = {0};
     int status = text_put(j, &t, verb->run(j, &file, &t, m));
     record_free(file.first);
@@ -132,7 +150,7 @@ static int files_run(struct job *j, const struct verb *verb, struct message *m)
         if (one >= 0)
             continue;
         if (status < 0) /* one line a file; the last is printed at the end */
-            fprintf(stderr, "%s: %s\n", j->tool->name, m->text);
+            fprintf(stderr, "%s: %s\n", tool_called(j->tool), m->text);
         status = one;
         *m = reason;
     }
@@ -160,6 +178,7 @@ int main(int argc, char **argv)
     const struct option_spec options[] = {
         OPTION_OUTPUT(&o.output),
         {"values", 0, OPTION_FLAG, &o.values, 0, 0, 0, "tensor: print every value", 0, 0},
+        MODEL_OPTIONS(o.given),
     };
     const struct tool tool =
         TOOL("inspect", "VERB [OPERAND]...", "Print, check or compare records.", details, options, 1 << 20);
@@ -168,8 +187,11 @@ int main(int argc, char **argv)
     int status = tool_start(&tool, argc, argv, &j.operands);
     if (status >= 0)
         return status;
+    if ((status = model_arguments_take(&o.given, &tool, 0)) >= 0)
+        return status;
     if (j.operands.count == 0)
-        return tool_misuse(&tool, "no verb: show, graph, bounds, tensor, made-by, check or compare");
+        return tool_misuse(&tool,
+                           "no verb: show, graph, network, bounds, stages, tensor, made-by, check or compare");
     const char *name = *j.operands.items++;
     j.operands.count--;
     for (const struct verb *v = verbs; v < verbs + sizeof verbs / sizeof *verbs; v++) {
@@ -179,5 +201,6 @@ int main(int argc, char **argv)
             return tool_misuse(&tool, "%s: takes %d to %d operands", name, v->least, v->most);
         return tool_end(&tool, job_run(&j, v, &m), &m) || j.differs;
     }
-    return tool_misuse(&tool, "unknown verb '%s': show, graph, bounds, tensor, made-by, check or compare", name);
+    return tool_misuse(
+        &tool, "unknown verb '%s': show, graph, network, bounds, stages, tensor, made-by, check or compare", name);
 }

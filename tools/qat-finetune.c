@@ -1,4 +1,5 @@
 /* qat-finetune: a fused float model, its ranges and batches -> an int8 model trained as such. */
+#include "tools/common/model_file.h"
 #include "tools/common/trainer.h"
 #include "quant/observer.h"
 #include "train/quantized_training.h"
@@ -14,16 +15,21 @@ static const char details[] =
     "zero where a value is clamped. Activation ranges stay as calibrated (fixed), follow the mini-batches "
     "(average) or\n"
     "are trained (learned).\n\n"
-    "After each epoch the int8 model is lowered and tested on the --validate images; the best is written (without\n"
-    "--validate, the last). The log's epoch 0 is the model as quantize makes it; it is no candidate, because it "
-    "was not\n"
-    "trained, and --epochs 0 writes just that. Stream, checkpoint and log are as for train-fp32.\n\n"
+    "Before the first and after each epoch the int8 model is lowered and tested on the --validate images; the best "
+    "is\n"
+    "written (without --validate, the last). The log's epoch 0 is the model as quantize makes it: where no epoch "
+    "is "
+    "better,\n"
+    "it is what is written, with a warning, and --epochs 0 writes just that. Stream, checkpoint and log are as "
+    "for\n"
+    "train-fp32.\n\n"
     "  cifar-load --part train --epochs 2 --shuffle | augment --crop 4 --flip 0.5 |\n"
     "    qat-finetune -m fused -r ranges --epochs 2 --validate held-out.batches --log log.tsv -o int8\n";
 
 struct options {
     struct trainer_arguments shared;
     struct quantized_training training;
+    struct model_arguments given;
     const char *range_mode;
     int64_t weight_bits, activation_bits;
     double percentile;
@@ -42,10 +48,16 @@ static int run(const struct tool *tool, struct options *o)
     q->lower.observer_parameter = strcmp(q->lower.observer, "percentile") == 0 ? o->percentile : NAN;
     q->lower.weight_bits = (int)o->weight_bits;
     q->lower.activation_bits = (int)o->activation_bits;
+    int status = model_arguments_take(&o->given, tool, o->shared.quiet);
+    if (status >= 0)
+        return status;
+    q->given = &o->given.given;
+    o->given.path = q->model;
     const struct training_kind kind = quantized_training_kind(q);
-    const char *const inputs[4] = {q->model, q->ranges};
-    int status = trainer_main(tool, &o->shared, &kind, q, inputs);
+    const char *const inputs[4] = {q->model, q->ranges, o->given.graph};
+    status = trainer_main(tool, &o->shared, &kind, q, inputs);
     quantized_training_close(q);
+    model_arguments_free(&o->given);
     return status;
 }
 
@@ -90,6 +102,7 @@ int main(int argc, char **argv)
         {"per-tensor", 0, OPTION_FLAG, &o.training.lower.per_tensor, 0, 0, 0, "one weight scale a layer", 0, 1},
         {"keep-float", 0, OPTION_STRING, &o.training.lower.keep_float, 0, 0, "PATTERN",
          "layers left in float; only with --epochs 0", 0, 1},
+        MODEL_OPTIONS(o.given),
         TRAINER_OPTIONS(o.shared),
     };
     const struct tool tool = TOOL("qat-finetune", "-m FUSED -r RANGES --epochs N [OPTION]... [-o MODEL] < BATCHES",

@@ -5,7 +5,7 @@
 #include "record/digest.h"
 #include "record/file.h"
 #include "record/stream.h"
-#include "tools/common/options.h"
+#include "tools/common/model_file.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,7 @@ struct opts {
     double percentile;
     int64_t weight_bits, activation_bits;
     int per_tensor, verbose, quiet;
+    struct model_arguments given;
 };
 
 static const char details[] =
@@ -90,7 +91,7 @@ static int lower(const struct tool *tool, const struct opts *o, struct model *mo
     return status < 0 ? message_prefix(m, status, "%s", o->model) : 0;
 }
 
-static int apply_lineage(const struct tool *tool, struct model *model, const char *digest,
+static int apply_lineage(const struct tool *tool, const struct opts *o, struct model *model, const char *digest,
                          const struct record *ranges, struct message *m)
 {
     struct lineage lineage = {.message = m};
@@ -98,6 +99,7 @@ static int apply_lineage(const struct tool *tool, struct model *model, const cha
     TRY(digest_record(ranges, hex, m));
     tool_lineage(tool, &lineage);
     lineage_add(&lineage, "model", "%s", digest);
+    model_given_lineage(&o->given.given, &lineage);
     lineage_add(&lineage, "ranges", "sha256:%s", hex);
     int status = lineage_apply(model->record, model->record, tool->name, &lineage, &ranges, 1, m);
     lineage_free(&lineage);
@@ -121,20 +123,21 @@ static int quantize(const struct tool *tool, const struct opts *o, struct model 
     } else {
         status = lower(tool, o, model, &ranges, m);
         if (status >= 0)
-            status = apply_lineage(tool, model, digest, record, m);
+            status = apply_lineage(tool, o, model, digest, record, m);
     }
     ranges_free(&ranges);
     return status;
 }
 
-static int run(const struct tool *tool, const struct opts *o, struct message *m)
+static int run(const struct tool *tool, struct opts *o, struct message *m)
 {
     struct model model;
     struct record *ranges = NULL;
     TRY(output_check(o->output, m));
     TRY(output_differs(o->model, o->output, m));
+    TRY(output_differs(o->given.graph, o->output, m));
     TRY(output_differs(o->ranges, o->output, m));
-    TRY(model_load(&model, o->model, m));
+    TRY(model_open(&model, o->model, &o->given, m));
     int status = record_load(&ranges, o->ranges, m);
     if (status >= 0)
         status = quantize(tool, o, &model, ranges, m);
@@ -165,6 +168,7 @@ int main(int argc, char **argv)
         {"per-tensor", 0, OPTION_FLAG, &o.per_tensor, 0, 0, 0, "one weight scale a layer, not one a channel", 0, 1},
         {"keep-float", 0, OPTION_STRING, &o.keep_float, 0, 0, "PATTERN", "leave layers whose name matches in float",
          0, 1},
+        MODEL_OPTIONS(o.given),
         OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet)};
     const struct tool tool = TOOL("quantize", "-m MODEL -r RANGES [-o OUT]",
@@ -174,5 +178,9 @@ int main(int argc, char **argv)
         return status;
     if (!o.model || !o.ranges)
         return tool_misuse(&tool, "missing option: -m MODEL and -r RANGES are needed");
-    return tool_end(&tool, run(&tool, &o, &m), &m);
+    if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
+        return status;
+    status = tool_end(&tool, run(&tool, &o, &m), &m);
+    model_arguments_free(&o.given);
+    return status;
 }

@@ -1,4 +1,5 @@
 /* train-fp32: batches -> a float model. */
+#include "tools/common/model_file.h"
 #include "tools/common/trainer.h"
 #include "train/float_training.h"
 
@@ -20,7 +21,14 @@ static const char details[] =
     "checkpoint of other options or images. --epochs 0 writes the model as it is initialised.\n\n"
     "--init starts from the network, weights and batch norm state of a float model: what --epochs 0 wrote, "
     "as it is or\n"
-    "changed, or a trained model. Optimizer, schedule and averages begin anew; the seed has no part in it.\n\n"
+    "changed, or a trained model. Optimizer, schedule and averages begin anew; the seed has no part in it. A "
+    "state_dict,\n"
+    "which has no graph, is a ResNet-18 for 32x32 images, normalized as --normalize says and of --eps; or --graph "
+    "says its\n"
+    "network.\n\n"
+    "What a later stage (fuse, qat-finetune, evaluate) cannot do with the network is a warning before it is "
+    "trained;\n"
+    "inspect stages says it of a file.\n\n"
     "  cifar-load --part held-out > held-out.batches\n"
     "  cifar-load --part train --epochs 10 --shuffle | augment --crop 4 --flip 0.5 |\n"
     "    train-fp32 --epochs 10 --width 16 --validate held-out.batches --checkpoint c --log log.tsv -o model\n";
@@ -30,24 +38,31 @@ enum { DEFAULT_WIDTH = 64 };
 struct options {
     struct trainer_arguments shared;
     struct float_training training;
+    struct model_arguments given; /* of --init */
 };
 
 static int run(const struct tool *tool, struct options *o)
 {
-    struct message m = {{0}};
-    float mean[3], std[3];
     struct float_training *t = &o->training;
-    if (t->normalize && normalize_parse(t->normalize, mean, std, &m) < 0)
-        return tool_misuse(tool, "%s", m.text);
-    if (t->init && (t->graph || t->normalize || t->width != DEFAULT_WIDTH))
-        return tool_misuse(tool, "--init: brings its own network, width and normalisation");
-    if (t->graph && (t->normalize || t->width != DEFAULT_WIDTH))
+    if (t->init && t->width != DEFAULT_WIDTH)
+        return tool_misuse(tool, "--init: brings its own network and width");
+    if (o->given.graph && (o->given.normalize || t->width != DEFAULT_WIDTH))
         return tool_misuse(tool, "--graph: brings its own width and normalisation");
+    if (!t->init && o->given.eps)
+        return tool_misuse(tool, "--eps: is of a model without graph, which --init names");
+    int status = model_arguments_take(&o->given, tool, o->shared.quiet);
+    if (status >= 0)
+        return status;
+    o->given.path = t->init;
+    t->given = &o->given.given;
+    t->graph = t->init ? NULL : o->given.graph;
+    t->normalize = t->init ? NULL : o->given.normalize;
     t->seed = (uint64_t)o->shared.seed;
     const struct training_kind kind = float_training_kind(t);
-    const char *const inputs[4] = {t->graph, t->init};
-    int status = trainer_main(tool, &o->shared, &kind, t, inputs);
+    const char *const inputs[4] = {o->given.graph, t->init};
+    status = trainer_main(tool, &o->shared, &kind, t, inputs);
     float_training_close(t);
+    model_arguments_free(&o->given);
     return status;
 }
 
@@ -57,13 +72,14 @@ int main(int argc, char **argv)
     const struct option_spec options[] = {
         {"width", 0, OPTION_INTEGER, &o.training.width, 1, 512, "N", "ResNet-18's channels in its first stage", 0,
          0},
-        {"graph", 0, OPTION_STRING, &o.training.graph, 0, 0, "FILE", "train this network instead", 0, 0},
+        {"graph", 0, OPTION_STRING, &o.given.graph, 0, 0, "FILE", "train this network instead", 0, 0},
         {"init", 0, OPTION_STRING, &o.training.init, 0, 0, "MODEL",
          "start from this float model, network and weights", 0, 0},
         {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 256, "K",
          "how many; 0: as the images have, or 10 with --epochs 0", 0, 0},
-        {"normalize", 0, OPTION_STRING, &o.training.normalize, 0, 0, "M,M,M:S,S,S",
-         "mean and deviation of each channel / 255, else the batches' own or CIFAR-10's", 0, 0},
+        {"normalize", 0, OPTION_STRING, &o.given.normalize, 0, 0, "M,M,M:S,S,S",
+         "mean and deviation of each channel / 255, or M:S of all; else the batches' own or CIFAR-10's", 0, 0},
+        {"eps", 0, OPTION_STRING, &o.given.eps, 0, 0, "EPS", "--init without graph: its batch norms'", 0, 0},
         TRAINER_OPTIONS(o.shared),
     };
     const struct tool tool = TOOL("train-fp32", "--epochs N [OPTION]... [-o MODEL] < BATCHES",

@@ -16,7 +16,8 @@
 
 /* ---- codes ---- */
 
-#define SMALLEST_SCALE 0x1p-23f /* PyTorch's */
+#define ZERO_SCALE 0x1p-23f       /* of what is all zero: PyTorch's least scale */
+#define SMALLEST_NORMAL 0x1p-126f /* no scale, and no product of two, is less */
 
 /* real = scale * (q - zero_point), q in 0..qmax */
 struct range_map {
@@ -35,7 +36,7 @@ RESQ_VALUE int range_map_of(double low, double high, int qmax, struct range_map 
     float scale = (h - l) / (float)qmax;
     if (!(scale - scale == 0))
         return 0;
-    map->scale = scale < SMALLEST_SCALE ? SMALLEST_SCALE : scale;
+    map->scale = scale >= SMALLEST_NORMAL ? scale : h > l ? SMALLEST_NORMAL : ZERO_SCALE;
     float zero_point = -rintf(l / map->scale); /* l <= 0 */
     map->zero_point = (int)(zero_point < (float)qmax ? zero_point : (float)qmax);
     return 1;
@@ -57,7 +58,14 @@ RESQ_VALUE int code_round(float v, int zero_point, int low, int high)
 RESQ_VALUE float weight_scale(float magnitude, int qmax)
 {
     float scale = magnitude / (float)qmax;
-    return scale > SMALLEST_SCALE ? scale : SMALLEST_SCALE;
+    return scale >= SMALLEST_NORMAL ? scale : magnitude > 0 ? SMALLEST_NORMAL : ZERO_SCALE;
+}
+
+/* A trained scale of an activation, kept from falling below 2^-23, or below what it was at first. */
+RESQ_VALUE float learned_scale_value(float scale, float first)
+{
+    float least = first < ZERO_SCALE ? first : ZERO_SCALE;
+    return scale < least ? least : scale;
 }
 
 RESQ_VALUE int weight_code(float w, float scale, int qmax)
@@ -74,10 +82,10 @@ RESQ_VALUE double bias_code_value(float bias, float scale_x, float scale_w)
     return rint((double)bias / (double)scale);
 }
 
-/* scale_w, doubled until the bias' code fits. */
+/* scale_w, doubled until its product with scale_x is a normal number and the bias' code fits. */
 RESQ_VALUE float weight_scale_for_bias(float bias, float scale_x, float scale_w)
 {
-    while (fabs(bias_code_value(bias, scale_x, scale_w)) > 0x1p30)
+    while (scale_x * scale_w < SMALLEST_NORMAL || fabs(bias_code_value(bias, scale_x, scale_w)) > 0x1p30)
         scale_w *= 2;
     return scale_w;
 }

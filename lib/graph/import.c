@@ -1,12 +1,20 @@
 #include "graph/import.h"
 #include "graph/resnet.h"
 #include "graph/schema.h"
+#include "record/digest.h"
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+/* ---- names ---- */
 
 /* The other popular naming of this network's parts (kuangliu/pytorch-cifar), and what torchvision calls them. */
 static const struct {
     const char *theirs, *ours;
 } aliases[] = {{".shortcut.0.", ".downsample.0."}, {".shortcut.1.", ".downsample.1."}};
+
+/* torch.nn.DataParallel, torch.compile, Lightning and what people call their network's member. */
+static const char *const wrappers[] = {"module.", "_orig_mod.", "model.", "net.", "backbone."};
 
 static int rename_tensor(struct record *r, struct tensor *t, char *name, struct message *m)
 {
@@ -23,12 +31,62 @@ static int rename_tensor(struct record *r, struct tensor *t, char *name, struct 
     return 0;
 }
 
-static int rename_all(struct record *r, struct message *m)
+/* Whether a given graph (NULL: none) has the node that a tensor belongs to: then its name is right as it is. */
+static int is_of_graph(const struct graph *g, const char *tensor)
+{
+    char node[NODE_NAME_SIZE];
+    const char *dot = strrchr(tensor, '.');
+    if (!g || !dot || (size_t)(dot - tensor) >= sizeof node)
+        return 0;
+    memcpy(node, tensor, (size_t)(dot - tensor));
+    node[dot - tensor] = '\0';
+    return graph_find(g, node) >= 0;
+}
+
+static size_t wrapper_length(const char *name)
+{
+    for (size_t k = 0; k < sizeof wrappers / sizeof wrappers[0]; k++)
+        if (strncmp(name, wrappers[k], strlen(wrappers[k])) == 0)
+            return strlen(wrappers[k]);
+    return 0;
+}
+
+/* What every tensor's name begins with, its dot included, or 0. */
+static size_t common_length(const struct record *r, const struct graph *g)
+{
+    const char *first = r->tensor_count > 1 ? r->tensors[0].name : "";
+    const char *dot = strchr(first, '.');
+    size_t length = dot ? (size_t)(dot - first) + 1 : 0;
+    for (size_t i = 0; i < r->tensor_count && length > 0; i++)
+        if (strncmp(r->tensors[i].name, first, length) != 0 || strchr(r->tensors[i].name + length, '.') == NULL ||
+            is_of_graph(g, r->tensors[i].name))
+            length = 0;
+    return length;
+}
+
+static int unwrap_all(struct record *r, const struct graph *g, struct message *m)
 {
     for (size_t i = 0; i < r->tensor_count; i++) {
         struct tensor *t = &r->tensors[i];
-        if (strncmp(t->name, "module.", 7) == 0)
-            TRY(rename_tensor(r, t, memory_strdup(t->name + 7, m), m));
+        size_t length = 0, more;
+        while (!is_of_graph(g, t->name + length) && (more = wrapper_length(t->name + length)) > 0)
+            length += more;
+        if (length > 0)
+            TRY(rename_tensor(r, t, memory_strdup(t->name + length, m), m));
+    }
+    for (size_t length; (length = common_length(r, g)) > 0;)
+        for (size_t i = 0; i < r->tensor_count; i++)
+            TRY(rename_tensor(r, &r->tensors[i], memory_strdup(r->tensors[i].name + length, m), m));
+    return 0;
+}
+
+/* kuangliu's names to torchvision's, but not where the given graph has them. */
+static int translate_all(struct record *r, const struct graph *g, struct message *m)
+{
+    for (size_t i = 0; i < r->tensor_count; i++) {
+        struct tensor *t = &r->tensors[i];
+        if (is_of_graph(g, t->name))
+            continue;
         if (strncmp(t->name, "linear.", 7) == 0)
             TRY(rename_tensor(r, t, memory_printf(m, "fc.%s", t->name + 7), m));
         for (size_t k = 0; k < sizeof aliases / sizeof aliases[0]; k++) {
@@ -38,6 +96,97 @@ static int rename_all(struct record *r, struct message *m)
                                   memory_printf(m, "%.*s%s%s", (int)(at - t->name), t->name, aliases[k].ours,
                                                 at + strlen(aliases[k].theirs)),
                                   m));
+        }
+    }
+    return 0;
+}
+
+/* How many models torch.optim.swa_utils.AveragedModel has averaged: no weight of any. */
+static void remove_averaging(struct record *r)
+{
+    static const char name[] = "n_averaged";
+    for (size_t i = r->tensor_count; i-- > 0;) {
+        const char *own = r->tensors[i].name, *dot = strrchr(own, '.');
+        if (strcmp(dot ? dot + 1 : own, name) == 0)
+            record_remove(r, own);
+    }
+}
+
+/* ---- types ---- */
+
+static float half_value(uint16_t bits)
+{
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double value = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
+                   : exponent     ? ldexp(1024 + fraction, exponent - 25)
+                                  : ldexp(fraction, -24);
+    return (float)(bits >> 15 ? -value : value);
+}
+
+static float bfloat_value(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+static double value_at(const struct tensor *t, size_t i)
+{
+    switch (t->dtype) {
+    case DTYPE_F16:
+        return (double)half_value(((const uint16_t *)t->data)[i]);
+    case DTYPE_BF16:
+        return (double)bfloat_value(((const uint16_t *)t->data)[i]);
+    case DTYPE_F64:
+        return ((const double *)t->data)[i];
+    case DTYPE_F32:
+        return (double)((const float *)t->data)[i];
+    case DTYPE_I32:
+        return ((const int32_t *)t->data)[i];
+    case DTYPE_I64:
+        return (double)((const int64_t *)t->data)[i];
+    default:
+        return NAN;
+    }
+}
+
+/* In place, so that the order of tensors stays. */
+static int convert(struct record *r, size_t i, enum dtype dtype, int rank, struct message *m)
+{
+    static const char spare[] = " converted"; /* no tensor's name of ours */
+    struct tensor *to, swapped;
+    int64_t shape[TENSOR_MAX_RANK];
+    memcpy(shape, r->tensors[i].shape, sizeof shape);
+    TRY(record_add(r, spare, dtype, rank, shape, &to, m));
+    struct tensor *from = &r->tensors[i];
+    for (size_t k = 0; k < to->count; k++) {
+        if (dtype == DTYPE_F32)
+            ((float *)to->data)[k] = (float)value_at(from, k);
+        else
+            ((int64_t *)to->data)[k] = (int64_t)value_at(from, k);
+    }
+    swapped = *to;
+    swapped.name = from->name;
+    from->name = to->name;
+    *to = *from;
+    *from = swapped;
+    record_remove(r, spare);
+    return 0;
+}
+
+static int convert_all(struct record *r, struct message *m)
+{
+    for (size_t i = 0; i < r->tensor_count; i++) {
+        const struct tensor *t = &r->tensors[i];
+        const char *dot = strrchr(t->name, '.');
+        int is_float = t->dtype == DTYPE_F16 || t->dtype == DTYPE_BF16 || t->dtype == DTYPE_F64;
+        if (dot && strcmp(dot, ".num_batches_tracked") == 0) {
+            int is_count = t->count == 1 && value_at(t, 0) >= 0 && value_at(t, 0) < 0x1p53;
+            if (is_count && (t->dtype != DTYPE_I64 || t->rank > 0))
+                TRY(convert(r, i, DTYPE_I64, 0, m));
+        } else if (is_float) {
+            TRY(convert(r, i, DTYPE_F32, t->rank, m));
         }
     }
     return 0;
@@ -55,15 +204,23 @@ static int add_counters(struct record *r, const struct graph *g, struct message 
     return 0;
 }
 
-int state_dict_import(struct record *r, struct graph *g, struct message *m)
+/* ---- the network ---- */
+
+static int build_resnet(struct graph *g, const struct record *r, const char *look, const struct model_given *given,
+                        struct message *m)
 {
-    TRY(rename_all(r, m));
     const struct tensor *stem = record_find(r, "conv1.weight"), *head = record_find(r, "fc.weight");
+    char got[192];
+    if (look[0])
+        return message_set(m, STATUS_MISMATCH,
+                           "looks like %s; without a graph, a ResNet-18 state_dict in torchvision's or kuangliu's "
+                           "names is expected: --graph FILE brings another network as text",
+                           look);
     if (!stem || !head)
         return message_set(m, STATUS_MISMATCH,
-                           "%s: missing tensor; without a graph, a ResNet-18 state_dict is expected",
+                           "%s: missing tensor; without a graph, a ResNet-18 state_dict is expected (--graph FILE "
+                           "brings another network)",
                            stem ? "fc.weight" : "conv1.weight");
-    char got[192];
     tensor_describe(stem, got);
     if (stem->rank == 4 && stem->shape[2] == 7 && stem->shape[3] == 7)
         return message_set(
@@ -77,6 +234,116 @@ int state_dict_import(struct record *r, struct graph *g, struct message *m)
     if (head->rank != 2 || head->shape[0] < 2 || head->shape[0] > 1000)
         return message_set(m, STATUS_MISMATCH, "fc.weight: got %s, want F32[classes,%lld], classes 2..1000", got,
                            8 * (long long)stem->shape[0]);
-    TRY(resnet18_build(g, (int)stem->shape[0], (int)head->shape[0], NULL, NULL, m));
+    const float *mean = given && given->has_normalize ? given->mean : NULL;
+    TRY(resnet18_build(g, (int)stem->shape[0], (int)head->shape[0], mean, mean ? given->std : NULL, m));
+    for (int i = 0; i < g->count && given && given->has_eps; i++)
+        g->nodes[i].eps = given->eps;
+    return 0;
+}
+
+void state_dict_warn(const struct graph *g, const struct model_given *given)
+{
+    char line[512], numbers[6][32];
+    const struct node *norm = &g->nodes[1];
+    if (!given || !given->tell || given->graph)
+        return;
+    for (int c = 0; c < 3; c++) {
+        format_number_f32(numbers[c], norm->mean[c]);
+        format_number_f32(numbers[3 + c], norm->std[c]);
+    }
+    int used =
+        snprintf(line, sizeof line, "has no graph: taken as ResNet-18 with a 3x3 stem of stride 1, no max-pool");
+    if (!given->has_normalize)
+        used += snprintf(line + used, sizeof line - (size_t)used,
+                         ", images normalized by mean %s,%s,%s and deviation %s,%s,%s (CIFAR-10's)", numbers[0],
+                         numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]);
+    if (!given->has_eps)
+        used += snprintf(line + used, sizeof line - (size_t)used, ", batch norm's eps 1e-05");
+    snprintf(line + used, sizeof line - (size_t)used,
+             "; if it was trained otherwise, its numbers are wrong: %s%s--graph",
+             given->has_normalize ? "" : "--normalize, ", given->has_eps ? "" : "--eps, ");
+    given->tell(given->context, line);
+}
+
+static int import(struct record *r, struct graph *g, const struct model_given *given, struct message *m)
+{
+    const struct graph *known = g->count > 0 ? g : NULL;
+    char look[160];
+    remove_averaging(r);
+    TRY(unwrap_all(r, known, m));
+    state_dict_look(r, look); /* before its names are ours */
+    TRY(translate_all(r, known, m));
+    TRY(convert_all(r, m));
+    if (!known)
+        TRY(build_resnet(g, r, look, given, m));
     return add_counters(r, g, m);
+}
+
+int state_dict_import(struct record *r, struct graph *g, const struct model_given *given, struct message *m)
+{
+    *g = (struct graph){0};
+    if (given && given->graph) {
+        int status = graph_parse(g, given->graph, m);
+        if (status < 0)
+            return message_prefix(m, status, "%s", given->graph_name);
+    }
+    int status = import(r, g, given, m);
+    if (status < 0)
+        graph_free(g);
+    return status;
+}
+
+/* ---- what was given ---- */
+
+void model_given_lineage(const struct model_given *given, struct lineage *l)
+{
+    char hex[DIGEST_HEX], n[6][32];
+    for (int c = 0; c < 3; c++) {
+        format_number_f32(n[c], given->mean[c]);
+        format_number_f32(n[3 + c], given->std[c]);
+    }
+    if (given->has_normalize)
+        lineage_add(l, "normalize", "%s,%s,%s:%s,%s,%s", n[0], n[1], n[2], n[3], n[4], n[5]);
+    if (given->has_eps) {
+        format_number_f32(n[0], given->eps);
+        lineage_add(l, "eps", "%s", n[0]);
+    }
+    if (given->graph) {
+        digest_bytes(given->graph, strlen(given->graph), hex);
+        lineage_add(l, "graph-file", "sha256:%s", hex);
+    }
+}
+
+/* One or three numbers up to `end`; returns what follows them, or NULL. */
+static const char *parse_channels(const char *text, char end, double low, float out[3])
+{
+    struct message unused;
+    const char *stop = end ? strchr(text, end) : text + strlen(text);
+    int count = 0;
+    for (const char *p = text; stop && p <= stop; count++) {
+        char word[64];
+        double value;
+        size_t size = strcspn(p, end ? ",:" : ",");
+        if (count == 3 || size >= sizeof word)
+            return NULL;
+        memcpy(word, p, size);
+        word[size] = '\0';
+        if (parse_number(word, low, NORMALIZE_MAX, "value", &value, &unused) < 0)
+            return NULL;
+        out[count] = (float)value;
+        p += size + 1;
+    }
+    if (count == 1)
+        out[1] = out[2] = out[0];
+    return count == 1 || count == 3 ? stop + (end != '\0') : NULL;
+}
+
+int normalize_parse(const char *text, float mean[3], float std[3], struct message *m)
+{
+    const char *rest = parse_channels(text, ':', -NORMALIZE_MAX, mean);
+    if (rest && parse_channels(rest, '\0', STD_MIN, std))
+        return STATUS_OK;
+    return message_set(m, STATUS_RANGE,
+                       "--normalize: '%s' is not mean,mean,mean:deviation,deviation,deviation, nor mean:deviation",
+                       text);
 }

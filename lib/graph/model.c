@@ -21,36 +21,61 @@ static int check_stage(const struct model *model, struct message *m)
     return message_set(m, STATUS_MISMATCH, "stage: says '%s', but the graph is at stage %s", said, is);
 }
 
-static int take_record(struct model *model, struct message *m)
+static int refuse_given(const struct model_given *given, struct message *m)
+{
+    if (!given || !(given->graph || given->has_normalize || given->has_eps))
+        return 0;
+    return message_set(m, STATUS_MISMATCH, "has a graph of its own: %s is for a state_dict, which has none",
+                       given->graph           ? "--graph"
+                       : given->has_normalize ? "--normalize"
+                                              : "--eps");
+}
+
+static int take_record(struct model *model, const struct model_given *given, struct message *m)
 {
     TRY(record_require_kind(model->record, "model", m));
     const char *text = record_get(model->record, "graph");
     if (text) {
+        TRY(refuse_given(given, m));
         int status = graph_parse(&model->graph, text, m);
         if (status < 0)
             return message_prefix(m, status, "graph");
     } else {
-        TRY(state_dict_import(model->record, &model->graph, m));
+        TRY(state_dict_import(model->record, &model->graph, given, m));
     }
     TRY(check_stage(model, m));
-    return model_verify(model, m);
+    TRY(model_verify(model, m));
+    if (!text)
+        state_dict_warn(&model->graph, given);
+    return 0;
 }
 
-int model_from_record(struct model *model, struct record *record, struct message *m)
+int model_from_record_given(struct model *model, struct record *record, const struct model_given *given,
+                            struct message *m)
 {
     *model = (struct model){.record = record};
-    int status = take_record(model, m);
+    int status = take_record(model, given, m);
     if (status < 0)
         model_free(model);
     return status;
 }
 
+int model_from_record(struct model *model, struct record *record, struct message *m)
+{
+    return model_from_record_given(model, record, NULL, m);
+}
+
 int model_load(struct model *model, const char *path, struct message *m)
+{
+    return model_load_given(model, path, NULL, m);
+}
+
+int model_load_given(struct model *model, const char *path, const struct model_given *given, struct message *m)
 {
     struct record *record;
     *model = (struct model){0};
     TRY(record_load(&record, path, m));
-    int status = model_from_record(model, record, m);
+    int status = model_from_record_given(model, record, given, m);
     if (status < 0)
         return message_prefix(m, status, "%s", path && strcmp(path, "-") != 0 ? path : "stdin");
     return status;

@@ -3,6 +3,7 @@
 #define RESQ_GRAPH_MODEL_H
 
 #include "graph/graph.h"
+#include "graph/import.h"
 #include "record/record.h"
 
 struct model {
@@ -10,12 +11,16 @@ struct model {
     struct record *record; /* parameters and metadata; owned */
 };
 
-/* Loads a model file of any stage and verifies it (model_verify). Without a graph, a state_dict is taken as
- * ResNet-18: width and classes from conv1.weight and fc.weight; keys `shortcut.0/1` and `linear.*` (the other
- * popular naming) and a `module.` prefix are renamed; a 7x7 stem is refused by name as torchvision's stock ImageNet
- * model. */
-int model_load(struct model *model, const char *path, struct message *m) RESQ_USE_RESULT;
+/* Loads a model file of any stage and verifies it (model_verify). Without a graph it is a state_dict: see
+ * graph/import.h for what is taken and what `given` says (NULL: nothing); something given with a model that has a
+ * graph is STATUS_MISMATCH. */
+int model_load_given(struct model *model, const char *path, const struct model_given *given,
+                     struct message *m) RESQ_USE_RESULT;
 /* The same from a record, which the model then owns (also on failure). */
+int model_from_record_given(struct model *model, struct record *record, const struct model_given *given,
+                            struct message *m) RESQ_USE_RESULT;
+/* Both with nothing given. */
+int model_load(struct model *model, const char *path, struct message *m) RESQ_USE_RESULT;
 int model_from_record(struct model *model, struct record *record, struct message *m) RESQ_USE_RESULT;
 /* Every tensor the graph needs is there with the right type and shape, none is left over (first missing or surplus
  * name is said), floats are finite (name and index), batch norm variances >= 0, scales normal and positive, zero

@@ -171,6 +171,14 @@ static int check_given(const struct graph *g, const struct node *n, const struct
     return check_lists(g, n, given, m);
 }
 
+static int refuse_op(const char *name, struct message *m)
+{
+    char known[256] = "";
+    for (int op = 0, used = 0; op < OP_COUNT && used < (int)sizeof known; op++)
+        used += snprintf(known + used, sizeof known - (size_t)used, " %s", graph_op_name((enum graph_op)op));
+    return message_set(m, STATUS_FORMAT, "unknown operation '%s', known are%s", name, known);
+}
+
 /* One line that is not empty: appends its node to g. `declared` receives the type that the text gives. */
 static int parse_line(struct graph *g, struct line *l, struct node *declared, int *typed, struct message *m)
 {
@@ -181,7 +189,7 @@ static int parse_line(struct graph *g, struct line *l, struct node *declared, in
     word_copy(l->words[0], name);
     if (op < 0) {
         word_copy(l->words[2], name);
-        return message_set(m, STATUS_FORMAT, "unknown operation '%s'", name);
+        return refuse_op(name, m);
     }
     int i = graph_append(g, (enum graph_op)op, name, -1, -1, m);
     TRY(i);

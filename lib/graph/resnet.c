@@ -97,3 +97,50 @@ int resnet18_build(struct graph *g, int width, int classes, const float *mean, c
         graph_free(g);
     return status;
 }
+
+/* The next node from i on that has weights; count where there is none. */
+static int next_layer(const struct graph *g, int i)
+{
+    while (i < g->count && g->nodes[i].op != OP_CONV2D && g->nodes[i].op != OP_LINEAR)
+        i++;
+    return i;
+}
+
+static int is_same_layer(const struct node *a, const struct node *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->op == b->op && a->out == b->out && a->kernel == b->kernel &&
+           a->stride == b->stride && a->pad == b->pad && a->groups == b->groups;
+}
+
+static int has_layers_of(const struct graph *g, const struct graph *of)
+{
+    int i = next_layer(g, 0), k = next_layer(of, 0);
+    while (i < g->count && k < of->count && is_same_layer(&g->nodes[i], &of->nodes[k])) {
+        i = next_layer(g, i + 1);
+        k = next_layer(of, k + 1);
+    }
+    return i == g->count && k == of->count;
+}
+
+/* Sums of two branches, fused into a convolution or not. */
+static int residual_count(const struct graph *g)
+{
+    int count = 0;
+    for (int i = 0; i < g->count; i++)
+        count += g->nodes[i].op == OP_ADD || (g->nodes[i].op == OP_CONV2D && g->nodes[i].input_count == 2);
+    return count;
+}
+
+int resnet18_width(const struct graph *g, int *width, struct message *m)
+{
+    struct graph resnet = {0};
+    int first = next_layer(g, 0), classes = g->count ? g->nodes[g->count - 1].c : 0;
+    *width = 0;
+    if (first == g->count || g->nodes[first].out < 1 || g->nodes[first].out > 512 || classes < 2 || classes > 1000)
+        return 0;
+    int status = resnet18_build(&resnet, g->nodes[first].out, classes, NULL, NULL, m);
+    if (status >= 0 && has_layers_of(g, &resnet) && residual_count(g) == residual_count(&resnet))
+        *width = g->nodes[first].out;
+    graph_free(&resnet);
+    return status;
+}

@@ -9,5 +9,8 @@
  * 0.4822 0.4465 / 0.2470 0.2435 0.2616, from all training pixels). */
 int resnet18_build(struct graph *g, int width, int classes, const float *mean, const float *std,
                    struct message *m) RESQ_USE_RESULT;
+/* Its width where g, at any stage, has the convolutions and the linear layer of such a network, by name and size;
+ * else 0. *width is 0 where memory ran out too. */
+int resnet18_width(const struct graph *g, int *width, struct message *m) RESQ_USE_RESULT;
 
 #endif

@@ -142,20 +142,39 @@ static int check_factors(const struct layer *y, const char *name, const struct a
     return 0;
 }
 
-static int warn_layer(struct lowering *l, const struct layer *y, const char *name, int raised, struct message *m)
+static float magnitude(const struct layer *y, int c)
 {
-    int zeros = 0;
+    float largest = 0;
+    for (int i = 0; i < y->per_output; i++)
+        largest = fmaxf(largest, fabsf(y->weight[(size_t)c * (size_t)y->per_output + (size_t)i]));
+    return largest;
+}
+
+/* Channels that are zero; whose weights lost bits to their bias (not where that scale is below what was the least for
+ * all once: weights so small beside their bias are a dead channel's); and to the smallest normal number. */
+static int warn_layer(struct lowering *l, const struct layer *y, const char *name, float scale_x, struct message *m)
+{
+    int zeros = 0, raised = 0, tiny = 0, qmax = (1 << (l->options->weight_bits - 1)) - 1;
+    float all = 0;
+    for (int c = 0; c < y->outputs && l->options->per_tensor; c++)
+        all = fmaxf(all, magnitude(y, c));
     for (int c = 0; c < y->outputs; c++) {
-        int nonzero = 0;
-        for (int i = 0; i < y->per_output && !nonzero; i++)
-            nonzero = y->weight[(size_t)c * (size_t)y->per_output + (size_t)i] != 0;
-        zeros += !nonzero;
+        float own = magnitude(y, c), first = weight_scale(l->options->per_tensor ? all : own, qmax);
+        zeros += own == 0;
+        if (own > 0 && (own / (float)qmax < SMALLEST_NORMAL || scale_x * first < SMALLEST_NORMAL))
+            tiny++;
+        else
+            raised += y->scale[c] > first && y->scale[c] > ZERO_SCALE;
     }
     if (zeros > 0)
         TRY(lower_warn(l, m, "%s: %d of %d channels are zero", name, zeros, y->outputs));
     if (raised > 0)
         TRY(lower_warn(l, m, "%s: weight scale raised in %d of %d channels, to hold the bias", name, raised,
                        y->outputs));
+    if (tiny > 0)
+        TRY(lower_warn(l, m,
+                       "%s: %d of %d channels lose weights: they are too small for a scale that is a normal number",
+                       name, tiny, y->outputs));
     return 0;
 }
 
@@ -180,10 +199,10 @@ int lower_weights(struct lowering *l, int old, int now, const struct affine *inp
     struct layer y;
     int status;
     TRY_GOTO(layer_open(&y, l, old, m), done);
-    int raised = layer_quantize(y.weight, y.bias, y.outputs, y.per_output, l->options->weight_bits,
-                                l->options->per_tensor, input->scale, y.q, y.scale, y.bias_q);
+    layer_quantize(y.weight, y.bias, y.outputs, y.per_output, l->options->weight_bits, l->options->per_tensor,
+                   input->scale, y.q, y.scale, y.bias_q);
     TRY_GOTO(check_factors(&y, name, input, output, residual, m), done);
-    TRY_GOTO(warn_layer(l, &y, name, raised, m), done);
+    TRY_GOTO(warn_layer(l, &y, name, input->scale, m), done);
     int64_t bound =
         accumulator_bound(y.q, y.bias_q, y.outputs, y.per_output, input->zero_point, input->qmin, input->qmax);
     if (bound > INT32_MAX)

@@ -57,14 +57,14 @@ int bias_quantize(const float *w, const float *bias, int outputs, int per_output
 {
     int raised = 0, qmax = (1 << (bits - 1)) - 1;
     for (int c = 0; c < outputs; c++) {
-        float before = scale[c];
-        scale[c] = weight_scale_for_bias(bias[c], scale_x, before);
+        float before = scale[c], own = bias ? bias[c] : 0;
+        scale[c] = weight_scale_for_bias(own, scale_x, before);
         if (scale[c] != before) {
             size_t at = (size_t)c * (size_t)per_output;
             channel_quantize(w + at, per_output, qmax, scale[c], q + at);
             raised++;
         }
-        bias_q[c] = (int32_t)bias_code_value(bias[c], scale_x, scale[c]);
+        bias_q[c] = (int32_t)bias_code_value(own, scale_x, scale[c]);
     }
     return raised;
 }
@@ -79,7 +79,7 @@ static int share_scale(const float *w, const float *bias, int outputs, int per_o
         size_t at = (size_t)c * (size_t)per_output;
         scale[c] = shared;
         channel_quantize(w + at, per_output, qmax, shared, q + at);
-        bias_q[c] = (int32_t)bias_code_value(bias[c], scale_x, shared);
+        bias_q[c] = bias ? (int32_t)bias_code_value(bias[c], scale_x, shared) : 0;
     }
     return outputs;
 }
@@ -88,8 +88,7 @@ int layer_quantize(const float *w, const float *bias, int outputs, int per_outpu
                    float scale_x, int8_t *q, float *scale, int32_t *bias_q)
 {
     weights_quantize(w, outputs, per_output, bits, per_tensor, q, scale);
-    memset(bias_q, 0, (size_t)outputs * sizeof *bias_q);
-    int raised = bias ? bias_quantize(w, bias, outputs, per_output, bits, scale_x, q, scale, bias_q) : 0;
+    int raised = bias_quantize(w, bias, outputs, per_output, bits, scale_x, q, scale, bias_q);
     if (raised > 0 && per_tensor)
         return share_scale(w, bias, outputs, per_output, bits, scale_x, q, scale, bias_q);
     return raised;

@@ -13,22 +13,23 @@ struct affine {
     uint8_t qmin, qmax; /* codes in use: 0 and 2^bits - 1 */
 };
 
-/* The affine map for [low, high] widened to hold zero: scale = max((high-low)/(qmax-qmin), 2^-23),
- * zero_point = clamp(qmin - rint(low/scale)) in f32 (PyTorch's HistogramObserver/MinMaxObserver). bits 2..8. NaN,
+/* The affine map for [low, high] widened to hold zero: scale = (high-low)/(qmax-qmin), 2^-23 where that is 0 (PyTorch's
+ * least), at least 2^-126, zero_point = clamp(qmin - rint(low/scale)) in f32 (PyTorch's HistogramObserver/MinMaxObserver). bits 2..8. NaN,
  * Inf, low > high or a width beyond f32 is STATUS_RANGE. */
 int affine_from_range(double low, double high, int bits, struct affine *out, struct message *m) RESQ_USE_RESULT;
 /* clamp(rint(x / scale) + zero_point): division, ties to even (ONNX QuantizeLinear). */
 uint8_t affine_quantize(const struct affine *a, float x);
 float affine_dequantize(const struct affine *a, uint8_t q);
 
-/* Symmetric per-channel weights: scale[c] = max|w[c]| / qmax with qmax = 2^(bits-1) - 1 (127 for 8 bits), at least
- * 2^-23; q = clamp(rint(w / scale), -qmax, qmax). per_tensor: one scale for all. w [O, per_output] f32; q the same
+/* Symmetric per-channel weights: scale[c] = max|w[c]| / qmax with qmax = 2^(bits-1) - 1 (127 for 8 bits), 2^-23 for
+ * zeros, at least 2^-126; q = clamp(rint(w / scale), -qmax, qmax). per_tensor: one scale for all. w [O, per_output] f32; q the same
  * in s8; scale [O]. bits 2..8. */
 void weights_quantize(const float *w, int outputs, int per_output, int bits, int per_tensor, int8_t *q,
                       float *scale);
 
-/* bias i32 at scale_x * scale_w[c], rint; scale_w[c] is raised (doubling, weights requantized) until |bias| <=
- * 2^30: returns how many channels were raised. w, q, scale as above; bias [O] f32 in, bias_q [O] out. */
+/* bias i32 at scale_x * scale_w[c], rint; scale_w[c] is raised (doubling, weights requantized) until that product is
+ * a normal number and |bias| <= 2^30: returns how many channels were raised. w, q, scale as above; bias [O] f32 in
+ * (NULL: zeros), bias_q [O] out. */
 int bias_quantize(const float *w, const float *bias, int outputs, int per_output, int bits, float scale_x,
                   int8_t *q, float *scale, int32_t *bias_q);
 

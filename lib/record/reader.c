@@ -1,6 +1,7 @@
 #include "record/stream.h"
 #include "record/digest.h"
 #include "record/file.h"
+#include "record/foreign.h"
 #include "record/header.h"
 #include "record/output.h"
 #include "base/text.h"
@@ -17,7 +18,8 @@ struct record_reader {
     uint64_t size; /* bytes in all, where size_is_known */
     int size_is_known;
     uint64_t offset, records;
-    char *name; /* NULL for memory */
+    char *name;                        /* NULL for memory */
+    unsigned char head[FOREIGN_BYTES]; /* the first bytes, as many as were taken */
 };
 
 /* Puts the file's name before what failed. */
@@ -46,8 +48,26 @@ static int reader_take(struct record_reader *r, void *to, size_t count, size_t *
             return message_errno(m, "read error");
         *got = (size_t)n;
     }
+    if (r->offset<sizeof r->head && * got> 0) {
+        size_t room = sizeof r->head - (size_t)r->offset;
+        memcpy(r->head + r->offset, to, *got < room ? *got : room);
+    }
     r->offset += *got;
     return STATUS_OK;
+}
+
+/* Where the first record could not be read: perhaps the file is something else, which helps more to know. */
+static int reader_explain(struct record_reader *r, int status, struct message *m)
+{
+    unsigned char rest[FOREIGN_BYTES];
+    struct message unused;
+    size_t got;
+    if (r->records > 0 || (status != STATUS_FORMAT && status != STATUS_TRUNCATED))
+        return status;
+    if (r->offset < sizeof r->head && reader_take(r, rest, sizeof r->head - (size_t)r->offset, &got, &unused) < 0)
+        return status;
+    const char *is = foreign_describe(r->head, r->offset < sizeof r->head ? (size_t)r->offset : sizeof r->head);
+    return is ? message_set(m, STATUS_FORMAT, "%s", is) : status;
 }
 
 /* How much memory may be taken at once for `want` more bytes: all where the file's size shows them there. */
@@ -228,7 +248,7 @@ int reader_next(struct record_reader *r, struct record **record, struct message 
     *record = NULL;
     int status = record_read(r, record, m);
     if (status < 0)
-        return reader_fail(r, status, m);
+        return reader_fail(r, reader_explain(r, status, m), m);
     if (!*record)
         return 0;
     r->records++;

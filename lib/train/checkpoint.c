@@ -90,6 +90,9 @@ int checkpoint_add_state(struct record *r, const struct training_state *s, struc
     state_fields(&copy, fields);
     for (int i = 0; i < STATE_FIELDS; i++)
         TRY(field_write(r, &fields[i], m));
+    const struct state_field start = {"start-accuracy", NULL, &copy.start_accuracy};
+    if (!isnan(copy.start_accuracy)) /* only of runs that test it */
+        TRY(field_write(r, &start, m));
     return record_set(r, "log", s->log.data ? s->log.data : "", m);
 }
 
@@ -112,12 +115,56 @@ int checkpoint_take_state(const struct record *r, struct training_state *s, stru
     state_fields(s, fields);
     for (int i = 0; i < STATE_FIELDS; i++)
         TRY(field_read(r, &fields[i], m));
+    const struct state_field start = {"start-accuracy", NULL, &s->start_accuracy};
+    s->start_accuracy = NAN;
+    if (record_get(r, start.key))
+        TRY(field_read(r, &start, m));
     if (s->epoch < 0 || s->epoch_step < 0 || s->step < 0)
         return message_set(m, STATUS_RANGE, "epoch %lld, step %lld: a negative position", (long long)s->epoch,
                            (long long)s->step);
     const char *log = record_get(r, "log");
     text_clear(&s->log);
     return text_add_bytes(&s->log, log ? log : "", log ? strlen(log) : 0, m);
+}
+
+/* ---- loss scaling ---- */
+
+int checkpoint_add_scale(struct record *r, const struct gradient_scale *s, int64_t skipped, struct message *m)
+{
+    if (!s)
+        return STATUS_OK;
+    TRY(record_setf(r, "loss-scale", m, "%.9g", (double)s->scale));
+    TRY(record_setf(r, "loss-scale-good", m, "%d", s->good));
+    TRY(record_setf(r, "loss-scale-in-a-row", m, "%d", s->in_a_row));
+    TRY(record_setf(r, "loss-scale-skipped", m, "%lld", (long long)s->skipped));
+    return record_setf(r, "epoch-skipped", m, "%lld", (long long)skipped);
+}
+
+static int integer_of(const struct record *r, const char *key, int *value, struct message *m)
+{
+    const char *text = record_get(r, key);
+    int64_t number = 0;
+    if (text)
+        TRY(parse_integer(text, 0, 1 << 30, key, &number, m));
+    *value = (int)number;
+    return STATUS_OK;
+}
+
+int checkpoint_take_scale(const struct record *r, struct gradient_scale *s, int64_t *skipped, struct message *m)
+{
+    const char *text = record_get(r, "loss-scale");
+    double scale;
+    int count;
+    if (!s || !text)
+        return STATUS_OK;
+    TRY(parse_number(text, 0x1p-24, 0x1p24, "loss-scale", &scale, m));
+    TRY(integer_of(r, "loss-scale-good", &s->good, m));
+    TRY(integer_of(r, "loss-scale-in-a-row", &s->in_a_row, m));
+    TRY(integer_of(r, "loss-scale-skipped", &s->skipped, m));
+    TRY(integer_of(r, "epoch-skipped", &count, m));
+    s->scale = (float)scale;
+    *skipped = count;
+    return STATUS_OK;
 }
 
 int checkpoint_load(const char *path, struct record **r, struct message *m)

@@ -7,15 +7,16 @@
 #include "record/record.h"
 #include "train/loss.h"
 
-/* Where a run stands, between two steps. All-zero, but best_epoch -1, is the beginning. */
+/* Where a run stands, between two steps. All-zero, but best_epoch -1 and start_accuracy NaN, is the beginning. */
 struct training_state {
-    int64_t epoch,
-        epoch_step; /* 0-based: what comes next; epoch_step = steps an epoch: the epoch's end work is still due */
+    /* 0-based, what comes next; epoch_step = steps an epoch: the work of the epoch's end is still due */
+    int64_t epoch, epoch_step;
     int64_t step, images_seen; /* since the start */
     struct loss_sums sums;     /* of this epoch */
     double epoch_seconds, seconds;
-    int64_t best_epoch;              /* completed epochs when the best was found; -1: none yet */
+    int64_t best_epoch; /* completed epochs when the best was found, 0: the start model; -1: none yet */
     double best_accuracy, best_loss; /* on the held-out images; NaN where there are none */
+    double start_accuracy;           /* of the start model there; NaN where it was not tested */
     struct text log;
 };
 void training_state_free(struct training_state *s);
@@ -29,6 +30,13 @@ int checkpoint_take(const struct record *r, const char *prefix, const struct sli
 /* The state as metadata, every number so that it reads back the same. */
 int checkpoint_add_state(struct record *r, const struct training_state *s, struct message *m) RESQ_USE_RESULT;
 int checkpoint_take_state(const struct record *r, struct training_state *s, struct message *m) RESQ_USE_RESULT;
+
+/* Loss scaling and the steps of this epoch that it skipped. s NULL: the loss is not scaled, nothing is added or
+ * taken. A checkpoint of a run that scaled nothing leaves *s and *skipped at their beginning. */
+int checkpoint_add_scale(struct record *r, const struct gradient_scale *s, int64_t skipped,
+                         struct message *m) RESQ_USE_RESULT;
+int checkpoint_take_scale(const struct record *r, struct gradient_scale *s, int64_t *skipped,
+                          struct message *m) RESQ_USE_RESULT;
 
 /* 1: *r is the checkpoint (the caller's to free); 0: there is no such file (*r NULL: a run that was stopped before
  * its first checkpoint begins again); negative: failure. */

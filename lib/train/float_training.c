@@ -1,6 +1,7 @@
 #include "train/float_training.h"
 #include "data/batch.h"
 #include "exec/train/gradient.h"
+#include "graph/import.h"
 #include "graph/resnet.h"
 #include "record/file.h"
 #include "record/json.h"
@@ -9,42 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NORMALIZE_MAX 1e6 /* of a mean's size, and of a deviation */
-#define STD_MIN 1e-6
-
 enum { GRAPH_MAX_BYTES = 4 << 20, DEFAULT_CLASSES = 10 };
 
 static const char cifar_classes[] =
     "[\"airplane\",\"automobile\",\"bird\",\"cat\",\"deer\",\"dog\",\"frog\",\"horse\",\"ship\",\"truck\"]";
-
-/* Three numbers "a,b,c" up to `end`; returns what follows them, or NULL. */
-static const char *parse_three(const char *text, char end, double low, float out[3], struct message *m)
-{
-    for (int i = 0; i < 3; i++) {
-        char word[64];
-        double value;
-        size_t size = strcspn(text, i < 2 ? "," : end ? ":" : "");
-        if (size >= sizeof word || text[size] != (i < 2 ? ',' : end))
-            return NULL;
-        memcpy(word, text, size);
-        word[size] = '\0';
-        if (parse_number(word, low, NORMALIZE_MAX, "value", &value, m) < 0)
-            return NULL;
-        out[i] = (float)value;
-        text += size + (text[size] != '\0');
-    }
-    return text;
-}
-
-int normalize_parse(const char *text, float mean[3], float std[3], struct message *m)
-{
-    struct message why = {{0}};
-    const char *rest = parse_three(text, ':', -NORMALIZE_MAX, mean, &why);
-    if (rest && parse_three(rest, '\0', STD_MIN, std, &why))
-        return STATUS_OK;
-    return message_set(m, STATUS_RANGE, "--normalize: '%s' is not mean,mean,mean:deviation,deviation,deviation",
-                       text);
-}
 
 /* A JSON list of three numbers, none below low. 1 where it is there. */
 static int metadata_three(const struct record *stream, const char *key, double low, float out[3], struct message *m)
@@ -142,13 +111,26 @@ static int check_images(const struct record *stream, struct model *start, struct
     return data_continues_model(stream, start->record, m);
 }
 
+/* A network that never had a batch norm may be at stage fused as it is; what `fuse` made has lost its own. */
+static int check_stage(const struct model *start, struct message *m)
+{
+    const char *made = record_get(start->record, "made-by");
+    for (const char *line = made ? made : ""; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (strncmp(line, "fuse ", 5) == 0)
+            return graph_require_stage(&start->graph, STAGE_FLOAT, m);
+    return graph_stage(&start->graph) == STAGE_INT8 ? graph_require_stage(&start->graph, STAGE_FLOAT, m)
+                                                    : STATUS_OK;
+}
+
 static int take_init(struct float_training *f, const struct record *stream, struct model *start,
                      struct lineage *lineage, struct message *m)
 {
     char digest[MODEL_DIGEST_SIZE];
     TRY(model_digest(start, digest, m));
     lineage_add(lineage, "init", "%s", digest);
-    TRY(graph_require_stage(&start->graph, STAGE_FLOAT, m));
+    if (f->given)
+        model_given_lineage(f->given, lineage);
+    TRY(check_stage(start, m));
     TRY(check_classes(&start->graph, f->classes, m));
     f->sides[0] = record_new(m); /* metadata alone, and as the file has it */
     if (!f->sides[0])
@@ -162,7 +144,7 @@ static int take_init(struct float_training *f, const struct record *stream, stru
 static int load_init(struct float_training *f, const struct record *stream, struct model *start,
                      struct lineage *lineage, struct message *m)
 {
-    TRY(model_load(start, f->init, m)); /* names the file itself */
+    TRY(model_load_given(start, f->init, f->given, m)); /* names the file itself */
     int status = take_init(f, stream, start, lineage, m);
     return status < 0 ? message_prefix(m, status, "%s", f->init) : STATUS_OK;
 }
@@ -197,11 +179,11 @@ static int prepare(void *context, const struct record *stream, struct model *sta
 }
 
 static int deliver(void *context, const struct model *start, const struct gradient *g, const float *parameters,
-                   struct model *out, struct message *m)
+                   const float *state, struct model *out, struct message *m)
 {
     (void)context;
     TRY(model_copy(out, start, m));
-    int status = g ? gradient_store(g, parameters, out, m) : STATUS_OK;
+    int status = g ? gradient_store(g, parameters, state, out, m) : STATUS_OK;
     if (status < 0)
         model_free(out);
     return status;
@@ -212,7 +194,8 @@ struct training_kind float_training_kind(struct float_training *t)
     return (struct training_kind){.prepare = prepare,
                                   .deliver = deliver,
                                   .sides = (const struct record *const *)t->sides,
-                                  .side_count = t->init ? 1 : 0};
+                                  .side_count = t->init ? 1 : 0,
+                                  .warn_of_stages = 1};
 }
 
 void float_training_close(struct float_training *t)

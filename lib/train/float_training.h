@@ -6,21 +6,20 @@
 #include "train/training.h"
 
 struct float_training {
-    const char *init;  /* a model file at stage float whose network, parameters and batch norm state the run starts
+    const char *init; /* a model file at stage float whose network, parameters and batch norm state the run starts
                         * from; it brings what graph, width and normalize say otherwise, and seed has no part in it.
                         * NULL: a network with initial weights */
-    const char *graph; /* a file with a network as text; NULL: ResNet-18 of `width` */
+    const struct model_given *given; /* of init, where that is a state_dict; may be NULL */
+    const char *graph;               /* a file with a network as text; NULL: ResNet-18 of `width` */
     int64_t width;
     int64_t classes;       /* 0: the stream's; of a network without a stream: the graph's, or 10 */
-    const char *normalize; /* "m,m,m:s,s,s" of x/255; NULL: the stream's mean and std where a stage has put them
-                            * there, else CIFAR-10's. A graph file has its own */
+    const char *normalize; /* see normalize_parse; NULL: the stream's mean and std where a stage has put them there,
+                            * else CIFAR-10's. A graph file has its own */
     uint64_t seed;
     /* filled by the run: */
     struct record *sides[1]; /* metadata of init */
 };
 
-/* "m,m,m:s,s,s", every deviation positive. */
-int normalize_parse(const char *text, float mean[3], float std[3], struct message *m) RESQ_USE_RESULT;
 /* The kind whose context is t; both must outlive the run. */
 struct training_kind float_training_kind(struct float_training *t);
 void float_training_close(struct float_training *t);

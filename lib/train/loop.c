@@ -1,5 +1,4 @@
 /* The loop of a training run: steps, what is due at an epoch's end, and stopping between two steps. */
-#include "base/memory.h"
 #include "train/log.h"
 #include "train/trainer.h"
 #include <math.h>
@@ -20,18 +19,6 @@ static int stop_here(struct trainer *t, struct message *m)
 
 /* ---- one step ---- */
 
-static int step_compute(struct trainer *t, const struct minibatch *b, double rate, struct message *m)
-{
-    struct training_state *s = &t->state;
-    TRY(gradient_forward(t->gradient, b->images, b->count, t->logits, m));
-    TRY(loss_cross_entropy(t->logits, b->labels, b->count, t->classes, t->options->label_smoothing, t->dlogits,
-                           &s->sums, m));
-    TRY(gradient_backward(t->gradient, t->dlogits, m));
-    optimizer_step(&t->optimizer, gradient_parameters(t->gradient), gradient_gradients(t->gradient), rate);
-    average_update(&t->average, gradient_parameters(t->gradient), gradient_state(t->gradient), s->step + 1);
-    return STATUS_OK;
-}
-
 static void show(struct trainer *t)
 {
     char note[96];
@@ -40,7 +27,16 @@ static void show(struct trainer *t)
     progress_show(&t->progress, t->state.images_seen - t->images_before, note);
 }
 
-static int step_run(struct trainer *t, struct message *m)
+static int step_of(struct trainer *t, const struct minibatch *b, struct message *m)
+{
+    struct step_done done = {.sums = &t->state.sums, .behind = -1};
+    int64_t step = t->state.step;
+    int status = step_make(&t->stepper, b->images, b->labels, b->count, step + 1, trainer_rate(t, step), &done, m);
+    t->skipped += done.skipped;
+    return status < 0 ? trainer_prefix(t, step - 1 - done.behind, status, m) : STATUS_OK;
+}
+
+static int step_next(struct trainer *t, struct message *m)
 {
     struct training_state *s = &t->state;
     struct minibatch b;
@@ -50,13 +46,7 @@ static int step_run(struct trainer *t, struct message *m)
     if (got == 0)
         got = message_set(m, STATUS_MISMATCH, "the stream ended in epoch %lld", (long long)s->epoch + 1);
     TRY(got);
-    if (gradient_makes_steps(t->gradient)) {
-        TRY(trainer_step_on_device(t, &b, trainer_rate(t, s->step), m));
-    } else {
-        int status = step_compute(t, &b, trainer_rate(t, s->step), m);
-        if (status < 0)
-            return trainer_prefix(t, s->step, status, m);
-    }
+    TRY(step_of(t, &b, m));
     s->step++;
     s->epoch_step++;
     s->images_seen += b.count;
@@ -73,8 +63,7 @@ static int step_run(struct trainer *t, struct message *m)
 static struct exec_options evaluation_options(const struct trainer *t)
 {
     const struct training_options *o = t->options;
-    enum { BATCH_ON_DEVICE = 500 }; /* which computes whole batches alone */
-    return (struct exec_options){.batch = gradient_makes_steps(t->gradient) ? BATCH_ON_DEVICE : 0,
+    return (struct exec_options){.batch = step_evaluation_batch(&t->stepper),
                                  .threads = o->threads,
                                  .isa = o->isa,
                                  .device = gradient_device(t->gradient),
@@ -112,8 +101,9 @@ static void keep_best(struct trainer *t, double accuracy, double loss)
     s->best_epoch = s->epoch + 1;
     s->best_accuracy = accuracy;
     s->best_loss = loss;
-    if (t->average.values) {
-        memcpy(t->best, t->average.values, (t->parameters + t->states) * sizeof(float));
+    const float *averages = t->stepper.average.values;
+    if (averages) {
+        memcpy(t->best, averages, (t->parameters + t->states) * sizeof(float));
     } else {
         memcpy(t->best, gradient_parameters(t->gradient), t->parameters * sizeof(float));
         memcpy(t->best + t->parameters, gradient_state(t->gradient), t->states * sizeof(float));
@@ -133,6 +123,20 @@ static int write_row(struct trainer *t, const struct log_row *row, struct messag
     return log_save(&t->state.log, t->options->log, m);
 }
 
+/* Loss scaling: its skipped steps are the log's. */
+static int log_skipped(struct trainer *t, struct message *m)
+{
+    const struct gradient_scale *scale = gradient_loss_scale(t->gradient);
+    if (!scale || !t->skipped)
+        return STATUS_OK;
+    trainer_say(t, 1, "epoch %lld: %lld steps skipped, loss scale %g", (long long)t->state.epoch + 1,
+                (long long)t->skipped, (double)scale->scale);
+    int status = text_add(&t->state.log, m, "# skipped: epoch %lld: %lld steps, loss scale %g\n",
+                          (long long)t->state.epoch + 1, (long long)t->skipped, (double)scale->scale);
+    t->skipped = 0;
+    return status;
+}
+
 static int epoch_end(struct trainer *t, struct message *m)
 {
     struct training_state *s = &t->state;
@@ -144,7 +148,7 @@ static int epoch_end(struct trainer *t, struct message *m)
     if (is_validated(t)) {
         struct loss_sums sums;
         TRY(evaluate(t, &sums, m));
-        row.accuracy_held_out = loss_accuracy(&sums);
+        row.accuracy_held_out = t->last_accuracy = loss_accuracy(&sums);
         if (is_better(s, row.accuracy_held_out, loss_mean(&sums)))
             keep_best(t, row.accuracy_held_out, loss_mean(&sums));
     }
@@ -153,7 +157,7 @@ static int epoch_end(struct trainer *t, struct message *m)
     row.accuracy_train = loss_accuracy(&s->sums);
     row.images_per_second = s->epoch_seconds > 0 ? (double)s->sums.images / s->epoch_seconds : NAN;
     row.seconds = t->seconds_before + clock_seconds() - t->session_start;
-    TRY(trainer_log_skipped(t, m));
+    TRY(log_skipped(t, m));
     TRY(write_row(t, &row, m));
     s->epoch++;
     s->epoch_step = 0;
@@ -164,16 +168,19 @@ static int epoch_end(struct trainer *t, struct message *m)
     return STATUS_OK;
 }
 
-/* The model as it was before the first step, as epoch 0 of the log. */
+/* The model as it was before the first step, as epoch 0 of the log: the best until one is better. */
 static int evaluate_start(struct trainer *t, struct message *m)
 {
     const struct exec_options how = evaluation_options(t);
     struct loss_sums sums;
     struct model model;
-    TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, &model, m));
+    TRY(t->kind->deliver(t->context, &t->start, NULL, NULL, NULL, &model, m));
     int status = held_out_evaluate(&t->held_out, &model, &how, &sums, m);
     model_free(&model);
     TRY(status);
+    t->state.start_accuracy = t->state.best_accuracy = loss_accuracy(&sums);
+    t->state.best_loss = loss_mean(&sums);
+    t->state.best_epoch = 0;
     struct log_row row = {.learning_rate = NAN,
                           .loss = NAN,
                           .accuracy_train = NAN,
@@ -207,7 +214,7 @@ int loop_run(struct trainer *t, struct message *m)
     while (s->epoch < t->options->epochs) {
         if (is_stopped(t))
             return stop_here(t, m);
-        TRY(s->epoch_step == steps ? epoch_end(t, m) : step_run(t, m));
+        TRY(s->epoch_step == steps ? epoch_end(t, m) : step_next(t, m));
     }
     return finish_stream(t, m);
 }

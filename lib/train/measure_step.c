@@ -1,69 +1,38 @@
 #include "train/measure_step.h"
 #include "base/memory.h"
 #include "base/progress.h"
-#include "train/average.h"
-#include "train/loss.h"
-#include "train/optimizer.h"
 #include <math.h>
 #include <string.h>
 
-#define SMOOTHING 0.1
-
 /* What a case needs while it is measured. Samples: a row of [MEASURE_MOST] for the step and each part; for layers a
  * row of [MEASURE_LAYER_CALLS] for each pass, then the products and the rest. */
-struct stepper {
-    struct optimizer optimizer;
-    struct average average;
-    float *logits, *dlogits;
-    unsigned char *flags; /* where a device makes whole steps */
+struct measured {
+    struct stepper stepper;
     double *samples, *layer_samples;
-    double loss, seconds[1 + STEP_PARTS]; /* of the last step */
+    double loss, seconds[1 + STEP_PARTS]; /* of the last step: all of it, then its parts */
     int64_t steps;
 };
 
-static void stepper_close(struct stepper *s)
+static void measured_close(struct measured *s)
 {
-    optimizer_close(&s->optimizer);
-    average_close(&s->average);
-    memory_free(s->logits);
-    memory_free(s->dlogits);
-    memory_free(s->flags);
+    stepper_close(&s->stepper);
     memory_free(s->samples);
     memory_free(s->layer_samples);
 }
 
-static int device_begin(struct stepper *s, const struct step_case *c, struct message *m)
+static int measured_open(struct measured *s, struct step_case *c, int layers, struct message *m)
 {
-    const struct optimizer_options *o = &s->optimizer.options;
-    s->flags = memory_new(gradient_parameter_count(c->gradient) / GRADIENT_FLAG_FLOATS + 1, 1, m);
-    if (!s->flags)
-        return STATUS_NOMEM;
-    optimizer_flags(&s->optimizer, s->flags);
-    const struct gradient_rule rule = {.momentum = o->momentum,
-                                       .weight_decay = o->weight_decay,
-                                       .label_smoothing = SMOOTHING,
-                                       .nesterov = o->nesterov,
-                                       .flags = s->flags,
-                                       .velocity = s->optimizer.velocity,
-                                       .average = s->average.values};
-    return gradient_step_begin(c->gradient, &rule, m);
-}
-
-static int stepper_open(struct stepper *s, struct step_case *c, int layers, struct message *m)
-{
-    static const struct optimizer_options sgd = {0.9, 5e-4, 1, 1, 1};
-    const struct slice *slices;
-    int count = gradient_slices(c->gradient, &slices), rows = gradient_layer_count(c->gradient) * LAYER_PASSES;
-    size_t logits = (size_t)c->batch * (size_t)c->classes;
-    TRY(optimizer_open(&s->optimizer, &sgd, slices, count, gradient_parameter_count(c->gradient), m));
-    TRY(average_open(&s->average, 0.999, c->gradient, m));
-    s->logits = memory_new(logits, sizeof(float), m);
-    s->dlogits = memory_new(logits, sizeof(float), m);
+    const struct step_options options = {.optimizer = {0.9, 5e-4, 1, 1, 1},
+                                         .label_smoothing = 0.1,
+                                         .ema = 0.999,
+                                         .batch = c->batch,
+                                         .classes = c->classes};
+    int rows = gradient_layer_count(c->gradient) * LAYER_PASSES;
+    TRY(stepper_open(&s->stepper, c->gradient, &options, m));
     s->samples = memory_new(MEASURE_MOST, (1 + STEP_PARTS) * sizeof(double), m);
-    if (!s->logits || !s->dlogits || !s->samples)
+    if (!s->samples)
         return STATUS_NOMEM;
-    if (gradient_makes_steps(c->gradient))
-        TRY(device_begin(s, c, m));
+    TRY(step_begin(&s->stepper, m));
     if (!layers)
         return 0;
     s->layer_samples = memory_new((size_t)(rows + 2) * MEASURE_LAYER_CALLS, sizeof(double), m);
@@ -73,38 +42,18 @@ static int stepper_open(struct stepper *s, struct step_case *c, int layers, stru
 
 /* ---- one step ---- */
 
-/* Begun and waited for: the copy of the images in and of the outcome out is in it. */
-static int device_step(struct stepper *s, const struct step_case *c, struct message *m)
+/* Begun and waited for: on a device the copy of the images in and of the outcome out is in it. */
+static int step_time(struct measured *s, const struct step_case *c, struct message *m)
 {
-    struct gradient_done done = {.behind = -1};
-    double share = average_share(&s->average, ++s->steps), start = clock_seconds();
-    TRY(gradient_step(c->gradient, c->images, c->labels, c->batch, c->rate, c->rate, share, &done, m));
-    TRY(gradient_step_wait(c->gradient, &done, m));
-    s->seconds[0] = clock_seconds() - start;
-    s->loss = done.images > 0 ? done.loss / (double)done.images : 0;
-    return 0;
-}
-
-static int step_run(struct stepper *s, const struct step_case *c, struct message *m)
-{
-    if (gradient_makes_steps(c->gradient))
-        return device_step(s, c, m);
     struct loss_sums sums = {0};
-    double at[STEP_PARTS + 1];
-    at[STEP_FORWARD] = clock_seconds();
-    TRY(gradient_forward(c->gradient, c->images, c->batch, s->logits, m));
-    at[STEP_LOSS] = clock_seconds();
-    TRY(loss_cross_entropy(s->logits, c->labels, c->batch, c->classes, SMOOTHING, s->dlogits, &sums, m));
-    at[STEP_BACKWARD] = clock_seconds();
-    TRY(gradient_backward(c->gradient, s->dlogits, m));
-    at[STEP_UPDATE] = clock_seconds();
-    optimizer_step(&s->optimizer, gradient_parameters(c->gradient), gradient_gradients(c->gradient), c->rate);
-    average_update(&s->average, gradient_parameters(c->gradient), gradient_state(c->gradient), ++s->steps);
-    at[STEP_PARTS] = clock_seconds();
+    struct step_done done = {.sums = &sums, .behind = -1};
+    double start = clock_seconds();
+    TRY(step_make(&s->stepper, c->images, c->labels, c->batch, s->steps + 1, c->rate, &done, m));
+    s->steps++;
+    TRY(step_wait(&s->stepper, &done, m));
+    s->seconds[0] = clock_seconds() - start;
+    memcpy(s->seconds + 1, s->stepper.seconds, sizeof s->stepper.seconds);
     s->loss = loss_mean(&sums);
-    s->seconds[0] = at[STEP_PARTS] - at[0];
-    for (int i = 0; i < STEP_PARTS; i++)
-        s->seconds[1 + i] = at[i + 1] - at[i];
     return 0;
 }
 
@@ -117,11 +66,11 @@ static int first_of_group(const struct step_case *cases, int i)
 }
 
 /* A step of every case. */
-static int round_run(struct stepper *s, const struct step_case *cases, int count, struct message *m)
+static int round_run(struct measured *s, const struct step_case *cases, int count, struct message *m)
 {
     for (int i = 0; i < count; i++) {
-        const struct stepper *first = &s[first_of_group(cases, i)];
-        int status = step_run(&s[i], &cases[i], m);
+        const struct measured *first = &s[first_of_group(cases, i)];
+        int status = step_time(&s[i], &cases[i], m);
         if (status < 0)
             return message_prefix(m, status, "%s: step %lld", cases[i].name, (long long)s[i].steps + 1);
         if (memcmp(&first->loss, &s[i].loss, sizeof s->loss) != 0)
@@ -133,11 +82,12 @@ static int round_run(struct stepper *s, const struct step_case *cases, int count
     return 0;
 }
 
-static int check_parameters(const struct step_case *cases, int count, struct message *m)
+static int check_parameters(struct measured *s, const struct step_case *cases, int count, struct message *m)
 {
-    struct gradient_done unused = {.behind = -1};
+    struct loss_sums sums = {0};
+    struct step_done unused = {.sums = &sums, .behind = -1};
     for (int i = 0; i < count; i++)
-        TRY(gradient_settle(cases[i].gradient, &unused, m));
+        TRY(step_settle(&s[i].stepper, &unused, m));
     for (int i = 0; i < count; i++) {
         const struct step_case *first = &cases[first_of_group(cases, i)];
         if (memcmp(gradient_parameters(first->gradient), gradient_parameters(cases[i].gradient),
@@ -150,7 +100,7 @@ static int check_parameters(const struct step_case *cases, int count, struct mes
 
 /* ---- all of them ---- */
 
-static int time_steps(struct stepper *s, struct step_case *cases, int count, double seconds, struct message *m)
+static int time_steps(struct measured *s, struct step_case *cases, int count, double seconds, struct message *m)
 {
     int rounds = 0;
     for (int i = 0; i < 2; i++)
@@ -171,7 +121,7 @@ static int time_steps(struct stepper *s, struct step_case *cases, int count, dou
     return 0;
 }
 
-static void take_layers(struct stepper *s, const struct step_case *c, int call)
+static void take_layers(struct measured *s, const struct step_case *c, int call)
 {
     double sums[2] = {0, 0}; /* layers with products, others */
     int layers = gradient_layer_count(c->gradient);
@@ -187,7 +137,7 @@ static void take_layers(struct stepper *s, const struct step_case *c, int call)
         s->layer_samples[(layers * LAYER_PASSES + k) * MEASURE_LAYER_CALLS + call] = sums[k];
 }
 
-static int time_layers(struct stepper *s, struct step_case *cases, int count, double seconds, struct message *m)
+static int time_layers(struct measured *s, struct step_case *cases, int count, double seconds, struct message *m)
 {
     int calls = 0;
     double end = clock_seconds() + seconds * count;
@@ -219,10 +169,10 @@ static void take_peaks(struct step_case *cases, int count)
 
 int step_measure(struct step_case *cases, int count, const struct measure_options *options, struct message *m)
 {
-    struct stepper *s = memory_new((size_t)count, sizeof *s, m);
+    struct measured *s = memory_new((size_t)count, sizeof *s, m);
     int status = s ? 0 : STATUS_NOMEM;
     for (int i = 0; i < count && status >= 0; i++)
-        status = stepper_open(&s[i], &cases[i], options->layers, m);
+        status = measured_open(&s[i], &cases[i], options->layers, m);
     if (status >= 0) {
         take_peaks(cases, count);
         status = time_steps(s, cases, count, options->seconds, m);
@@ -231,10 +181,10 @@ int step_measure(struct step_case *cases, int count, const struct measure_option
     if (status >= 0 && options->layers)
         status = time_layers(s, cases, count, options->seconds, m);
     if (status >= 0)
-        status = check_parameters(cases, count, m);
+        status = check_parameters(s, cases, count, m);
     for (int i = 0; i < count && s; i++) {
         cases[i].loss = s[i].loss;
-        stepper_close(&s[i]);
+        measured_close(&s[i]);
     }
     memory_free(s);
     return status;

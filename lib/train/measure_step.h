@@ -7,10 +7,9 @@
 #ifndef RESQ_TRAIN_MEASURE_STEP_H
 #define RESQ_TRAIN_MEASURE_STEP_H
 
-#include "exec/train/gradient.h"
 #include "exec/infer/measure.h"
+#include "train/step.h"
 
-enum step_part { STEP_FORWARD, STEP_LOSS, STEP_BACKWARD, STEP_UPDATE, STEP_PARTS };
 enum layer_pass { LAYER_FORWARD, LAYER_DATA, LAYER_WEIGHT, LAYER_PASSES };
 
 struct step_case {

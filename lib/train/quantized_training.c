@@ -30,7 +30,7 @@ static int keep_side(struct record **side, const struct record *from, struct mes
 static int load_model(struct quantized_training *q, struct model *start, char digest[MODEL_DIGEST_SIZE],
                       struct message *m)
 {
-    TRY(model_load(start, q->model, m)); /* names the file itself */
+    TRY(model_load_given(start, q->model, q->given, m)); /* names the file itself */
     int status = model_digest(start, digest, m);
     if (status >= 0)
         status = graph_require_stage(&start->graph, STAGE_FUSED, m);
@@ -84,6 +84,8 @@ static int prepare(void *context, const struct record *stream, struct model *sta
     TRY(load_model(q, start, model_hex, m));
     TRY(load_ranges(q, start, ranges_hex, m));
     lineage_add(lineage, "model", "%s", model_hex);
+    if (q->given)
+        model_given_lineage(q->given, lineage);
     lineage_add(lineage, "ranges", "sha256:%s", ranges_hex);
     if (!stream)
         return STATUS_OK;
@@ -92,14 +94,14 @@ static int prepare(void *context, const struct record *stream, struct model *sta
 }
 
 static int lower_trained(const struct quantized_training *q, const struct gradient *g, const float *parameters,
-                         struct model *out, struct message *m)
+                         const float *state, struct model *out, struct message *m)
 {
     struct affine *activations = memory_new((size_t)out->graph.count, sizeof *activations, m);
     if (!activations)
         return STATUS_NOMEM;
-    int status = gradient_store(g, parameters, out, m);
+    int status = gradient_store(g, parameters, state, out, m);
     if (status >= 0)
-        status = gradient_activations(g, parameters, activations, m);
+        status = gradient_activations(g, parameters, state, activations, m);
     if (status >= 0)
         status = pass_lower_int8_with(out, activations, &q->lower, NULL, m);
     memory_free(activations);
@@ -108,12 +110,12 @@ static int lower_trained(const struct quantized_training *q, const struct gradie
 
 /* Untrained: exactly what quantize makes, by the same call. */
 static int deliver(void *context, const struct model *start, const struct gradient *g, const float *parameters,
-                   struct model *out, struct message *m)
+                   const float *state, struct model *out, struct message *m)
 {
     const struct quantized_training *q = context;
     TRY(model_copy(out, start, m));
     int status =
-        g ? lower_trained(q, g, parameters, out, m) : pass_lower_int8(out, &q->observed, &q->lower, NULL, m);
+        g ? lower_trained(q, g, parameters, state, out, m) : pass_lower_int8(out, &q->observed, &q->lower, NULL, m);
     if (status < 0)
         model_free(out);
     return status;

@@ -9,8 +9,9 @@
 #include "train/training.h"
 
 struct quantized_training {
-    const char *model, *ranges; /* files: fused float model, and its ranges */
-    struct lower_options lower; /* as for quantize */
+    const char *model, *ranges;      /* files: fused float model, and its ranges */
+    const struct model_given *given; /* of the model, where that is a state_dict; may be NULL */
+    struct lower_options lower;      /* as for quantize */
     enum range_mode range_mode;
     /* filled by the run: */
     struct ranges observed;

@@ -17,14 +17,15 @@ enum { MAX_BUFFERS = 7 };
 static int buffers_list(struct trainer *t, struct buffer buffers[MAX_BUFFERS])
 {
     int count = 0;
+    float *averages = t->stepper.average.values;
     buffers[count++] = (struct buffer){"", gradient_parameters(t->gradient), 0};
     buffers[count++] = (struct buffer){"", gradient_state(t->gradient), 1};
-    buffers[count++] = (struct buffer){"momentum.", t->optimizer.velocity, 0};
-    if (t->average.values) {
-        buffers[count++] = (struct buffer){"ema.", t->average.values, 0};
-        buffers[count++] = (struct buffer){"ema.", t->average.values + t->parameters, 1};
+    buffers[count++] = (struct buffer){"momentum.", t->stepper.optimizer.velocity, 0};
+    if (averages) {
+        buffers[count++] = (struct buffer){"ema.", averages, 0};
+        buffers[count++] = (struct buffer){"ema.", averages + t->parameters, 1};
     }
-    if (t->best && t->state.best_epoch >= 0) {
+    if (t->best && t->state.best_epoch > 0) { /* that of epoch 0 is the start model */
         buffers[count++] = (struct buffer){"best.", t->best, 0};
         buffers[count++] = (struct buffer){"best.", t->best + t->parameters, 1};
     }
@@ -47,8 +48,9 @@ static int add_metadata(struct trainer *t, struct record *r, struct message *m)
     TRY(record_set(r, "kind", "checkpoint", m));
     TRY(record_set(r, "recipe", t->recipe.data, m));
     TRY(checkpoint_add_state(r, &t->state, m));
-    TRY(trainer_save_device(t, r, m));
-    TRY(trainer_save_scale(t, r, m));
+    TRY(record_set(r, "device", gradient_device(t->gradient), m));
+    TRY(record_set(r, "precision", gradient_precision(t->gradient), m));
+    TRY(checkpoint_add_scale(r, gradient_loss_scale(t->gradient), t->skipped, m));
     TRY(record_set(r, "stream-made-by", made_by(t->stream), m));
     TRY(data_describe(r, t->stream, m));
     TRY(trainer_lineage(t, r, m));
@@ -95,6 +97,19 @@ static int restore_stream(struct trainer *t, const struct record *checkpoint, st
     return STATUS_OK;
 }
 
+/* A line in log and talk where the checkpoint's device or precision is another. */
+static int log_moved(struct trainer *t, const struct record *checkpoint, struct message *m)
+{
+    const char *device = gradient_device(t->gradient), *precision = gradient_precision(t->gradient);
+    const char *was = record_get(checkpoint, "device"), *was_precision = record_get(checkpoint, "precision");
+    if (!was || !was_precision || (strcmp(was, device) == 0 && strcmp(was_precision, precision) == 0))
+        return STATUS_OK;
+    trainer_say(t, 0, "resumes on %s in %s; up to step %lld it ran on %s in %s", device, precision,
+                (long long)t->state.step, was, was_precision);
+    return text_add(&t->state.log, m, "# resumed: after step %lld on %s in %s; before that on %s in %s\n",
+                    (long long)t->state.step, device, precision, was, was_precision);
+}
+
 static int restore_fields(struct trainer *t, const struct record *checkpoint, struct message *m)
 {
     const char *recipe = record_get(checkpoint, "recipe");
@@ -102,7 +117,7 @@ static int restore_fields(struct trainer *t, const struct record *checkpoint, st
         return message_set(m, STATUS_FORMAT, "recipe: missing metadata");
     TRY(recipe_compare(recipe, t->recipe.data, m));
     TRY(checkpoint_take_state(checkpoint, &t->state, m));
-    TRY(trainer_restore_scale(t, checkpoint, m));
+    TRY(checkpoint_take_scale(checkpoint, gradient_loss_scale(t->gradient), &t->skipped, m));
     struct buffer buffers[MAX_BUFFERS];
     int count = buffers_list(t, buffers);
     for (int i = 0; i < count; i++) {
@@ -113,7 +128,7 @@ static int restore_fields(struct trainer *t, const struct record *checkpoint, st
     if (t->state.epoch > t->options->epochs || t->state.epoch_step > feed_steps(t->feed))
         return message_set(m, STATUS_RANGE, "epoch %lld, step %lld: beyond the run's end",
                            (long long)t->state.epoch, (long long)t->state.epoch_step);
-    TRY(trainer_log_device(t, checkpoint, m));
+    TRY(log_moved(t, checkpoint, m));
     return restore_stream(t, checkpoint, m);
 }
 

@@ -1,12 +1,13 @@
-/* trainer.h: a training run from the inside. Private to training.c, loop.c and resume.c. */
+/* trainer.h: a training run from the inside. Private to training.c, loop.c, resume.c and trainer.c, of which each
+ * calls only those behind it. */
 #ifndef RESQ_TRAIN_TRAINER_H
 #define RESQ_TRAIN_TRAINER_H
 
 #include "base/progress.h"
-#include "train/average.h"
 #include "train/checkpoint.h"
 #include "train/feed.h"
 #include "train/held_out.h"
+#include "train/step.h"
 #include "train/training.h"
 
 struct trainer {
@@ -20,56 +21,47 @@ struct trainer {
     struct held_out held_out;
     struct model start;
     struct gradient *gradient;
-    struct optimizer optimizer;
-    struct average average;
+    struct stepper stepper;
     struct training_state state;
     struct text recipe;
 
     size_t parameters, states; /* how many floats */
-    float *best;               /* [parameters, then state] of the best epoch; only with held-out images */
-    float *spare_state;        /* [state] */
-    float *logits, *dlogits;   /* [batch,K] */
-    int classes;
+    float *best;               /* [parameters, then state] of the best epoch after 0; only with held-out images */
+    double last_accuracy;      /* of the last epoch, where this session tested it; NaN */
+    int64_t skipped;           /* steps of this epoch whose gradients overflowed */
 
     int resumed; /* from a checkpoint */
-    /* Where a device makes whole steps: */
-    unsigned char *flags;    /* of its rule */
-    int has_begun, is_ahead; /* some steps' outcome, and all that is flat, is not here yet */
-    int64_t skipped;         /* steps of this epoch whose gradients overflowed */
     struct progress progress;
     int64_t images_before; /* seen before this session */
     double session_start, seconds_before, mark;
 };
 
+/* ---- trainer.c ---- */
+
+/* One line of talk: verbose 1 for -v alone, 0 for warnings. */
 void trainer_say(const struct trainer *t, int verbose, const char *format, ...) RESQ_PRINTF(3, 4);
-double trainer_rate(const struct trainer *t, int64_t step); /* learning rate */
-/* The deliverable model of values [parameters, state]; NULL: of now, averaged where averages are kept. */
-int trainer_deliver(struct trainer *t, const float *values, struct model *out, struct message *m) RESQ_USE_RESULT;
-/* STATUS_RANGE, naming epoch, step, learning rate and tensor, where a parameter or state is no longer finite. */
-int trainer_check_finite(struct trainer *t, struct message *m) RESQ_USE_RESULT;
+double trainer_rate(const struct trainer *t, int64_t step); /* learning rate; step from 0 */
 /* message_prefix with where the run is: `epoch 2, step 17, learning rate 0.1`. */
 int trainer_prefix(const struct trainer *t, int64_t step, int status, struct message *m);
-
 /* lineage_apply with the run's stream, options and side inputs, held-out images among them. */
 int trainer_lineage(const struct trainer *t, struct record *to, struct message *m) RESQ_USE_RESULT;
-
-/* device_steps.c */
-int trainer_step_on_device(struct trainer *t, const struct minibatch *b, double rate,
-                           struct message *m) RESQ_USE_RESULT;
-/* Waits until everything that a device was asked for is here; before anybody looks at parameters, sums or state. */
+/* Before anybody looks at parameters, sums or state: step_settle, naming the step where it fails. */
 int trainer_settle(struct trainer *t, struct message *m) RESQ_USE_RESULT;
-int trainer_log_skipped(struct trainer *t, struct message *m) RESQ_USE_RESULT;
-int trainer_save_scale(struct trainer *t, struct record *r, struct message *m) RESQ_USE_RESULT;
-int trainer_restore_scale(struct trainer *t, const struct record *r, struct message *m) RESQ_USE_RESULT;
-int trainer_save_device(const struct trainer *t, struct record *r, struct message *m) RESQ_USE_RESULT;
-/* A line in log and talk where the checkpoint's device or precision is another. */
-int trainer_log_device(struct trainer *t, const struct record *checkpoint, struct message *m) RESQ_USE_RESULT;
+/* STATUS_RANGE, naming epoch, step, learning rate and tensor, where a parameter or state is no longer finite. */
+int trainer_check_finite(struct trainer *t, struct message *m) RESQ_USE_RESULT;
+/* The deliverable model of values [parameters, state]; NULL: of now, averaged where averages are kept. *out is the
+ * caller's to free. */
+int trainer_deliver(struct trainer *t, const float *values, struct model *out, struct message *m) RESQ_USE_RESULT;
 
-/* loop.c: from the state on to the end of the last epoch and of the stream. */
-int loop_run(struct trainer *t, struct message *m) RESQ_USE_RESULT;
-/* resume.c */
-int trainer_save(struct trainer *t,
-                 struct message *m) RESQ_USE_RESULT; /* the checkpoint, where one was asked for */
+/* ---- resume.c ---- */
+
+/* The checkpoint, where one was asked for. */
+int trainer_save(struct trainer *t, struct message *m) RESQ_USE_RESULT;
 int trainer_restore(struct trainer *t, const struct record *checkpoint, struct message *m) RESQ_USE_RESULT;
+
+/* ---- loop.c ---- */
+
+/* From the state on to the end of the last epoch and of the stream. */
+int loop_run(struct trainer *t, struct message *m) RESQ_USE_RESULT;
 
 #endif

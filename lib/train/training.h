@@ -56,13 +56,14 @@ struct training_kind {
      * is read. Adds digests of what it read to lineage. */
     int (*prepare)(void *context, const struct record *stream, struct model *start,
                    struct gradient_options *gradient, struct lineage *lineage, struct message *m);
-    /* The model as it is validated and delivered, from these parameters and the gradient's present state; g NULL:
-     * from the start model, untrained. */
+    /* The model as it is validated and delivered, from these flat parameters and state (NULL: the gradient's present
+     * ones); g NULL: from the start model, untrained. *out is the caller's to free. */
     int (*deliver)(void *context, const struct model *start, const struct gradient *g, const float *parameters,
-                   struct model *out, struct message *m);
+                   const float *state, struct model *out, struct message *m);
     const struct record *const *sides; /* side inputs, for the lineage; filled by prepare at the latest */
     int side_count;                    /* at most TRAINING_MAX_SIDES */
-    int evaluate_start; /* validate the start model too, logged as epoch 0 (never the best: it was not trained) */
+    int warn_of_stages;                /* say of the start model what later stages cannot take (train/stages.h) */
+    int evaluate_start; /* validate the start model too: logged as epoch 0, and the best until an epoch is better */
 };
 
 /* lineage: the tool's recorded options; digests are added to it. STATUS_INTERRUPTED: stopped; the checkpoint, where

@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/usr/bin/env -S -u POSIXLY_CORRECT LC_ALL=C bash -p
 # What does an augmentation do to the images? One row an image, one column an epoch, as a picture:
 #
 #     pipelines/examples/look-at-augmentation.sh jitter.png --jitter 0.4,0.4,0.4,0.1

@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/usr/bin/env -S -u POSIXLY_CORRECT LC_ALL=C bash -p
 # Which observer, at how many bits? Quantizes one fused model in every combination and prints accuracies as TSV.
 #
 #     pipelines/examples/observer-sweep.sh > sweep.tsv

@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/usr/bin/env -S -u POSIXLY_CORRECT LC_ALL=C bash -p
 # A stage swapped for one's own: prune.py, in Python, takes the place of fuse, and all that follows is as it was. Prints
 # what the int8 network makes of held-out images at several shares of weights set to zero, as TSV.
 #

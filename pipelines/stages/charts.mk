@@ -1,12 +1,14 @@
 # The charts: PNG and SVG from the tables, and PNG grids of images. Those that need no timing come before it.
 CHARTS     := $(R)/charts
-LOGS       := $(R)/float.log.tsv $(R)/qat.log.tsv
-CURVES     := loss accuracy
+# A training of no epochs has no curve.
+CURVED     := $(if $(filter-out 0,$(EPOCHS)),float) $(if $(filter-out 0,$(QAT_EPOCHS)),qat)
+LOGS       := $(CURVED:%=$(R)/%.log.tsv)
+CURVE_CHARTS := $(if $(LOGS),loss accuracy)
 CONFUSIONS := $(MODELS:%=confusion-%)
 BARS       := compare-accuracy compare-size compare-time
 SAMPLES    := $(MODELS:%=samples-%)
 chart_files = $(foreach c,$(1),$(CHARTS)/$(c).png $(CHARTS)/$(c).svg)
-EARLY_CHARTS := $(call chart_files,$(CURVES) $(CONFUSIONS)) $(SAMPLES:%=$(CHARTS)/%.png) $(CHARTS)/augmented.png
+EARLY_CHARTS := $(call chart_files,$(CURVE_CHARTS) $(CONFUSIONS)) $(SAMPLES:%=$(CHARTS)/%.png) $(CHARTS)/augmented.png
 LATE_CHARTS  := $(call chart_files,$(BARS))
 
 $(W)/plot.stamp: FORCE $(call ours,$(PLOT))
@@ -16,8 +18,13 @@ $(EARLY_CHARTS) $(LATE_CHARTS): $(W)/plot.stamp
 # $(call chart,KIND INPUTS): the rule's chart.
 chart = $(call stage,plot-$(@F),$(PLOT) $(1) $(PLOT_FLAGS) -o $@)
 
-$(call chart_files,$(CURVES)): $(LOGS)
-	$(call chart,$(basename $(@F)) $(LOGS) --label float --label qat)
+ifneq ($(LOGS),)
+# Which curves there are, so that another number of epochs draws them again.
+$(W)/curves.stamp: FORCE
+	$(call stamp,curves of $(CURVED))
+$(call chart_files,$(CURVE_CHARTS)): $(LOGS) $(W)/curves.stamp
+	$(call chart,$(basename $(@F)) $(LOGS) $(CURVED:%=--label %))
+endif
 $(CHARTS)/confusion-%.png: $(R)/%.metrics.tsv
 	$(call chart,confusion $<)
 $(CHARTS)/confusion-%.svg: $(R)/%.metrics.tsv

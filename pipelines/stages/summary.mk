@@ -4,6 +4,7 @@ $(R)/summary.tsv: $(SUMMARISED) pipelines/summary $(foreach m,$(MODELS),$(MODEL_
 	$(call stage,summary,pipelines/summary $(SUMMARISED) $(foreach m,$(MODELS),$(m)=$$(stat -c %s $(MODEL_$(m)))) \
 		> $(W)/$(@F); mv $(W)/$(@F) $@)
 $(R)/README.md: $(R)/summary.tsv $(PAIRS:%=$(R)/%.pair.tsv) $(LATE_CHARTS) pipelines/page pipelines/table
+	$(if $(CURVE_CHARTS),,@rm -f $(call chart_files,loss accuracy))
 	$(call stage,page,pipelines/page $(R) > $(W)/$(@F); mv $(W)/$(@F) $@)
 
 results: $(R)/README.md
@@ -19,8 +20,6 @@ data: $(SET)/dataset.tsv
 # Copies what a finished run says of itself, but no model, to plots/recorded/ and into the README: its sweep too, where it
 # had one. NOTE='what a reader must know' goes into MADE.md.
 RECORDED = plots/recorded
-empty :=
-space := $(empty) $(empty)
 # The command line's variables, but for what only the recording reads. A space inside of one stands as `\ `.
 said = $(subst \_,\$(space),$(filter-out NOTE=% RECORDED=%,$(subst \$(space),\_,$(MAKEOVERRIDES))))
 record: results $(wildcard $(R)/sweep.md)

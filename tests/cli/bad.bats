@@ -87,3 +87,41 @@ reason() { # file, reason
         [[ $output == "inspect: stdin: "* ]]
     done
 }
+
+# A file of another kind is named by every program that reads a record, from a file and from a pipe, and how to convert it is said.
+@test "a file of another kind is named" {
+    cd "$BATS_TEST_TMPDIR"
+    python3 - <<'PY'
+import gzip, tarfile, zipfile
+with zipfile.ZipFile("a.pth", "w") as z:
+    z.writestr("a/data.pkl", "x"), z.writestr("a/version", "3")
+with zipfile.ZipFile("a.npz", "w") as z:
+    z.writestr("conv1.weight.npy", "x")
+open("lfs.st", "w").write("version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "a" + "\nsize 44700000\n")
+open("page.st", "w").write("<!DOCTYPE html>\n<html><body>not found</body></html>\n")
+open("some.tsv", "w").write("epoch\tstep\n")
+gzip.GzipFile("a.gz", "wb", mtime=0).write(b"x" * 5000)
+with tarfile.open("a.tar", "w") as t:
+    t.add("some.tsv")
+PY
+    named() { # FILE TEXT
+        local file=$1 want=$2
+        shift 2
+        for program in "evaluate -m $file" "fuse -m $file" "bench -m $file" "inspect check $file" "calibrate -m $file" \
+            "quantize -m $file -r $file" "train-fp32 --init $file --epochs 0" "qat-finetune --epochs 0 -m $file -r $file"; do
+            # shellcheck disable=SC2086
+            run --separate-stderr "$BIN"/$program < /dev/null
+            [ "$status" -eq 1 ] && [ "${#stderr_lines[@]}" -eq 1 ] && [ -z "$output" ]
+            [[ $stderr == "${program%% *}: $file: $want"* ]] || { echo "$program: $stderr"; return 1; }
+        done
+        run --separate-stderr bash -c "cat $file | '$BIN/train-fp32' -o out"
+        [[ $stderr == "train-fp32: stdin: $want"* ]] || { echo "$stderr"; return 1; }
+    }
+    named a.pth "is a PyTorch file (.pth, .pt): save its state_dict as safetensors, in Python: import torch;"
+    named a.npz "is a numpy archive (.npz): save it as safetensors, in Python: import numpy;"
+    named lfs.st "is a git-lfs pointer, not the file itself: run git lfs pull"
+    named page.st "is a web page, not a record"
+    named some.tsv "is a text file, not a record"
+    named a.gz "is compressed by gzip, not a record: unpack it first"
+    named a.tar "is a tar archive, not a record: unpack it first"
+}

@@ -15,7 +15,7 @@ column() {
 
 @test "one row a model, thread count and batch, in the documented columns" {
     run -0 --separate-stderr "$BIN/bench" -m "$MODEL" --width 5 -b 1,3 -j 1,2 --seconds 0 -o out.tsv
-    [ -z "$output" ] && [ -z "$stderr" ]
+    [ -z "$output" ] && [[ $stderr == "bench: warning: $MODEL has no graph: "* ]] && [ "${#stderr_lines[@]}" -eq 1 ]
     [ "$(grep -v '^#' out.tsv | head -1)" = "$(printf '%s\t' what model isa device precision algorithm threads batch \
         ms_median ms_min ms_p95 ms_p99 samples_per_s gmac_per_s peak_gmac_per_s of_peak bytes ms_alone other)ms_other" ]
     [ "$(column what out.tsv | sort | uniq -c | tr -s ' ')" = " 8 infer" ]
@@ -169,6 +169,19 @@ column() {
     run -1 "$BIN/bench" --train --width 2 --precision fp16
     [ "$output" = "bench: resnet18-width2: precision fp16 needs a GPU: a CPU trains in fp32 or bf16" ]
     run -1 "$BIN/bench" --train -m "$MODEL" -r absent
-    [ "${#lines[@]}" -eq 1 ]
-    [[ $output == "bench: absent: "* ]]
+    [ "${#lines[@]}" -eq 2 ] # the first a warning: this model has no graph
+    [[ ${lines[1]} == "bench: absent: "* ]]
+}
+
+@test "rows of two runs' models have two names" {
+    mkdir -p a/x b/x
+    cp "$MODEL" a/x/model.safetensors
+    cp "$MODEL" b/x/model.safetensors
+    cp "$MODEL" b/other.safetensors
+    run -0 "$BIN/bench" -m a/x/model.safetensors -m b/x/model.safetensors -m b/other.safetensors --seconds 0 -o out.tsv
+    [ "$(column model out.tsv | xargs)" = "a/x/model b/x/model other" ]
+    (cd a && "$BIN/bench" -m x/model.safetensors -m ../b/x/model.safetensors -m x/model.safetensors --seconds 0 -o ../out.tsv)
+    [ "$(column model out.tsv | xargs)" = "x/model b/x/model x/model" ]
+    "$BIN/bench" --train -m a/x/model.safetensors -m b/x/model.safetensors -b 2 --seconds 0 -o out.tsv
+    [ "$(column model out.tsv | uniq | xargs)" = "a/x/model b/x/model" ]
 }

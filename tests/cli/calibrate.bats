@@ -106,6 +106,18 @@ PY
     fails 'stdin: truncated' bash -c "'$BIN/calibrate' -n 10 -m '$G/fused.st' -o out < cut.st"
 }
 
+@test "fewer images than -n asks for are a warning with both numbers, and counted as seen" {
+    run --separate-stderr "$BIN/calibrate" -m "$G/fused.st" -n 8192 -o few < "$G/all.b"
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "calibrate: warning: only 200 images came, of 8192 asked for (-n): the ranges are of these" ]
+    "$BIN/inspect" show few | grep -q '^images: 200$'
+    for arguments in "" "-n 200" "-n 0" "-q -n 8192"; do # not asked for, or there
+        # shellcheck disable=SC2086
+        run --separate-stderr "$BIN/calibrate" -m "$G/fused.st" $arguments -o few < "$G/all.b"
+        [ "$status" -eq 0 ] && [ -z "$stderr" ]
+    done
+}
+
 @test "the test split, another data set and other classes are refused" {
     "$BIN/cifar-load" -d "$G/d.bin" --split test > test.b
     fails 'calibrate: stdin: split: images of the test split must not calibrate' \

@@ -181,3 +181,20 @@ PY
     [ "$status" -eq 1 ]
     [ "$output" = "inspect: large: memory exhausted: 300000000 bytes" ]
 }
+
+@test "a network's name: ResNet-18 at every stage and of a state_dict, else what it is made of" {
+    "$BIN/train-fp32" --width 3 --epochs 0 -o float < /dev/null
+    "$BIN/fuse" -m float -o fused
+    for file in float fused; do
+        [ "$("$BIN/inspect" network "$file")" = "ResNet-18, width 3" ]
+    done
+    # One kernel, one residual or one name that is another's: no ResNet-18.
+    "$BIN/inspect" graph float > text
+    for change in '0,/layer3.0.conv2 .*kernel=3/ s/\(layer3.0.conv2 .*\)kernel=3 pad=1/\1kernel=1/' \
+        's/layer4.1.add .*= add \([^ ]*\) .*/layer4.1.add = relu \1/' 's/layer2.1.conv1/layer2.1.convA/g'; do
+        sed "$change" text > changed
+        run ! cmp -s text changed
+        "$BIN/train-fp32" --graph changed --epochs 0 -o other < /dev/null
+        [ "$("$BIN/inspect" network other)" = "a network of 20 convolutions and 1 linear layer" ]
+    done
+}

@@ -4,11 +4,9 @@
 load helpers
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
-put() { # TARGET: into a staging folder, with the tools as they are
-    local olds=()
-    for tool in "$BIN"/*; do olds+=(-o "$tool"); done
-    make -s --no-print-directory -C "$TREE" "$1" B="$BATS_FILE_TMPDIR/b" BIN="$BIN" PREFIX=/usr DESTDIR="$BATS_FILE_TMPDIR/stage" \
-        "${olds[@]}"
+put() { # TARGET [VARIABLE=VALUE..]: into a staging folder, with the tools as they are
+    make -s --no-print-directory -C "$TREE" "$1" PREBUILT=1 B="$BATS_FILE_TMPDIR/b" BIN="$BIN" PREFIX=/usr DESTDIR="$BATS_FILE_TMPDIR/stage" \
+        "${@:2}"
 }
 
 setup_file() {
@@ -29,6 +27,7 @@ setup() {
         sed 's/\\-/-/g' "$page" > page
         grep -q "^$name - [A-Za-z]" page
         grep -q "^.B $name" page
+        run ! grep -E '^\.B (calibrate|fuse|plot)|[|] (augment|plot|calibrate|quantize) ' page
         grep -q '^Exit status: 0' page
         grep -q '^\.SH OPTIONS' page
     done
@@ -46,4 +45,31 @@ setup() {
 @test "uninstall takes everything away" {
     put uninstall
     [ -z "$(find "$STAGE" -type f)" ]
+}
+
+@test "folders of any name: uninstall takes what install put there and nothing else" {
+    for place in "my apps" "it's & \"b\";(c),#d:%*" 'a$$b'; do
+        name=${place//\$\$/\$}
+        mkdir -p "$name stage/my" "$name stage/$name/share/resq/plots"
+        echo keep > "$name stage/my/file"
+        echo keep > "$name stage/$name/share/resq/plots/own.gp"
+        put install DESTDIR="$PWD/$place stage" PREFIX="/$place"
+        [ -x "$name stage/$name/bin/resq-fuse" ]
+        "$name stage/$name/bin/resq-fuse" --version
+        [ -s "$name stage/$name/share/man/man1/resq-plot.1" ]
+        put uninstall DESTDIR="$PWD/$place stage" PREFIX="/$place"
+        [ "$(find "$name stage" -type f -printf '%P\n' | sort | tr '\n' ' ')" = "$(printf '%s\n' my/file "$name/share/resq/plots/own.gp" |
+            sort | tr '\n' ' ')" ]
+    done
+    # A packager's folders are shared with others.
+    mkdir -p stage/opt/lib stage/opt/share
+    touch stage/opt/lib/theirs stage/opt/share/theirs
+    put install DESTDIR="$PWD/stage" PREFIX=/opt libdir=/opt/lib datadir=/opt/share
+    put uninstall DESTDIR="$PWD/stage" PREFIX=/opt libdir=/opt/lib datadir=/opt/share
+    [ "$(find stage -type f | sort | xargs)" = "stage/opt/lib/theirs stage/opt/share/theirs" ]
+    HOME=$PWD put install DESTDIR= PREFIX='~/home'
+    [ -x home/bin/resq-fuse ]
+    run put install DESTDIR="$PWD" PREFIX='/a$b'
+    [ "$status" -eq 2 ]
+    [[ $output == *"PREFIX='/a\$b' is not a name: it has '\$'"* ]]
 }

@@ -115,3 +115,27 @@ closed() {
     done < "$TREE/tests/faults/runs"
     for tool in $TOOLS; do [[ $seen == *" $tool "* ]]; done
 }
+
+@test "a program says the name that it was called by: in help, examples, version and messages; records say its own" {
+    mkdir "$BATS_TEST_TMPDIR/installed"
+    cd "$BATS_TEST_TMPDIR/installed"
+    for tool in $TOOLS; do
+        ln -s "$BIN/$tool" "resq-$tool"
+        run --separate-stderr "./resq-$tool" --help
+        [[ ${lines[0]} == "Usage: resq-$tool "* ]]
+        # No command line, its own or another's, without the prefix.
+        run ! grep -E "(  |\| |<\()(${TOOLS// /|}) " <<< "$output"
+        run --separate-stderr "./resq-$tool" --version
+        [[ ${lines[0]} == "resq-$tool (resq) "* ]]
+        run --separate-stderr "./resq-$tool" --no-such-option
+        [[ ${stderr_lines[0]} == "resq-$tool: "* ]]
+        [ "${stderr_lines[1]}" = "Try 'resq-$tool --help' for more information." ]
+        run --separate-stderr bash -c 'exec -a "" "$1" --no-such-option' - "$BIN/$tool"
+        [[ ${stderr_lines[0]} == "$tool: "* ]]
+    done
+    ./resq-train-fp32 --width 2 --epochs 0 -o float < /dev/null
+    ./resq-fuse -m float -o fused
+    [ "$(./resq-inspect made-by fused | cut -d ' ' -f 1 | xargs)" = "train-fp32 fuse" ]
+    run --separate-stderr ./resq-evaluate -m absent < /dev/null
+    [[ $stderr == "resq-evaluate: absent: "* ]]
+}

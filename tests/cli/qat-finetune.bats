@@ -102,16 +102,60 @@ holds() { # an arithmetic condition
 }
 
 @test "the log begins with the model of quantize, and says what evaluate says" {
-    tune --epochs 1 --validate "$T/held-out" --log log -o tuned --last last < "$T/short"
-    cmp tuned last
+    tune -q --epochs 1 --validate "$T/held-out" --log log -o tuned --last last < "$T/short"
     grep -v '^#' log > rows
     [ "$(cut -f 1,2,3 rows | tr '\t\n' '  ')" = "epoch step learning_rate 0 0 - 1 7 $(sed -n 3p rows | cut -f 3) " ]
     "$BIN/quantize" -m "$T/fused" -r "$T/ranges" -o quantized
-    for pair in quantized:2 tuned:3; do
+    for pair in quantized:2 last:3; do
         want=$("$BIN/evaluate" -m "${pair%:*}" < "$T/held-out" | awk -F '\t' '$1 == "accuracy" { print $4 }')
         got=$(sed -n "${pair#*:}p" rows | cut -f 6)
         holds "$want - $got < 0.001 && $got - $want < 0.001"
     done
+}
+
+@test "training that only takes away writes the model of epoch 0, with a warning, however often it is stopped" {
+    "$BIN/quantize" -m "$T/fused" -r "$T/ranges" -o quantized
+    for mode in fixed average learned; do
+        high=(--epochs 1 --learning-rate 0.1 --schedule constant --no-nesterov --momentum 0 --range-mode "$mode" --validate "$T/held-out")
+        run --separate-stderr tune "${high[@]}" --log log -o tuned --last last < "$T/once"
+        echo "$stderr"
+        [ "$status" -eq 0 ] && [ "${#stderr_lines[@]}" -eq 1 ]
+        start=$(awk '$1 == "0" { print $6 }' log)
+        holds "$(awk '$1 == "1" { print $6 }' log) < $start - 20"
+        [[ $stderr == "qat-finetune: warning: no epoch is better on the held-out images than the start, ${start%?} %: the start is written, untrained"* ]]
+        # Everything after the header is the tensors' data, laid out alike.
+        for file in tuned quantized last; do
+            perl -e 'open my $f, "<:raw", $ARGV[0]; read $f, my $n, 8; seek $f, 8 + unpack("Q<", $n), 0; local $/; print <$f>' \
+                $file > $file.data
+        done
+        cmp tuned.data quantized.data
+        run ! cmp -s last.data tuned.data
+        rm -f checkpoint again
+        # The stream breaks off after a checkpoint or two.
+        head -c 1200000 "$T/once" > cut
+        run ! tune -q "${high[@]}" --checkpoint checkpoint --checkpoint-every 5 -o again < cut
+        [ -e checkpoint ] && [ ! -e again ]
+        run --separate-stderr tune "${high[@]}" --checkpoint checkpoint --resume -o again --last again.last < "$T/once"
+        [ "$status" -eq 0 ] && [[ $stderr == *"than the start, ${start%?} %"* ]]
+        cmp again tuned
+        cmp again.last last
+    done
+}
+
+# Few bits begin low and gain at once; then the rate grows until nothing is left.
+@test "an end far below the start is warned of, though a better epoch is written" {
+    run --separate-stderr tune --per-tensor --weight-bits 3 --activation-bits 4 --epochs 4 --learning-rate 0.05 --schedule one-cycle \
+        --peak 1 --momentum 0 --no-nesterov --validate "$T/held-out" --log log -o tuned < "$T/train"
+    cat log
+    echo "$stderr"
+    [ "$status" -eq 0 ]
+    read -r start end best at < <(awk '/^[0-9]/ { if ($1 == 0) start = $6; end = $6; if ($6 > best) { best = $6; at = $1 } }
+        END { print start, end, best, at }' log)
+    if [ "$at" = 0 ]; then
+        [[ $stderr == *"no epoch is better"* ]]
+    elif holds "$end < $start - 20"; then
+        [[ $stderr == "qat-finetune: warning: held-out accuracy ended at ${end%?} %, far below the start's ${start%?} %: epoch $at is written, with ${best%?} %"* ]]
+    fi
 }
 
 @test "same bytes for 1, 2 and 3 threads, pipe and file" {

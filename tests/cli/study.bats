@@ -224,6 +224,67 @@ qat.metrics.tsv " ]
     [ ! -e results ]
 }
 
+# A locale whose numbers have a comma, made here, since few machines have one: its LOCPATH.
+comma_locale() {
+    [[ -e /usr/share/i18n/locales/de_DE ]] || skip "no sources of locales here: ./setup installs them"
+    mkdir -p "$BATS_FILE_TMPDIR/locale"
+    [[ -e $BATS_FILE_TMPDIR/locale/de_DE.UTF-8 ]] ||
+        localedef -i de_DE -f UTF-8 "$BATS_FILE_TMPDIR/locale/de_DE.UTF-8"
+    LOCPATH=$BATS_FILE_TMPDIR/locale
+    [ "$(LC_ALL=de_DE.UTF-8 LOCPATH=$LOCPATH awk 'BEGIN { printf "%.1f", 0.5 }')" = 0,5 ]
+}
+
+# COMMAND..: with every habit and setting that ever changed what a script did.
+hostile() {
+    printf '%s\n' 'echo BASH_ENV was read' 'awk() { echo an awk of the environment; }' 'cd() { return 0; }' > "$PWD/habits"
+    (
+        # shellcheck disable=SC2317 # called where it is exported to
+        sed() { echo a sed of the environment; }
+        export -f sed
+        export LC_ALL=de_DE.UTF-8 LANG=de_DE.UTF-8 LOCPATH CDPATH=.:/ BASH_ENV=$PWD/habits ENV=$PWD/habits POSIXLY_CORRECT=1 \
+            GREP_OPTIONS=-v GREP_COLORS=mt=31 LS_COLORS=di=31 QUOTING_STYLE=c TIME_STYLE=full-iso TZ=Asia/Kathmandu GLOBIGNORE='*' \
+            XZ_OPT=-9e TAR_OPTIONS=--totals AWKPATH=/ GNUTERM=dumb BLOCK_SIZE=3 GIT_DIR=/nowhere OMP_NUM_THREADS=1 \
+            XDG_CONFIG_HOME=$PWD GIT_WORK_TREE=/
+        env IFS=/ SHELLOPTS=xtrace BASHOPTS=extglob "$@"
+    )
+}
+
+@test "the study has the same bytes in any environment, as have its pages and what is recorded of it" {
+    comma_locale
+    hostile make --no-print-directory -C "$TREE" PREBUILT=1 BIN="$BIN" PROFILE=tests/cli/tiny.mk RESULTS="$PWD/results" \
+        DATASETS="$PWD/data" DATA="$BATS_FILE_TMPDIR/images" results > log 2> errors
+    for file in "$FIRST"/*.safetensors "$FIRST"/*.metrics.tsv "$FIRST"/*.pair.tsv "$FIRST"/charts/*; do
+        case $file in */compare-time.*) continue ;; esac
+        cmp "$file" "results/tiny/${file#"$FIRST"/}"
+    done
+    # What is printed is what the page has: numbers with points, no row missing.
+    grep -qE '^\| float \| [0-9]+\.[0-9]+ .* 1\.00 \|$' log
+    cmp <(grep '^| ' log) <(sed -n '/^| model |/,/^$/p' results/tiny/README.md | grep '^| ')
+    cmp <(sed 's/^| \(float\|ptq\|qat\) | .* |$/row/; s/(.*; the float/(; the float/' "$FIRST/README.md") \
+        <(sed 's/^| \(float\|ptq\|qat\) | .* |$/row/; s/(.*; the float/(; the float/' results/tiny/README.md)
+    run ! grep -i 'of the environment\|BASH_ENV was read' -r log errors results/tiny/README.md
+    # By hand, too.
+    for file in "table $FIRST/summary.tsv" "page $FIRST"; do
+        # shellcheck disable=SC2086 # words
+        cmp <(PATH=$BIN:$PATH "$TREE"/pipelines/$file) <(PATH=$BIN:$PATH hostile "$TREE"/pipelines/$file)
+    done
+    cp -a "$FIRST" recorded
+    PATH=$BIN:$PATH hostile "$TREE/pipelines/record" recorded out 'make results' note
+    grep -qE '^- float.log.tsv: 2 epochs in [0-9]+\.[0-9] seconds' out/MADE.md
+    grep -qE '^\| train \| [0-9]+\.[0-9] \|$' out/MADE.md
+}
+
+@test "a page whose parts cannot be made is no page" {
+    copy_first
+    rm results/tiny/float-qat.pair.tsv
+    PATH=$BIN:$PATH run "$TREE/pipelines/page" results/tiny
+    [ "$status" -ne 0 ]
+    cp "$FIRST/float-qat.pair.tsv" results/tiny
+    echo broken > results/tiny/best_float_model.safetensors
+    PATH=$BIN:$PATH run "$TREE/pipelines/page" results/tiny
+    [ "$status" -ne 0 ]
+}
+
 @test "the environment changes nothing" {
     copy_first
     touch now

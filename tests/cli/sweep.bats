@@ -73,3 +73,11 @@ setup_file() {
     grep -q '^| sweep: ptq, 24 of them |' record/tiny/MADE.md
     [ -z "$(find record -name '*.safetensors')" ]
 }
+
+@test "rows say how many images calibrated: those there are, once, where more were asked for" {
+    study "$PWD/results" SWEEP_CALIBRATION_IMAGES='32 4096 8192' CALIBRATION_IMAGES=8192 SWEEP_BITS=8 SWEEP_QAT_BITS=8 SWEEP_RANGES=fixed \
+        SWEEP_OBSERVERS=mse SWEEP_SEEDS=1 sweep > log
+    [ "$(grep -v '^#' results/tiny/sweep.tsv | cut -f 1-6 | tail -n +2 | tr '\t\n' '_ ')" = "float_-_-_-_-_- ptq_mse_channel_8_8_32 \
+ptq_mse_channel_8_8_360 ptq_mse_tensor_8_8_360 qat_mse_channel_8_8_360 " ]
+    run ! grep -E '4096|8192' results/tiny/sweep.md
+}

@@ -291,7 +291,7 @@ EOF
 
 @test "misuse" {
     for options in "--resume" "--checkpoint-every 5" "--momentum 0" "--normalize 1,2,3" "--peak 2" "--epochs -1" \
-        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0" "--init x --width 3" "--init x --graph y" "--init x --normalize 0,0,0:1,1,1"; do
+        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0" "--init x --width 3" "--init x --graph y --normalize 0,0,0:1,1,1" "--init x --normalize 0,0:1,1" "--graph y --eps 1" "--eps 1"; do
         # shellcheck disable=SC2086 # several words
         run --separate-stderr "$BIN/train-fp32" $options < /dev/null
         [ "$status" -eq 2 ] || { echo "$options: $status $stderr"; return 1; }
@@ -382,4 +382,14 @@ EOF
     "$BIN/cifar-load" -d "$T/images.bin" -b 32 -n 64 -o in.two
     record_edit in.two in.changes "meta['mean'] = '[0,0,0]'; meta['std'] = '[1,1,1]'"
     refused "*mean: changes within the stream from ?0,0,0? to (none)" < in.changes
+}
+
+@test "a mini-batch that gives a batch norm one value a channel is refused before it trains, also an epoch's last" {
+    printf '%s\n' 'x = input u8[32,32,3]' 'n = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25' 'c1 = conv2d n out=4 kernel=8 stride=8' \
+        'b1 = batchnorm c1' 'c2 = conv2d b1 out=4 kernel=4' 'b2 = batchnorm c2' 'p = avgpool b2' 'fc = linear p out=10 bias' > in.txt
+    refused "64 images an epoch by 1 (--batch): b2: batch norm wants more than 1 value a channel: *" --graph in.txt -b 1 < "$T/short"
+    refused "64 images an epoch by 21 (--batch): b2: batch norm wants more than 1 value a channel: *" --graph in.txt -b 21 < "$T/short"
+    refused "64 images an epoch by 63 (--batch): b2: batch norm *" --graph in.txt -b 63 --log out.log --checkpoint out.c < "$T/short"
+    small --graph in.txt -b 31 -o in.out < "$T/short"
+    small -b 1 --epochs 3 -o in.out < "$T/short" # ResNet's maps are 4x4 at the end
 }

@@ -83,10 +83,11 @@ class Run:
             (work / name).write_bytes(b"old\n")
         report = self.folder / f"{kind}.report"
         report.write_bytes(bytes(24))
-        scratch = self.folder / f"{kind}.tmp"
+        scratch, cache = self.folder / f"{kind}.tmp", self.folder / f"{kind}.cache"
+        shutil.rmtree(cache, ignore_errors=True)
         scratch.mkdir(exist_ok=True)
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "LD_PRELOAD": self.campaign.library, "FAULT_CALL": kind,
-                       "FAULT_AT": str(at), "FAULT_REPORT": str(report), "TMPDIR": str(scratch),
+                       "FAULT_AT": str(at), "FAULT_REPORT": str(report), "TMPDIR": str(scratch), "XDG_CACHE_HOME": str(cache),
                        "RESQ_PLOTS": str(HERE.parent.parent / "plots"), **({"FAULT_LASTS": "1"} if lasts else {})}
         with open(self.stdin, "rb") as stdin:
             try:

@@ -97,8 +97,9 @@ def models(folder):
 
 def others(folder):
     bins = [0] * 2048
-    for i in range(1024, 1629):
+    for i in range(1024, 1629, 50):
         bins[i] = i % 7 + 1
+    bins[1628] = 2
     ranges = {"c.histogram": ("U64", [2048], bins), "c.exponent": ("I32", [], [-8]), "c.min": constant(0.0), "c.max": constant(2.36)}
     bins = [0] * 2048
     bins[3], bins[2000] = 5, 9

@@ -216,6 +216,7 @@ def options():
     p = turns.options("time resq and other programs in turns", rounds=30, turn=0.03)
     p.add_argument("--worker", required=True)
     p.add_argument("--test", help="test images, for the accuracy of a trained network; ignored where they are of another data set")
+    p.add_argument("--network", required=True, help="what to call it in titles, as `inspect network` does")
     p.add_argument("--trials", type=int, default=3, help="rounds to choose a program's form by")
     p.add_argument("--warm", type=float, default=0.01, help="seconds of warm-up in a turn, at least")
     p.add_argument("--batches", type=turns.numbers, default=[1, 64])
@@ -230,8 +231,7 @@ def main():
     o = options()
     o.clock = turns.Clock("inference", o.minutes)
     o.image_count = len(record.image_set(o.images)[0])
-    model = record.Model(o.float)
-    trained = model.metadata.get("trained-on", "").split(" ")[0]
+    trained = record.Model(o.float).metadata.get("trained-on", "").split(" ")[0]
     if o.test and trained and trained == record.dataset_digest(o.test):
         o.test_labels = record.image_set(o.test)[1]
     else:
@@ -240,7 +240,7 @@ def main():
     rounds = run_rounds(o, cases)
     notes = turns.common_notes("tests/peers/compare.py")
     notes |= {
-        "network": f"ResNet-18, width {model.width}, {'trained' if trained else 'as initialised'}",
+        "network": f"{o.network}, {'trained' if trained else 'as initialised'}",
         "images": f"logits compared on {o.image_count}" + (f", accuracy on {len(o.test_labels)}" if o.test else ""),
         "rounds": f"{rounds}, order rotated; in a turn a warm-up of {o.warm:g} s and timed calls for {o.turn:g} s, at least one each",
         "ratio": "resq's time / the program's; interval 95 %, bootstrap over rounds",

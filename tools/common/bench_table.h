@@ -13,7 +13,10 @@ int bench_table(struct table *t, const struct measure_case *cases, int count, co
 /* The note `gpu`, its name and libraries, where `device` is one. */
 int bench_note_device(struct table *t, const char *device, struct message *m) RESQ_USE_RESULT;
 
-/* A model as the table names it: its file's name without folders and suffix. */
-void bench_name(char *out, size_t size, const char *path);
+enum { BENCH_NAME_SIZE = 128 };
+
+/* The paths[i], one of `count`, as the table names its model: the file's name without suffix, and as many of the
+ * folders before it as tell it from the other paths. */
+void bench_name(char out[BENCH_NAME_SIZE], const char *const *paths, int count, int i);
 
 #endif

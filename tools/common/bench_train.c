@@ -17,7 +17,7 @@
 /* A model with its images; activations where it is trained quantized. */
 struct subject {
     struct model model;
-    char name[64];
+    char name[BENCH_NAME_SIZE];
     struct affine *activations;
     uint8_t *images, *labels;
 };
@@ -59,9 +59,9 @@ static int load_models(struct run *r, struct message *m)
     for (int i = 0; i < r->o->models->count; i++) {
         struct subject *s = &r->subjects[i];
         TRY(output_differs(r->o->models->items[i], r->o->output, m));
-        TRY(model_load(&s->model, r->o->models->items[i], m));
+        TRY(model_open(&s->model, r->o->models->items[i], r->o->given, m));
         r->subject_count = i + 1;
-        bench_name(s->name, sizeof s->name, r->o->models->items[i]);
+        bench_name(s->name, r->o->models->items, r->o->models->count, i);
         if (r->o->ranges)
             TRY(read_ranges(s, r->o->ranges, m));
     }

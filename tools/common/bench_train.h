@@ -3,7 +3,7 @@
 #define RESQ_TOOLS_BENCH_TRAIN_H
 
 #include "tools/common/device.h"
-#include "tools/common/options.h"
+#include "tools/common/model_file.h"
 
 struct bench_train {
     const struct string_list *models;     /* float ones; with ranges fused ones, trained quantized */
@@ -14,6 +14,7 @@ struct bench_train {
     double seconds;
     int layers;
     struct device_arguments where; /* resolved */
+    struct model_arguments *given;
 };
 
 /* For --help. */

@@ -87,6 +87,7 @@ int calibration_describe(const struct calibration *c, struct record *r, struct m
             TRY(record_set(r, carried[i], record_get(c->reader.first, carried[i]), m));
     tool_lineage(c->tool, &lineage);
     lineage_add(&lineage, "model", "%s", model);
+    model_given_lineage(c->given, &lineage);
     int status = lineage_apply(r, c->reader.first, c->tool->name, &lineage, &side, 1, m);
     lineage_free(&lineage);
     return status;

@@ -14,7 +14,8 @@
 struct calibration {
     const struct tool *tool;
     const char *model_path;
-    int64_t limit; /* images; 0: all */
+    const struct model_given *given; /* of the model: for the lineage */
+    int64_t limit;                   /* images; 0: all */
     int threads;
     struct device_arguments where; /* resolved */
     struct model model;

@@ -12,7 +12,7 @@ int device_resolve(const struct tool *tool, struct device_arguments *a, int quie
     TRY(device_choose(a->device, &name, &why, m));
     int is_asked = a->device != device_default || device_is_offered();
     if (strcmp(a->device, "auto") == 0 && is_asked && !quiet)
-        fprintf(stderr, "%s: device %s: %s\n", tool->name, name, why.text);
+        fprintf(stderr, "%s: device %s: %s\n", tool_called(tool), name, why.text);
     a->device = name;
     return 0;
 }

@@ -84,14 +84,14 @@ int images_read(const struct tool *t, const struct images_request *r, struct dat
     if (warning.text[0] && !r->quiet)
         tool_warn(t, "%s", warning.text);
     if (said.text[0] && r->verbose)
-        fprintf(stderr, "%s: %s\n", t->name, said.text);
+        fprintf(stderr, "%s: %s\n", tool_called(t), said.text);
     TRY(dataset_select(d, r->part, r->offset, r->count, indices, count, m));
     if (r->count > *count && !r->quiet)
         tool_warn(t, "%s: -n %lld asks for more images than there are: taking all %lld of %s/%s%s", d->name,
                   (long long)r->count, (long long)*count, d->split, r->part, r->offset ? " from --offset on" : "");
     TRY(dataset_read(d, *indices, *count, m));
     if (r->verbose)
-        fprintf(stderr, "%s: %s, %s, %s/%s: %lld of %lld images\n", t->name, d->name, d->digest, d->split, r->part,
-                (long long)*count, (long long)d->count);
+        fprintf(stderr, "%s: %s, %s, %s/%s: %lld of %lld images\n", tool_called(t), d->name, d->digest, d->split,
+                r->part, (long long)*count, (long long)d->count);
     return 0;
 }

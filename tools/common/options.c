@@ -10,6 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char *called; /* the last part of argv[0]; NULL before tool_start, and where there is none */
+
+const char *tool_called(const struct tool *t)
+{
+    return called ? called : t->name;
+}
+
 enum { MAX_OPTIONS = 64, CODE_HELP = 1000, CODE_VERSION, CODE_LONG, CODE_NO = 2000 };
 
 static void warn_line(const struct tool *t, const char *kind, const char *format, va_list args)
@@ -17,7 +24,7 @@ static void warn_line(const struct tool *t, const char *kind, const char *format
     char line[MESSAGE_SIZE + 256];
     vsnprintf(line, sizeof line, format, args);
     fflush(stdout);
-    fprintf(stderr, "%s: %s%s\n", t->name, kind, line);
+    fprintf(stderr, "%s: %s%s\n", tool_called(t), kind, line);
 }
 
 int tool_misuse(const struct tool *t, const char *format, ...)
@@ -26,7 +33,7 @@ int tool_misuse(const struct tool *t, const char *format, ...)
     va_start(args, format);
     warn_line(t, "", format, args);
     va_end(args);
-    fprintf(stderr, "Try '%s --help' for more information.\n", t->name);
+    fprintf(stderr, "Try '%s --help' for more information.\n", tool_called(t));
     return 2;
 }
 
@@ -94,15 +101,39 @@ static void print_option(const struct option_spec *o)
     printf("\n");
 }
 
+/* Text that holds command lines: a program that was installed as PREFIX-NAME calls its fellows so too. A command
+ * stands behind two blanks, behind a bar, or in <(..). */
+static void print_named(const struct tool *t, const char *text)
+{
+    static const char *const programs[] = {"cifar-load", "augment",  "train-fp32", "fuse",
+                                           "calibrate",  "quantize", "evaluate",   "qat-finetune",
+                                           "bench",      "plot",     "inspect",    "report"};
+    const char *name = tool_called(t);
+    size_t length = strlen(name), own = strlen(t->name);
+    int prefix = length > own && strcmp(name + length - own, t->name) == 0 ? (int)(length - own) : 0;
+    for (const char *c = text; *c; c++) {
+        int at_command = c - text >= 2 && (strncmp(c - 2, "  ", 2) == 0 || strncmp(c - 2, "| ", 2) == 0 ||
+                                           strncmp(c - 2, "<(", 2) == 0);
+        for (size_t i = 0; at_command && i < sizeof programs / sizeof programs[0]; i++)
+            if (strncmp(c, programs[i], strlen(programs[i])) == 0 && c[strlen(programs[i])] == ' ')
+                printf("%.*s", prefix, name);
+        putchar(*c);
+    }
+}
+
 static void print_help(const struct tool *t)
 {
-    printf("Usage: %s %s\n%s\n", t->name, t->synopsis, t->purpose);
+    printf("Usage: %s ", tool_called(t));
+    print_named(t, t->synopsis);
+    printf("\n%s\n", t->purpose);
     printf("\nOptions:\n");
     for (int i = 0; i < t->option_count; i++)
         print_option(&t->options[i]);
     printf("  -h, --help                  print this help\n      --version               print the version\n");
-    if (t->details)
-        printf("\n%s", t->details);
+    if (t->details) {
+        printf("\n");
+        print_named(t, t->details);
+    }
     printf("\nExit status: 0 complete output was written, 1 failure, 2 misuse.\n");
 }
 
@@ -212,6 +243,16 @@ static int find_letter(const struct tool *t, int letter)
     return -1;
 }
 
+static unsigned char was_given[MAX_OPTIONS]; /* of the one tool that a program is */
+
+int tool_was_given(const struct tool *t, const char *name)
+{
+    for (int i = 0; i < t->option_count && i < MAX_OPTIONS; i++)
+        if (strcmp(t->options[i].name, name) == 0)
+            return was_given[i];
+    return 0;
+}
+
 static int parse(const struct tool *t, int argc, char **argv)
 {
     struct parser p;
@@ -225,7 +266,7 @@ static int parse(const struct tool *t, int argc, char **argv)
             return tool_end(t, 0, NULL);
         }
         if (code == CODE_VERSION) {
-            printf("%s (resq) " RESQ_VERSION "\nLicence: Apache-2.0\n", t->name);
+            printf("%s (resq) " RESQ_VERSION "\nLicence: Apache-2.0\n", tool_called(t));
             return tool_end(t, 0, NULL);
         }
         if (code == ':')
@@ -241,6 +282,7 @@ static int parse(const struct tool *t, int argc, char **argv)
         struct message m = {0};
         if (set_option(&t->options[i], optarg ? optarg : "", &m) < 0)
             return tool_misuse(t, "%s", m.text);
+        was_given[i] = 1;
     }
     return -1;
 }
@@ -263,7 +305,7 @@ static int standard_open(const struct tool *t)
             continue;
         int got = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest free number */
         if (got < 0) {
-            fprintf(stderr, "%s: /dev/null: cannot open: %s\n", t->name, strerror(errno));
+            fprintf(stderr, "%s: /dev/null: cannot open: %s\n", tool_called(t), strerror(errno));
             return 1;
         }
     }
@@ -272,6 +314,8 @@ static int standard_open(const struct tool *t)
 
 int tool_start(const struct tool *t, int argc, char **argv, struct operands *operands)
 {
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    called = argc == 0 || !argv[0][0] || (slash && !slash[1]) ? NULL : slash ? slash + 1 : argv[0];
     if (standard_open(t) >= 0)
         return 1;
     struct sigaction action = {.sa_handler = die_by_signal, .sa_flags = (int)SA_RESETHAND};
@@ -301,12 +345,12 @@ int tool_end(const struct tool *t, int status, const struct message *m)
         return 1;
     if (status < 0) {
         fflush(stdout);
-        fprintf(stderr, "%s: %s\n", t->name, m && m->text[0] ? m->text : "failed");
+        fprintf(stderr, "%s: %s\n", tool_called(t), m && m->text[0] ? m->text : "failed");
         return 1;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
         if (errno != EPIPE)
-            fprintf(stderr, "%s: stdout: write error: %s\n", t->name, strerror(errno));
+            fprintf(stderr, "%s: stdout: write error: %s\n", tool_called(t), strerror(errno));
         return 1;
     }
     return 0;

@@ -127,12 +127,16 @@ struct operands {
     int count;
 };
 
+/* What the user called the program, which its messages, --help and --version name; records say t->name. */
+const char *tool_called(const struct tool *t);
 /* Call it before anything is opened: of descriptors 0 to 2, those that are closed are taken by /dev/null, opened so
  * that reading and writing them fails. Parses argv into the options, handles --help and --version, installs the
  * signal rules (SIGINT and SIGTERM remove unfinished outputs and die by the signal; SIGXFSZ is ignored so that the
  * write fails with EFBIG). Returns -1 to go on, otherwise the exit status. operands may be NULL where max_operands
  * is 0. */
 int tool_start(const struct tool *t, int argc, char **argv, struct operands *operands) RESQ_USE_RESULT;
+/* 1 where the command line gave the option of this name; after tool_start. */
+int tool_was_given(const struct tool *t, const char *name);
 /* Misuse found by the tool itself: prints `TOOL: reason` and the hint; returns 2. */
 int tool_misuse(const struct tool *t, const char *format, ...) RESQ_PRINTF(2, 3);
 /* 0 for status >= 0; otherwise prints `TOOL: reason` (nothing for STATUS_PIPE) and returns 1. Checks that standard

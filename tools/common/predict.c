@@ -71,7 +71,7 @@ static int is_usual(const char *precision)
 
 static int record_make(struct record *record, const struct predictions *p, const struct batch_reader *reader,
                        const struct model *model, const char *model_digest, const char *precision,
-                       struct message *m)
+                       const struct model_given *given, struct message *m)
 {
     static const char *const keys[] = {"dataset", "dataset-digest", "classes", "split", "part"};
     struct lineage lineage = {0};
@@ -85,6 +85,7 @@ static int record_make(struct record *record, const struct predictions *p, const
     TRY(record_set(record, "model-digest", model_digest, m));
     TRY(record_set(record, "precision", precision, m));
     lineage_add(&lineage, "model", "%s", model_digest);
+    model_given_lineage(given, &lineage);
     if (!is_usual(precision))
         lineage_add(&lineage, "precision", "%s", precision);
     const struct record *const sides[] = {model->record};
@@ -94,12 +95,13 @@ static int record_make(struct record *record, const struct predictions *p, const
 }
 
 int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
-                     const struct model *model, const char *model_digest, const char *precision, struct message *m)
+                     const struct model *model, const char *model_digest, const char *precision,
+                     const struct model_given *given, struct message *m)
 {
     struct record *record = record_new(m);
     if (!record)
         return STATUS_NOMEM;
-    int status = record_make(record, p, reader, model, model_digest, precision, m);
+    int status = record_make(record, p, reader, model, model_digest, precision, given, m);
     if (status >= 0)
         status = record_save(record, path, m);
     record_free(record);

@@ -29,9 +29,9 @@ int predict_stream(struct predictions *out, const struct model *model, const str
                    struct message *m) RESQ_USE_RESULT;
 
 /* Writes the predictions record: the stream's data keys, the model's stage and digest, the precision that computed
- * (exec_precision), the lineage of both sides. */
+ * (exec_precision), the lineage of both sides and what was given of a model without graph. */
 int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
                      const struct model *model, const char *model_digest, const char *precision,
-                     struct message *m) RESQ_USE_RESULT;
+                     const struct model_given *given, struct message *m) RESQ_USE_RESULT;
 
 #endif

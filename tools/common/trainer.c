@@ -100,7 +100,7 @@ static void say(void *context, int verbose, const char *line)
     if (!verbose && !t->quiet)
         tool_warn(t->tool, "%s", line);
     if (verbose && t->verbose)
-        fprintf(stderr, "%s: %s\n", t->tool->name, line);
+        fprintf(stderr, "%s: %s\n", tool_called(t->tool), line);
 }
 
 static struct training_options options_make(const struct tool *tool, const struct trainer_arguments *a,

@@ -1,9 +1,7 @@
 #include "exec/train/gradient.h"
 #include "base/memory.h"
-#include "exec/train/block/block_engine.h"
 #include "exec/device/choose.h"
-#include "exec/train/device/device_train.h"
-#include <math.h>
+#include "exec/train/gradient_engine.h"
 #include <string.h>
 
 /* ---- open and close ---- */
@@ -48,59 +46,16 @@ static int check_stage(const struct model *model, const struct gradient_options 
     return 0;
 }
 
-static int take_activations(struct gradient *g, const struct affine *activations, struct message *m)
+/* The one place that knows which engine trains what: the first that suits. g has its steps by now. */
+static const struct gradient_engine *engine_for(const struct gradient *g, const char *device)
 {
-    for (int i = 0; gradient_quantized(g) && i < g->step_count; i++) {
-        int node = g->steps[i].output;
-        const struct affine *a = &activations[node];
-        if (node == g->graph.count - 1)
-            continue;
-        if (!isnormal(a->scale) || a->scale <= 0 || a->zero_point < a->qmin || a->zero_point > a->qmax ||
-            a->qmin >= a->qmax)
-            return message_set(m, STATUS_MISMATCH, "%s: no usable activation map", g->graph.nodes[node].name);
-        g->values[node].given = g->values[node].map = *a;
-    }
-    return 0;
-}
-
-/* Scratch of a worker: any kernel's, or one image's gradient. partials: two sums a channel, an image. */
-static void measure_scratch(struct gradient *g)
-{
-    const struct kernel_table *k = g->kernels;
-    size_t channels = 1, bytes = 64;
-    for (int i = 0; i < g->step_count; i++) {
-        const struct train_step *s = &g->steps[i];
-        channels = max_size(channels, (size_t)g->graph.nodes[s->output].c);
-        channels = max_size(channels, (size_t)g->graph.nodes[s->x].c);
-        if (s->accumulate_x)
-            bytes = max_size(bytes, g->values[s->x].elements * sizeof(float));
-        if (s->kind != TRAIN_CONV)
-            continue;
-        if (block_back(g, i))
-            bytes = max_size(bytes, k->block.scratch_bytes(&g->block->steps[i].conv));
-        if (block_on(g, i))
-            continue;
-        bytes = max_size(bytes, gradient_quantized(g) ? k->conv_u8.scratch_bytes(&s->shape)
-                                                      : k->conv_f32.scratch_bytes(&s->shape));
-        bytes = max_size(bytes, k->conv_f32_backward_data.scratch_bytes(&s->shape));
-        bytes = max_size(bytes, k->conv_f32_backward_weight.scratch_bytes(&s->shape));
-    }
-    g->scratch_stride = round_up_64(bytes);
-    g->partial_stride = 2 * channels;
-}
-
-static int take_memory(struct gradient *g, struct message *m)
-{
-    size_t inputs = 256 * (size_t)g->graph.nodes[0].c;
-    measure_scratch(g);
-    g->arena = memory_new(g->arena_bytes, 1, m);
-    if (!g->arena)
-        return STATUS_NOMEM;
-    g->scratch = memory_new((size_t)threads_count(g->pool), g->scratch_stride, m);
-    g->partials = memory_new((size_t)g->options.batch, g->partial_stride * sizeof *g->partials, m);
-    g->table = memory_new(inputs, 1, m);
-    g->table_values = memory_new(inputs, sizeof *g->table_values, m);
-    return g->scratch && g->partials && g->table && g->table_values ? 0 : STATUS_NOMEM;
+    static const struct gradient_engine *const of_cpu[] = {&block_gradient_engine, &image_gradient_engine};
+    int i = 0;
+    if (strcmp(device, "cpu") != 0)
+        return &device_gradient_engine;
+    while (of_cpu[i]->suits && !of_cpu[i]->suits(g))
+        i++;
+    return of_cpu[i];
 }
 
 static int prepare(struct gradient *g, const struct model *model, const char *device, struct message *m)
@@ -108,22 +63,29 @@ static int prepare(struct gradient *g, const struct model *model, const char *de
     TRY(graph_copy(&g->graph, &model->graph, m));
     TRY(kernel_table_get(&g->kernels, g->options.isa, m));
     TRY(gradient_plan_steps(g, m));
-    if (gradient_quantized(g))
-        TRY(qat_check_graph(g, m));
-    TRY(take_activations(g, g->options.activations, m));
+    if (gradient_quantized(g)) {
+        TRY(gradient_check_quantized(&g->graph, m));
+        TRY(qat_take_maps(g, g->options.activations, m));
+    }
     TRY(gradient_plan_slices(g, model, m));
-    if (strcmp(device, "cpu") != 0)
-        return device_training_open(g, m);
-    TRY(threads_open(&g->pool, g->options.threads ? g->options.threads : 1, m));
-    g->bf16 = g->options.precision && strcmp(g->options.precision, "bf16") == 0;
-    if (block_engine_suits(g))
-        TRY(block_plan(g, m));
-    else
-        TRY(gradient_plan_buffers(g, m));
-    TRY(gradient_prepare_steps(g, m));
-    if (g->block)
-        TRY(block_prepare(g, m));
-    return take_memory(g, m);
+    g->engine = engine_for(g, device);
+    return g->engine->open(g, m);
+}
+
+int gradient_check_count(const struct gradient *g, int64_t count, struct message *m)
+{
+    if (count < 1 || count > g->options.batch)
+        return message_set(m, STATUS_RANGE, "a mini-batch of %lld images, want 1..%d", (long long)count,
+                           g->options.batch);
+    for (int i = 0; i < g->graph.count; i++) {
+        const struct node *n = &g->graph.nodes[i];
+        if (n->op == OP_BATCHNORM && count * n->h * n->w == 1)
+            return message_set(m, STATUS_RANGE,
+                               "%s: batch norm wants more than 1 value a channel: a mini-batch of 1 image has only "
+                               "that on its 1x1 map",
+                               n->name);
+    }
+    return 0;
 }
 
 int gradient_open(struct gradient **out, const struct model *model, const struct gradient_options *options,
@@ -157,25 +119,90 @@ void gradient_close(struct gradient *g)
 {
     if (!g)
         return;
-    threads_close(g->pool);
-    device_training_close(g);
-    block_close(g);
-    for (int i = 0; i < g->step_count; i++)
-        gradient_release_step(&g->steps[i]);
-    memory_free(g->steps);
+    if (g->engine)
+        g->engine->close(g);
+    steps_free(&g->steps);
+    memory_free(g->train);
     memory_free(g->values);
     memory_free(g->slices);
     memory_free(g->state_slices);
     memory_free(g->parameters);
     memory_free(g->gradients);
     memory_free(g->state);
-    memory_free(g->arena);
-    memory_free(g->scratch);
-    memory_free(g->partials);
-    memory_free(g->table);
-    memory_free(g->table_values);
     graph_free(&g->graph);
     memory_free(g);
+}
+
+/* ---- forward and backward ---- */
+
+int gradient_forward(struct gradient *g, const uint8_t *images, int count, float *logits, struct message *m)
+{
+    TRY(gradient_check_count(g, count, m));
+    g->count = count;
+    int status = g->engine->forward(g, images, count, logits, m);
+    if (status < 0)
+        g->count = 0;
+    return status;
+}
+
+int gradient_backward(struct gradient *g, const float *dlogits, struct message *m)
+{
+    int last = g->graph.count - 1;
+    if (!g->count)
+        return message_set(m, STATUS_MISMATCH, "backward needs a forward pass before it");
+    if (!g->values[last].wants_gradient)
+        return message_set(m, STATUS_MISMATCH, "%s: no parameter stands before the logits",
+                           gradient_node(g, last)->name);
+    int status = g->engine->backward(g, dlogits, m);
+    g->count = 0; /* gradients were masked in place, and values' memory reused: not twice */
+    return status;
+}
+
+/* ---- whole steps ---- */
+
+int gradient_makes_steps(const struct gradient *g)
+{
+    return g->engine->whole_steps != NULL;
+}
+
+int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, struct message *m)
+{
+    if (!g->engine->whole_steps)
+        return message_set(m, STATUS_UNSUPPORTED, "whole steps are a device's");
+    return g->engine->whole_steps->begin(g, rule, m);
+}
+
+int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
+                  double bias_rate, double share, struct gradient_done *done, struct message *m)
+{
+    int classes = (int)g->values[g->graph.count - 1].elements;
+    if (!g->engine->whole_steps)
+        return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
+    TRY(gradient_check_count(g, count, m));
+    for (int i = 0; i < count; i++)
+        if (labels[i] >= classes)
+            return message_set(m, STATUS_RANGE, "label %d of %d classes", labels[i], classes);
+    return g->engine->whole_steps->step(g, images, labels, count, rate, bias_rate, share, done, m);
+}
+
+int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m)
+{
+    return g->engine->whole_steps ? g->engine->whole_steps->wait(g, done, m) : 0;
+}
+
+int gradient_settle(struct gradient *g, struct gradient_done *done, struct message *m)
+{
+    return g->engine->whole_steps ? g->engine->whole_steps->settle(g, done, m) : 0;
+}
+
+struct gradient_scale *gradient_loss_scale(struct gradient *g)
+{
+    return g->engine->whole_steps ? g->engine->whole_steps->loss_scale(g) : NULL;
+}
+
+int gradient_layer_algorithms(const struct gradient *g, int i, char *text, size_t size)
+{
+    return g->engine->algorithms ? g->engine->algorithms(g, i, text, size) : 0;
 }
 
 /* ---- what it holds ---- */
@@ -217,95 +244,95 @@ int gradient_state_slices(const struct gradient *g, const struct slice **slices)
     return g->state_slice_count;
 }
 
-int gradient_activations(const struct gradient *g, const float *parameters, struct affine *activations,
-                         struct message *m)
+int gradient_activations(const struct gradient *g, const float *parameters, const float *state,
+                         struct affine *activations, struct message *m)
 {
     memset(activations, 0, (size_t)g->graph.count * sizeof *activations);
     if (!gradient_quantized(g))
         return message_set(m, STATUS_MISMATCH, "there are no activation maps in float training");
-    for (int i = 0; i < g->step_count; i++) {
-        const struct train_step *s = &g->steps[i];
-        if (s->output != g->graph.count - 1)
-            TRY(qat_map(g, parameters ? parameters : g->parameters, s, &activations[s->output], m));
+    for (int i = 0; i < g->steps.count; i++) {
+        int node = g->steps.at[i].output;
+        if (!gradient_is_last(g, node))
+            TRY(qat_map(g, parameters ? parameters : g->parameters, state ? state : g->state, i, &activations[node],
+                        m));
     }
     return 0;
 }
 
 int gradient_threads(const struct gradient *g)
 {
-    return threads_count(g->pool);
+    return g->engine->threads(g);
 }
 
 const char *gradient_device(const struct gradient *g)
 {
-    return g->on_device ? g->on_device->context->backend->name : "cpu";
+    return g->engine->device(g);
 }
 
 const char *gradient_isa(const struct gradient *g)
 {
-    return g->on_device ? g->on_device->context->information.name : g->kernels->isa;
+    return g->engine->isa(g);
 }
 
 size_t gradient_arena_bytes(const struct gradient *g)
 {
-    return g->on_device ? g->on_device->arena_bytes : g->arena_bytes;
+    return g->engine->arena_bytes(g);
+}
+
+size_t gradient_held_bytes(const struct gradient *g)
+{
+    return g->engine->held_bytes(g);
 }
 
 const char *gradient_engine(const struct gradient *g)
 {
-    return g->on_device ? "device" : g->block ? "block" : "image";
+    return g->engine->name;
 }
 
 const char *gradient_precision(const struct gradient *g)
 {
-    if (g->on_device)
-        return device_training_precision(g);
-    return g->block && g->bf16 ? "bf16" : "fp32";
+    return g->engine->precision(g);
 }
 
 double gradient_macs(const struct gradient *g)
 {
     double macs = 0;
-    for (int i = 0; i < g->step_count; i++) {
-        const struct train_step *s = &g->steps[i];
-        if (s->kind == TRAIN_CONV)
-            macs += node_macs(&g->graph, s->node) * (g->values[s->x].wants_gradient ? 3 : 2);
+    for (int i = 0; i < g->steps.count; i++) {
+        const struct step *s = &g->steps.at[i];
+        if (s->kind == STEP_CONV)
+            macs += s->macs * (gradient_wants(g, s->x) ? 3 : 2);
     }
     return macs;
 }
 
-/* Planes of floats are six products each. */
 double gradient_peak(const struct gradient *g)
 {
-    if (g->on_device)
-        return device_training_peak(g);
-    const char *type = g->block ? "bf16" : "f32";
-    double one = kernel_peak(g->kernels, type, 0.05) / (g->block && !g->bf16 ? 6 : 1);
-    return one * threads_count(g->pool);
+    return g->engine->peak(g);
 }
 
 /* ---- profile ---- */
 
 void gradient_profile(struct gradient *g, int on)
 {
-    g->profiling = on && (!g->on_device || device_profile_begin(g) >= 0);
-    for (int i = 0; on && i < g->step_count; i++)
-        memset(g->steps[i].seconds, 0, sizeof g->steps[i].seconds);
+    g->profiling = on && (!g->engine->profile_begin || g->engine->profile_begin(g) >= 0);
+    for (int i = 0; on && i < g->steps.count; i++)
+        memset(g->train[i].seconds, 0, sizeof g->train[i].seconds);
 }
 
 int gradient_layer_count(const struct gradient *g)
 {
-    return g->step_count;
+    return g->steps.count;
 }
 
 struct gradient_layer gradient_layer_at(const struct gradient *g, int i)
 {
-    const struct train_step *s = &g->steps[i];
-    const struct node *n = &g->graph.nodes[s->node];
+    const struct step *s = &g->steps.at[i];
+    const struct node *n = gradient_node(g, s->node);
+    const double *seconds = g->train[i].seconds;
     return (struct gradient_layer){n->name,
                                    graph_op_name(n->op),
-                                   s->kind == TRAIN_CONV ? node_macs(&g->graph, s->node) : 0,
-                                   s->seconds[PASS_FORWARD],
-                                   s->seconds[PASS_DATA],
-                                   s->seconds[PASS_WEIGHT]};
+                                   s->kind == STEP_CONV ? s->macs : 0,
+                                   seconds[PASS_FORWARD],
+                                   seconds[PASS_DATA],
+                                   seconds[PASS_WEIGHT]};
 }

@@ -1,9 +1,10 @@
 /* gradient.h: forward with everything kept, and backward: what training needs. Two modes:
- *   float: a float-stage model, batch norm by the mini-batch's statistics;
- *   quantized (options.quantized): a fused model, whose forward pass is the int8 arithmetic itself - the same
- * kernels, in the form that also stores the value before rounding - and whose backward pass is straight-through: 1
- * where the value before clamping was within the codes, else 0 (a fused ReLU's clamp included). Everything is
- * deterministic for any number of threads: work is cut by shape, sums run in a fixed order.
+ *   float      a float-stage model, batch norm by the mini-batch's statistics;
+ *   quantized  (options.quantized) a fused model, whose forward pass is the int8 arithmetic itself - the same
+ *              kernels, in the form that also stores the value before rounding - and whose backward pass is
+ *              straight-through: 1 where the value before clamping was within the codes, else 0 (a fused ReLU's
+ *              clamp included).
+ * Everything is deterministic for any number of threads: work is cut by shape, sums run in a fixed order.
  *
  * How exact it is, as parts of a tensor's norm, against the same step in double with the same decisions at relus
  * (measured on a half-trained network; tests/unit/train/test_half_trained.c holds it to this):
@@ -29,18 +30,22 @@ struct gradient; /* opaque */
 enum range_mode { RANGE_FIXED, RANGE_AVERAGE, RANGE_LEARNED };
 
 struct gradient_options {
-    int threads, batch; /* batch: the largest mini-batch, > 0 */
-    const char *isa, *device,
-        *precision;            /* device: see exec/device/choose.h; precision: "fp32" (NULL too), "bf16", on a
-                                           * GPU "fp16" too, see gradient_precision; others STATUS_UNSUPPORTED */
-    int tf32, fast;            /* a GPU's, see struct device_options of kernel/contract/device.h */
-    double batchnorm_momentum; /* 0: 0.1, PyTorch's */
+    int threads;           /* 0: 1 */
+    int batch;             /* the largest mini-batch, 1..65536 */
+    const char *isa;       /* see kernel_table_get */
+    const char *device;    /* see exec/device/choose.h */
+    const char *precision; /* "fp32" (NULL too), "bf16"; on a GPU "fp16" too; others are STATUS_UNSUPPORTED. What
+                                * comes of it: gradient_precision */
+    int tf32, fast;        /* a GPU's, see struct device_options of kernel/contract/device.h */
+    double batchnorm_momentum; /* 0..1; 0: 0.1, PyTorch's */
     int quantized;
-    const struct affine
-        *activations; /* quantized: one an original node of the fused graph (see lower_choose_activations) */
-    int weight_bits, activation_bits, per_tensor;
+    /* quantized: */
+    const struct affine *activations; /* one an original node of the fused graph, see lower_choose_activations; the
+                                       * caller's, read while the gradient is opened */
+    int weight_bits, activation_bits; /* 2..8 */
+    int per_tensor;                   /* one scale for all of a layer's weights */
     enum range_mode ranges;
-    double range_averaging; /* RANGE_AVERAGE: low += a * (batch low - low); 0: 0.01 */
+    double range_averaging; /* 0..1, RANGE_AVERAGE: low += a * (batch low - low); 0: 0.01 */
 };
 
 /* A named part of a flat buffer. */
@@ -56,6 +61,13 @@ struct slice {
 /* Copies the parameters out of the model (which may then be freed). */
 int gradient_open(struct gradient **g, const struct model *model, const struct gradient_options *options,
                   struct message *m) RESQ_USE_RESULT;
+/* 0 where a fused network can be trained quantized; else STATUS_UNSUPPORTED, which names the node. What gradient_open
+ * checks itself. */
+int gradient_check_quantized(const struct graph *g, struct message *m) RESQ_USE_RESULT;
+/* 0 where a mini-batch of so many images can be trained on: 1..batch, and for every batch norm more than one value a
+ * channel (one has no variance: every output would be the shift); else STATUS_RANGE, which names the node. What
+ * gradient_forward and gradient_step check themselves. */
+int gradient_check_count(const struct gradient *g, int64_t count, struct message *m) RESQ_USE_RESULT;
 /* Mini-batch of count <= batch images: logits [count,K]. Every call is a training step's: float mode normalises by
  * the mini-batch's statistics and updates the running ones (unbiased variance, num_batches_tracked), RANGE_AVERAGE
  * moves its ranges, which the next call uses. A range or learned scale that is not finite is STATUS_RANGE.
@@ -69,9 +81,8 @@ int gradient_backward(struct gradient *g, const float *dlogits, struct message *
  * queued piece, the next mini-batch on its way meanwhile ---- */
 
 enum gradient_flag { GRADIENT_DECAY = 1, GRADIENT_BIAS = 2 };
-enum {
-    GRADIENT_FLAG_FLOATS = 16
-}; /* parameters that share a byte of flags: every slice begins on such a multiple */
+/* Parameters that share a byte of flags: every slice begins on such a multiple. */
+enum { GRADIENT_FLAG_FLOATS = 16 };
 
 /* What the caller's optimizer does; train/optimizer.h and train/average.h state the arithmetic. The buffers are the
  * caller's and live until the gradient is closed. */
@@ -88,8 +99,8 @@ struct gradient_done {
     double loss; /* sums, as struct loss_sums of train/loss.h */
     int64_t images, correct;
     int64_t skipped; /* steps whose gradients overflowed: they changed no parameter */
-    int behind; /* where a call failed: so many steps were begun after the one that it is about; -1: about none of
-                   them */
+    int behind;      /* where a call failed: so many steps were begun after the one that it is about; -1: about none
+                      * of them */
 };
 
 /* Dynamic loss scaling of fp16, which belongs to a checkpoint. */
@@ -123,19 +134,19 @@ float *gradient_gradients(struct gradient *g);
 size_t gradient_parameter_count(const struct gradient *g);
 int gradient_slices(const struct gradient *g, const struct slice **slices); /* how many; in flat order */
 /* State that is not learned: running_mean, running_var, num_batches_tracked (as a float count below 2^24), moving
- * ranges
- * ("NODE.low", "NODE.high"). Saved and restored with a checkpoint. */
+ * ranges ("NODE.low", "NODE.high"). Saved and restored with a checkpoint. */
 float *gradient_state(struct gradient *g);
 size_t gradient_state_count(const struct gradient *g);
 int gradient_state_slices(const struct gradient *g, const struct slice **slices);
 
-/* Writes parameters (or the given flat copy of them, e.g. averaged weights; NULL: the current) and state into a
- * model of the same graph as was opened. */
-int gradient_store(const struct gradient *g, const float *parameters, struct model *model,
+/* Writes parameters and state into a model of the same graph as was opened. Each is a flat copy, e.g. averaged
+ * values, [gradient_parameter_count] and [gradient_state_count]; NULL: the current ones. */
+int gradient_store(const struct gradient *g, const float *parameters, const float *state, struct model *model,
                    struct message *m) RESQ_USE_RESULT;
-/* Quantized mode: the activation maps as they now are, one an original node. */
-int gradient_activations(const struct gradient *g, const float *parameters, struct affine *activations,
-                         struct message *m) RESQ_USE_RESULT;
+/* Quantized mode: the activation maps that follow from parameters and state (as above), one an original node:
+ * activations [nodes of the graph], the caller's. */
+int gradient_activations(const struct gradient *g, const float *parameters, const float *state,
+                         struct affine *activations, struct message *m) RESQ_USE_RESULT;
 int gradient_threads(const struct gradient *g);
 const char *gradient_device(const struct gradient *g); /* "cpu", "cuda" */
 const char *gradient_isa(const struct gradient *g);
@@ -153,8 +164,8 @@ double gradient_macs(const struct gradient *g);
 double gradient_peak(const struct gradient *g);
 
 /* One step of the plan, for bench --train --layers. Seconds since gradient_profile(g, 1), 0 where a pass does not
- * exist; packing weights counts as the forward of the first. What has no weights is all
- * forward and data; what a convolution's gradients have in common counts as that by the weights. */
+ * exist; packing weights counts as the forward of the first. What has no weights is all forward and data; what a
+ * convolution's gradients have in common counts as that by the weights. */
 struct gradient_layer {
     const char *name, *op;
     double macs; /* one image, one pass */

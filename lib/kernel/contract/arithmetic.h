@@ -36,8 +36,8 @@ RESQ_VALUE int map_of(const struct device_map_source *s, struct device_map *map)
     float scale = *s->scale;
     if (!(scale - scale == 0))
         return 0;
-    if (scale < SMALLEST_SCALE)
-        *s->scale = scale = SMALLEST_SCALE;
+    if (learned_scale_value(scale, s->given.scale) != scale)
+        *s->scale = scale = learned_scale_value(scale, s->given.scale);
     map->scale = scale;
     return 1;
 }

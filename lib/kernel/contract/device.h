@@ -71,7 +71,7 @@ enum device_map_mode { MAP_GIVEN, MAP_LEARNED, MAP_RANGE };
 struct device_map_source {
     int32_t mode, bits; /* bits: MAP_RANGE */
     struct device_map given;
-    float *scale;      /* MAP_LEARNED: raised to 2^-23 in place where it fell below */
+    float *scale;      /* MAP_LEARNED: raised in place where it fell too low, see learned_scale_value */
     float *low, *high; /* MAP_RANGE: affine_from_range of quant/affine.h */
 };
 

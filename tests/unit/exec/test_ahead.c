@@ -1,6 +1,6 @@
 /* What a plan offers to be brought ahead: all packed weights, by one worker or in parts, in the order of the steps.
  */
-#include "exec/infer/cpu/plan.h"
+#include "exec/infer/cpu/cpu_exec.h"
 #include "integers.h"
 
 enum { WORKERS = 2 };
@@ -11,11 +11,11 @@ static size_t take_all(const struct exec *e, int worker, unsigned char *seen)
 {
     struct ahead a = {0};
     size_t bytes = 0;
-    for (int i = 0; i < e->step_count; i++) {
+    for (int i = 0; i < e->steps.count; i++) {
         weights_ahead(e, worker, i, &a);
         for (struct ahead_range w = ahead_window(&a); w.begin < w.end; w = ahead_window(&a)) {
             for (const char *p = w.begin; p < w.end; p++)
-                seen[p - (const char *)e->weights]++;
+                seen[p - (const char *)cpu_of(e)->weights]++;
             bytes += (size_t)(w.end - w.begin);
             ahead_take(&a, w.end);
         }
@@ -34,8 +34,8 @@ static void test_every_weight_once(void **state)
         random_model(&model, NET_INTEGER, 1);
         struct exec_options options = {.threads = workers, .batch = 1, .isa = "ref"};
         ASSERT_OK(exec_open(&e, &model, &options, &m), m);
-        for (int i = 0; i < e->step_count; i++)
-            bytes += conv_parts_bytes(&e->steps[i].parts);
+        for (int i = 0; i < e->steps.count; i++)
+            bytes += conv_parts_bytes(&cpu_of(e)->steps[i].parts);
         unsigned char *seen = calloc(bytes, 1);
         assert_non_null(seen);
         for (int k = 0; k < workers; k++)
@@ -60,14 +60,14 @@ static void test_weights_behind_are_left_out(void **state)
     struct exec_options options = {.batch = 1, .isa = "ref"};
     ASSERT_OK(exec_open(&e, &model, &options, &m), m);
     size_t before = 0;
-    for (int i = 0; i < e->step_count; i++) {
+    for (int i = 0; i < e->steps.count; i++) {
         struct ahead a = {0};
         weights_ahead(e, 0, i, &a);
         struct ahead_range w = ahead_window(&a);
         if (w.begin < w.end)
-            assert_ptr_equal(w.begin, e->weights + before);
-        before += conv_parts_bytes(&e->steps[i].parts);
-        assert_int_equal(a.room, conv_parts_bytes(&e->steps[i].parts) + second_level_cache() / 8 * 3);
+            assert_ptr_equal(w.begin, cpu_of(e)->weights + before);
+        before += conv_parts_bytes(&cpu_of(e)->steps[i].parts);
+        assert_int_equal(a.room, conv_parts_bytes(&cpu_of(e)->steps[i].parts) + second_level_cache() / 8 * 3);
     }
     exec_close(e);
     model_free(&model);

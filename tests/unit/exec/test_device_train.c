@@ -292,7 +292,7 @@ static void test_scales(void **state)
         float *value = gradient_parameters(both[i]) + s[scale].offset;
         *value = -1;
         ASSERT_OK(gradient_forward(both[i], images, IMAGES, logits[i], &m), m);
-        assert_true(*value == SMALLEST_SCALE);
+        assert_true(*value == ZERO_SCALE);
         *value = INFINITY;
         assert_int_equal(gradient_forward(both[i], images, IMAGES, logits[i], &m), STATUS_RANGE);
         assert_non_null(strstr(m.text, "c2"));
@@ -383,6 +383,37 @@ static void test_refusals(void **state)
     model_free(&model);
 }
 
+/* Batch norm over one value a channel has no variance: refused by node by either engine, before anything changes. */
+static void test_one_value_a_channel(void **state)
+{
+    (void)state;
+    static const char text[] = "x = input u8[4,4,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25\n"
+                               "c1 = conv2d n out=4 kernel=2 stride=2\nb1 = batchnorm c1\nr1 = relu b1\n"
+                               "c2 = conv2d r1 out=4 kernel=2\nb2 = batchnorm c2\np = avgpool b2\n"
+                               "fc = linear p out=5 bias\n";
+    static const uint8_t images[2 * 48] = {1, 2, 3, 255};
+    static const char *const devices[] = {"cpu", "cuda"};
+    struct message m = {{0}};
+    struct model model;
+    float logits[2 * 5], before[512];
+    random_model(&model, text, 52);
+    for (int d = 0; d < 2; d++) {
+        struct gradient *g = open_gradient(&model, (struct gradient_options){.batch = 2}, devices[d]);
+        size_t bytes = gradient_state_count(g) * sizeof(float);
+        assert_true(bytes <= sizeof before);
+        memcpy(before, gradient_state(g), bytes);
+        assert_int_equal(gradient_check_count(g, 1, &m), STATUS_RANGE);
+        m = (struct message){{0}};
+        assert_int_equal(gradient_forward(g, images, 1, logits, &m), STATUS_RANGE);
+        assert_non_null(strstr(m.text, "b2: batch norm wants more than 1 value a channel"));
+        assert_memory_equal(gradient_state(g), before, bytes);
+        ASSERT_OK(gradient_check_count(g, 2, &m), m);
+        ASSERT_OK(gradient_forward(g, images, 2, logits, &m), m);
+        gradient_close(g);
+    }
+    model_free(&model);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -394,6 +425,7 @@ int main(void)
                                        TEST(test_bias_too_large),
                                        TEST(test_scales),
                                        TEST(test_refusals),
+                                       TEST(test_one_value_a_channel),
                                        TEST(test_too_little_memory),
                                        TEST(test_every_call_may_fail)};
     return cmocka_run_group_tests(tests, NULL, NULL);

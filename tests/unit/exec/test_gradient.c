@@ -200,7 +200,7 @@ static void test_state_and_store(void **state)
     struct gradient *g = open_gradient(&model, (struct gradient_options){.batch = IMAGES});
     ASSERT_OK(gradient_forward(g, images, IMAGES, logits, &m), m);
     gradient_parameters(g)[0] = 42;
-    ASSERT_OK(gradient_store(g, NULL, &stored, &m), m);
+    ASSERT_OK(gradient_store(g, NULL, NULL, &stored, &m), m);
     ASSERT_OK(model_verify(&stored, &m), m);
     net_open(&net, &model, IMAGES, 1);
     net_run(&net, images);
@@ -223,11 +223,11 @@ static void test_state_and_store(void **state)
     assert_int_equal(*(int64_t *)model_tensor(&stored, b1, "num_batches_tracked")->data, 1);
     /* a flat copy instead of the current parameters */
     float *copy = calloc(gradient_parameter_count(g), sizeof *copy);
-    ASSERT_OK(gradient_store(g, copy, &stored, &m), m);
+    ASSERT_OK(gradient_store(g, copy, NULL, &stored, &m), m);
     assert_true(((float *)model_tensor(&stored, c1, "weight")->data)[0] == 0);
     struct model other;
     random_model(&other, NET_FUSED, 1);
-    assert_int_equal(gradient_store(g, NULL, &other, &m), STATUS_MISMATCH);
+    assert_int_equal(gradient_store(g, NULL, NULL, &other, &m), STATUS_MISMATCH);
     model_free(&other);
     free(copy);
     net_close(&net);

@@ -1,5 +1,5 @@
 /* Statistics, measuring, and where buffers are put. */
-#include "exec/plan/layout.h"
+#include "exec/plan/lifetimes.h"
 #include "exec/infer/measure.h"
 #include "nets.h"
 #include <signal.h>

@@ -336,7 +336,7 @@ static void test_learned_scales_are_used(void **state)
         if (strcmp(slices[i].name, "c2.scale") == 0)
             gradient_parameters(g)[slices[i].offset] *= 1.25f;
     ASSERT_OK(gradient_forward(g, b.images, IMAGES, logits, &m), m);
-    ASSERT_OK(gradient_activations(g, NULL, maps, &m), m);
+    ASSERT_OK(gradient_activations(g, NULL, NULL, maps, &m), m);
     assert_true(maps[3].scale == b.maps[3].scale * 1.25f && maps[2].scale == b.maps[2].scale);
     assert_true(maps[0].scale == 0 && maps[b.fused.graph.count - 1].scale == 0);
     lower_by_hand(&b, maps);
@@ -345,8 +345,8 @@ static void test_learned_scales_are_used(void **state)
         if (strcmp(slices[i].name, "c2.scale") == 0)
             gradient_parameters(g)[slices[i].offset] = -1;
     ASSERT_OK(gradient_forward(g, b.images, IMAGES, logits, &m), m);
-    ASSERT_OK(gradient_activations(g, NULL, maps, &m), m);
-    assert_true(maps[3].scale == SMALLEST_SCALE);
+    ASSERT_OK(gradient_activations(g, NULL, NULL, maps, &m), m);
+    assert_true(maps[3].scale == ZERO_SCALE);
     for (int i = 0; i < count; i++)
         if (strcmp(slices[i].name, "c2.scale") == 0)
             gradient_parameters(g)[slices[i].offset] = NAN;
@@ -369,7 +369,7 @@ static void test_moving_ranges(void **state)
     bench_open(&b, 81, 8, 0, RANGE_AVERAGE);
     b.options.range_averaging = 0.25;
     ASSERT_OK(gradient_open(&g, &b.fused, &b.options, &m), m);
-    ASSERT_OK(gradient_activations(g, NULL, maps, &m), m);
+    ASSERT_OK(gradient_activations(g, NULL, NULL, maps, &m), m);
     for (int i = 1; i < b.fused.graph.count - 1; i++) { /* begins where it was calibrated */
         ASSERT_NEAR((double)maps[i].scale, (double)b.maps[i].scale, 1e-6 * (double)b.maps[i].scale);
         assert_int_equal(maps[i].zero_point, b.maps[i].zero_point);
@@ -405,7 +405,7 @@ static void test_moving_ranges(void **state)
     for (int i = 0; i < count; i++) /* behind a relu no range reaches below zero */
         if (strcmp(slices[i].name, "c2.low") == 0)
             assert_true(gradient_state(g)[slices[i].offset] == 0);
-    ASSERT_OK(gradient_activations(g, NULL, maps, &m), m);
+    ASSERT_OK(gradient_activations(g, NULL, NULL, maps, &m), m);
     struct affine want;
     ASSERT_OK(affine_from_range((double)*state_low, (double)*state_high, 8, &want, &m), m);
     assert_memory_equal(&maps[c4].scale, &want.scale, sizeof want.scale);

@@ -281,11 +281,48 @@ static void test_degenerate_layers_are_defined_and_warned_of(void **state)
     ranges_free(&s.ranges);
     s.ranges = sample_ranges(&s.model, 1);
     low = lowered(&s, &defaults, &report);
-    assert_true(*(const float *)model_tensor(&low, conv, "scale")->data == SMALLEST_SCALE);
+    assert_true(*(const float *)model_tensor(&low, conv, "scale")->data == ZERO_SCALE);
     assert_non_null(strstr(report.warnings.data, "c: activation is always 0\n"));
     assert_non_null(strstr(report.warnings.data, "c: weight scale raised in 1 of 4 channels"));
     lower_report_free(&report);
     model_free(&low);
+    setup_free(&s);
+}
+
+/* The last layer any power of two smaller keeps its codes, without a word; beyond normal numbers channels are counted. */
+static void test_a_small_layer_keeps_its_codes(void **state)
+{
+    (void)state;
+    static const int exponents[] = {0, 23, 40, 90, 125};
+    struct model model =
+        sample_model("x = input u8[4,4,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25\n"
+                     "c = conv2d n out=4 kernel=3 bias relu\np = avgpool c\nfc = linear p out=3 bias\n",
+                     7);
+    struct setup s = fused(model);
+    int8_t codes[12];
+    for (int k = 0; k < 5; k++) {
+        struct lower_report report = {0};
+        float *w = model_tensor(&s.model, 4, "weight")->data, *b = model_tensor(&s.model, 4, "bias")->data;
+        int by = exponents[k] - (k ? exponents[k - 1] : 0);
+        for (int i = 0; i < 12; i++)
+            w[i] = ldexpf(w[i], -by);
+        for (int i = 0; i < 3; i++)
+            b[i] = ldexpf(b[i], -by);
+        struct model low = lowered(&s, &defaults, &report);
+        const struct tensor *q = model_tensor(&low, graph_find(&low.graph, "fc"), "weight");
+        if (k == 0)
+            memcpy(codes, q->data, sizeof codes);
+        if (k < 4) {
+            assert_memory_equal(q->data, codes, sizeof codes);
+            assert_null(strstr(report.warnings.data ? report.warnings.data : "", "fc"));
+        } else {
+            assert_non_null(
+                strstr(report.warnings.data,
+                       "fc: 3 of 3 channels lose weights: they are too small for a scale that is a normal"));
+        }
+        lower_report_free(&report);
+        model_free(&low);
+    }
     setup_free(&s);
 }
 
@@ -348,6 +385,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_small_layer_keeps_its_codes),
         cmocka_unit_test(test_resnet_is_integer_throughout),
         cmocka_unit_test(test_lowering_is_deterministic),
         cmocka_unit_test(test_weights_and_biases_are_those_of_quant),

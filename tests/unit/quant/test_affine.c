@@ -10,6 +10,7 @@ static void test_maps_are_pytorchs(void **state)
     struct record *r = fixture_load("tests/reference/quant.safetensors");
     const struct tensor *low = fixture_get(r, "affine.low", 0), *high = fixture_get(r, "affine.high", 0);
     static const int bits[] = {8, 4, 2};
+    int below = 0;
     assert_true(low->count == 100);
     for (int b = 0; b < 3; b++) {
         const float *scales = fixture_get(r, "affine%d.scale", bits[b])->data;
@@ -20,12 +21,20 @@ static void test_maps_are_pytorchs(void **state)
             ASSERT_OK(affine_from_range((double)((const float *)low->data)[i],
                                         (double)((const float *)high->data)[i], bits[b], &a, &m),
                       m);
+            float l = fminf(((const float *)low->data)[i], 0), h = fmaxf(((const float *)high->data)[i], 0);
+            float width = (h - l) / (float)((1 << bits[b]) - 1);
+            if (width > 0 && width < ZERO_SCALE) { /* where PyTorch's end, ours go on */
+                assert_true(scales[i] == ZERO_SCALE && a.scale == width);
+                below++;
+                continue;
+            }
             assert_memory_equal(&a.scale, &scales[i], sizeof a.scale);
             assert_int_equal(a.zero_point, zeros[i]);
             assert_int_equal(a.qmin, 0);
             assert_int_equal(a.qmax, (1 << bits[b]) - 1);
         }
     }
+    assert_int_equal(below, 6);
     record_free(r);
 }
 
@@ -103,7 +112,7 @@ static void test_weights_are_pytorchs(void **state)
         assert_memory_equal(q, fixture_get(r, "weights%d.q", bits[b])->data, sizeof q);
         for (int i = 0; i < 27; i++)
             assert_int_equal(q[3 * 27 + i], 0); /* a channel of zeros */
-        assert_true(scale[3] == SMALLEST_SCALE);
+        assert_true(scale[3] == ZERO_SCALE);
         weights_quantize(w, 8, 27, bits[b], 1, q, scale);
         for (int c = 0; c < 8; c++)
             assert_true(scale[c] == 40.0f / (float)((1 << (bits[b] - 1)) - 1));
@@ -133,6 +142,47 @@ static void test_bias_raises_the_scale_until_it_fits(void **state)
     assert_true(bias_q[0] >= -(1 << 30) && bias_q[1] == (int32_t)rint(3 / (double)(scale[1] * 0.01f)));
     assert_int_equal(layer_quantize(w, NULL, 2, 2, 8, 0, 0.01f, q, scale, bias_q), 0);
     assert_true(bias_q[0] == 0 && bias_q[1] == 0 && scale[0] == before);
+}
+
+/* A map and weights that are any power of two smaller are the same codes, down to where numbers end. */
+static void test_small_values_keep_their_codes(void **state)
+{
+    (void)state;
+    static const float w[6] = {0.5f, -0.25f, 0.001f, -0.75f, 0.3f, 0}, bias[2] = {0.125f, -3};
+    int8_t q[6], want_q[6];
+    float scale[2], want_scale[2];
+    int32_t bias_q[2], want_bias[2];
+    struct affine a, want;
+    struct message m;
+    assert_int_equal(layer_quantize(w, bias, 2, 3, 8, 0, 0.02f, want_q, want_scale, want_bias), 0);
+    ASSERT_OK(affine_from_range(-0.7, 2.1, 8, &want, &m), m);
+    for (int e = 0; e <= 100; e += 4) {
+        float small[6], small_bias[2];
+        for (int i = 0; i < 6; i++)
+            small[i] = ldexpf(w[i], -e);
+        for (int i = 0; i < 2; i++)
+            small_bias[i] = ldexpf(bias[i], -e);
+        for (int per_tensor = 0; per_tensor < 2; per_tensor++) {
+            assert_int_equal(layer_quantize(w, bias, 2, 3, 8, per_tensor, 0.02f, want_q, want_scale, want_bias), 0);
+            assert_int_equal(layer_quantize(small, small_bias, 2, 3, 8, per_tensor, 0.02f, q, scale, bias_q), 0);
+            assert_memory_equal(q, want_q, sizeof q);
+            assert_memory_equal(bias_q, want_bias, sizeof bias_q);
+            assert_true(scale[0] == ldexpf(want_scale[0], -e) && scale[1] == ldexpf(want_scale[1], -e));
+        }
+        ASSERT_OK(affine_from_range(ldexp(-0.7, -e), ldexp(2.1, -e), 8, &a, &m), m);
+        assert_true(a.scale == ldexpf(want.scale, -e) && a.zero_point == want.zero_point);
+    }
+    /* the ends: normal scales, normal products, whatever was asked for */
+    static const float least[2] = {0x1p-140f, -0x1p-149f};
+    for (int has_bias = 0; has_bias < 2; has_bias++) {
+        assert_true(layer_quantize(least, has_bias ? (const float[]){0x1p-130f} : NULL, 1, 2, 8, 0, 0x1p-20f, q,
+                                   scale, bias_q) == 1);
+        assert_true(scale[0] * 0x1p-20f == SMALLEST_NORMAL && q[0] == 0 && bias_q[0] == 0);
+    }
+    ASSERT_OK(affine_from_range(0, 0x1p-140, 8, &a, &m), m);
+    assert_true(a.scale == SMALLEST_NORMAL && a.zero_point == 0);
+    assert_true(learned_scale_value(-1, 0.5f) == ZERO_SCALE && learned_scale_value(0.25f, 0.5f) == 0.25f);
+    assert_true(learned_scale_value(-1, 1e-9f) == 1e-9f && learned_scale_value(2e-9f, 1e-9f) == 2e-9f);
 }
 
 /* No order of summation, no legal codes, exceed the bound; and some reach it. */
@@ -179,6 +229,7 @@ int main(void)
         cmocka_unit_test(test_fewer_codes_clamp),
         cmocka_unit_test(test_weights_are_pytorchs),
         cmocka_unit_test(test_bias_raises_the_scale_until_it_fits),
+        cmocka_unit_test(test_small_values_keep_their_codes),
         cmocka_unit_test(test_bound_is_reached_and_never_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

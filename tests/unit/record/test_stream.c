@@ -241,6 +241,62 @@ static void test_header_length_is_bounded(void **state)
     length_refused(16777216, STATUS_TRUNCATED, "truncated stream after 0 records, at offset 12");
 }
 
+/* A file of another kind is named; the bytes are those that such files begin with. */
+static void foreign_refused(const char *head, size_t head_count, const char *is)
+{
+    unsigned char bytes[600] = {0};
+    struct message m;
+    struct record *r;
+    size_t used;
+    memcpy(bytes, head, head_count);
+    memcpy(bytes + 257, "ustar", strncmp(is, "is a tar", 8) == 0 ? 5 : 0);
+    assert_true(record_parse(&r, bytes, sizeof bytes, &used, &m) < 0);
+    if (strncmp(m.text, is, strlen(is)) != 0)
+        print_error("%s\n", m.text);
+    assert_int_equal(strncmp(m.text, is, strlen(is)), 0);
+}
+
+static void test_a_file_of_another_kind_is_named(void **state)
+{
+    (void)state;
+#define ZIP_OF(name, length) "PK\3\4\24\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" length "\0\0\0" name
+#define REFUSED(head, is) foreign_refused(head, sizeof(head) - 1, is)
+    REFUSED(ZIP_OF("archive/data.pkl", "\20"), "is a PyTorch file (.pth, .pt): save its state_dict as safetensors");
+    REFUSED(ZIP_OF("net/.data/serialization_id", "\32"), "is a PyTorch file (.pth, .pt)");
+    REFUSED(ZIP_OF("conv1.weight.npy", "\20"), "is a numpy archive (.npz)");
+    REFUSED(ZIP_OF("metadata.json", "\15"), "is a Keras model (.keras)");
+    REFUSED(ZIP_OF("train/cat/1.png", "\17"), "is a zip archive, not a record");
+    REFUSED("PK\3\4\24\0\0\0\10\0", "is a zip archive, not a record");
+    REFUSED("\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "is a PyTorch file of the time before 1.6");
+    REFUSED("\x80\4\x95\0\0", "is a Python pickle");
+    REFUSED("\x93NUMPY\1\0v\0{'descr'", "is a numpy array (.npy)");
+    REFUSED("\x89HDF\r\n\x1a\n", "is an HDF5 file");
+    REFUSED("GGUF\3\0\0\0", "is a GGUF file");
+    REFUSED("\34\0\0\0TFL3", "is a TensorFlow Lite model");
+    REFUSED("\x08\x08\x12\x07pytorch", "looks like an ONNX model");
+    REFUSED("\x1f\x8b\x08\0\0\0\0\0\0\3", "is compressed by gzip"); /* bytes that are a possible length too */
+    REFUSED("\x1f\x8b\x08\x08\x12\x34\x56\x78\0\3", "is compressed by gzip");
+    REFUSED("\xfd"
+            "7zXZ\0\0\4",
+            "is compressed by xz");
+    REFUSED("train/cat/1.png", "is a tar archive");
+    REFUSED("\x89PNG\r\n\x1a\n", "is a picture (PNG)");
+#undef ZIP_OF
+#undef REFUSED
+}
+
+/* What merely stands where a header cannot be read is not taken for it. */
+static void test_a_broken_record_is_not_another_kind(void **state)
+{
+    (void)state;
+    struct message m;
+    struct record *r;
+    size_t used;
+    static const char cut[] = "\x1f\x8b\x08\0\0\0\0\0{\"a\":"; /* a length of gzip's first bytes */
+    assert_int_equal(record_parse(&r, cut, sizeof cut - 1, &used, &m), STATUS_TRUNCATED);
+    assert_string_equal(m.text, "truncated stream after 0 records, at offset 13");
+}
+
 static void shuffle(size_t *order, size_t count, struct random_stream *r)
 {
     for (size_t i = 0; i < count; i++)
@@ -298,11 +354,17 @@ static void test_any_order_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes_are_canonical),         cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_every_type_round_trips),      cmocka_unit_test(test_every_truncation_is_refused),
-        cmocka_unit_test(test_every_bit_flip_is_detected),  cmocka_unit_test(test_malformed_headers_are_refused),
-        cmocka_unit_test(test_offsets_must_cover_the_data), cmocka_unit_test(test_header_length_is_bounded),
+        cmocka_unit_test(test_bytes_are_canonical),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_every_type_round_trips),
+        cmocka_unit_test(test_every_truncation_is_refused),
+        cmocka_unit_test(test_every_bit_flip_is_detected),
+        cmocka_unit_test(test_malformed_headers_are_refused),
+        cmocka_unit_test(test_offsets_must_cover_the_data),
+        cmocka_unit_test(test_header_length_is_bounded),
         cmocka_unit_test(test_any_order_is_read),
+        cmocka_unit_test(test_a_file_of_another_kind_is_named),
+        cmocka_unit_test(test_a_broken_record_is_not_another_kind),
     };
     return cmocka_run_group_tests(tests, NULL, temporary_folder_remove);
 }

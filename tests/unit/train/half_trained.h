@@ -68,7 +68,7 @@ static inline int half_trained_make(void **state)
         print_error("loss went from %g to %g: that is not half trained\n", first, last);
         return -1;
     }
-    ASSERT_OK(gradient_store(g, NULL, &half_trained, &m));
+    ASSERT_OK(gradient_store(g, NULL, NULL, &half_trained, &m));
     gradient_close(g);
     return 0;
 }

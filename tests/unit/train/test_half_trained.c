@@ -40,9 +40,14 @@ static size_t elements_of(const struct kept *k, int node)
     return k->g->values[node].elements;
 }
 
+static int is_over_blocks(const struct gradient *g)
+{
+    return strcmp(gradient_engine(g), "block") == 0;
+}
+
 static int is_block(const struct kept *k, int node)
 {
-    return k->g->block && k->g->block->values[node].on;
+    return is_over_blocks(k->g) && block_of(k->g)->values[node].on;
 }
 
 /* Element `at` of an image's map among a block's values. */
@@ -58,7 +63,7 @@ static double kept_at(const struct kept *k, int node, int is_gradient, int image
 {
     if (!is_block(k, node))
         return (double)(is_gradient ? value_gradient : value_f32)(k->g, node, image)[at];
-    int planes = k->g->block->planes;
+    int planes = block_of(k->g)->planes;
     size_t place = block_cell(k, node, image, at), cell = BLOCK_IMAGES * BLOCK_CHANNELS;
     const bf16 *p = (is_gradient ? block_gradient_at : block_value_at)(k->g, node, image / BLOCK_IMAGES) +
                     place / BLOCK_IMAGES * cell * (size_t)planes + place % BLOCK_IMAGES * BLOCK_CHANNELS +
@@ -68,11 +73,12 @@ static double kept_at(const struct kept *k, int node, int is_gradient, int image
 
 static int positive_kept(const struct kept *k, int step, int image, size_t at)
 {
-    int node = k->g->steps[step].output;
+    int node = k->g->steps.at[step].output;
     const struct node *n = &k->g->graph.nodes[node];
     if (!is_block(k, node))
         return value_f32(k->g, node, image)[at] > 0;
-    const uint32_t *bits = (const uint32_t *)(const void *)(k->g->arena + k->g->block->steps[step].positive);
+    const uint32_t *bits =
+        (const uint32_t *)(const void *)(image_of(k->g)->arena + block_of(k->g)->steps[step].positive);
     size_t block = (size_t)(n->h * n->w * block_channels(n->c)) / BLOCK_CHANNELS * BLOCK_IMAGES;
     uint32_t word = bits[(size_t)(image / BLOCK_IMAGES) * block + block_cell(k, node, image, at)];
     return word >> at % (size_t)n->c % BLOCK_CHANNELS & 1;
@@ -84,10 +90,10 @@ static void kept_open(struct kept *k, struct gradient *g)
     memset(k, 0, sizeof *k);
     k->g = g;
     assert_true(g->graph.count <= 256);
-    for (int i = 0; i < g->step_count; i++) {
-        const struct train_step *s = &g->steps[i];
+    for (int i = 0; i < g->steps.count; i++) {
+        const struct step *s = &g->steps.at[i];
         k->stored[s->output] = (unsigned char)is_block(k, s->output);
-        if (!s->relu && s->kind != TRAIN_RELU)
+        if (!s->relu && s->kind != STEP_RELU)
             continue;
         unsigned char *p = k->positive[s->output] = malloc(IMAGES * elements_of(k, s->output));
         for (int image = 0; image < IMAGES; image++)
@@ -108,8 +114,8 @@ static void kept_close(struct kept *k)
 static void compare_values(const struct engine *e, const struct kept *k, const struct net *net, double tolerance)
 {
     struct difference worst = {0};
-    for (int i = 1; i < k->g->step_count; i++) { /* not the normalised image, which may be laid out as windows */
-        int node = k->g->steps[i].output;
+    for (int i = 1; i < k->g->steps.count; i++) { /* not the normalised image, which may be laid out as windows */
+        int node = k->g->steps.at[i].output;
         struct difference d = {0};
         for (int image = 0; image < IMAGES; image++)
             for (size_t at = 0; at < elements_of(k, node); at++)
@@ -189,16 +195,16 @@ struct follower {
 /* Gradients get memory of their own each, and can be read after backward. */
 static void keep_gradients_apart(struct gradient *g)
 {
-    size_t bytes = round_up_64(g->arena_bytes);
+    size_t bytes = round_up_64(image_of(g)->arena_bytes);
     for (int i = 0; i < g->graph.count; i++)
         if (g->values[i].wants_gradient) {
             g->values[i].gradient = bytes;
             bytes += round_up_64(IMAGES * g->values[i].elements * sizeof(float) +
-                                 g->block->values[i].block * sizeof(bf16) * (size_t)block_count(IMAGES));
+                                 block_of(g)->values[i].block * sizeof(bf16) * (size_t)block_count(IMAGES));
         }
-    memory_free(g->arena);
-    g->arena = memory_new(bytes, 1, &m);
-    assert_non_null(g->arena);
+    memory_free(image_of(g)->arena);
+    image_of(g)->arena = memory_new(bytes, 1, &m);
+    assert_non_null(image_of(g)->arena);
 }
 
 static void follow(void *context, int node, int is_gradient, double *values)
@@ -286,11 +292,11 @@ static void compare_layers(const struct engine *e)
     struct follower f = {.kept = &kept};
     struct gradient *g = open_engine(e);
     float logits[IMAGES * CLASSES], dlogits[IMAGES * CLASSES];
-    if (!g || !g->block) {
+    if (!g || !is_over_blocks(g)) {
         gradient_close(g);
         return;
     }
-    if (!fp32 && strcmp(g->block->kernels->algorithm, "winograd") == 0)
+    if (!fp32 && strcmp(block_of(g)->kernels->algorithm, "winograd") == 0)
         t = &layer_transformed;
     keep_gradients_apart(g);
     run_forward(g, logits, dlogits);

@@ -99,10 +99,49 @@ static void test_a_loss_that_is_not_finite(void **state)
     cases_free(&c, 1);
 }
 
+/* A step of the stepper's is what its parts do one by one; losses run on, image by image, from step to step. */
+static void test_a_step_is_its_parts(void **state)
+{
+    static const struct step_options options = {
+        .optimizer = {0.9, 5e-4, 1, 1, 1}, .label_smoothing = 0.1, .ema = 0.9, .batch = BATCH, .classes = 10};
+    struct step_case by_stepper = case_new(1, 0, NULL), by_hand = case_new(1, 0, NULL);
+    struct gradient *g = by_hand.gradient;
+    struct stepper s;
+    struct optimizer o;
+    struct average a;
+    struct loss_sums got = {0}, want = {0};
+    const struct slice *slices;
+    float logits[BATCH * 10], dlogits[BATCH * 10];
+    int count = gradient_slices(g, &slices);
+    (void)state;
+    ASSERT_OK(stepper_open(&s, by_stepper.gradient, &options, &m));
+    ASSERT_OK(step_begin(&s, &m));
+    ASSERT_OK(optimizer_open(&o, &options.optimizer, slices, count, gradient_parameter_count(g), &m));
+    ASSERT_OK(average_open(&a, options.ema, g, &m));
+    for (int step = 1; step <= 8; step++) {
+        struct step_done done = {.sums = &got, .behind = -1};
+        ASSERT_OK(step_make(&s, images[step % 2], labels, BATCH, step, 0.1, &done, &m));
+        ASSERT_OK(gradient_forward(g, images[step % 2], BATCH, logits, &m));
+        ASSERT_OK(loss_cross_entropy(logits, labels, BATCH, 10, 0.1, dlogits, &want, &m));
+        ASSERT_OK(gradient_backward(g, dlogits, &m));
+        optimizer_step(&o, gradient_parameters(g), gradient_gradients(g), 0.1);
+        average_update(&a, gradient_parameters(g), gradient_state(g), step);
+        assert_memory_equal(&got, &want, sizeof want);
+    }
+    assert_memory_equal(gradient_parameters(by_stepper.gradient), gradient_parameters(g),
+                        gradient_parameter_count(g) * sizeof(float));
+    assert_memory_equal(s.average.values, a.values, (a.parameters + a.state) * sizeof *a.values);
+    optimizer_close(&o);
+    average_close(&a);
+    stepper_close(&s);
+    gradient_close(by_stepper.gradient);
+    gradient_close(g);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps_are_trained_and_timed),
-                                       cmocka_unit_test(test_groups_that_come_apart),
-                                       cmocka_unit_test(test_a_loss_that_is_not_finite)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_steps_are_trained_and_timed), cmocka_unit_test(test_groups_that_come_apart),
+        cmocka_unit_test(test_a_loss_that_is_not_finite), cmocka_unit_test(test_a_step_is_its_parts)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -69,7 +69,7 @@ static void lowered_logits(const struct setting *s, const struct gradient *g, co
                                 .activation_bits = o->activation_bits,
                                 .per_tensor = o->per_tensor};
     ASSERT_OK(model_copy(&model, &s->fused, &m), m);
-    ASSERT_OK(gradient_store(g, NULL, &model, &m), m);
+    ASSERT_OK(gradient_store(g, NULL, NULL, &model, &m), m);
     ASSERT_OK(pass_lower_int8_with(&model, maps, &how, NULL, &m), m);
     ASSERT_OK(exec_open(&e, &model, &(struct exec_options){.batch = 3}, &m), m);
     assert_string_equal(exec_precision(e), "int8");
@@ -112,7 +112,7 @@ static void compare(int weight_bits, int activation_bits, int per_tensor, enum r
     for (int i = 0; i < IMAGES * CLASSES; i++)
         dlogits[i] = 0.1f;
     for (int round = 0; round < 3; round++) {
-        ASSERT_OK(gradient_activations(g, NULL, maps, &m), m);
+        ASSERT_OK(gradient_activations(g, NULL, NULL, maps, &m), m);
         if (ranges == RANGE_FIXED)
             assert_memory_equal(maps, s.maps, sizeof maps[0] * (size_t)s.fused.graph.count);
         ASSERT_OK(gradient_forward(g, s.images, IMAGES, trained, &m), m);

@@ -89,8 +89,8 @@ static void check_forward_is_int8(const struct model *fused, const struct ranges
         struct model lowered;
         struct loss_sums sums = {0};
         ASSERT_OK(model_copy(&lowered, fused, &m));
-        ASSERT_OK(gradient_store(g, NULL, &lowered, &m));
-        ASSERT_OK(gradient_activations(g, NULL, maps, &m));
+        ASSERT_OK(gradient_store(g, NULL, NULL, &lowered, &m));
+        ASSERT_OK(gradient_activations(g, NULL, NULL, maps, &m));
         if (step == 0)
             ASSERT_OK(pass_lower_int8(&lowered, ranges, &lower, NULL, &m));
         else

@@ -1,14 +1,14 @@
 /* The memory of a plan: values, scratch and packed weights in one block, so that huge pages hold all of it even
  * where none of the three would fill one: a batch of one reads all weights once and would wait for page tables. */
 #include "base/memory.h"
-#include "exec/infer/cpu/plan.h"
+#include "exec/infer/cpu/cpu_exec.h"
 #include <string.h>
 
 static size_t weights_bytes(const struct exec *e)
 {
     size_t bytes = 0;
-    for (int i = 0; i < e->step_count; i++)
-        bytes += conv_parts_bytes(&e->steps[i].parts);
+    for (int i = 0; i < e->steps.count; i++)
+        bytes += conv_parts_bytes(&cpu_of(e)->steps[i].parts);
     return bytes;
 }
 
@@ -16,14 +16,14 @@ static size_t weights_bytes(const struct exec *e)
 static void pack_step(void *context, int step, int worker)
 {
     struct exec *e = context;
-    struct step *s = &e->steps[step];
-    unsigned char *to = e->weights;
+    struct cpu_exec *c = cpu_of(e);
+    unsigned char *to = c->weights;
     (void)worker;
-    if (!step_is_conv(s))
+    if (e->steps.at[step].kind != STEP_CONV)
         return;
     for (int i = 0; i < step; i++)
-        to += conv_parts_bytes(&e->steps[i].parts);
-    conv_parts_pack(e, s, s->folded ? s->folded : model_tensor(e->model, s->node, "weight")->data, &s->parts, to);
+        to += conv_parts_bytes(&c->steps[i].parts);
+    conv_parts_pack(e, step, &c->steps[step].parts, to);
 }
 
 /* ---- what is read when ---- */
@@ -32,31 +32,31 @@ static int reads_make(const struct exec *e, struct reads *r, const struct span *
 {
     int ranges = 0;
     size_t bytes = 0;
-    for (int i = 0; i < e->step_count; i++)
-        ranges += e->steps[i].parts.count;
+    for (int i = 0; i < e->steps.count; i++)
+        ranges += cpu_of(e)->steps[i].parts.count;
     r->ranges = memory_new((size_t)ranges, sizeof *r->ranges, m);
     r->before = memory_new((size_t)ranges, sizeof *r->before, m);
-    r->first = memory_new((size_t)e->step_count + 1, sizeof *r->first, m);
+    r->first = memory_new((size_t)e->steps.count + 1, sizeof *r->first, m);
     if (!r->ranges || !r->before || !r->first)
         return STATUS_NOMEM;
     ranges = 0;
-    for (int i = 0; i < e->step_count; i++) {
+    for (int i = 0; i < e->steps.count; i++) {
         r->first[i] = ranges;
-        for (int k = 0; k < e->steps[i].parts.count; k++) {
-            struct ahead_range part = conv_reads(e, &e->steps[i], k, at);
+        for (int k = 0; k < cpu_of(e)->steps[i].parts.count; k++) {
+            struct ahead_range part = conv_reads(e, i, k, at);
             r->ranges[ranges] = part;
             r->before[ranges++] = bytes;
             bytes += (size_t)(part.end - part.begin);
         }
     }
-    r->first[e->step_count] = ranges;
+    r->first[e->steps.count] = ranges;
     return 0;
 }
 
 /* Bytes of all ranges before this one. */
 static size_t bytes_before(const struct exec *e, const struct reads *r, int range)
 {
-    if (range < r->first[e->step_count])
+    if (range < r->first[e->steps.count])
         return r->before[range];
     return range ? r->before[range - 1] + (size_t)(r->ranges[range - 1].end - r->ranges[range - 1].begin) : 0;
 }
@@ -65,53 +65,64 @@ static size_t bytes_before(const struct exec *e, const struct reads *r, int rang
  * `ahead_distance` bytes that are brought before it is read, and the values of these steps. */
 void weights_ahead(const struct exec *e, int worker, int step, struct ahead *ahead)
 {
-    const struct reads *r = &e->reads[worker];
+    const struct reads *r = &cpu_of(e)->reads[worker];
     const struct ahead_range *first = r->ranges + r->first[step];
-    size_t end = bytes_before(e, r, r->first[step + 1]) + e->ahead_distance;
+    size_t end = bytes_before(e, r, r->first[step + 1]) + cpu_of(e)->ahead_distance;
     if (!ahead->range || ahead->range <= first) { /* what is left of the steps before is not read any more */
         ahead->range = first;
         ahead->next = ahead->end = NULL;
     }
-    ahead->last = r->ranges + r->first[e->step_count];
+    ahead->last = r->ranges + r->first[e->steps.count];
     size_t brought = bytes_before(e, r, (int)(ahead->range - r->ranges)) - (size_t)(ahead->end - ahead->next);
     ahead->room = end > brought ? end - brought : 0;
 }
 
 void weights_close(struct exec *e)
 {
-    for (int i = 0; e->reads && i < threads_count(e->pool); i++) {
-        memory_free(e->reads[i].ranges);
-        memory_free(e->reads[i].before);
-        memory_free(e->reads[i].first);
+    struct cpu_exec *c = cpu_of(e);
+    for (int i = 0; c->reads && i < threads_count(c->pool); i++) {
+        memory_free(c->reads[i].ranges);
+        memory_free(c->reads[i].before);
+        memory_free(c->reads[i].first);
     }
-    memory_free(e->reads);
+    memory_free(c->reads);
+    memory_free(c->arena);
+}
+
+static int take_memory(struct exec *e, struct message *m)
+{
+    struct cpu_exec *c = cpu_of(e);
+    size_t workers = (size_t)threads_count(c->pool), values = round_up_64(c->arena_bytes), scratch, bytes;
+    if (size_multiply(workers, c->scratch_stride, &scratch) || __builtin_add_overflow(values, scratch, &values) ||
+        __builtin_add_overflow(values, weights_bytes(e), &bytes))
+        return message_set(m, STATUS_NOMEM,
+                           "memory exhausted: buffers, scratch and weights exceed the address space");
+    c->arena = memory_new_raw(bytes, 1, m);
+    if (!c->arena)
+        return STATUS_NOMEM;
+    memset(c->arena, 0, values);
+    c->weights = c->arena + values;
+    c->scratch = c->weights - scratch;
+    return 0;
 }
 
 int weights_open(struct exec *e, struct message *m)
 {
-    size_t workers = (size_t)threads_count(e->pool), values = round_up_64(e->arena_bytes), scratch, bytes;
-    if (size_multiply(workers, e->scratch_stride, &scratch) || __builtin_add_overflow(values, scratch, &values) ||
-        __builtin_add_overflow(values, weights_bytes(e), &bytes))
-        return message_set(m, STATUS_NOMEM,
-                           "memory exhausted: buffers, scratch and weights exceed the address space");
-    e->arena = memory_new_raw(bytes, 1, m);
-    if (!e->arena)
-        return STATUS_NOMEM;
-    memset(e->arena, 0, values);
-    e->weights = e->arena + values;
-    e->scratch = e->weights - scratch;
-    e->ahead_distance = second_level_cache() / 8 * 3;
-    threads_run(e->pool, pack_step, e, e->step_count);
-    for (int i = 0; i < e->step_count; i++) {
-        memory_free(e->steps[i].folded);
-        e->steps[i].folded = NULL;
+    struct cpu_exec *c = cpu_of(e);
+    int workers = threads_count(c->pool);
+    TRY(take_memory(e, m));
+    c->ahead_distance = second_level_cache() / 8 * 3;
+    threads_run(c->pool, pack_step, e, e->steps.count);
+    for (int i = 0; i < e->steps.count; i++) {
+        memory_free(e->constants[i].folded);
+        e->constants[i].folded = NULL;
     }
-    e->reads = memory_new(workers, sizeof *e->reads, m);
-    if (!e->reads)
+    c->reads = memory_new((size_t)workers, sizeof *c->reads, m);
+    if (!c->reads)
         return STATUS_NOMEM;
-    for (int i = 0; i < (int)workers; i++) {
-        struct span at = {.count = 1, .part = i, .parts = (int)workers};
-        TRY(reads_make(e, &e->reads[i], &at, m));
+    for (int i = 0; i < workers; i++) {
+        struct span at = {.count = 1, .part = i, .parts = workers};
+        TRY(reads_make(e, &c->reads[i], &at, m));
     }
     return 0;
 }

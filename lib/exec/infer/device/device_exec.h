@@ -1,12 +1,15 @@
-/* device_exec.h: a model's steps on a device: inference. Private to exec*.c and device_*.c.
+/* device_exec.h: a model's steps on a device: inference. Private to lib/exec/infer/device.
  *
- * The steps are those of plan.h. A batch is always a whole one, so that one plan and one captured graph serve any
+ * A batch is always a whole one, so that one plan and one captured graph serve any
  * count of images: those beyond the count are computed and thrown away. */
 #ifndef RESQ_EXEC_INFER_DEVICE_DEVICE_EXEC_H
 #define RESQ_EXEC_INFER_DEVICE_DEVICE_EXEC_H
 
-#include "exec/device/device_constants.h"
-#include "exec/infer/cpu/plan.h"
+#include "exec/device/constants.h"
+#include "exec/device/pipe.h"
+#include "exec/infer/exec_engine.h"
+#include "exec/plan/lifetimes.h"
+#include "exec/plan/shapes.h"
 
 #define NOT_THERE SIZE_MAX /* no such constant or value */
 
@@ -32,21 +35,22 @@ struct device_exec {
     double run_seconds;                                       /* of the last call */
 };
 
-/* device_plan.c: after plan_steps and step_prepare. */
-int device_exec_open(struct exec *e, const struct exec_options *options, struct message *m) RESQ_USE_RESULT;
-void device_exec_close(struct exec *e);
-/* device_steps.c: queues all steps; events: one before each and one behind the last, or NULL. */
+static inline struct device_exec *device_of(const struct exec *e)
+{
+    return e->own;
+}
+
+/* plan.c: constants, plans, places and memory; device_exec_release also what a failed one left. */
+int device_exec_plan(struct exec *e, struct message *m) RESQ_USE_RESULT;
+void device_exec_release(struct exec *e);
+/* steps.c: queues all steps; events: one before each and one behind the last, or NULL. */
 int device_steps_queue(const struct exec *e, struct device_event *const *events, struct message *m) RESQ_USE_RESULT;
 int device_steps_pack(const struct exec *e, struct message *m) RESQ_USE_RESULT;
-/* device_run.c */
-int device_exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits,
-                    struct message *m) RESQ_USE_RESULT;
+/* batches.c: exec_run, exec_observe. */
+int device_exec_batches(struct exec *e, const uint8_t *images, int64_t count, float *logits,
+                        struct message *m) RESQ_USE_RESULT;
 int device_exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visitor *visit, void *context,
                         struct message *m) RESQ_USE_RESULT;
-const char *device_exec_precision(const struct device_exec *d); /* of float layers: "f32", "tf32", "f16", "bf16" */
-struct exec_layer device_exec_layer(const struct exec *e, int i);
-size_t device_exec_bytes(const struct device_exec *d);
-double device_exec_peak(const struct exec *e); /* 0 where it cannot be measured */
 
 static inline void *device_constant(const struct device_exec *d, size_t offset)
 {

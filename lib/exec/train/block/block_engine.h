@@ -1,13 +1,13 @@
-/* block_engine.h: training over blocks of images (kernel/contract/block.h): the engine behind gradient.h wherever the
- * machine has its kernels and the network is made of what they do; the image-by-image engine (gradient_forward.c,
- * gradient_backward.c) takes the rest, and what stands behind the average pool here: those few values are plain
- * floats, [images][channels].
+/* block_engine.h: training over blocks of images (kernel/contract/block.h), wherever the machine has its kernels and
+ * the network is made of what they do. It is the image-by-image engine (../image) with the steps up to the average
+ * pool computed over blocks; in quantized mode only their backward is. What stands behind the pool is plain floats,
+ * [images][channels]. Private to lib/exec/train/block.
  *
- * Private to lib/exec. Values of spatial maps are [blocks][H][W][C/32][P][32][32] in the gradient's one arena. */
+ * Values of spatial maps are [blocks][H][W][C/32][P][32][32] in the one arena. */
 #ifndef RESQ_EXEC_TRAIN_BLOCK_BLOCK_ENGINE_H
 #define RESQ_EXEC_TRAIN_BLOCK_BLOCK_ENGINE_H
 
-#include "exec/train/gradient_plan.h"
+#include "exec/train/image/image_engine.h"
 
 /* How a convolution's destination is cut into calls, by its shape alone: into `parts` parts of whole rows,
  * multiples of `grain`, with all outputs; or, where parts is 0, by 32 outputs with all rows. */
@@ -15,9 +15,9 @@ struct block_cut {
     int h, parts, grain;
 };
 
-/* What a step needs besides its train_step. */
+/* What a step needs besides. */
 struct block_step {
-    int forward_on, backward_on; /* runs over blocks; quantized: only backward does */
+    int forward_on, backward_on; /* this pass of it runs over blocks */
     struct block_conv conv;
     void *forward, *backward; /* packed weights; backward NULL where no gradient is wanted by the input */
     struct block_cut cut, data_cut;
@@ -45,6 +45,7 @@ struct block_value {
 };
 
 struct block_engine {
+    struct image_engine image; /* first, so that its ops find it */
     const struct block_kernel *kernels;
     int planes, blocks; /* blocks: of the last forward */
     struct block_step *steps;
@@ -59,36 +60,43 @@ struct block_engine {
     int pack_items;
 };
 
-/* 1 where the network can be trained over blocks in this mode: batch norms right behind convolutions without bias,
- * one pool, then linear layers. */
-int block_engine_suits(const struct gradient *g);
-/* After gradient_plan_steps, in place of gradient_plan_buffers: g->block, lifetimes. */
-int block_plan(struct gradient *g, struct message *m) RESQ_USE_RESULT;
-/* After the parameters' slices: packed weights, tables, sums. */
-int block_prepare(struct gradient *g, struct message *m) RESQ_USE_RESULT;
-void block_close(struct gradient *g);
+static inline struct block_engine *block_of(const struct gradient *g)
+{
+    return g->own;
+}
 
-/* One step that block_on and block_back name. */
-void block_step_forward(struct gradient *g, int step);
-void block_step_backward(struct gradient *g, int step);
-/* Both gradients of a convolution whose input lies at x, x_block values a block. */
-void block_conv_backward(struct gradient *g, int step, const bf16 *x, size_t x_block);
-/* The average pool's: from plain floats to blocks. */
-void block_backward_pool(struct gradient *g, int step);
-/* block_qat.c: a step of quantized mode, and what it needs in the arena. */
-void block_qat_step_backward(struct gradient *g, int step);
-size_t block_qat_codes_bytes(const struct gradient *g, int step);
+/* plan.c. 1 where the network can be trained over blocks in this mode: batch norms right behind convolutions without
+ * bias, one pool, then linear layers. */
+int block_suits(const struct gradient *g);
+/* Steps, values and where they lie; image_begin was called. */
+int block_plan(struct gradient *g, struct message *m) RESQ_USE_RESULT;
+/* memory.c: packed weights, tables, sums. */
+int block_prepare(struct gradient *g, struct message *m) RESQ_USE_RESULT;
+void block_release(struct gradient *g);
+size_t block_weights_bytes(const struct gradient *g, int i);
+/* Packs the weights that this engine multiplies with: the parameters, or in quantized mode the reals that their
+ * codes stand for. */
 void block_pack_weights(struct gradient *g);
 
-static inline int block_on(const struct gradient *g, int step)
-{
-    return g->block && g->block->steps[step].forward_on;
-}
+/* ---- an op: one file, and one line in steps.c ---- */
 
-static inline int block_back(const struct gradient *g, int step)
-{
-    return g->block && g->block->steps[step].backward_on;
-}
+struct block_op {
+    void (*forward)(struct gradient *g, int i);
+    void (*backward)(struct gradient *g, int i);       /* NULL: it has none */
+    void (*backward_codes)(struct gradient *g, int i); /* the same in quantized mode */
+};
+
+extern const struct block_op block_input_op, block_conv_op, block_norm_op, block_pool_op;
+
+/* steps.c: one step that runs over blocks. */
+void block_step_forward(struct gradient *g, int i);
+void block_step_backward(struct gradient *g, int i);
+
+/* conv.c: both gradients of a convolution whose input lies at x, x_block values a block. */
+void block_conv_gradients(struct gradient *g, int i, const bf16 *x, size_t x_block);
+/* codes.c: a convolution in quantized mode, and bytes of its x as reals in the arena. */
+void block_conv_backward_codes(struct gradient *g, int i);
+size_t block_codes_bytes(const struct gradient *g, int i);
 
 /* Real images of block b. */
 static inline int block_images(const struct gradient *g, int b)
@@ -99,12 +107,14 @@ static inline int block_images(const struct gradient *g, int b)
 
 static inline bf16 *block_value_at(const struct gradient *g, int node, int b)
 {
-    return (bf16 *)(void *)(g->arena + g->values[node].value) + (size_t)b * g->block->values[node].block;
+    return (bf16 *)(void *)(image_of(g)->arena + g->values[node].value) +
+           (size_t)b * block_of(g)->values[node].block;
 }
 
 static inline bf16 *block_gradient_at(const struct gradient *g, int node, int b)
 {
-    return (bf16 *)(void *)(g->arena + g->values[node].gradient) + (size_t)b * g->block->values[node].block;
+    return (bf16 *)(void *)(image_of(g)->arena + g->values[node].gradient) +
+           (size_t)b * block_of(g)->values[node].block;
 }
 
 static inline float *block_constant(const struct block_step *s, enum block_constant row, int channels)

@@ -6,7 +6,7 @@
 
 static int bring_in(struct gradient *g, const uint8_t *images, int count, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     TRY(device_flat_in(g, g->parameters, t->parameters, m));
     TRY(device_state_in(g, g->state, t->state, m));
@@ -18,21 +18,21 @@ static int bring_in(struct gradient *g, const uint8_t *images, int count, struct
 
 static int check_maps(struct gradient *g, struct message *m)
 {
-    const struct device_context *c = g->on_device->context;
+    const struct device_context *c = device_of(g)->context;
     struct device_outcome o;
     if (!gradient_quantized(g))
         return 0;
-    TRY(c->backend->copy_out(c->device, QUEUE_COMPUTE, &o, g->on_device->outcome, sizeof o, m));
+    TRY(c->backend->copy_out(c->device, QUEUE_COMPUTE, &o, device_of(g)->outcome, sizeof o, m));
     TRY(c->backend->synchronize(c->device, m));
     if (o.report.bad_map > 0)
         return message_set(m, STATUS_RANGE, "%s: the learned scale or moving range is not finite",
-                           device_node(g, o.report.bad_map - 1)->name);
-    return device_flat_out(g, g->on_device->parameters, g->parameters, m); /* scales may have been raised */
+                           gradient_node(g, o.report.bad_map - 1)->name);
+    return device_flat_out(g, device_of(g)->parameters, g->parameters, m); /* scales may have been raised */
 }
 
 int device_forward(struct gradient *g, const uint8_t *images, int count, float *logits, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     size_t classes = g->values[g->graph.count - 1].elements;
     TRY(device_program_get(g, count, &t->program, m));
@@ -41,16 +41,14 @@ int device_forward(struct gradient *g, const uint8_t *images, int count, float *
     TRY(c->backend->copy_out(c->device, QUEUE_COMPUTE, logits, device_at(t->arena, t->logits),
                              (size_t)count * classes * sizeof *logits, m));
     TRY(c->backend->synchronize(c->device, m));
-    for (int i = 0; i < g->step_count; i++)
-        if (g->steps[i].kind == TRAIN_NORM)
-            g->state[g->steps[i].tracked] += 1;
+    device_count_batch(g);
     TRY(device_state_out(g, t->state, g->state, m));
     return check_maps(g, m);
 }
 
 int device_backward(struct gradient *g, const float *dlogits, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     int last = g->graph.count - 1;
     size_t count = g->values[last].elements * (size_t)t->program->count;

@@ -1,14 +1,15 @@
-/* device_train.h: training steps on a device. Private to gradient*.c and device_*.c.
+/* device_train.h: training on a device. Private to lib/exec/train/device.
  *
- * The steps are those of gradient_plan.h. Parameters, their gradients, velocity and averages are flat buffers on
+ * Parameters, their gradients, velocity and averages are flat buffers on
  * the device as on the host, but for the order within a convolution's weights ([K][R][R][C]). Values and gradients
  * of activations share one arena, planned for the largest mini-batch; each size of mini-batch that comes (the last
  * of an epoch is smaller) has a program of its own: plans, and the captured step. */
 #ifndef RESQ_EXEC_TRAIN_DEVICE_DEVICE_TRAIN_H
 #define RESQ_EXEC_TRAIN_DEVICE_DEVICE_TRAIN_H
 
-#include "exec/device/device_constants.h"
-#include "exec/train/gradient_plan.h"
+#include "exec/device/constants.h"
+#include "exec/device/pipe.h"
+#include "exec/train/gradient_engine.h"
 
 enum { MOST_PROGRAMS = 8, MOST_SKIPPED_IN_A_ROW = 100 };
 
@@ -33,11 +34,6 @@ struct device_layer {
     size_t codes, code_scale, code_bias, multiplier, requantize, packed; /* quantized */
 };
 
-/* Where a node's value and its gradient lie, in the arena. before: quantized, before rounding. */
-struct device_slot {
-    size_t value, before, gradient;
-};
-
 /* What comes in with a step, in this order, and what goes out. */
 struct device_intake {
     size_t labels, pixels, bytes; /* scalars lie at 0 */
@@ -52,7 +48,6 @@ struct device_training {
     enum device_type type;
     void *arena, *layers, *constants, *intake, *outcome;
     size_t arena_bytes, layer_bytes;
-    struct device_slot *slots;                               /* one a node */
     struct device_layer *layer;                              /* one a step */
     size_t spare, spare_other, dequantized, weights, logits; /* in the arena */
     size_t flags, sources, maps, table;                      /* in the constants */
@@ -82,66 +77,91 @@ enum device_mark {
     DEVICE_EVENTS
 };
 
-/* device_train_open.c: after steps and slices were planned. */
-int device_training_open(struct gradient *g, struct message *m) RESQ_USE_RESULT;
-void device_training_close(struct gradient *g);
-size_t device_training_bytes(const struct gradient *g);
-/* device_train_describe.c */
-const char *device_training_precision(const struct gradient *g);
-double device_training_peak(const struct gradient *g); /* 0 where it cannot be measured */
-int device_profile_begin(struct gradient *g);          /* makes the events, where there are none yet */
-/* device_train_program.c */
+static inline struct device_training *device_of(const struct gradient *g)
+{
+    return g->own;
+}
+
+/* plan.c: where everything lies; device_training_release also what a failed one left. */
+int device_training_plan(struct gradient *g, struct message *m) RESQ_USE_RESULT;
+void device_training_release(struct gradient *g);
+/* program.c */
 int device_program_get(struct gradient *g, int count, struct device_program **p, struct message *m) RESQ_USE_RESULT;
 void device_program_close(struct gradient *g, struct device_program *p);
-/* device_train_flat.c: flat buffers in and out. The device's may be NULL: nothing is done. */
+/* flat.c: flat buffers in and out. The device's may be NULL: nothing is done. */
 int device_flat_in(struct gradient *g, const float *from, float *to, struct message *m) RESQ_USE_RESULT;
 int device_flat_out(struct gradient *g, const float *from, float *to, struct message *m) RESQ_USE_RESULT;
 int device_state_in(struct gradient *g, const float *from, float *to, struct message *m) RESQ_USE_RESULT;
-/* But for the counters, which the host keeps. */
+/* But for the counters, which the host keeps: a number a batch norm, which floats hold exactly. */
 int device_state_out(struct gradient *g, const float *from, float *to, struct message *m) RESQ_USE_RESULT;
+void device_count_batch(struct gradient *g);
 int device_copy_parameters(struct gradient *g, struct message *m) RESQ_USE_RESULT; /* -> 16 bits */
-/* device_train_forward.c, device_train_backward.c, device_train_step.c: queue. */
+/* steps.c: queue all of a pass. */
 int device_queue_forward(struct gradient *g, struct device_program *p, struct message *m) RESQ_USE_RESULT;
 int device_queue_backward(struct gradient *g, struct device_program *p, struct message *m) RESQ_USE_RESULT;
-int device_queue_step(struct gradient *g, struct device_program *p, struct message *m) RESQ_USE_RESULT;
-/* device_train_calls.c: gradient_forward and gradient_backward. */
+/* calls.c: gradient_forward and gradient_backward. */
 int device_forward(struct gradient *g, const uint8_t *images, int count, float *logits,
                    struct message *m) RESQ_USE_RESULT;
 int device_backward(struct gradient *g, const float *dlogits, struct message *m) RESQ_USE_RESULT;
+/* whole_steps.c */
+extern const struct gradient_whole_steps device_whole_steps;
+
+/* ---- an op: one file, and one line in steps.c ---- */
+
+/* Where its operations go. */
+struct device_place {
+    struct gradient *g;
+    struct device_program *p;
+    const struct device_backend *b;
+    struct device *d;
+};
+
+/* Each queues step i. */
+typedef int device_work(const struct device_place *at, int i, struct message *m);
+struct device_op {
+    device_work *forward, *forward_codes; /* in float and in quantized mode; NULL: there is none */
+    device_work *backward;                /* NULL: it has none */
+};
+
+extern const struct device_op device_normalize, device_conv_op, device_norm_op, device_relu, device_add,
+    device_pool;
+
+/* ---- pass.c: how gradients are handed on ---- */
+
+/* The clamp of the output, in place: a relu, or the codes' range and the learned scale. */
+int device_mask(const struct device_place *at, int i, struct message *m) RESQ_USE_RESULT;
+/* Gives `from` to an operand: its first user writes, the others add. operand: -1 where there is none. */
+int device_pass_on(const struct device_place *at, int operand, int accumulate, const void *from,
+                   struct message *m) RESQ_USE_RESULT;
+/* Where a gradient by x is to be written: its own place, or a spare one, which device_x_done then adds. */
+void *device_x_target(const struct device_place *at, int i);
+int device_x_done(const struct device_place *at, int i, struct message *m) RESQ_USE_RESULT;
+/* And a step's moving range, where it has one; from the values before rounding. */
+int device_range_update(const struct device_place *at, int i, struct message *m) RESQ_USE_RESULT;
 
 /* ---- where things lie ---- */
 
-static inline const struct node *device_node(const struct gradient *g, int i)
-{
-    return &g->graph.nodes[i];
-}
-
-static inline int device_is_last(const struct gradient *g, int node)
-{
-    return node == g->graph.count - 1;
-}
-
 static inline void *device_slot_value(const struct gradient *g, int node)
 {
-    const struct device_training *t = g->on_device;
+    const struct device_training *t = device_of(g);
     if (node < 0)
         return NULL;
-    return node == 0 ? device_at(t->intake, t->at.pixels) : device_at(t->arena, t->slots[node].value);
+    return node == 0 ? device_at(t->intake, t->at.pixels) : device_at(t->arena, g->values[node].value);
 }
 
 static inline void *device_slot_before(const struct gradient *g, int node)
 {
-    return device_at(g->on_device->arena, g->on_device->slots[node].before);
+    return device_at(device_of(g)->arena, g->values[node].before);
 }
 
 static inline void *device_slot_gradient(const struct gradient *g, int node)
 {
-    return device_at(g->on_device->arena, g->on_device->slots[node].gradient);
+    return device_at(device_of(g)->arena, g->values[node].gradient);
 }
 
 static inline size_t device_slot_rows(const struct gradient *g, const struct device_program *p, int node)
 {
-    const struct node *n = device_node(g, node);
+    const struct node *n = gradient_node(g, node);
     return (size_t)p->count * (size_t)n->h * (size_t)n->w;
 }
 
@@ -152,47 +172,47 @@ static inline size_t device_slot_count(const struct gradient *g, const struct de
 
 static inline void *device_layer_at(const struct gradient *g, size_t offset)
 {
-    return device_at(g->on_device->layers, offset);
+    return device_at(device_of(g)->layers, offset);
 }
 
 static inline struct device_map *device_map_of(const struct gradient *g, int node)
 {
-    return (struct device_map *)device_at(g->on_device->constants, g->on_device->maps) + node;
+    return (struct device_map *)device_at(device_of(g)->constants, device_of(g)->maps) + node;
 }
 
 /* A convolution's or linear layer's weights, as they are multiplied. */
-static inline const void *device_weights(const struct gradient *g, const struct train_step *s)
+static inline const void *device_weights(const struct gradient *g, int i)
 {
-    const struct device_training *t = g->on_device;
-    return t->copy ? device_at(t->copy, s->weight * device_type_bytes(t->type))
-                   : (const void *)(t->parameters + s->weight);
+    const struct device_training *t = device_of(g);
+    size_t offset = g->train[i].weight;
+    return t->copy ? device_at(t->copy, offset * device_type_bytes(t->type))
+                   : (const void *)(t->parameters + offset);
 }
 
-static inline int device_step_is_linear(const struct gradient *g, const struct train_step *s)
+static inline int device_is_linear(const struct gradient *g, int i)
 {
-    return s->kind == TRAIN_CONV && device_node(g, s->node)->op == OP_LINEAR;
+    return gradient_node(g, g->steps.at[i].node)->op == OP_LINEAR;
 }
 
 static inline struct device_outcome *device_outcome_of(const struct gradient *g)
 {
-    return g->on_device->outcome;
+    return device_of(g)->outcome;
 }
 
 /* NULL where the loss is not scaled. */
 static inline struct device_scale *device_scale_of(const struct gradient *g)
 {
-    return g->on_device->is_scaled
-               ? (struct device_scale *)device_at(g->on_device->outcome, offsetof(struct device_outcome, scale))
+    return device_of(g)->is_scaled
+               ? (struct device_scale *)device_at(device_of(g)->outcome, offsetof(struct device_outcome, scale))
                : NULL;
 }
 
-static inline int device_mark(const struct gradient *g, const struct train_step *s, enum device_mark mark,
-                              struct message *m)
+static inline int device_mark(const struct gradient *g, int i, enum device_mark mark, struct message *m)
 {
-    const struct device_training *t = g->on_device;
+    const struct device_training *t = device_of(g);
     if (!g->profiling)
         return 0;
-    return t->context->backend->event_record(t->context->device, t->events[(s - g->steps) * DEVICE_EVENTS + mark],
+    return t->context->backend->event_record(t->context->device, t->events[i * DEVICE_EVENTS + (int)mark],
                                              QUEUE_COMPUTE, m);
 }
 

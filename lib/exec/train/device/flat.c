@@ -23,7 +23,7 @@ static void permute_all(const struct gradient *g, permute *each, const float *fr
 
 int device_flat_in(struct gradient *g, const float *from, float *to, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     if (!to || !g->parameter_count)
         return 0;
@@ -35,7 +35,7 @@ int device_flat_in(struct gradient *g, const float *from, float *to, struct mess
 
 int device_flat_out(struct gradient *g, const float *from, float *to, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     if (!from || !g->parameter_count)
         return 0;
@@ -47,7 +47,7 @@ int device_flat_out(struct gradient *g, const float *from, float *to, struct mes
 
 int device_state_in(struct gradient *g, const float *from, float *to, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     if (!to || !g->state_count)
         return 0;
@@ -58,22 +58,29 @@ int device_state_in(struct gradient *g, const float *from, float *to, struct mes
 
 int device_state_out(struct gradient *g, const float *from, float *to, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
     if (!from || !g->state_count)
         return 0;
     TRY(c->backend->copy_out(c->device, QUEUE_COMPUTE, t->flat, from, g->state_count * sizeof *to, m));
     TRY(c->backend->synchronize(c->device, m));
-    for (int i = 0; i < g->step_count; i++)
-        if (g->steps[i].kind == TRAIN_NORM)
-            t->flat[g->steps[i].tracked] = g->state[g->steps[i].tracked];
+    for (int i = 0; i < g->steps.count; i++)
+        if (g->steps.at[i].kind == STEP_NORM)
+            t->flat[g->train[i].tracked] = g->state[g->train[i].tracked];
     memcpy(to, t->flat, g->state_count * sizeof *to);
     return 0;
 }
 
+void device_count_batch(struct gradient *g)
+{
+    for (int i = 0; i < g->steps.count; i++)
+        if (g->steps.at[i].kind == STEP_NORM)
+            g->state[g->train[i].tracked] += 1;
+}
+
 int device_copy_parameters(struct gradient *g, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     if (!t->copy)
         return 0;
     return t->context->backend->cast(t->context->device, DEVICE_F32, t->parameters, t->type, t->copy,

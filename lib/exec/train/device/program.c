@@ -2,26 +2,21 @@
 #include "base/memory.h"
 #include "exec/train/device/device_train.h"
 
-static int is_integer(const struct gradient *g, const struct train_step *s)
-{
-    return gradient_quantized(g) && s->kind == TRAIN_CONV;
-}
-
 static int plan_conv(struct gradient *g, struct device_program *p, int i, struct message *m)
 {
-    struct device_training *t = g->on_device;
-    const struct train_step *s = &g->steps[i];
+    struct device_training *t = device_of(g);
+    const struct step *s = &g->steps.at[i];
     const struct conv_shape *c = &s->shape;
     struct device_conv conv = {p->count, c->h,      c->w,      c->c,   c->out_h, c->out_w,
                                c->out,   c->kernel, c->stride, c->pad, t->type};
     unsigned passes = 1u << DEVICE_WEIGHT;
-    if (!is_integer(g, s))
+    if (!gradient_quantized(g))
         passes |= 1u << DEVICE_FORWARD;
-    if (g->values[s->x].wants_gradient)
+    if (gradient_wants(g, s->x))
         passes |= 1u << DEVICE_DATA;
-    if (!device_step_is_linear(g, s))
+    if (!device_is_linear(g, i))
         TRY(device_conv_plan_get(t->context, &conv, passes, &p->steps[i].plan, m));
-    if (!is_integer(g, s))
+    if (!gradient_quantized(g))
         return 0;
     conv.type = DEVICE_U8;
     return device_conv_plan_get(t->context, &conv, 1u << DEVICE_FORWARD, &p->steps[i].integer, m);
@@ -29,33 +24,33 @@ static int plan_conv(struct gradient *g, struct device_program *p, int i, struct
 
 static int plan_norm(struct gradient *g, struct device_program *p, int i, struct message *m)
 {
-    const struct train_step *s = &g->steps[i];
-    const struct node *n = device_node(g, s->node);
+    const struct step *s = &g->steps.at[i];
+    const struct node *n = gradient_node(g, s->node);
     struct device_norm norm = {.n = p->count,
                                .h = n->h,
                                .w = n->w,
                                .c = n->c,
-                               .type = g->on_device->type,
+                               .type = device_of(g)->type,
                                .relu = s->relu,
                                .has_other = s->other >= 0,
                                .eps = (double)n->eps,
                                .momentum = g->options.batchnorm_momentum};
-    TRY(device_norm_plan_get(g->on_device->context, &norm, &p->steps[i].plan, m));
+    TRY(device_norm_plan_get(device_of(g)->context, &norm, &p->steps[i].plan, m));
     p->steps[i].reserve = p->reserve_bytes;
-    p->reserve_bytes += device_align(g->on_device->context->backend->plan_reserve(p->steps[i].plan));
+    p->reserve_bytes += device_align(device_of(g)->context->backend->plan_reserve(p->steps[i].plan));
     return 0;
 }
 
 static int plan_steps(struct gradient *g, struct device_program *p, struct message *m)
 {
-    const struct device_backend *b = g->on_device->context->backend;
-    for (int i = 0; i < g->step_count; i++) {
-        const struct train_step *s = &g->steps[i];
-        int status = s->kind == TRAIN_CONV   ? plan_conv(g, p, i, m)
-                     : s->kind == TRAIN_NORM ? plan_norm(g, p, i, m)
-                                             : 0;
+    const struct device_backend *b = device_of(g)->context->backend;
+    for (int i = 0; i < g->steps.count; i++) {
+        const struct step *s = &g->steps.at[i];
+        int status = s->kind == STEP_CONV   ? plan_conv(g, p, i, m)
+                     : s->kind == STEP_NORM ? plan_norm(g, p, i, m)
+                                            : 0;
         if (status < 0)
-            return message_prefix(m, status, "%s", device_node(g, s->node)->name);
+            return message_prefix(m, status, "%s", gradient_node(g, s->node)->name);
         if (p->steps[i].plan)
             p->workspace_bytes = max_size(p->workspace_bytes, b->plan_workspace(p->steps[i].plan));
         if (p->steps[i].integer)
@@ -66,9 +61,9 @@ static int plan_steps(struct gradient *g, struct device_program *p, struct messa
 
 static int program_open(struct gradient *g, struct device_program *p, int count, struct message *m)
 {
-    const struct device_context *c = g->on_device->context;
+    const struct device_context *c = device_of(g)->context;
     p->count = count;
-    p->steps = memory_new((size_t)g->step_count, sizeof *p->steps, m);
+    p->steps = memory_new((size_t)g->steps.count, sizeof *p->steps, m);
     if (!p->steps)
         return STATUS_NOMEM;
     TRY(plan_steps(g, p, m));
@@ -78,7 +73,7 @@ static int program_open(struct gradient *g, struct device_program *p, int count,
 
 void device_program_close(struct gradient *g, struct device_program *p)
 {
-    const struct device_context *c = g->on_device->context;
+    const struct device_context *c = device_of(g)->context;
     c->backend->graph_free(c->device, p->graph);
     c->backend->release(c->device, p->workspace);
     c->backend->release(c->device, p->reserve);
@@ -89,7 +84,7 @@ void device_program_close(struct gradient *g, struct device_program *p)
 /* The one for the largest mini-batch stays; where there is no room, another one makes it. */
 static struct device_program *program_slot(struct gradient *g)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     for (int i = 0; i < MOST_PROGRAMS; i++)
         if (!t->programs[i].count)
             return &t->programs[i];
@@ -100,7 +95,7 @@ static struct device_program *program_slot(struct gradient *g)
 
 int device_program_get(struct gradient *g, int count, struct device_program **out, struct message *m)
 {
-    struct device_training *t = g->on_device;
+    struct device_training *t = device_of(g);
     for (int i = 0; i < MOST_PROGRAMS; i++)
         if (t->programs[i].count == count) {
             *out = &t->programs[i];

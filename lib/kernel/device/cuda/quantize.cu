@@ -55,8 +55,8 @@ static __global__ void shared_scale(const float *magnitudes, const float *bias, 
     for (int i = (int)threadIdx.x; i < k; i += LAUNCH_THREADS)
         largest = magnitudes[i] > largest ? magnitudes[i] : largest;
     float first = weight_scale(block_reduce(largest, shared, largest_of()), qmax), raised = first;
-    for (int i = (int)threadIdx.x; bias && i < k; i += LAUNCH_THREADS) {
-        float own = weight_scale_for_bias(bias[i], x->scale, first);
+    for (int i = (int)threadIdx.x; i < k; i += LAUNCH_THREADS) {
+        float own = weight_scale_for_bias(bias ? bias[i] : 0, x->scale, first);
         raised = own > raised ? own : raised;
     }
     raised = block_reduce(raised, shared, largest_of());
@@ -74,8 +74,7 @@ static __global__ void row_codes(const float *w, const float *bias, int per, int
         scale = *one_scale;
     } else {
         scale = weight_scale(row_magnitude(w + at, per, shared), qmax);
-        if (bias)
-            scale = weight_scale_for_bias(bias[k], x->scale, scale);
+        scale = weight_scale_for_bias(bias ? bias[k] : 0, x->scale, scale);
     }
     for (int i = (int)threadIdx.x; i < per; i += LAUNCH_THREADS)
         codes[at + (size_t)i] = (int8_t)weight_code(w[at + (size_t)i], scale, qmax);

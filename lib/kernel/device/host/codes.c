@@ -51,7 +51,7 @@ static void choose_scales(const struct layer *l, int per_tensor)
     int raised = 0;
     for (int k = 0; k < l->k; k++) {
         float scale = weight_scale(per_tensor ? all : largest(l->w + (size_t)k * (size_t)l->per, l->per), l->qmax);
-        l->scale[k] = l->bias ? weight_scale_for_bias(l->bias[k], l->scale_x, scale) : scale;
+        l->scale[k] = weight_scale_for_bias(l->bias ? l->bias[k] : 0, l->scale_x, scale);
         raised |= l->scale[k] != scale;
         shared = l->scale[k] > shared ? l->scale[k] : shared;
     }

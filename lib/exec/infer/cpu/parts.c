@@ -1,0 +1,181 @@
+/* Convolutions: which algorithm computes which outputs, and the weights packed for it. */
+#include "base/memory.h"
+#include "exec/infer/cpu/cpu_exec.h"
+#include "exec/plan/bounds.h"
+
+/* What all kinds of kernel have in common. */
+struct kernel_facts {
+    int grain;
+    int (*supports)(const struct conv_shape *s);
+    size_t (*packed_bytes)(const struct conv_shape *s);
+    size_t (*scratch_bytes)(const struct conv_shape *s);
+    int exists;
+};
+
+const struct conv_u8_kernel *conv_kernel_u8(const struct exec *e, enum algorithm a)
+{
+    return a == ALGORITHM_WINOGRAD ? &e->kernels->conv_u8_winograd : &e->kernels->conv_u8;
+}
+
+const struct conv_f32_kernel *conv_kernel_f32(const struct exec *e, enum algorithm a)
+{
+    return a == ALGORITHM_WINOGRAD ? &e->kernels->conv_f32_winograd : &e->kernels->conv_f32;
+}
+
+static struct kernel_facts facts_of(const struct exec *e, const struct step *s, enum algorithm a)
+{
+    if (s->is_integer) {
+        const struct conv_u8_kernel *k = conv_kernel_u8(e, a);
+        return (struct kernel_facts){k->out_grain, k->supports, k->packed_bytes, k->scratch_bytes, k->run != NULL};
+    }
+    if (cpu_of(e)->is_bf16) {
+        const struct conv_bf16_kernel *k = &e->kernels->conv_bf16;
+        return (struct kernel_facts){k->out_grain, NULL, k->packed_bytes, k->scratch_bytes, a == ALGORITHM_DIRECT};
+    }
+    const struct conv_f32_kernel *k = conv_kernel_f32(e, a);
+    return (struct kernel_facts){k->out_grain, k->supports, k->packed_bytes, k->scratch_bytes, k->run != NULL};
+}
+
+static int can_winograd(const struct exec *e, const struct step *s)
+{
+    struct kernel_facts k = facts_of(e, s, ALGORITHM_WINOGRAD);
+    return k.exists && (!k.supports || k.supports(&s->shape));
+}
+
+static struct conv_shape with_outputs(const struct conv_shape *s, int outputs)
+{
+    struct conv_shape part = *s;
+    part.out = outputs;
+    return part;
+}
+
+/* ---- choice ---- */
+
+/* Whether Winograd is exact for outputs [first, first + count): integers only. */
+static int proved(const struct step *s, const void *weight, int first, int count)
+{
+    int per_output = (int)shape_reduced(&s->shape);
+    if (!s->is_integer)
+        return 1;
+    for (int k = first; k < first + count; k++)
+        if (winograd_bound((const int8_t *)weight + (size_t)k * (size_t)per_output, per_output) >=
+            WINOGRAD_SUM_LIMIT)
+            return 0;
+    return 1;
+}
+
+/* Adds outputs to the last part, or a part of their own. */
+static void part_extend(struct conv_parts *parts, int first, int count, enum algorithm algorithm)
+{
+    struct conv_part *last = parts->count ? &parts->part[parts->count - 1] : NULL;
+    if (last && last->algorithm == algorithm)
+        last->count += count;
+    else
+        parts->part[parts->count++] = (struct conv_part){.first = first, .count = count, .algorithm = algorithm};
+}
+
+static int choose_winograd(const struct exec *e, const struct step *s, enum conv_choice choice)
+{
+    enum { MOST = 16 /* images in one call, about: see chunk_of */ };
+    if (!can_winograd(e, s) || choice == CHOOSE_DIRECT)
+        return 0;
+    if (choice == CHOOSE_WINOGRAD)
+        return 1;
+    /* The algorithms round floats differently, and logits must not depend on the batch: floats are planned for one.
+     */
+    int images = !s->is_integer ? 1 : e->batch < MOST ? e->batch : MOST;
+    return cost_choose(&s->shape, e->kernels->isa, s->is_integer, images) == ALGORITHM_WINOGRAD;
+}
+
+/* Groups of outputs whose sums cannot be proved small enough go to the direct kernel. */
+static void parts_choose(const struct exec *e, const struct step *s, enum conv_choice choice, const void *weight,
+                         struct conv_parts *parts)
+{
+    int out = s->shape.out, grain = out;
+    int winograd = choose_winograd(e, s, choice);
+    if (winograd && facts_of(e, s, ALGORITHM_WINOGRAD).grain > 0)
+        grain = facts_of(e, s, ALGORITHM_WINOGRAD).grain;
+    for (int first = 0; first < out; first += grain) {
+        int count = out - first < grain ? out - first : grain;
+        part_extend(parts, first, count,
+                    winograd && proved(s, weight, first, count) ? ALGORITHM_WINOGRAD : ALGORITHM_DIRECT);
+    }
+}
+
+static void part_pack(const struct exec *e, int i, const void *weight, struct conv_part *p)
+{
+    const struct step *s = &e->steps.at[i];
+    struct conv_shape shape = with_outputs(&s->shape, p->count);
+    size_t at = (size_t)p->first * shape_reduced(&s->shape);
+    if (s->is_integer)
+        conv_kernel_u8(e, p->algorithm)
+            ->pack(&shape, (const int8_t *)weight + at, e->constants[i].map_x.zero_point, p->packed);
+    else if (cpu_of(e)->is_bf16)
+        e->kernels->conv_bf16.pack(&shape, (const float *)weight + at, p->packed);
+    else
+        conv_kernel_f32(e, p->algorithm)->pack(&shape, (const float *)weight + at, p->packed);
+}
+
+int conv_parts_choose(const struct exec *e, int i, enum conv_choice choice, struct conv_parts *parts,
+                      struct message *m)
+{
+    const struct step *s = &e->steps.at[i];
+    parts->count = 0;
+    parts->part = memory_new((size_t)s->shape.out, sizeof *parts->part, m);
+    if (!parts->part)
+        return STATUS_NOMEM;
+    parts_choose(e, s, choice, step_weights(&e->constants[i], e->model, s), parts);
+    for (int k = 0; k < parts->count; k++) {
+        struct conv_part *p = &parts->part[k];
+        struct conv_shape shape = with_outputs(&s->shape, p->count);
+        p->bytes = round_up_64(facts_of(e, s, p->algorithm).packed_bytes(&shape));
+    }
+    return 0;
+}
+
+void conv_parts_pack(const struct exec *e, int i, struct conv_parts *parts, void *to)
+{
+    const void *weight = step_weights(&e->constants[i], e->model, &e->steps.at[i]);
+    unsigned char *at = to;
+    for (int k = 0; k < parts->count; k++) {
+        parts->part[k].packed = at;
+        part_pack(e, i, weight, &parts->part[k]);
+        at += parts->part[k].bytes;
+    }
+}
+
+void conv_parts_free(struct conv_parts *parts)
+{
+    memory_free(parts->part);
+    *parts = (struct conv_parts){0};
+}
+
+size_t conv_parts_bytes(const struct conv_parts *parts)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < parts->count; i++)
+        bytes += parts->part[i].bytes;
+    return bytes;
+}
+
+/* Enough for either algorithm, so that the other can be tried. */
+size_t conv_scratch(const struct exec *e, int i)
+{
+    const struct step *s = &e->steps.at[i];
+    size_t bytes = facts_of(e, s, ALGORITHM_DIRECT).scratch_bytes(&s->shape);
+    if (can_winograd(e, s))
+        bytes = max_size(bytes, facts_of(e, s, ALGORITHM_WINOGRAD).scratch_bytes(&s->shape));
+    return bytes;
+}
+
+const void *conv_packed_at(const struct exec *e, int i, const struct conv_part *p, int first)
+{
+    const struct step *s = &e->steps.at[i];
+    struct conv_shape before = with_outputs(&s->shape, first);
+    return (const char *)p->packed + (first ? facts_of(e, s, p->algorithm).packed_bytes(&before) : 0);
+}
+
+int conv_out_grain(const struct exec *e, int i, const struct conv_part *p)
+{
+    return facts_of(e, &e->steps.at[i], p->algorithm).grain;
+}

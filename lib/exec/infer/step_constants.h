@@ -1,0 +1,28 @@
+/* step_constants.h: what a step of inference needs beside the images, from the model's tensors: biases, tables,
+ * requantization constants, folded weights. Made once, by exec_open. Private to lib/exec/infer. */
+#ifndef RESQ_EXEC_INFER_STEP_CONSTANTS_H
+#define RESQ_EXEC_INFER_STEP_CONSTANTS_H
+
+#include "exec/plan/maps.h"
+#include "exec/plan/steps.h"
+
+/* All-zero is empty; what a step does not need is NULL. Everything is owned. */
+struct step_constants {
+    float *scale, *shift; /* [C] of a batch norm; scale also: multipliers [K] of an integer convolution */
+    float *bias;          /* [K] of a float convolution, aligned */
+    int32_t *bias_q;      /* [K] of an integer one */
+    uint8_t *table;       /* lookup: [C][256]; relu of codes: [256] */
+    float *folded;        /* weights [K,C,R,R] with their batch norm in them, until they are packed */
+    struct requantize requantize;
+    struct affine map_x, map_y; /* of u8 values */
+};
+
+/* k: for tables. STATUS_MISMATCH: the model lacks a tensor; STATUS_RANGE: a variance, or sums beyond 32 bits. */
+int step_constants_make(struct step_constants *c, const struct model *model, const struct step *s,
+                        const struct elementwise_kernels *k, struct message *m) RESQ_USE_RESULT;
+void step_constants_free(struct step_constants *c);
+
+/* Weights that a convolution multiplies with: folded, or the model's; f32 or s8 [K,C,R,R]. */
+const void *step_weights(const struct step_constants *c, const struct model *model, const struct step *s);
+
+#endif

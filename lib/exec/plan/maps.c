@@ -1,0 +1,68 @@
+#include "exec/plan/maps.h"
+#include "kernel/contract/arithmetic.h"
+#include <math.h>
+
+int node_affine(const struct model *model, int node, struct affine *a, struct message *m)
+{
+    const struct tensor *scale = model_tensor(model, node, "scale");
+    const struct tensor *zero = model_tensor(model, node, "zero_point");
+    const struct tensor *range = model_tensor(model, node, "range");
+    const char *name = model->graph.nodes[node].name;
+    if (!scale || !zero || !range)
+        return message_set(m, STATUS_MISMATCH, "%s: scale, zero_point or range is missing", name);
+    const uint8_t *codes = range->data;
+    *a = (struct affine){*(const float *)scale->data, *(const uint8_t *)zero->data, codes[0], codes[1]};
+    return 0;
+}
+
+void norm_constants(int channels, const float *gamma, const float *beta, const float *mean, const float *variance,
+                    double eps, float *scale, float *shift)
+{
+    for (int c = 0; c < channels; c++) {
+        double factor = (double)gamma[c] / sqrt((double)variance[c] + eps);
+        scale[c] = (float)factor;
+        shift[c] = (float)((double)beta[c] - (double)mean[c] * factor);
+    }
+}
+
+struct requantize requantize_make(const struct conv_maps *maps, const float *weight_scale, int outputs,
+                                  const int32_t *bias, float *multiplier)
+{
+    struct device_map x = map_of_affine(maps->x), y, residual;
+    if (maps->y)
+        y = map_of_affine(maps->y);
+    if (maps->residual)
+        residual = map_of_affine(maps->residual);
+    struct device_requantize r =
+        requantize_of(&x, maps->y ? &y : NULL, maps->residual ? &residual : NULL, maps->relu);
+    for (int k = 0; k < outputs; k++)
+        multiplier[k] = multiplier_value(maps->x->scale, weight_scale[k], maps->y ? maps->y->scale : 0);
+    return (struct requantize){.multiplier = multiplier,
+                               .bias = bias,
+                               .residual_multiplier = r.residual_multiplier,
+                               .residual_zero_point = (uint8_t)r.residual_zero_point,
+                               .zero_point_x = (uint8_t)r.zero_point_x,
+                               .zero_point_y = (uint8_t)r.zero_point_y,
+                               .low = (uint8_t)r.low,
+                               .high = (uint8_t)r.high};
+}
+
+float pool_multiplier(const struct affine *x, const struct affine *y, int pixels)
+{
+    struct device_map from = map_of_affine(x), to = map_of_affine(y);
+    return pool_multiplier_value(&from, &to, pixels);
+}
+
+void input_table(const struct elementwise_kernels *k, const struct node *normalize, const struct affine *a,
+                 float *values, uint8_t *table)
+{
+    uint8_t pixels[4 * 256] = {0};
+    int channels = normalize->c;
+    for (int p = 0; p < 256; p++)
+        for (int c = 0; c < channels; c++)
+            pixels[p * channels + c] = (uint8_t)p;
+    k->normalize(pixels, 256, channels, normalize->mean, normalize->std, values);
+    for (int c = 0; c < channels; c++)
+        for (int p = 0; p < 256; p++)
+            table[c * 256 + p] = affine_quantize(a, values[p * channels + c]);
+}

@@ -1,0 +1,100 @@
+/* A convolution's backward in quantized mode: forward was the integer kernels', image by image; here its codes become
+ * the reals they stand for, and the values before rounding a mask of what passes the clamp. */
+#include "exec/train/block/map_parts.h"
+#include "exec/train/batch_sums.h"
+
+size_t block_codes_bytes(const struct gradient *g, int i)
+{
+    const struct node *x = gradient_node(g, g->steps.at[i].x);
+    return block_tensor_values(x->h * x->w, x->c, block_of(g)->planes) * sizeof(bf16) *
+           (size_t)block_count(g->options.batch);
+}
+
+/* ---- items ---- */
+
+/* The sum of dy * slope of one part, for a learned scale; before dy is masked. */
+static double scale_sum(const struct gradient *g, int i, const struct part *p, const bf16 *dy)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct node *n = gradient_node(g, s->output);
+    struct slope slope = codes_slope(g, i);
+    int cells = block_channels(n->c) / BLOCK_CHANNELS, planes = block_of(g)->planes;
+    double sum = 0;
+    for (int image = 0; image < block_images(g, p->block); image++) {
+        const float *v =
+            value_before(g, s->output, p->block * BLOCK_IMAGES + image) + (size_t)p->pixel * (size_t)n->c;
+        for (int pixel = 0; pixel < p->pixels; pixel++)
+            for (int c = 0; c < n->c; c++, v++) {
+                size_t cell = (size_t)pixel * (size_t)cells + (size_t)(c / BLOCK_CHANNELS);
+                const bf16 *at = dy + (cell * (size_t)planes * BLOCK_IMAGES + (size_t)image) * BLOCK_CHANNELS +
+                                 c % BLOCK_CHANNELS;
+                sum += (double)(planes_load(at, BLOCK_IMAGES * BLOCK_CHANNELS, planes) * slope_at(&slope, *v));
+            }
+    }
+    return sum;
+}
+
+/* The clamp's mask, the masked gradient in place, the residual's share, sums for the bias. */
+static void mask_item(struct gradient *g, int i, int item, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct node *n = gradient_node(g, s->output);
+    const struct block_kernel *k = block_of(g)->kernels;
+    struct part p = part_of(g, s->output, item);
+    int images = block_images(g, p.block), channels = block_channels(n->c), planes = block_of(g)->planes;
+    bf16 *dy = part_gradient(g, s->output, &p);
+    uint32_t *bits = part_mask(g, s->output, block_of(g)->mask, &p);
+    struct slope slope = codes_slope(g, i);
+    (void)worker;
+    if (g->train[i].scale != NO_OFFSET)
+        block_of(g)->scale_sums[item] = scale_sum(g, i, &p, dy);
+    k->within(value_before(g, s->output, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)n->c,
+              g->values[s->output].elements, images, p.pixels, n->c, slope.low, slope.high, bits);
+    bf16 *other = part_operand_gradient(g, s->other, &p);
+    k->norm_backward(NULL, dy, bits, p.pixels, channels, planes, images, NULL, NULL, NULL, dy, 0, other,
+                     g->train[i].accumulate_other);
+    k->norm_backward_sums(dy, dy, NULL, p.pixels, channels, planes, images, block_of(g)->zeros, block_of(g)->zeros,
+                          block_of(g)->partials + (size_t)item * 2 * (size_t)channels);
+}
+
+static void codes_item(struct gradient *g, int i, int item, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct node *x = gradient_node(g, s->x);
+    const struct affine *map = &g->values[s->x].map;
+    struct part p = part_of(g, s->x, item);
+    bf16 *to = (bf16 *)(void *)(image_of(g)->arena + block_of(g)->codes) +
+               (size_t)p.block * block_tensor_values(x->h * x->w, x->c, block_of(g)->planes) + p.first;
+    (void)worker;
+    block_of(g)->kernels->dequantize(value_u8(g, s->x, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)x->c,
+                                     round_up_64(g->values[s->x].elements), block_images(g, p.block), p.pixels,
+                                     x->c, map->scale, map->zero_point, block_of(g)->planes, to);
+}
+
+/* ---- the step ---- */
+
+static void sum_items(struct gradient *g, int i, int items)
+{
+    const struct block_engine *e = block_of(g);
+    const struct train_step *t = &g->train[i];
+    int out = g->steps.at[i].shape.out;
+    size_t stride = 2 * (size_t)block_channels(out);
+    for (int k = 0; t->bias != NO_OFFSET && k < out; k++)
+        g->gradients[t->bias + (size_t)k] = (float)batch_sum(e->partials + k, stride, items);
+    if (t->scale != NO_OFFSET)
+        codes_set_scale_gradient(g, i, batch_sum(e->scale_sums, 1, items));
+}
+
+void block_conv_backward_codes(struct gradient *g, int i)
+{
+    const struct step *s = &g->steps.at[i];
+    struct image_engine *images = image_of(g);
+    int items = part_items(g, s->output);
+    double start = profile_begin(g);
+    image_each(g, i, mask_item, items);
+    sum_items(g, i, items);
+    image_each(g, i, codes_item, part_items(g, s->x));
+    profile_end(g, i, PASS_WEIGHT, start);
+    block_conv_gradients(g, i, (const bf16 *)(const void *)(images->arena + block_of(g)->codes),
+                         block_tensor_values(s->shape.h * s->shape.w, s->shape.c, block_of(g)->planes));
+}

@@ -1,0 +1,21 @@
+/* y = x + other on a device, where nothing else takes it in.   x, other, y [N,H,W,C] */
+#include "exec/train/device/device_train.h"
+
+static int forward(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    const struct step *s = &g->steps.at[i];
+    return at->b->add(at->d, device_of(g)->type, device_slot_value(g, s->x), device_slot_value(g, s->other),
+                      device_slot_count(g, at->p, s->output), 0, device_slot_value(g, s->output), m);
+}
+
+static int backward(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    const struct step *s = &g->steps.at[i];
+    const void *dy = device_slot_gradient(g, s->output);
+    TRY(device_pass_on(at, s->other, g->train[i].accumulate_other, dy, m));
+    return device_pass_on(at, s->x, g->train[i].accumulate_x, dy, m);
+}
+
+const struct device_op device_add = {.forward = forward, .backward = backward};

@@ -1,0 +1,23 @@
+/* Pixels to values, or to codes by a table, on a device.   pixels u8 [N,H,W,C] -> y [N,H,W,C] */
+#include "exec/train/device/device_train.h"
+
+static int forward(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    const struct step *s = &g->steps.at[i];
+    const struct node *n = gradient_node(g, s->node);
+    return at->b->normalize(at->d, device_slot_value(g, s->x), device_slot_rows(g, at->p, s->x), n->c, n->mean,
+                            n->std, device_of(g)->type, device_slot_value(g, s->output), m);
+}
+
+static int forward_codes(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    const struct step *s = &g->steps.at[i];
+    const struct device_training *t = device_of(g);
+    return at->b->lookup_u8(at->d, device_slot_value(g, s->x), device_slot_rows(g, at->p, s->x),
+                            gradient_node(g, s->x)->c, device_at(t->constants, t->table),
+                            device_slot_value(g, s->output), m);
+}
+
+const struct device_op device_normalize = {.forward = forward, .forward_codes = forward_codes};

@@ -1,0 +1,63 @@
+/* How the gradient of a step's output is handed on, and what codes' ranges do. */
+#include "exec/train/device/device_train.h"
+
+int device_pass_on(const struct device_place *at, int operand, int accumulate, const void *from, struct message *m)
+{
+    const struct gradient *g = at->g;
+    enum device_type type = device_of(g)->type;
+    if (!gradient_wants(g, operand))
+        return 0;
+    size_t count = device_slot_count(g, at->p, operand);
+    void *to = device_slot_gradient(g, operand);
+    if (accumulate)
+        return at->b->add(at->d, type, to, from, count, 0, to, m);
+    return at->b->copy_on(at->d, QUEUE_COMPUTE, to, from, count * device_type_bytes(type), m);
+}
+
+static void *spare(const struct device_place *at)
+{
+    return device_at(device_of(at->g)->arena, device_of(at->g)->spare);
+}
+
+void *device_x_target(const struct device_place *at, int i)
+{
+    const struct gradient *g = at->g;
+    int x = g->steps.at[i].x;
+    return gradient_wants(g, x) && !g->train[i].accumulate_x ? device_slot_gradient(g, x) : spare(at);
+}
+
+int device_x_done(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    return g->train[i].accumulate_x ? device_pass_on(at, g->steps.at[i].x, 1, spare(at), m) : 0;
+}
+
+int device_mask(const struct device_place *at, int i, struct message *m)
+{
+    struct gradient *g = at->g;
+    const struct step *s = &g->steps.at[i];
+    const struct train_step *own = &g->train[i];
+    struct device_training *t = device_of(g);
+    void *dy = device_slot_gradient(g, s->output);
+    if (gradient_quantized(g) && !gradient_is_last(g, s->output))
+        return at->b->straight_through(at->d, device_slot_before(g, s->output), at->p->count,
+                                       g->values[s->output].elements, s->relu, device_map_of(g, s->output), t->type,
+                                       dy, own->scale == NO_OFFSET ? NULL : t->gradients + own->scale, m);
+    if (s->relu)
+        return at->b->relu_backward(at->d, t->type, device_slot_value(g, s->output), dy,
+                                    device_slot_count(g, at->p, s->output), dy, m);
+    return 0;
+}
+
+int device_range_update(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    const struct step *s = &g->steps.at[i];
+    const struct train_step *own = &g->train[i];
+    struct device_training *t = device_of(g);
+    if (own->low == NO_OFFSET)
+        return 0;
+    return at->b->range_update(at->d, device_slot_before(g, s->output), device_slot_count(g, at->p, s->output),
+                               s->relu, device_map_of(g, s->output), g->options.range_averaging,
+                               t->state + own->low, t->state + own->high, m);
+}

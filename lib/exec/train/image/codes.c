@@ -1,0 +1,100 @@
+/* Quantized mode image by image; ../qat.c has what it is. */
+#include "exec/train/image/image_engine.h"
+#include "exec/train/batch_sums.h"
+
+/* ---- forward ---- */
+
+int codes_begin_forward(struct gradient *g, struct message *m)
+{
+    struct image_engine *e = image_of(g);
+    for (int i = 0; i < g->steps.count; i++) {
+        const struct step *s = &g->steps.at[i];
+        struct affine *map = &g->values[s->output].map;
+        if (gradient_is_last(g, s->output))
+            continue;
+        TRY(qat_map(g, g->parameters, g->state, i, map, m));
+        if (g->train[i].scale != NO_OFFSET)
+            g->parameters[g->train[i].scale] = map->scale;
+        if (s->kind == STEP_NORMALIZE)
+            input_table(&g->kernels->elementwise, gradient_node(g, s->node), map, e->table_values, e->table);
+    }
+    return 0;
+}
+
+/* The extremes of one image's values before rounding, for a moving range. */
+static void range_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const float *v = value_before(g, s->output, image);
+    double *extremes = image_partials(g, image);
+    float low = 0, high = 0;
+    (void)worker;
+    for (size_t k = 0; k < g->values[s->output].elements; k++) {
+        low = v[k] < low ? v[k] : low;
+        high = v[k] > high ? v[k] : high;
+    }
+    extremes[0] = s->relu ? 0 : (double)low;
+    extremes[1] = (double)high;
+}
+
+void codes_update_range(struct gradient *g, int i)
+{
+    const struct image_engine *e = image_of(g);
+    const struct train_step *t = &g->train[i];
+    float scale = g->values[g->steps.at[i].output].map.scale;
+    if (t->low == NO_OFFSET)
+        return;
+    image_each(g, i, range_item, g->count);
+    g->state[t->low] = range_moved(g->state[t->low], batch_low(e->partials, e->partial_stride, g->count), scale,
+                                   g->options.range_averaging);
+    g->state[t->high] = range_moved(g->state[t->high], batch_high(e->partials + 1, e->partial_stride, g->count),
+                                    scale, g->options.range_averaging);
+}
+
+/* ---- backward ---- */
+
+struct slope codes_slope(const struct gradient *g, int i)
+{
+    struct device_map y = map_of_affine(&g->values[g->steps.at[i].output].map);
+    return slope_of(&y, g->steps.at[i].relu);
+}
+
+void codes_mask_item(struct gradient *g, int i, int image)
+{
+    int node = g->steps.at[i].output;
+    const float *v = value_before(g, node, image);
+    float *dy = value_gradient(g, node, image);
+    size_t elements = g->values[node].elements;
+    struct slope slope = codes_slope(g, i);
+    if (g->train[i].scale != NO_OFFSET) {
+        double sum = 0;
+        for (size_t k = 0; k < elements; k++)
+            sum += (double)(dy[k] * slope_at(&slope, v[k]));
+        *image_partials(g, image) = sum;
+    }
+    for (size_t k = 0; k < elements; k++)
+        dy[k] = slope_passes(&slope, v[k]) ? dy[k] : 0.0f;
+}
+
+/* Scaled by 1 / sqrt(features * codes) as the paper does, so that a scale moves as weights do. */
+void codes_set_scale_gradient(struct gradient *g, int i, double sum)
+{
+    int node = g->steps.at[i].output;
+    struct device_map y = map_of_affine(&g->values[node].map);
+    g->gradients[g->train[i].scale] = scale_gradient_value(sum, g->values[node].elements, &y);
+}
+
+void codes_scale_gradient(struct gradient *g, int i)
+{
+    const struct image_engine *e = image_of(g);
+    if (g->train[i].scale != NO_OFFSET)
+        codes_set_scale_gradient(g, i, batch_sum(e->partials, e->partial_stride, g->count));
+}
+
+void codes_dequantize_item(struct gradient *g, int i, int image)
+{
+    int node = g->steps.at[i].x;
+    const struct affine *x = &g->values[node].map;
+    g->kernels->elementwise.dequantize(value_u8(g, node, image), g->values[node].elements, x->scale, x->zero_point,
+                                       value_dequantized(g, node, image));
+}

@@ -1,0 +1,138 @@
+/* Convolution and linear (a 1x1 convolution on one pixel).
+ *   x [N,H,W,C], weight [K,C,R,R], bias [K], residual and y [N,H',W',K]
+ *   float:      y = [relu](conv(x, weight) + bias [+ residual])
+ *   quantized:  the same in integers, x, residual and y as codes; `before` [N,H',W',K] is y before it is rounded, in
+ *               units of a code. Backward goes through the reals that the codes stand for. */
+#include "exec/train/image/image_engine.h"
+#include "exec/train/batch_sums.h"
+
+/* ---- forward ---- */
+
+static int row_end(const struct step *s, const struct image_step *own, int begin)
+{
+    return begin + own->rows < s->shape.out_h ? begin + own->rows : s->shape.out_h;
+}
+
+static void float_item(struct gradient *g, int i, int item, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct train_step *t = &g->train[i];
+    const struct image_step *own = &image_of(g)->steps[i];
+    int image = item / own->items, begin = item % own->items * own->rows;
+    struct layout y_at = layout_dense(s->shape.out_h, s->shape.out_w, s->shape.out);
+    struct conv_f32_call call = {
+        .images = 1,
+        .x = value_f32(g, s->x, image),
+        .x_at = layout_dense(s->shape.h, s->shape.w, s->shape.c),
+        .packed = own->packed,
+        .bias = t->bias == NO_OFFSET ? NULL : g->parameters + t->bias,
+        .residual = s->other >= 0 ? value_f32(g, s->other, image) : NULL,
+        .residual_at = y_at,
+        .relu = s->relu,
+        .y = value_f32(g, s->output, image),
+        .y_at = y_at,
+        .row_begin = begin,
+        .row_end = row_end(s, own, begin),
+    };
+    g->kernels->conv_f32.run(&s->shape, &call, worker_scratch(g, worker));
+}
+
+static void codes_item(struct gradient *g, int i, int item, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct image_step *own = &image_of(g)->steps[i];
+    int image = item / own->items, begin = item % own->items * own->rows;
+    struct layout y_at = layout_dense(s->shape.out_h, s->shape.out_w, s->shape.out);
+    struct conv_u8_call call = {
+        .images = 1,
+        .x = value_u8(g, s->x, image),
+        .x_at = layout_dense(s->shape.h, s->shape.w, s->shape.c),
+        .packed = own->packed,
+        .requantize = &own->requantize,
+        .residual = s->other >= 0 ? value_u8(g, s->other, image) : NULL,
+        .residual_at = y_at,
+        .y_at = y_at,
+        .before_at = y_at,
+        .logits_at = y_at,
+        .row_begin = begin,
+        .row_end = row_end(s, own, begin),
+    };
+    if (gradient_is_last(g, s->output)) {
+        call.logits = value_f32(g, s->output, image);
+    } else {
+        call.y = value_u8(g, s->output, image);
+        call.before = value_before(g, s->output, image);
+    }
+    g->kernels->conv_u8.run(&s->shape, &call, worker_scratch(g, worker));
+}
+
+static void forward(struct gradient *g, int i)
+{
+    image_each(g, i, float_item, g->count * image_of(g)->steps[i].items);
+}
+
+static void forward_codes(struct gradient *g, int i)
+{
+    image_each(g, i, codes_item, g->count * image_of(g)->steps[i].items);
+}
+
+/* ---- backward ---- */
+
+static void begin_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    (void)worker;
+    image_mask_item(g, i, image);
+    image_pass_on(g, s->other, g->train[i].accumulate_other, image, value_gradient(g, s->output, image));
+    if (gradient_quantized(g))
+        codes_dequantize_item(g, i, image);
+}
+
+static void bias_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    double *sums = image_partials(g, image);
+    (void)worker;
+    g->kernels->elementwise.sum_and_squares(value_gradient(g, s->output, image), image_pixels(g, s->output),
+                                            s->shape.out, sums, sums + s->shape.out);
+}
+
+static void weight_item(struct gradient *g, int i, int item, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const float *x = gradient_quantized(g) ? value_dequantized(g, s->x, 0) : value_f32(g, s->x, 0);
+    g->kernels->conv_f32_backward_weight.run(&s->shape, g->count, x, value_gradient(g, s->output, 0), item,
+                                             g->gradients + g->train[i].weight, worker_scratch(g, worker));
+}
+
+static void data_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    g->kernels->conv_f32_backward_data.run(&s->shape, value_gradient(g, s->output, image),
+                                           image_of(g)->steps[i].packed_backward, value_gradient(g, s->x, image),
+                                           g->train[i].accumulate_x, worker_scratch(g, worker));
+}
+
+static void backward(struct gradient *g, int i)
+{
+    struct image_engine *e = image_of(g);
+    const struct step *s = &g->steps.at[i];
+    size_t bias = g->train[i].bias;
+    double start = profile_begin(g);
+    image_each(g, i, begin_item, g->count);
+    codes_scale_gradient(g, i);
+    if (bias != NO_OFFSET) {
+        image_each(g, i, bias_item, g->count);
+        for (int k = 0; k < s->shape.out; k++)
+            g->gradients[bias + (size_t)k] = (float)batch_sum(e->partials + k, e->partial_stride, g->count);
+    }
+    image_each(g, i, weight_item, g->kernels->conv_f32_backward_weight.items(&s->shape));
+    profile_end(g, i, PASS_WEIGHT, start);
+    if (!gradient_wants(g, s->x))
+        return;
+    start = profile_begin(g);
+    image_each(g, i, data_item, g->count);
+    profile_end(g, i, PASS_DATA, start);
+}
+
+const struct image_op image_conv = {.forward = forward, .forward_codes = forward_codes, .backward = backward};

@@ -1,0 +1,115 @@
+/* Batch norm by the mini-batch's statistics, with the add and the relu behind it.
+ *   x, other, y [N,H,W,C], gamma and beta [C]
+ *   y = [relu]((x - mean) / sqrt(variance + eps) * gamma + beta [+ other]) */
+#include "exec/train/image/image_engine.h"
+#include "exec/train/batch_sums.h"
+#include "exec/train/statistics.h"
+
+static int channels_of(const struct gradient *g, const struct step *s)
+{
+    return gradient_node(g, s->node)->c;
+}
+
+/* ---- forward ---- */
+
+static void sums_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    int channels = channels_of(g, s);
+    double *sums = image_partials(g, image);
+    (void)worker;
+    g->kernels->elementwise.sum_and_squares(value_f32(g, s->x, image), image_pixels(g, s->x), channels, sums,
+                                            sums + channels);
+}
+
+static void statistics(struct gradient *g, int i)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct image_engine *e = image_of(g);
+    const struct image_step *own = &e->steps[i];
+    int channels = channels_of(g, s);
+    double rows = (double)g->count * image_pixels(g, s->x);
+    for (int c = 0; c < channels; c++) {
+        const double *first = e->partials + c;
+        struct norm_sums sums = {batch_sum(first, e->partial_stride, g->count),
+                                 batch_sum(first + channels, e->partial_stride, g->count)};
+        struct norm_channel k = norm_channel_update(g, i, c, sums, rows);
+        saved_row(own, SAVED_MEAN, channels)[c] = k.mean;
+        saved_row(own, SAVED_INV_STD, channels)[c] = k.inv_std;
+        saved_row(own, SAVED_SCALE, channels)[c] = k.scale;
+        saved_row(own, SAVED_SHIFT, channels)[c] = k.shift;
+    }
+    g->state[g->train[i].tracked] += 1;
+}
+
+static void norm_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct image_step *own = &image_of(g)->steps[i];
+    int channels = channels_of(g, s);
+    (void)worker;
+    g->kernels->elementwise.scale_shift(
+        value_f32(g, s->x, image), image_pixels(g, s->x), channels, saved_row(own, SAVED_SCALE, channels),
+        saved_row(own, SAVED_SHIFT, channels), s->other >= 0 ? value_f32(g, s->other, image) : NULL, s->relu,
+        value_f32(g, s->output, image));
+}
+
+static void forward(struct gradient *g, int i)
+{
+    image_each(g, i, sums_item, g->count);
+    statistics(g, i);
+    image_each(g, i, norm_item, g->count);
+}
+
+/* ---- backward ---- */
+
+static void begin_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct image_step *own = &image_of(g)->steps[i];
+    int channels = channels_of(g, s);
+    double *sums = image_partials(g, image);
+    (void)worker;
+    image_mask_item(g, i, image);
+    const float *dy = value_gradient(g, s->output, image);
+    image_pass_on(g, s->other, g->train[i].accumulate_other, image, dy);
+    g->kernels->elementwise.batchnorm_backward_sums(value_f32(g, s->x, image), dy, image_pixels(g, s->x), channels,
+                                                    saved_row(own, SAVED_MEAN, channels),
+                                                    saved_row(own, SAVED_INV_STD, channels), sums, sums + channels);
+}
+
+static void data_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct image_step *own = &image_of(g)->steps[i];
+    int channels = channels_of(g, s);
+    void *scratch = worker_scratch(g, worker);
+    g->kernels->elementwise.batchnorm_backward(
+        value_f32(g, s->x, image), value_gradient(g, s->output, image), image_pixels(g, s->x), channels,
+        saved_row(own, SAVED_MEAN, channels), saved_row(own, SAVED_INV_STD, channels),
+        g->parameters + g->train[i].weight, saved_row(own, SAVED_MEAN_DY, channels),
+        saved_row(own, SAVED_MEAN_DY_XHAT, channels), image_x_target(g, i, image, scratch));
+    image_x_done(g, i, image, scratch);
+}
+
+static void backward(struct gradient *g, int i)
+{
+    struct image_engine *e = image_of(g);
+    const struct step *s = &g->steps.at[i];
+    const struct train_step *t = &g->train[i];
+    int channels = channels_of(g, s);
+    double rows = (double)g->count * image_pixels(g, s->x);
+    image_each(g, i, begin_item, g->count);
+    for (int c = 0; c < channels; c++) {
+        const double *first = e->partials + c;
+        float *d_beta = &g->gradients[t->bias + (size_t)c], *d_gamma = &g->gradients[t->weight + (size_t)c];
+        *d_beta = (float)batch_sum(first, e->partial_stride, g->count);
+        *d_gamma = (float)batch_sum(first + channels, e->partial_stride, g->count);
+        saved_row(&e->steps[i], SAVED_MEAN_DY, channels)[c] = (float)((double)*d_beta / rows);
+        saved_row(&e->steps[i], SAVED_MEAN_DY_XHAT, channels)[c] = (float)((double)*d_gamma / rows);
+    }
+    if (gradient_wants(g, s->x))
+        image_each(g, i, data_item, g->count);
+}
+
+const struct image_op image_norm = {.forward = forward, .backward = backward};
