@@ -27,6 +27,7 @@ FINETUNE  = qat-finetune
 EVALUATE  = evaluate
 BENCH     = bench
 PLOT      = plot
+REPORT    = report
 
 # What a profile says; 0 images means all.
 EPOCHS             = 1

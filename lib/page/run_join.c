@@ -165,6 +165,9 @@ static int answer_complete(struct run *r, struct run_answer *a, struct message *
         if (*a->digest && strcmp(r->models[i].digest, a->digest) == 0)
             a->model = &r->models[i];
     a->bytes = a->model ? a->model->bytes : 0;
+    if (a->predictions.classes > MAX_CLASSES || (!a->predictions.count && !a->table))
+        return message_set(m, STATUS_RANGE, "%s: predictions of %lld images in %d classes", a->name,
+                           (long long)a->predictions.count, a->predictions.classes);
     if (!a->predictions.count)
         return metrics_from_table(r, a, m);
     if (!r->classes)

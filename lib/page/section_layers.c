@@ -4,7 +4,7 @@
 #include "quant/observer.h"
 #include <math.h>
 
-enum { STRIP_WIDTH = 180, STRIP_HEIGHT = 36, COLUMNS = 90, MAX_LAYERS = 200, MOST_STEPS = 32 };
+enum { STRIP_WIDTH = 180, STRIP_HEIGHT = 36, COLUMNS = 90, MAX_LAYERS = 240, MOST_STEPS = 32 };
 
 /* ---- the strip ---- */
 
@@ -123,36 +123,47 @@ static void layer_row(struct html *h, const struct run *r, const struct run_mode
     html_raw(h, "</tr>\n");
 }
 
-void section_layers(struct html *h, const struct run *r)
+/* *left: rows that the page still has room for. */
+static void layers_table(struct html *h, const struct run *r, const struct run_model *model, int *left)
 {
-    const struct run_model *model = layers_model(r);
-    section_open(h, "layers", "Layers",
-                 "Over all values that calibration saw: the range that codes can stand for, and what "
-                 "lies beyond its ends and is clipped (shaded). SQNR: signal to quantization noise, expected for "
-                 "activations "
-                 "from the histogram, measured for weights beside the fused network.");
-    if (!model) {
-        section_missing(h, "No model record here.");
-        section_close(h);
-        return;
-    }
-    if (!r->ranges_record)
-        section_missing(h, "No ranges record here: no histograms.");
+    int count = model->model.graph.count, shown = count < *left ? count : *left;
+    *left -= shown;
+    html_put(h, "<h3>%s</h3>\n", model->name);
     frame_open(h, "Layers: ranges, grids, clipped shares", "sort");
-    html_raw(h, "<thead><tr><th scope=\"col\">layer</th><th scope=\"col\">values seen</th><th scope=\"col\">least "
-                "to most</th>"
-                "<th scope=\"col\">range of codes</th><th scope=\"col\">codes</th><th scope=\"col\">step</th><th "
-                "scope=\"col\">"
-                "zero point</th><th scope=\"col\">clipped below, %</th><th scope=\"col\">clipped above, %</th><th "
-                "scope=\"col\">"
-                "activation SQNR, dB</th><th scope=\"col\">weight bits</th><th scope=\"col\">weight SQNR, dB</th>"
-                "</tr></thead><tbody>\n");
-    int count = model->model.graph.count;
-    for (int i = 0; i < count && i < MAX_LAYERS; i++)
+    html_raw(h,
+             "<thead><tr><th scope=\"col\">layer</th><th scope=\"col\">values seen</th>"
+             "<th scope=\"col\">least to most</th><th scope=\"col\">range of codes</th><th scope=\"col\">codes</th>"
+             "<th scope=\"col\">step</th><th scope=\"col\">zero point</th><th scope=\"col\">clipped below, %</th>"
+             "<th scope=\"col\">clipped above, %</th><th scope=\"col\">activation SQNR, dB</th>"
+             "<th scope=\"col\">weight bits</th><th scope=\"col\">weight SQNR, dB</th></tr></thead><tbody>\n");
+    for (int i = 0; i < shown; i++)
         layer_row(h, r, model, i);
     html_raw(h, "</tbody>");
     frame_close(h);
-    if (count > MAX_LAYERS)
-        html_put(h, "<p>%d more nodes are left out.</p>\n", count - MAX_LAYERS);
+    if (shown < count)
+        html_put(h, "<p>%d more nodes are left out.</p>\n", count - shown);
+}
+
+void section_layers(struct html *h, const struct run *r)
+{
+    const struct run_model *first = layers_model(r);
+    int left = MAX_LAYERS;
+    section_open(
+        h, "layers", "Layers",
+        "Over all values that calibration saw: the range that codes can stand for, and what lies beyond its "
+        "ends and is clipped (shaded). SQNR: signal to quantization noise; of activations expected, from the "
+        "histogram; of weights measured beside the fused network, which for a trained model also says how far "
+        "training moved them.");
+    if (!first)
+        section_missing(h, "No model record here.");
+    if (first && !r->ranges_record)
+        section_missing(h, "No ranges record here: no histograms.");
+    if (first)
+        layers_table(h, r, first, &left);
+    for (int i = 0; i < r->answer_count; i++) {
+        const struct run_model *model = r->answers[i].model;
+        if (model && model != first && model->stage == STAGE_INT8)
+            layers_table(h, r, model, &left);
+    }
     section_close(h);
 }

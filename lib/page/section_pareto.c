@@ -32,6 +32,7 @@ struct point {
 struct points {
     struct point items[MAX_POINTS];
     int count, dropped;
+    int run; /* of several runs, a series each: its number; -1: a series for each kind of model */
 };
 
 static struct point *point_add(struct points *p, double x, double y, int series)
@@ -43,7 +44,7 @@ static struct point *point_add(struct points *p, double x, double y, int series)
         return NULL;
     }
     struct point *added = &p->items[p->count++];
-    *added = (struct point){.x = x, .y = y, .low = NAN, .high = NAN, .series = series};
+    *added = (struct point){.x = x, .y = y, .low = NAN, .high = NAN, .series = p->run < 0 ? series : p->run};
     return added;
 }
 
@@ -144,13 +145,13 @@ static void points_draw(struct html *h, const struct points *p, const char *titl
     html_raw(h, "</figure>\n");
 }
 
-static void legend(struct html *h, int has_sweep)
+static void legend(struct html *h, const struct run *runs, int count, int has_sweep)
 {
     static const char *const names[] = {"float", "int8 after training", "int8 trained", "other int8"};
     html_raw(h, "<p class=\"legend\">");
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < (count > 1 ? count : 4); i++) {
         svg_sign(h, i, 0);
-        html_put(h, " %s &nbsp; ", names[i]);
+        html_put(h, " %s &nbsp; ", count > 1 ? runs[i].name : names[i]);
     }
     html_raw(h, " Lines: 95 % intervals. Over time, hollow: other batch sizes and threads.");
     html_raw(h, has_sweep ? " Over size and bits, hollow: the sweep, on held-out images (codes of fewer bits are "
@@ -171,6 +172,7 @@ void section_pareto(struct html *h, const struct run *runs, int count)
                  "configuration.");
     for (int k = 0; k < count; k++) {
         const struct run *r = &runs[k];
+        size->run = speed->run = bits->run = count > 1 ? k : -1;
         if (r->sweep) {
             sweep_points(size, r->sweep, 0);
             sweep_points(bits, r->sweep, 1);
@@ -188,7 +190,7 @@ void section_pareto(struct html *h, const struct run *runs, int count)
         points_draw(h, bits, "The sweep, over the fewest bits of weights and activations (held-out images)", "bits",
                     SVG_LINEAR);
     html_raw(h, "</div>");
-    legend(h, has_sweep);
+    legend(h, runs, count, has_sweep);
     if (size->dropped + speed->dropped > 0)
         html_put(h, "<p>%d points beyond %d are left out.</p>\n", size->dropped + speed->dropped, MAX_POINTS);
     memory_free(size);

@@ -1,5 +1,4 @@
 # The run as one page and its model card, from all that the run has said. A sweep that was made since is in it.
-REPORT = report
 $(W)/report.stamp: FORCE $(call ours,$(REPORT))
 	$(call stamp,$(REPORT) $(REPORT_FLAGS))
 $(R)/report.html $(R)/MODEL_CARD.md &: $(R)/README.md $(MODELS:%=$(R)/%.predictions.safetensors) $(LOGS) $(R)/ranges.safetensors \

@@ -11,6 +11,19 @@ page() { # PAGE [TEXT..]
     python3 "$BATS_TEST_DIRNAME/page.py" "$@"
 }
 
+many_classes() { # FILE COUNT: predictions of one image
+    python3 - "$1" "$2" <<'PY'
+import json, struct, sys
+k = int(sys.argv[2])
+h = {"__metadata__": {"format": "resq 1", "kind": "predictions"},
+     "indices": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]},
+     "logits": {"dtype": "F32", "shape": [1, k], "data_offsets": [8, 8 + 4 * k]},
+     "labels": {"dtype": "U8", "shape": [1], "data_offsets": [8 + 4 * k, 9 + 4 * k]}}
+t = json.dumps(h).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(t)) + t + bytes(9 + 4 * k))
+PY
+}
+
 setup_file() {
     study_first -j1 results
 }
@@ -191,6 +204,11 @@ PY
     rm run/x.tsv
     head -c 100 "$FIRST/float.predictions.safetensors" > run/p.st
     fails "run/p.st" "$BIN/report" run -o out
+    rm run/p.st
+    many_classes run/p.st 300
+    fails "p: predictions of 1 images in 300 classes" "$BIN/report" run -o out
+    many_classes run/p.st 40000
+    fails "p: predictions of 1 images in 40000 classes" "$BIN/report" run -o out
     rm run/p.st
     sed 's/^confusion\tcat\tcat\t.*/confusion\tcat\tcat\t-4\t-\t-/' "$FIRST/float.metrics.tsv" > run/float.metrics.tsv
     fails "float: metrics row" "$BIN/report" run -o out
