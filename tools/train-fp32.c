@@ -78,7 +78,7 @@ int main(int argc, char **argv)
         {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 256, "K",
          "how many; 0: as the images have, or 10 with --epochs 0", 0, 0},
         {"normalize", 0, OPTION_STRING, &o.given.normalize, 0, 0, "M,M,M:S,S,S",
-         "mean and deviation of each channel / 255, or M:S of all; else the batches' own or CIFAR-10's", 0, 0},
+         "mean and deviation / 255 of each channel, or M:S of all; else the batches' or CIFAR-10's", 0, 0},
         {"eps", 0, OPTION_STRING, &o.given.eps, 0, 0, "EPS", "--init without graph: its batch norms'", 0, 0},
         TRAINER_OPTIONS(o.shared),
     };

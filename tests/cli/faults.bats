@@ -41,7 +41,9 @@ int main(int argc, char **argv)
     return fsync(out) ? 3 : close(out);
 }
 END
-    "${CC:-cc}" -o careless careless.c
+    local compiler
+    read -ra compiler <<< "${CC:-cc}"
+    "${compiler[@]}" -o careless careless.c
     mv careless bin/fuse
     run python3 "$TREE/tests/faults/campaign.py" --bin bin --library "$LIBRARY" --inputs "$BATS_FILE_TMPDIR/in" --points 1 -j 1 fuse
     echo "$output"

@@ -4,6 +4,7 @@ bats_require_minimum_version 1.5.0
 export LC_ALL=C
 export XDG_CACHE_HOME=$BATS_RUN_TMPDIR/cache # never the user's own
 TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck disable=SC2034 # for the tests
 VERSION=$(sed -n 's/^#define RESQ_VERSION "\(.*\)"$/\1/p' "$TREE/lib/base/version.h")
 BIN=${BIN:-$TREE/bin}
 case $BIN in /*) ;; *) BIN=$PWD/$BIN ;; esac
