@@ -120,6 +120,8 @@ study-steps:
 		export STUDY_STEP=stages STUDY_GOALS=$(call quote,$(ASKED_STAGES)); \
 		$(if $(IS_DRY_RUN)$(filter check-study,$(ASKED_STAGES)),,$(MAKE) --no-print-directory -s check-study-quiet;) \
 		exec $(MAKE) --no-print-directory $(ASKED_STAGES),:)
-study-programs: $(call ours,$(TOOLS))
-.PHONY: $(ASKED) study-steps study-programs
+.PHONY: $(ASKED) study-steps
 endif
+# Asked of a make of its own, in which nothing else is.
+study-programs: $(call ours,$(TOOLS))
+.PHONY: study-programs
