@@ -84,7 +84,7 @@ OPT_kernel/x86/amx := -O3
 OPT_kernel/ref := -O3
 OPT_quant := -O3
 # Not instruction sets, but of one folder alone too: where its libraries' headers lie.
-OPT_report := $(shell pkg-config --cflags $(FONT_LIBRARIES))
+CPPFLAGS_report := $(shell pkg-config --cflags $(FONT_LIBRARIES))
 
 sources_kernel := $(foreach d,$(KERNEL_DIRS),$(wildcard lib/$(d)/*.c))
 $(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c lib/$(l)/*/*.c lib/$(l)/*/*/*.c)))
@@ -98,7 +98,7 @@ all: $(TOOLS:%=$(BIN)/%)
 
 $(B)/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(CPPFLAGS_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 
 # A changed compiler or flag rebuilds everything.
 FLAGS_NOW := $(CC) $(STRICT) $(CFLAGS) $(CPPFLAGS) $(SANITIZER) $(LDFLAGS)
