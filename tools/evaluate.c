@@ -12,7 +12,7 @@
 struct opts {
     const char *output, *model, *predictions, *precision;
     int64_t batch, threads;
-    int is_pair, quiet;
+    int is_pair, verbose, quiet;
     struct device_arguments where;
     struct model_arguments given;
 };
@@ -70,8 +70,8 @@ static int table_make(struct table *t, const struct predictions *p, const struct
 static int evaluate_model(const struct tool *tool, const struct opts *o, const struct model *model,
                           const char *model_digest, struct message *m)
 {
-    const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet,
-                                        o->where,        o->precision,  tool_called(tool)};
+    const struct predict_options how = {(int)o->threads, (int)o->batch,     o->quiet,  o->where,
+                                        o->precision,    tool_called(tool), o->verbose};
     struct predictions p = {0};
     struct batch_reader reader = {0};
     struct table table = {0};
@@ -188,6 +188,7 @@ int main(int argc, char **argv)
          0},
         OPTION_DEVICE(o.where),
         MODEL_OPTIONS(o.given),
+        OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet),
     };
     const struct tool tool =

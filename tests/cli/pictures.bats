@@ -191,3 +191,28 @@ fails() { # REASON COMMAND..: status 1, one line that ends so
     run "$BIN/train-fp32" --epochs 0 --size 64x48x2
     [ "$status" -eq 2 ]
 }
+
+@test "what does not fit the machine is refused before it is allocated, with the batch that fits" {
+    pngs 64x64 3 2 8 train test
+    "$BIN/cifar-load" -q -d . --shuffle -o all
+    run --separate-stderr bash -c "ulimit -v 3000000; '$BIN/train-fp32' -j 1 --epochs 1 --width 16 -b 8192 --checkpoint c --log log -o m < all"
+    [ "$status" -eq 1 ]
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    [[ $stderr =~ ^"train-fp32: training on a mini-batch of 8192 images takes "[0-9.]+" MB, and "[0-9.]+" MB are free: -b "([0-9]+)" fits, with " ]]
+    fitting=${BASH_REMATCH[1]}
+    [ "$fitting" -gt 100 ]
+    [ "$fitting" -lt 8192 ]
+    [ ! -e m ]
+    [ ! -e c ]
+    [ ! -e log ]
+    run --separate-stderr bash -c "ulimit -v 3000000; '$BIN/train-fp32' -v -j 1 --epochs 1 --width 16 -b $((fitting * 8 / 10)) -o m < all"
+    [ "$status" -eq 0 ]
+    [[ $stderr == *"train-fp32: training on a mini-batch of $((fitting * 8 / 10)) images takes "* ]]
+    run --separate-stderr bash -c "ulimit -v 1000000; '$BIN/evaluate' -j 1 -b 65536 -m m -o metrics < all"
+    [ "$status" -eq 1 ]
+    [[ $stderr =~ ^"evaluate: a batch of 65536 images takes ".*": -b "[0-9]+" fits" ]]
+    [ ! -e metrics ]
+    run --separate-stderr "$BIN/evaluate" -v -q -m m -o metrics < all
+    [ "$status" -eq 0 ]
+    [[ $stderr =~ ^"evaluate: a batch of 64 images takes "[0-9.]+" MB"$ ]]
+}
