@@ -25,7 +25,9 @@ static const char details[] =
     "or an ImageFolder, as a folder or an archive: SPLIT/CLASS/NAME.png or .jpg. SPLIT is train or test; val,\n"
     "valid or validation is taken for test where there is none. A class is a folder, even an empty one;\n"
     "pictures in folders below it are its own. Other files, and pictures elsewhere, are left out and counted in\n"
-    "a warning. Without -d: the environment's CIFAR10_DIR, else the embedded archive.\n\n"
+    "a warning. Also read, from a folder or an archive: CIFAR-100's and STL-10's binary versions and IDX files\n"
+    "(MNIST and its like), plain or gzip, images and labels beside each other. Without -d: the environment's "
+    "CIFAR10_DIR, else the embedded archive.\n\n"
     "Pictures have sides of 8 to 512 pixels and are grey where all of them are, else colour; --size, --grey\n"
     "and --colour make them so, and --size is needed where they differ in size. It keeps proportions by\n"
     "cutting off what is too much (crop) or padding with black (pad), or does not (stretch); resizing is\n"
@@ -173,6 +175,7 @@ static int wish_take(struct options *o, struct message *m)
         return message_prefix(m, STATUS_RANGE, "--size");
     w->height = size.height;
     w->width = size.width;
+    o->wish.coarse = o->labels && strcmp(o->labels, "coarse") == 0;
     w->channels = o->grey ? 1 : o->colour ? 3 : 0;
     if (o->fit)
         w->fit = strcmp(o->fit, "pad") == 0 ? FIT_PAD : strcmp(o->fit, "crop") == 0 ? FIT_CROP : FIT_STRETCH;
@@ -208,6 +211,8 @@ int main(int argc, char **argv)
          "box|bilinear|bicubic", RECORDED_IF_GIVEN},
         {"grey", 0, OPTION_FLAG, &o.grey, 0, 0, 0, "make all pictures grey", 0, RECORDED_IF_GIVEN},
         {"colour", 0, OPTION_FLAG, &o.colour, 0, 0, 0, "make all pictures colour", 0, RECORDED_IF_GIVEN},
+        {"labels", 0, OPTION_CHOICE, &o.labels, 0, 0, 0, "of CIFAR-100: 100 classes or their 20 groups",
+         "fine|coarse", RECORDED_IF_GIVEN},
         {"cache", 0, OPTION_FLAG, &o.cache, 0, 0, 0, "use a decoded copy of an archive, and make it", 0, 0},
         {"stats", 0, OPTION_FLAG, &o.stats, 0, 0, 0, "print mean and deviation of each channel (TSV)", 0, 0},
         OPTION_VERBOSE(&o.verbose),

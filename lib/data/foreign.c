@@ -7,13 +7,14 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-#define AS_PICTURES "; save its pictures as SPLIT/CLASS/NAME.png, 32x32"
+#define AS_PICTURES "; save its pictures as SPLIT/CLASS/NAME.png"
 #define CIFAR_10_BINARY "; take the binary version, cifar-10-binary.tar.gz"
 #define PYTHON_VERSION "CIFAR-10's Python version is not read" CIFAR_10_BINARY
 #define MATLAB_VERSION "CIFAR-10's Matlab version is not read" CIFAR_10_BINARY
-#define CIFAR_100 "CIFAR-100 is not read" AS_PICTURES
-#define STL_10 "STL-10 (96x96 pictures) is not read" AS_PICTURES
-#define IDX "IDX files (of MNIST and its like) are not read" AS_PICTURES
+#define CIFAR_100 "CIFAR-100's Python version is not read; take the binary version, cifar-100-binary.tar.gz"
+#define STL_10 "name the folder that they stand in with their labels"
+#define IDX \
+    "one IDX file; name the folder or archive that holds images and labels, as train-images-idx3-ubyte and so on"
 #define NUMPY "NumPy's .npy and .npz are not read" AS_PICTURES
 #define PARQUET "Parquet and Arrow files are not read" AS_PICTURES
 #define TFRECORD "TFRecord files are not read" AS_PICTURES
@@ -33,36 +34,28 @@ struct form {
 
 /* Whole names; those with a slash are a folder and a name. */
 static const struct form names[] = {
-    {"data_batch_1", PYTHON_VERSION},
-    {"data_batch_2", PYTHON_VERSION},
-    {"data_batch_3", PYTHON_VERSION},
-    {"data_batch_4", PYTHON_VERSION},
-    {"data_batch_5", PYTHON_VERSION},
-    {"test_batch", PYTHON_VERSION},
-    {"batches.meta", PYTHON_VERSION},
-    {"data_batch_1.mat", MATLAB_VERSION},
-    {"test_batch.mat", MATLAB_VERSION},
-    {"batches.meta.mat", MATLAB_VERSION},
-    {"fine_label_names.txt", CIFAR_100},
-    {"coarse_label_names.txt", CIFAR_100},
-    {"cifar-100-python/train", CIFAR_100},
-    {"cifar-100-python/test", CIFAR_100},
-    {"cifar-100-binary/train.bin", CIFAR_100},
-    {"cifar-100-binary/test.bin", CIFAR_100},
-    {"train_X.bin", STL_10},
-    {"test_X.bin", STL_10},
-    {"unlabeled_X.bin", STL_10},
+    {"data_batch_1", PYTHON_VERSION},      {"data_batch_2", PYTHON_VERSION},
+    {"data_batch_3", PYTHON_VERSION},      {"data_batch_4", PYTHON_VERSION},
+    {"data_batch_5", PYTHON_VERSION},      {"test_batch", PYTHON_VERSION},
+    {"batches.meta", PYTHON_VERSION},      {"data_batch_1.mat", MATLAB_VERSION},
+    {"test_batch.mat", MATLAB_VERSION},    {"batches.meta.mat", MATLAB_VERSION},
+    {"cifar-100-python/train", CIFAR_100}, {"cifar-100-python/test", CIFAR_100},
 };
 
 static const struct form endings[] = {
-    {"-ubyte", IDX},         {".ubyte", IDX},
-    {"-ubyte.gz", IDX},      {".npy", NUMPY},
-    {".npz", NUMPY},         {".parquet", PARQUET},
-    {".arrow", PARQUET},     {".feather", PARQUET},
-    {".tfrecord", TFRECORD}, {".tfrecords", TFRECORD},
-    {".mat", MATLAB},        {".h5", HDF5},
-    {".hdf5", HDF5},         {".pkl", PICKLE},
-    {".pickle", PICKLE},     {".bin.gz", "a packed .bin file; unpack it"},
+    {".npy", NUMPY},
+    {".npz", NUMPY},
+    {".parquet", PARQUET},
+    {".arrow", PARQUET},
+    {".feather", PARQUET},
+    {".tfrecord", TFRECORD},
+    {".tfrecords", TFRECORD},
+    {".mat", MATLAB},
+    {".h5", HDF5},
+    {".hdf5", HDF5},
+    {".pkl", PICKLE},
+    {".pickle", PICKLE},
+    {".bin.gz", "a packed .bin file; unpack it"},
 };
 
 static const struct {
@@ -142,7 +135,8 @@ static const char *size_explain(int64_t size, int is_bin)
     if (!is_bin && size % CIFAR_RECORD_BYTES == 0)
         return "no archive, but of the size of CIFAR-10's records; let its name end in .bin";
     if (is_bin && size % (CIFAR_RECORD_BYTES + 1) == 0) /* two labels a record */
-        return "a whole number of CIFAR-100's records, though; " CIFAR_100;
+        return "a whole number of CIFAR-100's records, though; name the folder that it stands in with its names of "
+               "classes";
     if (is_bin && size % (96 * 96 * 3) == 0)
         return "a whole number of STL-10's pictures, though; " STL_10;
     return NULL;

@@ -1,5 +1,6 @@
 #include "data/member.h"
 #include "data/files.h"
+#include "data/raw.h"
 #include "base/utf8.h"
 #include <string.h>
 #include <strings.h>
@@ -114,11 +115,14 @@ static int member_is_hidden(const char *path, const char *class_name, const stru
 
 static enum member_kind kind_outside(const char *base, int is_picture, struct member_path *out)
 {
+    struct raw_name raw;
     if (file_name_parse(base, &out->split, &out->index))
         return MEMBER_FILE;
     out->index = note_parse(base);
     if (out->index >= 0)
         return MEMBER_NOTE;
+    if (raw_name_parse(base, &raw))
+        return MEMBER_RAW;
     return is_picture ? MEMBER_STRAY : MEMBER_OTHER;
 }
 

@@ -11,6 +11,7 @@ enum member_kind {
     MEMBER_HIDDEN, /* a hidden file, or one of those that systems leave behind: Thumbs.db, desktop.ini, @eaDir .. */
     MEMBER_FILE,   /* ROOT/data_batch_N.bin, ROOT/test_batch.bin .. */
     MEMBER_NOTE,   /* ROOT/batches.meta.txt, ROOT/dataset.tsv */
+    MEMBER_RAW,    /* a file of pixels, labels or names that raw.h reads */
     MEMBER_CLASS,  /* the folder ROOT/SPLIT/CLASS */
     MEMBER_PICTURE, /* ROOT/SPLIT/CLASS/NAME, where NAME may have folders of its own, as with torchvision */
     MEMBER_STRAY    /* named like a picture, but in no SPLIT/CLASS */

@@ -98,6 +98,7 @@ int survey_add(struct survey *s, const char *path, const struct member_path *p, 
     case MEMBER_FILE:
         return file_root_check(s, path, p->root, m);
     case MEMBER_NOTE:
+    case MEMBER_RAW:
         return 0;
     case MEMBER_CLASS:
     case MEMBER_PICTURE:
@@ -179,6 +180,11 @@ int survey_choose(struct survey *s, struct message *m)
     if (s->file_root)
         return message_set(m, STATUS_FORMAT, "holds both .bin files and pictures");
     return folders_choose(s, m);
+}
+
+int survey_leaves_raw(const struct survey *s)
+{
+    return s->root < 0 && !s->file_root;
 }
 
 /* ---- the report ---- */
