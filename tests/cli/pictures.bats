@@ -122,6 +122,24 @@ fails() { # REASON COMMAND..: status 1, one line that ends so
     grep -q '^first_right	c256	' pair.tsv
     "$BIN/plot" samples ptq.predictions --images <("$BIN/cifar-load" -q -d . --split test) -o samples.png
     cut -f1-3 ptq.tsv | grep -q '^confusion	c299'
+    run ! grep -q '^confusion	[^	]*	[^	]*	0	' ptq.tsv # of so many classes only what was confused
+    "$BIN/plot" confusion ptq.tsv -o confusion.png
+    mkdir run && cp ptq.tsv ptq.st run
+    "$BIN/report" run -o report.html
+    grep -q 'The most frequent confusions' report.html
+}
+
+@test "confusion matrices of 100 and of 1,000 classes" {
+    for classes in 100 1000; do
+        awk -v n=$classes 'BEGIN { OFS = "\t"; print "metric", "class", "predicted", "value", "low", "high"
+            for (c = 0; c < n; c++) print "recall", "c" c, "-", 50, "-", "-"
+            for (c = 0; c < n; c++) { print "confusion", "c" c, "c" c, 5, "-", "-"; print "confusion", "c" c, "c" (c * 7 + 1) % n, 5, "-", "-" } }' > $classes.tsv
+        "$BIN/plot" confusion $classes.tsv -o $classes.png
+        run od -An -tu1 -j16 -N8 $classes.png
+        read -r -a size <<< "$output"
+        [ $((size[2] * 256 + size[3])) -gt 1400 ]
+        [ $((size[2] * 256 + size[3])) -lt 3000 ]
+    done
 }
 
 @test "pictures of several sizes are refused with two of them; --size makes them one" {
