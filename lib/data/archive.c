@@ -159,7 +159,7 @@ static int member_skip(struct unpacker *u, const struct member *b, struct messag
 
 static int member_take(struct unpacker *u, struct member *b, int is_folder, struct message *m)
 {
-    int status = member_parse(b->path, is_folder, &b->what, m);
+    int status = (u->files->wish.hold_out ? member_parse_unsplit : member_parse)(b->path, is_folder, &b->what, m);
     if (status < 0)
         return message_prefix(m, status, "%s", b->path);
     if (is_folder && b->what.kind != MEMBER_CLASS)

@@ -149,6 +149,11 @@ struct reading {
     const char *base;
 };
 
+static int path_parse(const struct reading *r, const struct entry *e, struct member_path *what, struct message *m)
+{
+    return (r->files->wish.hold_out ? member_parse_unsplit : member_parse)(e->path, e->is_folder, what, m);
+}
+
 static int note_read(struct image_files *s, int note, const char *path, struct message *m)
 {
     struct text text = {0};
@@ -211,7 +216,7 @@ static int member_read(struct reading *r, const struct entry *e, struct message 
 {
     struct member_path what;
     char *path = memory_printf(m, "%s/%s", r->base, e->path);
-    int status = path ? member_parse(e->path, e->is_folder, &what, m) : STATUS_NOMEM;
+    int status = path ? path_parse(r, e, &what, m) : STATUS_NOMEM;
     if (status >= 0 && member_is_chosen(&r->survey, e->path, &what)) {
         if (what.kind == MEMBER_FILE)
             status = files_map(r->files, what.split, what.index, path, m);
@@ -234,7 +239,7 @@ static int survey_make(struct reading *r, const struct listing *l, struct messag
     int status = 0;
     for (int64_t i = 0; i < l->count && status >= 0; i++) {
         const struct entry *e = &l->entries[i];
-        status = member_parse(e->path, e->is_folder, &what, m);
+        status = path_parse(r, e, &what, m);
         if (status < 0)
             return message_prefix(m, status, "%s/%s", r->base, e->path);
         if (!e->is_folder || what.kind == MEMBER_CLASS)

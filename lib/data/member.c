@@ -149,3 +149,21 @@ int member_parse(const char *path, int is_folder, struct member_path *out, struc
     out->is_read = is_read;
     return 0;
 }
+
+int member_parse_unsplit(const char *path, int is_folder, struct member_path *out, struct message *m)
+{
+    TRY(member_parse(path, is_folder, out, m));
+    const char *base = strrchr(path, '/');
+    if (out->kind != MEMBER_STRAY || !base)
+        return 0;
+    const char *folder = base;
+    while (folder > path && folder[-1] != '/')
+        folder--;
+    TRY(class_take(folder, (size_t)(base - folder), out, m));
+    out->kind = MEMBER_PICTURE;
+    out->folder = FOLDER_TRAIN;
+    out->root = folder > path ? (size_t)(folder - 1 - path) : 0;
+    out->name = base + 1;
+    out->is_read = suffix_in(base + 1, read_suffixes, COUNT(read_suffixes));
+    return 0;
+}

@@ -37,4 +37,9 @@ void member_tidy(char *path);
  * ROOT. Negative: a class name that cannot be used (too long, a control character, not UTF-8). */
 int member_parse(const char *path, int is_folder, struct member_path *out, struct message *m) RESQ_USE_RESULT;
 
+/* The same for a set without splits, ROOT/CLASS/NAME: CLASS is the folder that a picture stands in, and all are in
+ * folder_names[FOLDER_TRAIN]. Pictures in a SPLIT stay what they are. */
+int member_parse_unsplit(const char *path, int is_folder, struct member_path *out,
+                         struct message *m) RESQ_USE_RESULT;
+
 #endif

@@ -250,8 +250,10 @@ static int instead_find(const struct survey *s, struct text *out, struct message
         return text_add(out, m, "%s", s->foreign);
     if (s->strays.count == 0)
         return text_add(out, m, "holds neither data_batch_N.bin nor pictures train/CLASS/NAME.png");
-    return text_add(out, m, "none of its %lld picture%s (such as %s) is in train/CLASS/ or test/CLASS/",
-                    (long long)s->strays.count, s->strays.count == 1 ? "" : "s", s->strays.example);
+    return text_add(out, m, "none of its %lld picture%s (such as %s) is in train/CLASS/ or test/CLASS/%s",
+                    (long long)s->strays.count, s->strays.count == 1 ? "" : "s", s->strays.example,
+                    strchr(s->strays.example, '/') ? "; --hold-out 10 takes CLASS/NAME, every tenth for testing"
+                                                   : "");
 }
 
 /* Escaped, so that it stays one line whatever the paths hold. */

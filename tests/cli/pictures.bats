@@ -234,3 +234,32 @@ fails() { # REASON COMMAND..: status 1, one line that ends so
     [ "$status" -eq 0 ]
     [[ $stderr =~ ^"evaluate: a batch of 64 images takes "[0-9.]+" MB"$ ]]
 }
+
+@test "folders of classes without splits: a clear message, or --hold-out" {
+    mkdir pets && (cd pets && pngs 16x16 1 2 12 .)
+    fails "none of its 24 pictures (such as c000/0.png) is in train/CLASS/ or test/CLASS/; --hold-out 10 takes CLASS/NAME" \
+        "$BIN/cifar-load" -d pets
+    "$BIN/cifar-load" -d pets --hold-out 5 -o train
+    "$BIN/inspect" show train > shown
+    grep -q '^images *U8\[20,16,16,1\]' shown
+    grep -q '^classes: \["c000","c001"\]' shown
+    "$BIN/cifar-load" -d pets --hold-out 5 --split test -o test
+    "$BIN/inspect" show test | grep -q '^images *U8\[4,16,16,1\]'
+    mkdir -p both/train both/test # the same as somebody would do it by hand: the 5th and 10th of each class, in natural order
+    for class in c000 c001; do
+        mkdir both/train/$class both/test/$class
+        cp pets/$class/{0,1,2,3,5,6,7,8,10,11}.png both/train/$class
+        cp pets/$class/{4,9}.png both/test/$class
+    done
+    "$BIN/cifar-load" -d both -o train.by-hand
+    "$BIN/cifar-load" -d both --split test -o test.by-hand
+    for split in train test; do
+        diff <("$BIN/inspect" show $split | grep digest) <("$BIN/inspect" show $split.by-hand | grep digest)
+    done
+    tar cf pets.tar -C pets c000 c001
+    diff <("$BIN/cifar-load" -d pets.tar --hold-out 5 --stats | tail -1) <("$BIN/cifar-load" -d both --stats | tail -1)
+    fails "--hold-out: its test split is there already, in test/" "$BIN/cifar-load" -d both --hold-out 5
+    rm -r both/test
+    "$BIN/cifar-load" -d both --hold-out 5 --split test -o again
+    "$BIN/inspect" show again | grep -q '^images *U8\[4,16,16,1\]'
+}
