@@ -173,7 +173,9 @@ elsewhere() { # TRIPLET QEMU
     ld -r -b binary -z noexecstack net_weights -o linked.o
     objcopy --redefine-sym _binary_net_weights_start=net_weights linked.o
     try -DNET_WEIGHTS_LINKED linked.o
-    "$EMIT" -m "$G/low.st" --weights w.bin -o other.c
+    "$BIN/quantize" -m "$G/fused.st" -r "$G/ranges.st" -q --per-tensor -o other.st
+    "$EMIT" -m other.st --weights w.bin -o other.c
+    [ "$(stat -c %s w.bin)" -eq "$(stat -c %s else/it)" ]
     run try
     [ "$status" -ne 0 ]
     # shellcheck disable=SC2086
