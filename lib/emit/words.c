@@ -9,7 +9,7 @@ enum { LINE = 118 };
 
 void emit_fail(struct emit *e, int status)
 {
-    if (e->status >= 0)
+    if (e->status >= 0 && status < 0)
         e->status = status;
 }
 
