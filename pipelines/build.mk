@@ -13,7 +13,8 @@ SANITIZER := -fsanitize=$(if $(filter thread,$(SANITIZE)),thread,address,undefin
 endif
 RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
 FONT_LIBRARIES := freetype2 fontconfig
-RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --libs $(FONT_LIBRARIES)) -lnettle -lz -lpthread -lm $(LDLIBS)
+# After OpenBLAS, whose cblas is then GSL's too; only where something of it is used.
+RESQ_LDLIBS := -lopenblas -Wl,--as-needed -lgsl -Wl,--no-as-needed -ljansson -larchive -ljpeg -lpng $(shell pkg-config --libs $(FONT_LIBRARIES)) -lnettle -lz -lpthread -lm $(LDLIBS)
 
 # Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
 # does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
