@@ -1,6 +1,6 @@
 #include "data/picture.h"
 #include "data/dataset.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -181,7 +181,7 @@ int picture_decode(const void *bytes, size_t count, uint8_t *image, struct messa
         return decode_jpeg(bytes, count, image, m);
     if (count >= 8 && png_sig_cmp(b, 0, 8) == 0)
         return decode_png(bytes, count, image, m);
-    const char *foreign = foreign_content(bytes, count);
+    const char *foreign = unread_content(bytes, count);
     if (foreign)
         return message_set(m, STATUS_FORMAT, "%s", foreign);
     return message_set(m, STATUS_FORMAT, "neither a JPEG nor a PNG picture");
