@@ -63,14 +63,18 @@ static int files_complete(const struct image_files *s, const char *path, struct 
     return 0;
 }
 
-int files_open(struct image_files *s, const char *path, const char *cache, struct message *warning,
-               struct message *said, struct message *m)
+int files_open(struct image_files *s, const char *path, const struct dataset_wish *wish, const char *cache,
+               struct message *warning, struct message *said, struct message *m)
 {
-    *s = (struct image_files){0};
+    *s = (struct image_files){.shape = IMAGE_CIFAR, .label_bytes = 1};
+    if (wish)
+        s->wish = *wish;
     int status;
     TRY_GOTO(source_open(s, path, cache, said, m), fail);
     TRY_GOTO(files_complete(s, path, m), fail);
     status = files_classes(s, m);
+    if (status >= 0)
+        status = files_convert(s, m);
     if (status < 0) {
         message_prefix(m, status, "%s", path);
         goto fail;
