@@ -20,12 +20,6 @@ struct names {
     char layer[IDENTIFIER_SIZE], x[IDENTIFIER_SIZE], other[IDENTIFIER_SIZE], y[IDENTIFIER_SIZE];
 };
 
-void constant_name(const struct emit *e, int i, const char *what, char out[IDENTIFIER_SIZE])
-{
-    int node = e->steps.at[i].node;
-    identifier(out, node_at(e, node)->name, what, node);
-}
-
 void value_name(const struct emit *e, int node, char out[IDENTIFIER_SIZE])
 {
     if (node < 0)

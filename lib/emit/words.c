@@ -166,3 +166,9 @@ void put_real(struct emit *e, struct text *t, float x)
     else
         put(e, t, "{%ld, %d}", lrint(ldexp(fraction, 24)), exponent - 24);
 }
+
+void constant_name(const struct emit *e, int i, const char *what, char out[IDENTIFIER_SIZE])
+{
+    int node = e->steps.at[i].node;
+    identifier(out, e->model->graph.nodes[node].name, what, node);
+}
