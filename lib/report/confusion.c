@@ -2,6 +2,7 @@
 #include "report/metrics.h"
 #include "base/memory.h"
 #include <stdlib.h>
+#include <string.h>
 
 static int cell_order(const void *a, const void *b)
 {
