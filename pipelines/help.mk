@@ -32,7 +32,7 @@ Targets
 Variables of the study, now:
   PROFILE        $(PROFILE)  (one of $(sort $(basename $(notdir $(wildcard pipelines/profiles/*.mk)))), or a file like them)
   RUN            $(RUN)  (the folder in $(RESULTS)/: letters, digits and . _ + -)
-  DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder of 32x32 pictures)
+  DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder)
   SEED           $(SEED)
   JOBS           $(JOBS)  (threads of each program; changes no result)
   WIDTH $(WIDTH), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #define OTHER_MAX_BYTES \
-    ((int64_t)8 << 30) /* of a member that is left out: STL-10's unlabelled pictures are 2.6 GB */
+    ((int64_t)4 << 30) /* of a member that is left out: STL-10's unlabelled pictures are 2.6 GB */
 enum { READ_BLOCK = 1 << 16, TAR_BLOCK = 512, MAX_MEMBERS = 1 << 22 };
 
 struct member {

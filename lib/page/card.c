@@ -3,6 +3,7 @@
 #include "page/page.h"
 #include "page/section.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static double accuracy_of(const struct run_answer *a)
@@ -117,11 +118,16 @@ int card_of_run(struct text *out, const struct run *r, struct message *m)
     front(&h, r);
     html_put(&h, "# %s\n\n", r->name);
     if (r->answer_count) {
+        char size[64] = "";
+        if (r->model_count > 0) {
+            const struct node *input = &r->models[0].model.graph.nodes[0];
+            snprintf(size, sizeof size, " of %dx%d pixels%s", input->h, input->w, input->c == 1 ? ", grey," : "");
+        }
         html_put(&h,
-                 "A network for images of 32x32 pixels in %d classes, in float and as int8, measured on %lld "
+                 "A network for images%s in %d classes, in float and as int8, measured on %lld "
                  "images of %s%s%s.\n\n",
-                 r->answers[0].metrics.classes, (long long)r->answers[0].metrics.images, run_note(r, "dataset"),
-                 *run_note(r, "split") ? ", " : "", run_note(r, "split"));
+                 size, r->answers[0].metrics.classes, (long long)r->answers[0].metrics.images,
+                 run_note(r, "dataset"), *run_note(r, "split") ? ", " : "", run_note(r, "split"));
         html_check(&h, verdicts(&h, r, m));
         html_raw(&h, "## Evaluation\n\n");
         table(&h, r);

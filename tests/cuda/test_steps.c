@@ -36,11 +36,11 @@ static struct model network(void)
 }
 
 /* Pictures that can be told apart: a class is a pattern, and noise. */
-static void pictures(uint64_t seed, int count, uint8_t *images, uint8_t *labels)
+static void pictures(uint64_t seed, int count, uint8_t *images, uint16_t *labels)
 {
     struct random_stream r = random_open(seed, RANDOM_TEST, 1, 1);
     for (int i = 0; i < count; i++) {
-        labels[i] = (uint8_t)random_below(&r, CLASSES);
+        labels[i] = (uint16_t)random_below(&r, CLASSES);
         for (int p = 0; p < PIXELS; p++) {
             double wave = sin((double)(p / 3 % 32) * (0.2 + 0.13 * labels[i]) + (double)(p / 96) * 0.1 * labels[i]);
             double v = 128 + 40 * wave + 30 * random_normal(&r);
@@ -85,7 +85,8 @@ static struct pass_result one_pass(const struct model *model, struct gradient_op
     struct pass_result r;
     struct loss_sums sums = {0, 0, 0};
     float dlogits[64 * CLASSES];
-    uint8_t *images = malloc((size_t)batch() * PIXELS), labels[64];
+    uint8_t *images = malloc((size_t)batch() * PIXELS);
+    uint16_t labels[64];
     struct gradient *g = open_gradient(model, options, device, precision);
     pictures(3, batch(), images, labels);
     ASSERT_OK(gradient_forward(g, images, batch(), r.logits, &m), m);
@@ -182,7 +183,7 @@ static int steps(void)
     return is_emulated() ? EMULATED_STEPS : STEPS;
 }
 
-static void step_pictures(int step, uint8_t *images, uint8_t *labels)
+static void step_pictures(int step, uint8_t *images, uint16_t *labels)
 {
     pictures(100 + (uint64_t)(step % 20), batch(), images, labels);
 }
@@ -194,7 +195,8 @@ static void train_on_cpu(const struct model *model, double *losses)
     const struct slice *slices;
     struct gradient *g = open_gradient(model, (struct gradient_options){0}, "cpu", "fp32");
     struct optimizer_options options = {momentum, decay, 1, 0, 0};
-    uint8_t *images = malloc((size_t)batch() * PIXELS), labels[64];
+    uint8_t *images = malloc((size_t)batch() * PIXELS);
+    uint16_t labels[64];
     int count = gradient_slices(g, &slices);
     ASSERT_OK(optimizer_open(&o, &options, slices, count, gradient_parameter_count(g), &m), m);
     for (int step = 0; step < steps(); step++) {
@@ -232,7 +234,8 @@ static int64_t train_on_device(const struct model *model, const char *precision,
     float *velocity = calloc(gradient_parameter_count(g), sizeof *velocity);
     struct gradient_rule rule = {momentum, decay, smoothing, 1, flags, velocity, NULL};
     struct gradient_done done = {0};
-    uint8_t *images = malloc((size_t)batch() * PIXELS), labels[64];
+    uint8_t *images = malloc((size_t)batch() * PIXELS);
+    uint16_t labels[64];
     int64_t skipped = 0;
     ASSERT_OK(gradient_step_begin(g, &rule, &m), m);
     for (int step = 0; step < steps(); step++) {

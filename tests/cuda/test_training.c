@@ -6,12 +6,21 @@ static struct both struct_new(const void *values, size_t bytes)
     return both_raw(DEVICE_U8, bytes, values);
 }
 
+static struct both labels_random(int n, int k)
+{
+    uint16_t *values = malloc((size_t)n * sizeof *values);
+    for (int i = 0; i < n; i++)
+        values[i] = (uint16_t)(mixed(2, (uint64_t)i) % (uint64_t)k);
+    struct both x = both_raw(DEVICE_U8, (size_t)n * sizeof *values, values);
+    free(values);
+    return x;
+}
+
 static void check_loss(int n, int k, double smoothing, enum device_type type, int scaled, float size)
 {
     size_t count = (size_t)n * (size_t)k;
     struct device_scale scale = {1024, 0, 0, 0, 0};
-    struct both logits = both_random(DEVICE_F32, count, 1, size),
-                labels = both_integers(DEVICE_U8, (size_t)n, 2, 0, k - 1);
+    struct both logits = both_random(DEVICE_F32, count, 1, size), labels = labels_random(n, k);
     struct both s_scale = struct_new(&scale, sizeof scale), dlogits = both_new(type, count);
     struct both report = both_new(DEVICE_U8, sizeof(struct device_report));
     ON_BOTH(B->loss(D, AT(logits), AT(labels), n, k, smoothing, scaled ? AT(s_scale) : NULL, type, AT(dlogits),
@@ -33,6 +42,7 @@ static void test_loss(void **state)
         check_loss(7, 10, 0.1, float_types[t], 1, 4);
         check_loss(512, 10, 0.1, float_types[t], 0, 10);
         check_loss(1000, 100, 0, float_types[t], 1, 100);
+        check_loss(64, 70 * 256, 0.1, float_types[t], 0, 10);
     }
 }
 
@@ -41,8 +51,8 @@ static void test_loss_of_odd_logits(void **state)
 {
     (void)state;
     const float logits[] = {1, 1, 1, 0, 2, 2, NAN, 0, 0};
-    const uint8_t labels[] = {0, 2, 1};
-    struct both l = both_floats(DEVICE_F32, 9, logits), t = both_raw(DEVICE_U8, 3, labels);
+    const uint16_t labels[] = {0, 2, 1};
+    struct both l = both_floats(DEVICE_F32, 9, logits), t = both_raw(DEVICE_U8, sizeof labels, labels);
     struct both d = both_new(DEVICE_F32, 9), report = both_new(DEVICE_U8, sizeof(struct device_report));
     ON_BOTH(B->loss(D, AT(l), AT(t), 2, 3, 0, NULL, DEVICE_F32, AT(d), AT(report), M));
     struct device_report *r = both_get(&report, OURS);

@@ -18,8 +18,9 @@ static int images_load(struct self_test *t, const struct model *model, const cha
     struct image_set set = {0};
     TRY(image_set_load(&set, path, m));
     int status = data_matches_model(set.first, model->record, 1, m);
-    if (status >= 0 && bytes != IMAGE_BYTES)
-        status = message_set(m, STATUS_MISMATCH, "images: %d bytes each, the model wants %zu", IMAGE_BYTES, bytes);
+    const struct node *input = &model->graph.nodes[0];
+    if (status >= 0)
+        status = images_match_input(set.shape, input->h, input->w, input->c, m);
     if (status < 0)
         message_prefix(m, status, "%s", path);
     else
