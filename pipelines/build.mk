@@ -18,13 +18,15 @@ RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --
 # Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
 # does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
 # unit test of a layer links only what that layer's folders see.
-LAYERS := page train exec pass quant graph report data kernel record base
-SEES_tools        := tools/common data exec/infer graph page pass quant record report train
-SEES_tools/common := data exec/device exec/infer exec/plan graph pass quant record report train
+LAYERS := page train ptq exec pass quant graph report data kernel record base
+SEES_tools        := tools/common data exec/infer graph page pass ptq quant record report train
+SEES_tools/common := data exec/device exec/infer exec/plan graph pass ptq quant record report train
 
 SEES_page := data graph quant record report
 
 SEES_train := data exec/infer exec/plan exec/train graph pass quant record
+
+SEES_ptq := exec/infer graph pass quant record
 
 SEES_exec/plan         := graph kernel/contract quant
 SEES_exec/device       := kernel/contract

@@ -37,6 +37,7 @@ QAT_IMAGES         = $(TRAIN_IMAGES)
 HELD_OUT_IMAGES    = 0
 TEST_IMAGES        = 0
 CALIBRATION_IMAGES = 8192
+MATCH_IMAGES       = 512
 # What `make sweep` tries: see sweep.mk.
 SWEEP_OBSERVERS          = min-max percentile mse entropy
 SWEEP_BITS               = 8 6 4 3 2

@@ -40,7 +40,7 @@ int cpu_compare(struct exec *e, int i, int images, struct exec_comparison *c, st
     status = packed ? 1 : STATUS_NOMEM;
     if (!packed)
         goto out;
-    conv_parts_pack(e, i, &other, packed);
+    TRY_GOTO(conv_parts_pack(e, i, &other, packed, m), out);
     const struct span at = {.count = images_at_once(e, i, images), .parts = 1, .scratch = cpu_of(e)->scratch};
     c->other = choice == CHOOSE_WINOGRAD ? "winograd" : "direct";
     for (int call = 0; call < 6; call++) { /* in turns; the first warms up */
