@@ -18,7 +18,13 @@ int pass_fold_batchnorm(struct model *model, struct text *report, struct message
  * later of add's two inputs with a single use). */
 int pass_fuse_epilogue(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
 
-/* The reverse: what a convolution adds and its relu become nodes of their own behind it, so that its output stands under
+/* Cross-layer equalization (Nagel et al. 2019, arXiv:1906.04721): where only convolution B reads what convolution A gives, and A adds
+ * nothing, output channel i of A (weights and bias) is divided and what B multiplies it with is multiplied by s = sqrt(r1 / r2), r1 and
+ * r2 being the largest magnitudes of A's and of B's weights of that channel: both are then sqrt(r1 * r2). A relu between them changes nothing: the network
+ * computes what it did, to rounding, and one scale serves a layer's channels better. Pairs go in the order of the graph, again and
+ * again until no s is further from 1 than 1e-3, at most 20 times. STATUS_MISMATCH where there is no pair. */
+int pass_equalize(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
+/* The reverse of pass_fuse_epilogue: what a convolution adds and its relu become nodes of their own behind it, so that its output stands under
  * its name as it is before them. The weights stay. */
 int pass_split_epilogue(struct model *model, struct message *m) RESQ_USE_RESULT;
 

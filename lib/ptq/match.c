@@ -3,6 +3,7 @@
 #include "exec/infer/exec.h"
 #include "graph/codes.h"
 #include "ptq/float_outputs.h"
+#include "ptq/gptq.h"
 #include "quant/weights.h"
 #include <math.h>
 
@@ -159,7 +160,8 @@ static int look(const struct model *model, struct layer *y, const struct match_o
     return status;
 }
 
-static int match_layer(struct model *model, int node, const struct layer_moments *want,
+/* weights: in float. */
+static int match_layer(struct model *model, int node, const float *weights, const struct layer_moments *want,
                        const struct match_options *o, struct message *m)
 {
     const struct node *n = &model->graph.nodes[node];
@@ -169,10 +171,13 @@ static int match_layer(struct model *model, int node, const struct layer_moments
     y.scale = model_tensor(model, node, "weight_scale")->data;
     y.bias = model_tensor(model, node, "bias")->data;
     int status = sums_open(&y.got, n->c, m);
+    if (status >= 0 && o->gptq && model_weight_bits(model, node) < 8)
+        status = gptq_layer(model, node, weights, o->images, o->count, o->threads, m);
     if (status >= 0)
         status = look(model, &y, o, m);
     if (status >= 0) {
-        set_channels(&y, o);
+        if (o->mode != MATCH_OFF)
+            set_channels(&y, o);
         status = set_bound(model, &y, m);
     }
     sums_close(&y.got);
@@ -196,7 +201,7 @@ static int match_all(struct model *model, const struct model *fused, const struc
             continue;
         if (o->progress)
             o->progress(o->context, done++, layers);
-        TRY(match_layer(model, i, &moments[of], o, m));
+        TRY(match_layer(model, i, model_tensor(fused, of, "weight")->data, &moments[of], o, m));
     }
     return 0;
 }
@@ -204,7 +209,7 @@ static int match_all(struct model *model, const struct model *fused, const struc
 int ptq_match(struct model *int8, const struct model *fused, const struct match_options *o, struct message *m)
 {
     struct layer_moments *moments = NULL;
-    if (o->mode == MATCH_OFF)
+    if (o->mode == MATCH_OFF && !o->gptq)
         return 0;
     if (o->count < 1)
         return message_set(m, STATUS_RANGE, "no images to match by");

@@ -1,5 +1,5 @@
 /* match.h: output matching: every integer layer's scales and biases set so that its outputs have the float network's mean
- * and deviation, channel by channel, over some images. No labels, no training, nothing to pay when it runs; lib/quant/QUANT.md
+ * and deviation, channel by channel, over some images; before that, where asked for, its codes by gptq.h. No labels, no training, nothing to pay when it runs; lib/quant/QUANT.md
  * has the formulas. */
 #ifndef RESQ_PTQ_MATCH_H
 #define RESQ_PTQ_MATCH_H
@@ -15,6 +15,7 @@ enum match_mode {
 
 struct match_options {
     enum match_mode mode;
+    int gptq;              /* choose each layer's codes anew first, see gptq.h: of layers of fewer than 8 bits */
     const uint8_t *images; /* [count,H,W,C] as the network reads them; the caller's */
     int64_t count;
     int per_tensor; /* a layer's channels share a scale: their factor is one */
@@ -24,7 +25,7 @@ struct match_options {
     void *context;
 };
 
-/* int8: what a lowering made of fused; its weight scales, biases and bounds are set anew, codes stay. Layers go in the order of the
+/* int8: what a lowering made of fused; its weight scales, biases and bounds are set anew; codes stay unless gptq is set. Layers go in the order of the
  * graph, each on what the ones before it give after their own. The same bytes for any threads; the float network's
  * statistics are those of the instruction set, as a calibration's are. STATUS_RANGE where sums might leave 32 bits. */
 int ptq_match(struct model *int8, const struct model *fused, const struct match_options *o,

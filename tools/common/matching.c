@@ -15,12 +15,14 @@ void matching_choose(struct matching *a, int is_low)
 
 int matching_open(struct matching *a, const struct model *fused, struct message *m)
 {
-    if (a->mode == MATCH_OFF)
+    if (a->mode == MATCH_OFF && !a->gptq)
         return 0;
     int status = images_take(&a->taken, fused, a->most, m);
     if (status >= 0)
         return model_copy(&a->fused, fused, m);
     struct message why = *m;
+    if (a->gptq)
+        return message_set(m, status, "%s (--gptq wants batches of images there)", why.text);
     return message_set(m, status, "%s (--match %s wants batches of images there; --match off does without)",
                        why.text, mode_name(a->mode));
 }
@@ -41,20 +43,21 @@ static int is_per_tensor(const struct model *int8)
 static int describe(const struct matching *a, struct model *int8, struct message *m)
 {
     const char *how = record_get(int8->record, "quantization");
-    return record_setf(int8->record, "quantization", m, "%s match=%s match-images=%lld", how ? how : "",
-                       mode_name(a->mode), (long long)a->taken.count);
+    return record_setf(int8->record, "quantization", m, "%s%s match=%s match-images=%lld", how ? how : "",
+                       a->gptq ? " codes=gptq" : "", mode_name(a->mode), (long long)a->taken.count);
 }
 
 int matching_run(struct matching *a, const struct tool *tool, struct model *int8, int quiet, struct message *m)
 {
     struct progress progress;
-    if (a->mode == MATCH_OFF)
+    if (a->mode == MATCH_OFF && !a->gptq)
         return 0;
     if (a->taken.count < a->most && tool_was_given(tool, "match-images") && !quiet)
         tool_warn(tool, "only %lld images came, of %lld asked for (--match-images): outputs are matched by these",
                   (long long)a->taken.count, (long long)a->most);
     progress_open(&progress, stderr, quiet, tool_called(tool), 0);
     const struct match_options how = {.mode = a->mode,
+                                      .gptq = a->gptq,
                                       .images = a->taken.images,
                                       .count = a->taken.count,
                                       .per_tensor = is_per_tensor(int8),
@@ -68,8 +71,10 @@ int matching_run(struct matching *a, const struct tool *tool, struct model *int8
 
 void matching_lineage(const struct matching *a, struct lineage *l)
 {
-    if (a->mode == MATCH_OFF)
+    if (a->mode == MATCH_OFF && !a->gptq)
         return;
+    if (a->gptq)
+        lineage_add(l, "gptq", "1");
     lineage_add(l, "match", "%s", mode_name(a->mode));
     lineage_add(l, "match-images", "%lld", (long long)a->taken.count);
 }

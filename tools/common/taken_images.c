@@ -10,10 +10,7 @@ static int check_batch(const struct taken_images *t, const struct batch *b, cons
         return message_set(m, STATUS_MISMATCH,
                            "split: images of the test split must not shape a model; use the train split");
     TRY(data_matches_model(b->record, model->record, 0, m));
-    if (n->h * n->w * n->c == IMAGE_BYTES)
-        return 0;
-    return message_set(m, STATUS_MISMATCH, "images: %d bytes each, the model wants %d", (int)IMAGE_BYTES,
-                       n->h * n->w * n->c);
+    return images_match_input(b->shape, n->h, n->w, n->c, m);
 }
 
 static int take_batch(struct taken_images *t, const struct batch *b, int64_t most, struct message *m)
@@ -21,7 +18,7 @@ static int take_batch(struct taken_images *t, const struct batch *b, int64_t mos
     int64_t left = most - t->count, take = left < b->count ? left : b->count;
     if (take <= 0)
         return 0;
-    size_t have = (size_t)t->count * IMAGE_BYTES, more = (size_t)take * IMAGE_BYTES;
+    size_t image = image_shape_bytes(b->shape), have = (size_t)t->count * image, more = (size_t)take * image;
     void *images = memory_resize(t->images, have, have + more, 1, m);
     if (!images)
         return STATUS_NOMEM;

@@ -8,7 +8,7 @@
 
 /* All-zero is empty. */
 struct taken_images {
-    uint8_t *images; /* [count, IMAGE_BYTES]; owned */
+    uint8_t *images; /* [count,H,W,C] as the model takes them; owned */
     int64_t count;
     struct batch_reader reader; /* its first batch's metadata, for the lineage */
 };
