@@ -85,6 +85,7 @@ OPT_kernel/x86/avx512bf16 := -O3
 OPT_kernel/x86/amx := -O3
 OPT_kernel/ref := -O3
 OPT_quant := -O3
+OPT_ptq := -O3
 # Not instruction sets, but of one folder alone too: where its libraries' headers lie.
 CPPFLAGS_report := $(shell pkg-config --cflags $(FONT_LIBRARIES))
 
