@@ -136,6 +136,40 @@ PY
     grep -q '^layer:layer4.1.conv2' bench.tsv
 }
 
+@test "a packed model goes out as C and as ONNX, with its own logits" {
+    "$BIN/evaluate" -m "$T/w2" --predictions packed -o /dev/null < "$T/test"
+    "$BIN/emit-c" -m "$T/w2" -o net.c
+    gcc -std=c99 -O1 -DNET_TEST net.c -o self
+    ./self | grep -q "10 of 10 images have the model's logits"
+    [ -x "$BIN/onnx-import" ] || skip "built without protobuf-c"
+    "$BIN/onnx-export" -m "$T/w2" -o w2.onnx
+    "$BIN/onnx-import" w2.onnx -o back
+    "$BIN/evaluate" -m back --predictions unpacked -o /dev/null < "$T/test"
+    run ! grep logits <("$BIN/inspect" compare packed unpacked)
+}
+
+@test "GPTQ changes codes below 5 bits alone, costs no accuracy, and is said" {
+    quantize --weight-bits 3 --gptq -j 2 -o gptq < "$T/once"
+    "$BIN/inspect" show gptq | grep -q '^quantization: .* codes=gptq match=all match-images=512$'
+    "$BIN/inspect" made-by gptq | grep '^quantize ' | grep -qw gptq=1
+    run ! cmp -s <("$BIN/inspect" tensor layer3.1.conv1.weight gptq --values) <("$BIN/inspect" tensor layer3.1.conv1.weight "$T/w3" --values)
+    cmp <("$BIN/inspect" tensor fc.weight gptq --values) <("$BIN/inspect" tensor fc.weight "$T/w3" --values)
+    holds "$(loss gptq) < $(loss "$T/fused") + 0.1"
+    quantize --weight-bits 3 --gptq -j 1 -o one < "$T/once"
+    cmp one gptq
+    run --separate-stderr quantize --gptq --match off -o out < /dev/null
+    [[ $stderr == *"(--gptq wants batches of images there)" ]]
+}
+
+@test "an equalized network computes the same, and says so" {
+    "$BIN/fuse" --equalize -v -m "$T/float" -o equal 2> said
+    grep -q '^layer1.0.conv1: channels equalized with layer1.0.conv2, factors up to ' said
+    "$BIN/inspect" made-by equal | grep '^fuse ' | grep -qw equalize=1
+    holds "$(loss equal) - $(loss "$T/fused") < 0.0001 && $(loss "$T/fused") - $(loss equal) < 0.0001"
+    run ! grep -q equalize <("$BIN/inspect" made-by "$T/fused")
+    run ! cmp -s equal "$T/fused"
+}
+
 @test "the same bytes for any threads and any cut of the stream; images beyond those asked for are left" {
     quantize --weight-bits 2 -j 2 -o threads < "$T/once"
     cmp threads "$T/w2"
