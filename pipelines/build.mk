@@ -24,15 +24,17 @@ RESQ_LDLIBS := -lopenblas -Wl,--as-needed -lgsl -Wl,--no-as-needed -ljansson -la
 # Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
 # does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
 # unit test of a layer links only what that layer's folders see.
-LAYERS := page emit train exec pass onnx quant graph report data kernel record base
-SEES_tools        := tools/common data emit exec/infer graph onnx page pass quant record report train
-SEES_tools/common := data exec/device exec/infer exec/plan graph pass quant record report train
+LAYERS := page emit train ptq exec pass onnx quant graph report data kernel record base
+SEES_tools        := tools/common data emit exec/infer graph onnx page pass ptq quant record report train
+SEES_tools/common := data exec/device exec/infer exec/plan graph pass ptq quant record report train
 
 SEES_page := data graph quant record report
 
 SEES_emit := exec/infer exec/plan graph kernel/contract quant record
 
 SEES_train := data exec/infer exec/plan exec/train graph pass quant record
+
+SEES_ptq := exec/infer graph pass quant record
 
 SEES_exec/plan         := graph kernel/contract quant
 SEES_exec/device       := kernel/contract
@@ -92,6 +94,7 @@ OPT_kernel/x86/avx512bf16 := -O3
 OPT_kernel/x86/amx := -O3
 OPT_kernel/ref := -O3
 OPT_quant := -O3
+OPT_ptq := -O3
 # Not instruction sets, but of one folder alone too: where its libraries' headers lie.
 CPPFLAGS_report := $(shell pkg-config --cflags $(FONT_LIBRARIES))
 CPPFLAGS_onnx := -I$(B)/generated

@@ -5,14 +5,15 @@
 # long, or do more than write its output; ours stands for it, so that the stages behind it can be checked.
 checked = $(if $(filter $(TOOLS),$(firstword $($(1)))),$(strip $($(1)) $(3)),$(2))
 CHECKED_STAGES := LOAD AUGMENT TRAIN FUSE CALIBRATE QUANTIZE FINETUNE EVALUATE BENCH PLOT REPORT
-CHECKED_NUMBERS := SEED JOBS EPOCHS QAT_EPOCHS TRAIN_IMAGES QAT_IMAGES HELD_OUT_IMAGES TEST_IMAGES CALIBRATION_IMAGES
+CHECKED_NUMBERS := SEED JOBS EPOCHS QAT_EPOCHS TRAIN_IMAGES QAT_IMAGES HELD_OUT_IMAGES TEST_IMAGES CALIBRATION_IMAGES \
+	MATCH_IMAGES
 CHECKED_SWEEP_NUMBERS := SWEEP_BITS SWEEP_CALIBRATION_IMAGES SWEEP_SEEDS SWEEP_QAT_BITS SWEEP_QAT_IMAGES SWEEP_QAT_EPOCHS
 CHECKED_ABLATION_NUMBERS := ABLATION_WIDTH ABLATION_IMAGES ABLATION_EPOCHS ABLATION_SEEDS ABLATION_THREADS
 
 # What of the study is asked for: train, models, results, sweep, ablation.
 CHECK_GOALS := $(or $(STUDY_GOALS),check-study)
 CHECK_PARTS := train $(if $(filter-out train ablation,$(CHECK_GOALS)),models) \
-	$(if $(filter-out train models ablation sweep,$(CHECK_GOALS)),results) \
+	$(if $(filter-out train models ablation sweep lowbit,$(CHECK_GOALS)),results) \
 	$(if $(filter sweep check-study,$(CHECK_GOALS)),sweep) $(if $(filter ablation check-study,$(CHECK_GOALS)),ablation)
 # 'NAME=TEXT' each, for a shell.
 check_text = $(call quote,$(1)=$(strip $(2)))

@@ -10,6 +10,7 @@ Targets
   check-study    does every stage take its flags, the network, the images? In seconds, in a scratch folder; runs by itself in
                  front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
+  lowbit         what 8 to 2 bits cost after training, method by method, on the held-out images: $(R)/lowbit.md
   ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
   record         a finished run's tables and charts to plots/recorded/$(RUN)/, its table into the README or pipelines/README.md
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
@@ -36,10 +37,11 @@ Variables of the study, now:
   SEED           $(SEED)
   JOBS           $(JOBS)  (threads of each program; changes no result)
   WIDTH $(WIDTH), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
-  TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES)  (at most; 0: all)
+  TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES), MATCH_IMAGES $(MATCH_IMAGES)  (at most; 0: all)
   SWEEP_OBSERVERS $(SWEEP_OBSERVERS), SWEEP_BITS $(SWEEP_BITS), SWEEP_CALIBRATION_IMAGES $(SWEEP_CALIBRATION_IMAGES),
   SWEEP_SEEDS $(SWEEP_SEEDS), SWEEP_RANGES $(SWEEP_RANGES), SWEEP_QAT_BITS $(SWEEP_QAT_BITS), SWEEP_QAT_IMAGES $(SWEEP_QAT_IMAGES),
   SWEEP_QAT_EPOCHS $(SWEEP_QAT_EPOCHS), SWEEP_QAT_FLAGS $(SWEEP_QAT_FLAGS)
+  LOWBIT $(LOWBIT)
   ABLATIONS $(ABLATIONS),
   ABLATION_WIDTH $(ABLATION_WIDTH), ABLATION_IMAGES $(ABLATION_IMAGES), ABLATION_EPOCHS $(ABLATION_EPOCHS), ABLATION_SEEDS $(ABLATION_SEEDS), ABLATION_THREADS $(ABLATION_THREADS)
   BENCH_BATCHES $(BENCH_BATCHES), BENCH_THREADS $(BENCH_THREADS)

@@ -37,6 +37,7 @@ QAT_IMAGES         = $(TRAIN_IMAGES)
 HELD_OUT_IMAGES    = 0
 TEST_IMAGES        = 0
 CALIBRATION_IMAGES = 8192
+MATCH_IMAGES       = 512
 # What `make sweep` tries: see sweep.mk.
 SWEEP_OBSERVERS          = min-max percentile mse entropy
 SWEEP_BITS               = 8 6 4 3 2
@@ -47,6 +48,8 @@ SWEEP_QAT_BITS           = 8 6 4 3 2
 SWEEP_QAT_IMAGES         = $(QAT_IMAGES)
 SWEEP_QAT_EPOCHS         = 1
 SWEEP_QAT_FLAGS          = $(FINETUNE_FLAGS)
+# What `make lowbit` tries: see lowbit.mk.
+LOWBIT = channel_8_8 channel_4_8 channel_4_4 channel_3_3 channel_2_8 channel_2_4 channel_2_2 tensor_4_4
 # What `make ablation` trains: see ablation.mk.
 ABLATIONS        = cutout-0 cutout-16 flip-alternate jitter-none jitter-strong rotation-0 rotation-15 rate-0.1 rate-0.4 \
 	decay-0.001 smoothing-0 ema-0 momentum-plain bias-rate-16 pad-zero
@@ -91,7 +94,7 @@ stamp = @pipelines/stamp $@ $(texts)
 # What people ask for by name is made by a make of its own, which holds locks for as long as it runs: one make at a time works
 # in a run's folder, and none while another one takes times. Before it, programs are built and images exported; before any
 # stage, the whole study is checked (check-study.mk). STUDY_STEP: data, then stages.
-PARTS := data train models charts results sweep ablation record check-study
+PARTS := data train models charts results sweep lowbit ablation record check-study
 ASKED := $(filter $(PARTS) $(RESULTS)/% $(DATASETS)/%,$(MAKECMDGOALS))
 ASKED_STAGES := $(filter-out data $(DATASETS)/%,$(ASKED))
 ifeq ($(MAKELEVEL),0)
@@ -108,7 +111,7 @@ $(W)/pages.stamp: FORCE $(call ours,report)
 	$(call stamp,report --as)
 STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary report
 include $(STAGES:%=pipelines/stages/%.mk)
-include pipelines/sweep.mk pipelines/ablation.mk pipelines/check-study.mk
+include pipelines/sweep.mk pipelines/lowbit.mk pipelines/ablation.mk pipelines/check-study.mk
 else ifneq ($(ASKED),)
 HOLD := source pipelines/locks.bash; hold
 IS_DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))

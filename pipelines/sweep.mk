@@ -60,9 +60,10 @@ $(S)/float.row: $(R)/fused_model.safetensors $(W)/held-out.batches $(W)/evaluate
 	$(call row,$<)
 
 define sweep_ptq_rule
-$(S)/$(1).row: $(R)/fused_model.safetensors $(call ranges,$(1)) $(W)/held-out.batches $(S)/quantize.stamp $(W)/evaluate.stamp
+$(S)/$(1).row: $(R)/fused_model.safetensors $(call ranges,$(1)) $(W)/held-out.batches $(S)/quantize.stamp $(W)/evaluate.stamp \
+		$(W)/match.batches
 	$$(call stage,sweep/$(1),$$(QUANTIZE) $(call lowering,$(1)) $$(QUANTIZE_FLAGS) -m $$< -r $(call ranges,$(1)) \
-		-o $(S)/$(1).model; $$(call measure,$(S)/$(1).model))
+		-o $(S)/$(1).model < $(W)/match.batches; $$(call measure,$(S)/$(1).model))
 	$$(call row,$(S)/$(1).model,$(call ranges,$(1)))
 	@rm $(S)/$(1).model
 endef

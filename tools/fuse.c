@@ -10,13 +10,24 @@
 struct opts {
     const char *model, *output;
     struct model_arguments given;
-    int verbose, quiet;
+    int equalize, verbose, quiet;
 };
 
 static const char details[] =
-    "Folds each batch norm into the convolution before it and fuses ReLU and the residual add into the\n"
-    "convolution behind which they stand; the network computes the same. A model that has none of these\n"
-    "passes unchanged. Without -m the model is read from standard input.\n"
+    "Folds each batch norm into the convolution before it and fuses ReLU and the residual add into the
+"
+    "convolution behind which they stand; the network computes the same. A model that has none of these
+"
+    "passes unchanged. Without -m the model is read from standard input.
+"
+    "
+"
+    "--equalize moves scale between two convolutions that follow each other, channel by channel, so that the
+"
+    "weights of all channels are alike in size: for models with one weight scale a layer (quantize
+"
+    "--per-tensor). The network computes the same to rounding; calibrate it anew.
+"
     "\n"
     "  fuse -m best_float_model.safetensors -o fused_model.safetensors\n"
     "  diff <(inspect graph float.safetensors) <(inspect graph fused.safetensors)\n";
@@ -47,11 +58,15 @@ static int fuse(struct model *model, const struct tool *tool, const struct opts 
     int status = pass_fold_batchnorm(model, &report, m);
     if (status >= 0)
         status = pass_fuse_epilogue(model, &report, m);
+    if (status >= 0 && o->equalize)
+        status = pass_equalize(model, &report, m);
     if (status >= 0)
         status = model_store(model, m);
     if (status >= 0) {
         lineage_add(&lineage, "model", "%s", digest);
         model_given_lineage(&o->given.given, &lineage);
+        if (o->equalize)
+            lineage_add(&lineage, "equalize", "1");
         status = lineage_apply(model->record, model->record, tool->name, &lineage, NULL, 0, m);
         show(tool, o, &report);
     }
@@ -80,8 +95,13 @@ int main(int argc, char **argv)
 {
     struct opts o = {0};
     struct message m = {{0}};
-    const struct option_spec options[] = {OPTION_MODEL(&o.model), OPTION_OUTPUT(&o.output), MODEL_OPTIONS(o.given),
-                                          OPTION_VERBOSE(&o.verbose), OPTION_QUIET(&o.quiet)};
+    const struct option_spec options[] = {OPTION_MODEL(&o.model),
+                                          OPTION_OUTPUT(&o.output),
+                                          {"equalize", 0, OPTION_FLAG, &o.equalize, 0, 0, 0,
+                                           "even out the sizes of channels between convolutions", 0, 0},
+                                          MODEL_OPTIONS(o.given),
+                                          OPTION_VERBOSE(&o.verbose),
+                                          OPTION_QUIET(&o.quiet)};
     const struct tool tool =
         TOOL("fuse", "[-m MODEL] [-o OUT]", "Fold batch norm, ReLU and residual adds into convolutions.", details,
              options, 0);

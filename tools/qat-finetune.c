@@ -1,4 +1,5 @@
 /* qat-finetune: a fused float model, its ranges and batches -> an int8 model trained as such. */
+#include "tools/common/low_bits.h"
 #include "tools/common/model_file.h"
 #include "tools/common/trainer.h"
 #include "quant/observer.h"
@@ -26,6 +27,7 @@ struct options {
     struct quantized_training training;
     struct model_arguments given;
     const char *range_mode;
+    struct low_bits_arguments low;
     int64_t weight_bits, activation_bits;
     double percentile;
 };
@@ -43,6 +45,7 @@ static int run(const struct tool *tool, struct options *o)
     q->lower.observer_parameter = strcmp(q->lower.observer, "percentile") == 0 ? o->percentile : NAN;
     q->lower.weight_bits = (int)o->weight_bits;
     q->lower.activation_bits = (int)o->activation_bits;
+    low_bits_take(&o->low, &q->lower);
     int status = model_arguments_take(&o->given, tool, o->shared.quiet);
     if (status >= 0)
         return status;
@@ -94,6 +97,7 @@ int main(int argc, char **argv)
         {"percentile", 0, OPTION_NUMBER, &o.percentile, 50.001, 100, "P", "of the observer of that name", 0, 1},
         {"weight-bits", 0, OPTION_INTEGER, &o.weight_bits, 2, 8, "BITS", "of weights", 0, 1},
         {"activation-bits", 0, OPTION_INTEGER, &o.activation_bits, 2, 8, "BITS", "of activations", 0, 1},
+        LOW_BITS_OPTIONS(o.low),
         {"per-tensor", 0, OPTION_FLAG, &o.training.lower.per_tensor, 0, 0, 0, "one weight scale a layer", 0, 1},
         {"keep-float", 0, OPTION_STRING, &o.training.lower.keep_float, 0, 0, "PATTERN",
          "layers left in float; only with --epochs 0", 0, 1},

@@ -1,10 +1,13 @@
-/* quantize: fused model + ranges -> int8 model. */
+/* quantize: fused model + ranges [+ batches] -> int8 model. */
 #include "graph/model.h"
 #include "pass/pass.h"
 #include "quant/observer.h"
 #include "record/digest.h"
 #include "record/file.h"
 #include "record/stream.h"
+#include "tools/common/low_bits.h"
+#include "tools/common/lower_table.h"
+#include "tools/common/matching.h"
 #include "tools/common/model_file.h"
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +17,9 @@ struct opts {
     const char *model, *ranges, *output, *observer, *keep_float;
     double percentile;
     int64_t weight_bits, activation_bits;
+    struct low_bits_arguments low;
     int per_tensor, verbose, quiet;
+    struct matching matching;
     struct model_arguments given;
 };
 
@@ -29,65 +34,61 @@ static const char details[] =
     "  percentile   all but (100 - P) % of the values at either end\n"
     "  mse          the range of least expected squared error\n"
     "  entropy      the range of least Kullback-Leibler divergence (as TensorRT)\n"
-    "\n"
-    "-v prints a line for every layer: scale and zero point, signal to quantization noise (dB) of its\n"
-    "output and of its weights, the largest value its sums can reach and how many times that is below 2^31.\n"
+    "
+"
+    "Below 8 bits, weight scales are searched for the least squared error, the image, the first and the last
+"
+    "layer keep 8 bits (--ends), and every layer's scales and biases are then set so that its outputs have
+"
+    "the float network's mean and deviation (--match) over the first images on standard input: batches of the
+"
+    "train split. At 8 bits, or with --match off, nothing is read there.
+"
+    "
+"
+    "-v prints a line for every layer: scale and zero point, signal to quantization noise (dB) of its
+"
+    "output and of its weights, the largest value its sums can reach and how many times that is below 2^31.
+"
     "\n"
     "  quantize -m fused.safetensors -r ranges.safetensors -o int8.safetensors\n"
-    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --keep-float fc -o w4.safetensors\n";
-
-static void print_decibels(double value)
-{
-    if (isnan(value))
-        fprintf(stderr, " %8s", "-");
-    else
-        fprintf(stderr, " %8.2f", value);
-}
-
-static void print_row(const struct lower_row *row)
-{
-    char scale[32] = "-";
-    if (row->scale > 0)
-        format_number_f32(scale, row->scale);
-    fprintf(stderr, "%-24s %14s ", row->name, scale);
-    if (row->scale > 0)
-        fprintf(stderr, "%10d", row->zero_point);
-    else
-        fprintf(stderr, "%10s", "-");
-    print_decibels(row->activation_sqnr);
-    print_decibels(row->weight_sqnr);
-    if (row->bound > 0)
-        fprintf(stderr, " %11lld %8.1f\n", (long long)row->bound, 0x1p31 / (double)row->bound);
-    else
-        fprintf(stderr, " %11s %8s\n", "-", "-");
-}
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o "
+    "w4.st\n"
+    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --match off -o w4.st\n";
 
 static void show(const struct tool *tool, const struct opts *o, const struct lower_report *report)
 {
     if (o->verbose)
-        fprintf(stderr, "%-24s %14s %10s %8s %8s %11s %8s\n", "layer", "scale", "zero_point", "sqnr", "weights",
-                "bound", "margin");
-    for (int i = 0; o->verbose && i < report->count; i++)
-        print_row(&report->rows[i]);
+        lower_table_print(report);
     for (const char *line = report->warnings.data; line && *line && !o->quiet; line += strcspn(line, "\n") + 1)
         tool_warn(tool, "%.*s", (int)strcspn(line, "\n"), line);
 }
 
-static int lower(const struct tool *tool, const struct opts *o, struct model *model, const struct ranges *ranges,
+static struct lower_options lower_options_of(const struct opts *o)
+{
+    struct lower_options how = {.observer = o->observer,
+                                .observer_parameter =
+                                    strcmp(o->observer, "percentile") == 0 ? o->percentile : (double)NAN,
+                                .weight_bits = (int)o->weight_bits,
+                                .activation_bits = (int)o->activation_bits,
+                                .per_tensor = o->per_tensor,
+                                .keep_float = o->keep_float};
+    low_bits_take(&o->low, &how);
+    return how;
+}
+
+static int lower(const struct tool *tool, struct opts *o, struct model *model, const struct ranges *ranges,
                  struct message *m)
 {
-    const struct lower_options how = {.observer = o->observer,
-                                      .observer_parameter =
-                                          strcmp(o->observer, "percentile") == 0 ? o->percentile : (double)NAN,
-                                      .weight_bits = (int)o->weight_bits,
-                                      .activation_bits = (int)o->activation_bits,
-                                      .per_tensor = o->per_tensor,
-                                      .keep_float = o->keep_float};
+    const struct lower_options how = lower_options_of(o);
     struct lower_report report = {0};
+    TRY(matching_open(&o->matching, model, m));
     int status = pass_lower_int8(model, ranges, &how, &report, m);
     if (status >= 0)
         show(tool, o, &report);
     lower_report_free(&report);
+    if (status >= 0)
+        status = matching_run(&o->matching, tool, model, o->quiet, m);
     return status < 0 ? message_prefix(m, status, "%s", o->model) : 0;
 }
 
@@ -95,18 +96,25 @@ static int apply_lineage(const struct tool *tool, const struct opts *o, struct m
                          const struct record *ranges, struct message *m)
 {
     struct lineage lineage = {.message = m};
+    const struct lower_options how = lower_options_of(o);
+    const struct record *const sides[] = {ranges, o->matching.taken.reader.first};
     char hex[DIGEST_HEX];
     TRY(digest_record(ranges, hex, m));
     tool_lineage(tool, &lineage);
     lineage_add(&lineage, "model", "%s", digest);
     model_given_lineage(&o->given.given, &lineage);
     lineage_add(&lineage, "ranges", "sha256:%s", hex);
-    int status = lineage_apply(model->record, model->record, tool->name, &lineage, &ranges, 1, m);
+    if (lower_ends_name(&how))
+        lineage_add(&lineage, "ends", "%s", lower_ends_name(&how));
+    if (lower_observer_name(&how))
+        lineage_add(&lineage, "weight-observer", "%s", lower_observer_name(&how));
+    matching_lineage(&o->matching, &lineage);
+    int status = lineage_apply(model->record, model->record, tool->name, &lineage, sides, sides[1] ? 2 : 1, m);
     lineage_free(&lineage);
     return status;
 }
 
-static int quantize(const struct tool *tool, const struct opts *o, struct model *model, const struct record *record,
+static int quantize(const struct tool *tool, struct opts *o, struct model *model, const struct record *record,
                     struct message *m)
 {
     struct ranges ranges;
@@ -144,13 +152,18 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
     if (status >= 0)
         status = record_save(model.record, o->output, m);
     record_free(ranges);
+    matching_close(&o->matching);
     model_free(&model);
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.observer = "mse", .percentile = 99.99, .weight_bits = 8, .activation_bits = 8};
+    struct opts o = {.observer = "mse",
+                     .percentile = 99.99,
+                     .weight_bits = 8,
+                     .activation_bits = 8,
+                     .matching = matching_defaults};
     struct message m = {{0}};
     char observers[256] = "";
     for (int i = 0; observer_at(i); i++)
@@ -165,19 +178,23 @@ int main(int argc, char **argv)
         {"weight-bits", 0, OPTION_INTEGER, &o.weight_bits, 2, 8, "N", "bits of the weights, 2 to 8", 0, 1},
         {"activation-bits", 0, OPTION_INTEGER, &o.activation_bits, 2, 8, "N", "bits of the activations, 2 to 8", 0,
          1},
+        LOW_BITS_OPTIONS(o.low),
         {"per-tensor", 0, OPTION_FLAG, &o.per_tensor, 0, 0, 0, "one weight scale a layer, not one a channel", 0, 1},
         {"keep-float", 0, OPTION_STRING, &o.keep_float, 0, 0, "PATTERN", "leave layers whose name matches in float",
          0, 1},
+        MATCHING_OPTIONS(o.matching),
+        OPTION_THREADS(&o.matching.threads),
         MODEL_OPTIONS(o.given),
         OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet)};
-    const struct tool tool = TOOL("quantize", "-m MODEL -r RANGES [-o OUT]",
+    const struct tool tool = TOOL("quantize", "-m MODEL -r RANGES [-o OUT] [< BATCHES]",
                                   "Turn a fused float model into an int8 model.", details, options, 0);
     int status = tool_start(&tool, argc, argv, NULL);
     if (status >= 0)
         return status;
     if (!o.model || !o.ranges)
         return tool_misuse(&tool, "missing option: -m MODEL and -r RANGES are needed");
+    matching_choose(&o.matching, o.weight_bits < 8 || o.activation_bits < 8);
     if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
     status = tool_end(&tool, run(&tool, &o, &m), &m);

@@ -88,7 +88,7 @@ enum { POINTER_SIZE = IDENTIFIER_SIZE + 64 };
  * bits; returns which (of floats: 32). */
 int put_weights(struct emit *e, int i, char pointer[POINTER_SIZE]);
 /* Bytes in which an output's weights of step i are unpacked; 0: they are not packed. */
-size_t weights_room(const struct emit *e, int i);
+size_t weights_room(struct emit *e, int i);
 /* How the source takes in the weights beside it. */
 void put_weights_beside(struct emit *e, struct text *t);
 /* Makes NAME_run refuse others, once they are written. */

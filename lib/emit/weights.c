@@ -62,9 +62,9 @@ static void order_floats(const struct order *o, const float *from, float *to)
 }
 
 /* Where all weights come from: s8 codes or floats, in the model's order. */
-static const void *model_weights(const struct emit *e, int i)
+static const void *model_weights(const struct emit *e, int i, void **owned)
 {
-    return step_weights(&e->constants[i], e->model, &e->steps.at[i]);
+    return step_weights(&e->constants[i], e->model, &e->steps.at[i], owned, e->m);
 }
 
 /* ---- packed codes ---- */
@@ -93,12 +93,20 @@ static size_t codes_pack(uint8_t *codes, size_t count, int bits)
     return bytes;
 }
 
-size_t weights_room(const struct emit *e, int i)
+size_t weights_room(struct emit *e, int i)
 {
     struct order o = order_of(e, i);
+    void *owned;
     if (!e->steps.at[i].is_integer)
         return 0;
-    return bits_of(model_weights(e, i), (size_t)o.outputs * row_of(&o)) < 8 ? row_of(&o) : 0;
+    const void *from = model_weights(e, i, &owned);
+    if (!from) {
+        emit_fail(e, STATUS_NOMEM);
+        return 0;
+    }
+    size_t room = bits_of(from, (size_t)o.outputs * row_of(&o)) < 8 ? row_of(&o) : 0;
+    memory_free(owned);
+    return room;
 }
 
 /* ---- where they go ---- */
@@ -139,18 +147,21 @@ static int order_weights(const struct emit *e, int i, struct ordered *w)
 {
     struct order o = order_of(e, i);
     const struct step *s = &e->steps.at[i];
-    const void *from = model_weights(e, i);
+    void *owned;
+    const void *from = model_weights(e, i, &owned);
     *w = (struct ordered){.count = s->is_integer ? (size_t)o.outputs * row_of(&o) : floats_of(&o),
                           .bits = s->is_integer ? 8 : 32};
     w->bytes = w->count * (size_t)w->bits / 8;
-    w->data = memory_new(w->bytes, 1, e->m);
+    w->data = from ? memory_new(w->bytes, 1, e->m) : NULL;
+    if (w->data && s->is_integer)
+        order_codes(&o, from, w->data);
+    else if (w->data)
+        order_floats(&o, from, w->data);
+    memory_free(owned);
     if (!w->data)
         return STATUS_NOMEM;
-    if (!s->is_integer) {
-        order_floats(&o, from, w->data);
+    if (!s->is_integer)
         return 0;
-    }
-    order_codes(&o, from, w->data);
     w->bits = bits_of(w->data, w->count);
     w->bytes = codes_pack(w->data, w->count, w->bits);
     return 0;

@@ -1,4 +1,5 @@
 /* Graph and tensors checked against each other: nothing missing, nothing left over, every value legal. */
+#include "graph/codes.h"
 #include "graph/model.h"
 #include "graph/op.h"
 #include "graph/schema.h"
@@ -61,6 +62,19 @@ static int check_activation(const struct model *model, int i, struct message *m)
     return 0;
 }
 
+/* Weights of node i that are packed. */
+static int check_packed(const struct model *model, int i, const struct tensor_spec *codes, struct message *m)
+{
+    char name[TENSOR_NAME_SIZE];
+    struct tensor *bits;
+    const struct tensor *weight = model_tensor(model, i, codes->suffix);
+    tensor_name(name, &model->graph.nodes[i], "weight_bits");
+    TRY(record_require(model->record, name, DTYPE_U8, 0, NULL, &bits, m));
+    if (!weight)
+        return message_set(m, STATUS_MISMATCH, "%s.%s: missing tensor", model->graph.nodes[i].name, codes->suffix);
+    return codes_check(weight, bits, codes->rank, codes->shape, m);
+}
+
 static int check_node(const struct model *model, int i, struct message *m)
 {
     struct tensor_spec specs[SCHEMA_MAX_TENSORS];
@@ -71,6 +85,10 @@ static int check_node(const struct model *model, int i, struct message *m)
         tensor_name(name, &model->graph.nodes[i], specs[k].suffix);
         if (specs[k].is_optional && !record_find(model->record, name))
             continue;
+        if (specs[k].rule == RULE_CODE && model_tensor(model, i, "weight_bits")) {
+            TRY(check_packed(model, i, &specs[k], m));
+            continue;
+        }
         TRY(record_require(model->record, name, specs[k].dtype, specs[k].rank, specs[k].shape, &t, m));
         TRY(check_values(t, specs[k].rule, m));
     }

@@ -58,9 +58,10 @@ static struct tensor_spec *put_layer(struct tensor_spec *s, const struct graph *
                                     .rule = RULE_SCALE});
     if (n->has_bias)
         s = put(s, bias);
-    return put(s,
-               (struct tensor_spec){
+    s = put(s, (struct tensor_spec){
                    .suffix = "accumulator_bound", .dtype = DTYPE_I64, .rule = RULE_NOT_NEGATIVE, .is_optional = 1});
+    return put(
+        s, (struct tensor_spec){.suffix = "weight_bits", .dtype = DTYPE_U8, .rule = RULE_PACKED, .is_optional = 1});
 }
 
 int node_has_map(const struct graph *g, int i)

@@ -8,8 +8,9 @@
 
 enum { SCHEMA_MAX_TENSORS = 8, TENSOR_NAME_SIZE = NODE_NAME_SIZE + 32 };
 
-/* What values are legal, besides being finite. */
-enum tensor_rule { RULE_ANY, RULE_NOT_NEGATIVE, RULE_SCALE, RULE_CODE, RULE_BIAS };
+/* What values are legal, besides being finite. RULE_PACKED: the tensor says that the node's RULE_CODE tensor is packed,
+ * as codes.h has it, in how many bits. */
+enum tensor_rule { RULE_ANY, RULE_NOT_NEGATIVE, RULE_SCALE, RULE_CODE, RULE_BIAS, RULE_PACKED };
 
 /* The first values of a new model's tensor. START_NORMAL and START_UNIFORM are Kaiming's of a weight's shape: see
  * model_initialise. */

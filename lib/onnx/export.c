@@ -1,5 +1,6 @@
 #include "onnx/export.h"
 #include "base/memory.h"
+#include "graph/codes.h"
 #include "graph/schema.h"
 #include "onnx/builder.h"
 #include <math.h>
@@ -146,11 +147,38 @@ static const float *bias_scale(struct exporter *e, int i, struct message *m)
     return scale;
 }
 
+/* Weights of layer i, a byte a code and in the layer's shape, where the model has them packed: into memory of the builder's. */
+static int expand_codes(struct exporter *e, int i, const struct tensor *packed, struct tensor *t, struct message *m)
+{
+    struct tensor_spec specs[SCHEMA_MAX_TENSORS];
+    int count = node_tensors(&e->model->graph, i, specs), k = 0;
+    size_t codes = model_weight_count(e->model, i);
+    int8_t *data = builder_new(&e->b, codes, 1, m);
+    if (!data)
+        return STATUS_NOMEM;
+    while (k < count - 1 && strcmp(specs[k].suffix, "weight") != 0)
+        k++;
+    codes_unpack(packed->data, codes, model_weight_bits(e->model, i), data);
+    *t = (struct tensor){.name = packed->name,
+                         .dtype = DTYPE_I8,
+                         .rank = specs[k].rank,
+                         .count = codes,
+                         .bytes = codes,
+                         .data = data};
+    memcpy(t->shape, specs[k].shape, sizeof specs[k].shape);
+    return 0;
+}
+
 /* NAME.PART from codes: each output has its own scale, all zero points are 0. */
 static int add_codes(struct exporter *e, int i, const char *part, enum onnx_type type, const float *scale,
                      const char **out, struct message *m)
 {
     const struct tensor *t = model_tensor(e->model, i, part);
+    struct tensor expanded;
+    if (t->dtype == DTYPE_U8) {
+        TRY(expand_codes(e, i, t, &expanded, m));
+        t = &expanded;
+    }
     const void *zeros = builder_new(&e->b, (size_t)t->shape[0], sizeof(int32_t), m);
     NAME(name, "%s.%s", node_at(e, i)->name, part);
     NAME(codes, "%s.codes", name);

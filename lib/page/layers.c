@@ -1,4 +1,7 @@
 #include "page/layers.h"
+#include "base/memory.h"
+#include "graph/codes.h"
+#include "graph/op.h"
 #include "graph/schema.h"
 #include "quant/observer.h"
 #include <math.h>
@@ -60,11 +63,11 @@ static void clipped(const struct histogram *h, const struct affine *map, double 
 
 /* ---- weights ---- */
 
-static int bits_of(const struct tensor *codes)
+static int bits_of(const int8_t *codes, size_t count)
 {
     int most = 0;
-    for (size_t i = 0; i < codes->count; i++) {
-        int code = ((const int8_t *)codes->data)[i];
+    for (size_t i = 0; i < count; i++) {
+        int code = codes[i];
         most = code > most ? code : -code > most ? -code : most;
     }
     int bits = 2;
@@ -73,15 +76,15 @@ static int bits_of(const struct tensor *codes)
     return bits;
 }
 
-static double sqnr_of(const struct tensor *codes, const struct tensor *scales, const struct tensor *weights)
+static double sqnr_of(const int8_t *codes, size_t count, const struct tensor *scales, const struct tensor *weights)
 {
     double signal = 0, noise = 0;
-    size_t outputs = scales->count, each = outputs ? codes->count / outputs : 0;
-    if (!weights || weights->dtype != DTYPE_F32 || weights->count != codes->count || each == 0)
+    size_t outputs = scales->count, each = outputs ? count / outputs : 0;
+    if (!weights || weights->dtype != DTYPE_F32 || weights->count != count || each == 0)
         return NAN;
-    for (size_t i = 0; i < codes->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         double w = ((const float *)weights->data)[i];
-        double e = w - (double)((const float *)scales->data)[i / each] * ((const int8_t *)codes->data)[i];
+        double e = w - (double)((const float *)scales->data)[i / each] * codes[i];
         signal += w * w;
         noise += e * e;
     }
@@ -90,16 +93,22 @@ static double sqnr_of(const struct tensor *codes, const struct tensor *scales, c
 
 static void weight_facts(const struct run *r, const struct run_model *model, int node, struct layer_facts *out)
 {
-    const struct tensor *codes = model_tensor(&model->model, node, "weight");
     const struct tensor *scales = model_tensor(&model->model, node, "weight_scale");
     const struct run_model *fused = run_model_at(r, STAGE_FUSED);
-    out->weights = codes ? (double)codes->count : 0;
-    if (!codes || !scales || codes->dtype != DTYPE_I8)
+    struct message unused;
+    size_t count;
+    int8_t *owned;
+    out->weights = node_weight_count(&model->model.graph, &model->model.graph.nodes[node]);
+    if (!scales)
         return;
-    out->weight_bits = bits_of(codes);
+    const int8_t *codes = model_weight_codes(&model->model, node, &count, &owned, &unused);
+    if (!codes)
+        return;
+    out->weight_bits = owned ? model_weight_bits(&model->model, node) : bits_of(codes, count);
     int same = fused ? graph_find(&fused->model.graph, model->model.graph.nodes[node].name) : -1;
     if (same >= 0)
-        out->weight_sqnr = sqnr_of(codes, scales, model_tensor(&fused->model, same, "weight"));
+        out->weight_sqnr = sqnr_of(codes, count, scales, model_tensor(&fused->model, same, "weight"));
+    memory_free(owned);
 }
 
 /* ---- times ---- */

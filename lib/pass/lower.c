@@ -141,6 +141,8 @@ static int check_options(const struct lowering *l, struct message *m)
 {
     const struct lower_options *o = l->options;
     int kept = 0, left = 0;
+    if (o->end_bits != 0 && (o->end_bits < 2 || o->end_bits > 8))
+        return message_set(m, STATUS_RANGE, "%d bits at the ends, want 2..8", o->end_bits);
     if (o->weight_bits < 2 || o->weight_bits > 8 || o->activation_bits < 2 || o->activation_bits > 8)
         return message_set(m, STATUS_RANGE, "%d weight and %d activation bits, want 2..8", o->weight_bits,
                            o->activation_bits);
@@ -162,15 +164,19 @@ static int describe(struct lowering *l, struct message *m)
 {
     const struct lower_options *o = l->options;
     const struct observer *observer = o->observer ? observer_find(o->observer) : NULL;
-    char parameter[64] = "";
+    char parameter[64] = "", low[64] = "";
     if (observer && observer->default_parameter > 0) {
         char number[32];
         format_number(number, isnan(o->observer_parameter) ? observer->default_parameter : o->observer_parameter);
         snprintf(parameter, sizeof parameter, " parameter=%s", number);
     }
-    return record_setf(l->to.record, "quantization", m, "%s%s%s weight-bits=%d activation-bits=%d weights=%s%s%s",
+    if (lower_ends_name(o))
+        snprintf(low, sizeof low, " ends=%s", lower_ends_name(o));
+    if (lower_observer_name(o))
+        snprintf(low + strlen(low), sizeof low - strlen(low), " weight-observer=%s", lower_observer_name(o));
+    return record_setf(l->to.record, "quantization", m, "%s%s%s weight-bits=%d activation-bits=%d weights=%s%s%s%s",
                        o->observer ? "observer=" : "trained", o->observer ? o->observer : "", parameter,
-                       o->weight_bits, o->activation_bits, o->per_tensor ? "per-tensor" : "per-channel",
+                       o->weight_bits, o->activation_bits, o->per_tensor ? "per-tensor" : "per-channel", low,
                        o->keep_float ? " keep-float=" : "", o->keep_float ? o->keep_float : "");
 }
 

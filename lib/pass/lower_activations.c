@@ -5,13 +5,13 @@
 #include <math.h>
 
 static int choose_one(const struct histogram *h, const struct observer *observer,
-                      const struct lower_options *options, struct affine *out, struct message *m)
+                      const struct lower_options *options, int bits, struct affine *out, struct message *m)
 {
     double parameter = options->observer_parameter, low, high;
     if (isnan(parameter))
         parameter = observer->default_parameter;
-    TRY(observer->range(h, options->activation_bits, parameter, &low, &high, m));
-    return affine_from_range(low, high, options->activation_bits, out, m);
+    TRY(observer->range(h, bits, parameter, &low, &high, m));
+    return affine_from_range(low, high, bits, out, m);
 }
 
 int lower_choose_activations(const struct model *model, const struct ranges *ranges,
@@ -30,7 +30,8 @@ int lower_choose_activations(const struct model *model, const struct ranges *ran
         int at = ranges_find(ranges, name);
         if (at < 0)
             return message_set(m, STATUS_MISMATCH, "the ranges do not have '%s'", name);
-        int status = choose_one(&ranges->histograms[at], observer, options, &activations[i], m);
+        int bits = lower_activation_bits(options, &model->graph, i);
+        int status = choose_one(&ranges->histograms[at], observer, options, bits, &activations[i], m);
         if (status < 0)
             return message_prefix(m, status, "%s", name);
     }

@@ -1,5 +1,6 @@
 /* The tensors of an int8 model, and what the report says about them. */
 #include "pass/lower.h"
+#include "graph/codes.h"
 #include "graph/schema.h"
 #include "quant/observer.h"
 #include <math.h>
@@ -88,6 +89,7 @@ int lower_activation(struct lowering *l, int old, int now, const struct affine *
 struct layer {
     const float *weight, *bias;
     int outputs, per_output;
+    struct weight_codes how;
     int8_t *q;
     float *scale;
     int32_t *bias_q;
@@ -99,7 +101,8 @@ static int layer_open(struct layer *y, const struct lowering *l, int old, struct
     *y = (struct layer){.weight = weight->data,
                         .bias = bias ? bias->data : NULL,
                         .outputs = (int)weight->shape[0],
-                        .per_output = (int)(weight->count / (size_t)weight->shape[0])};
+                        .per_output = (int)(weight->count / (size_t)weight->shape[0]),
+                        .how = lower_weight_codes(l->options, &l->from->graph, old)};
     y->q = memory_new(weight->count, 1, m);
     y->scale = memory_new((size_t)y->outputs, sizeof *y->scale, m);
     y->bias_q = memory_new((size_t)y->outputs, sizeof *y->bias_q, m);
@@ -154,12 +157,12 @@ static float magnitude(const struct layer *y, int c)
  * all once: weights so small beside their bias are a dead channel's); and to the smallest normal number. */
 static int warn_layer(struct lowering *l, const struct layer *y, const char *name, float scale_x, struct message *m)
 {
-    int zeros = 0, raised = 0, tiny = 0, qmax = (1 << (l->options->weight_bits - 1)) - 1;
+    int zeros = 0, raised = 0, tiny = 0, qmax = weight_qmax(y->how.bits);
     float all = 0;
-    for (int c = 0; c < y->outputs && l->options->per_tensor; c++)
+    for (int c = 0; c < y->outputs && y->how.per_tensor; c++)
         all = fmaxf(all, magnitude(y, c));
     for (int c = 0; c < y->outputs; c++) {
-        float own = magnitude(y, c), first = weight_scale(l->options->per_tensor ? all : own, qmax);
+        float own = magnitude(y, c), first = weight_scale(y->how.per_tensor ? all : own, qmax);
         zeros += own == 0;
         if (own > 0 && (own / (float)qmax < SMALLEST_NORMAL || scale_x * first < SMALLEST_NORMAL))
             tiny++;
@@ -178,9 +181,25 @@ static int warn_layer(struct lowering *l, const struct layer *y, const char *nam
     return 0;
 }
 
+/* In fields of 2 or 4 bits where that is enough. */
+static int store_codes(struct lowering *l, const struct layer *y, int now, struct message *m)
+{
+    size_t count = (size_t)y->outputs * (size_t)y->per_output;
+    const uint8_t bits = (uint8_t)y->how.bits;
+    char name[TENSOR_NAME_SIZE];
+    struct tensor *packed;
+    if (codes_field(bits) == 8)
+        return add(l, now, "weight", y->q, m);
+    int64_t bytes = (int64_t)codes_bytes(count, bits);
+    tensor_name(name, &l->to.graph.nodes[now], "weight");
+    TRY(record_add(l->to.record, name, DTYPE_U8, 1, &bytes, &packed, m));
+    codes_pack(y->q, count, bits, packed->data);
+    return add(l, now, "weight_bits", &bits, m);
+}
+
 static int store_layer(struct lowering *l, const struct layer *y, int now, int64_t bound, struct message *m)
 {
-    TRY(add(l, now, "weight", y->q, m));
+    TRY(store_codes(l, y, now, m));
     TRY(add(l, now, "weight_scale", y->scale, m));
     TRY(add(l, now, "bias", y->bias_q, m));
     TRY(add(l, now, "accumulator_bound", &bound, m));
@@ -199,8 +218,7 @@ int lower_weights(struct lowering *l, int old, int now, const struct affine *inp
     struct layer y;
     int status;
     TRY_GOTO(layer_open(&y, l, old, m), done);
-    layer_quantize(y.weight, y.bias, y.outputs, y.per_output, l->options->weight_bits, l->options->per_tensor,
-                   input->scale, y.q, y.scale, y.bias_q);
+    layer_quantize(y.weight, y.bias, y.outputs, y.per_output, &y.how, input->scale, y.q, y.scale, y.bias_q);
     TRY_GOTO(check_factors(&y, name, input, output, residual, m), done);
     TRY_GOTO(warn_layer(l, &y, name, input->scale, m), done);
     int64_t bound =

@@ -7,6 +7,7 @@
 
 #include "graph/model.h"
 #include "quant/histogram.h"
+#include "quant/weights.h"
 #include "base/text.h"
 
 /* w' = w * gamma / sqrt(var + eps), b' = beta - mean * gamma / sqrt(var + eps) (+ bias * the same): computed in
@@ -17,13 +18,39 @@ int pass_fold_batchnorm(struct model *model, struct text *report, struct message
  * later of add's two inputs with a single use). */
 int pass_fuse_epilogue(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
 
+/* Cross-layer equalization (Nagel et al. 2019, arXiv:1906.04721): where only convolution B reads what convolution A gives, and A adds
+ * nothing, output channel i of A (weights and bias) is divided and what B multiplies it with is multiplied by s = sqrt(r1 / r2), r1 and
+ * r2 being the largest magnitudes of A's and of B's weights of that channel: both are then sqrt(r1 * r2). A relu between them changes nothing: the network
+ * computes what it did, to rounding, and one scale serves a layer's channels better. Pairs go in the order of the graph, again and
+ * again until no s is further from 1 than 1e-3, at most 20 times. STATUS_MISMATCH where there is no pair. */
+int pass_equalize(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
+/* The reverse of pass_fuse_epilogue: what a convolution adds and its relu become nodes of their own behind it, so that its output stands under
+ * its name as it is before them. The weights stay. */
+int pass_split_epilogue(struct model *model, struct message *m) RESQ_USE_RESULT;
+
 struct lower_options {
-    const char *observer;             /* name, e.g. "mse"; NULL where the maps are given */
-    double observer_parameter;        /* NaN: the observer's default */
-    int weight_bits, activation_bits; /* 2..8 */
-    int per_tensor;                   /* one weight scale a layer instead of one a channel */
-    const char *keep_float;           /* fnmatch pattern of node names left in float, or NULL */
+    const char *observer;              /* name, e.g. "mse"; NULL where the maps are given */
+    double observer_parameter;         /* NaN: the observer's default */
+    int weight_bits, activation_bits;  /* 2..8 */
+    int end_bits;                      /* at least so many at the ends, see lower_is_end; 0: as the rest */
+    int per_tensor;                    /* one weight scale a layer instead of one a channel */
+    int weight_observer;               /* enum weight_observer, or WEIGHT_BY_BITS */
+    const float *const *weight_scales; /* [nodes] given instead, each [outputs] of that layer or NULL; or NULL */
+    const char *keep_float;            /* fnmatch pattern of node names left in float, or NULL */
 };
+
+enum { WEIGHT_BY_BITS = -1 }; /* mse below 8 bits, max at 8 */
+
+/* The ends of a fused graph: the layers that read the image and the last one, and what these read. weights: of layer i;
+ * else of what node i gives. */
+int lower_is_end(const struct graph *g, int i, int weights);
+/* How the weights of layer i become codes, and in how many bits what node i gives. */
+struct weight_codes lower_weight_codes(const struct lower_options *o, const struct graph *g, int i);
+int lower_activation_bits(const struct lower_options *o, const struct graph *g, int i);
+/* For metadata and lineage: bits of the ends ("8", "same") and observer of the weights' scales ("max", "mse"); NULL where
+ * an 8-bit model has nothing to say of it. */
+const char *lower_ends_name(const struct lower_options *o);
+const char *lower_observer_name(const struct lower_options *o);
 
 /* One row a u8 activation and integer layer, in graph order, for quantize -v. */
 struct lower_row {

@@ -55,6 +55,36 @@ static int load_ranges(struct quantized_training *q, const struct model *model, 
     return status < 0 ? message_prefix(m, status, "%s", q->ranges) : STATUS_OK;
 }
 
+/* Scales that are searched are found once, of the start's weights, and stay: a search for each step would cost more than
+ * the step. */
+static int fix_scales(struct quantized_training *q, const struct model *start, int i, struct message *m)
+{
+    const struct tensor *w = model_tensor(start, i, "weight");
+    int outputs = (int)w->shape[0];
+    int8_t *codes = memory_new_raw(w->count, 1, m);
+    q->weight_scales[i] = memory_new((size_t)outputs, sizeof(float), m);
+    if (codes && q->weight_scales[i]) {
+        weights_quantize(w->data, outputs, (int)(w->count / (size_t)outputs), &q->weights[i], codes,
+                         q->weight_scales[i]);
+        q->weights[i].scale = q->weight_scales[i];
+    }
+    memory_free(codes);
+    return q->weights[i].scale ? 0 : STATUS_NOMEM;
+}
+
+static int set_weights(struct quantized_training *q, const struct model *start, struct message *m)
+{
+    for (int i = 0; i < q->nodes; i++) {
+        if (!model_tensor(start, i, "weight"))
+            continue;
+        q->weights[i] = lower_weight_codes(&q->lower, &start->graph, i);
+        if (q->weights[i].observer != WEIGHT_MAX)
+            TRY(fix_scales(q, start, i, m));
+    }
+    q->lower.weight_scales = (const float *const *)q->weight_scales;
+    return 0;
+}
+
 static int set_gradient(struct quantized_training *q, const struct model *start, struct gradient_options *gradient,
                         struct message *m)
 {
@@ -62,11 +92,18 @@ static int set_gradient(struct quantized_training *q, const struct model *start,
     if (!q->activations)
         return STATUS_NOMEM;
     TRY(lower_choose_activations(start, &q->observed, &q->lower, q->activations, m));
+    q->nodes = start->graph.count;
+    q->weights = memory_new((size_t)q->nodes, sizeof *q->weights, m);
+    q->weight_scales = memory_new((size_t)q->nodes, sizeof *q->weight_scales, m);
+    if (!q->weights || !q->weight_scales)
+        return STATUS_NOMEM;
     gradient->quantized = 1;
     gradient->activations = q->activations;
     gradient->weight_bits = q->lower.weight_bits;
     gradient->activation_bits = q->lower.activation_bits;
     gradient->per_tensor = q->lower.per_tensor;
+    gradient->weights = q->weights;
+    TRY(set_weights(q, start, m));
     gradient->ranges = q->range_mode;
     return STATUS_OK;
 }
@@ -88,6 +125,10 @@ static int prepare(void *context, const struct record *stream, struct image_shap
     if (q->given)
         model_given_lineage(q->given, lineage);
     lineage_add(lineage, "ranges", "sha256:%s", ranges_hex);
+    if (lower_ends_name(&q->lower))
+        lineage_add(lineage, "ends", "%s", lower_ends_name(&q->lower));
+    if (lower_observer_name(&q->lower))
+        lineage_add(lineage, "weight-observer", "%s", lower_observer_name(&q->lower));
     if (!stream)
         return STATUS_OK;
     int status = data_continues_model(stream, start->record, m);
@@ -134,9 +175,15 @@ struct training_kind quantized_training_kind(struct quantized_training *q)
 void quantized_training_close(struct quantized_training *q)
 {
     ranges_free(&q->observed);
+    for (int i = 0; q->weight_scales && i < q->nodes; i++)
+        memory_free(q->weight_scales[i]);
+    memory_free(q->weight_scales);
+    memory_free(q->weights);
     memory_free(q->activations);
     record_free(q->sides[0]);
     record_free(q->sides[1]);
     q->activations = NULL;
+    q->weights = NULL;
+    q->weight_scales = NULL;
     q->sides[0] = q->sides[1] = NULL;
 }

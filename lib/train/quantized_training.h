@@ -15,8 +15,11 @@ struct quantized_training {
     enum range_mode range_mode;
     /* filled by the run: */
     struct ranges observed;
-    struct affine *activations; /* one a node */
-    struct record *sides[2];    /* metadata of model and ranges */
+    struct affine *activations;   /* one a node */
+    struct weight_codes *weights; /* one a node */
+    float **weight_scales; /* one a node, NULL where the largest weight says it; what was searched at first */
+    int nodes;
+    struct record *sides[2]; /* metadata of model and ranges */
 };
 
 /* "fixed", "average" or "learned". */

@@ -17,12 +17,13 @@ IMAGES=${IMAGES:-0}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cifar-load ${DATA:+-d "$DATA"} --split train --part held-out -n "$IMAGES" -o "$scratch/images"
+cifar-load ${DATA:+-d "$DATA"} --split train --part train --shuffle -n 512 -o "$scratch/match" # read below 8 bits
 
 printf 'observer\tbits\taccuracy\tlow\thigh\n'
 for observer in $OBSERVERS; do
     for bits in $BITS; do
         quantize -m "$FUSED" -r "$RANGES" --observer "$observer" --weight-bits "$bits" --activation-bits "$bits" \
-            -o "$scratch/model"
+            -o "$scratch/model" < "$scratch/match"
         evaluate -m "$scratch/model" < "$scratch/images" |
             awk -F '\t' -v OFS='\t' -v observer="$observer" -v bits="$bits" \
                 '$1 == "accuracy" { print observer, bits, $4, $5, $6 }'

@@ -53,12 +53,12 @@ holds() { # an arithmetic condition
 }
 
 @test "--epochs 0 gives the tensors of quantize" {
-    for options in "" "--per-tensor --weight-bits 4" "--activation-bits 5 --observer entropy" "--keep-float layer1.*" \
+    for options in "" "--per-tensor --weight-bits 4" "--weight-bits 2 --weight-observer max --ends same" "--activation-bits 5 --observer entropy" "--keep-float layer1.*" \
         "--observer percentile --percentile 99"; do
         # shellcheck disable=SC2086 # several words
         tune --epochs 0 $options -o tuned < /dev/null
         # shellcheck disable=SC2086
-        "$BIN/quantize" -m "$T/fused" -r "$T/ranges" $options -o quantized
+        "$BIN/quantize" -m "$T/fused" -r "$T/ranges" $options --match off -o quantized
         # Everything after the header is the tensors' data, laid out alike.
         for file in tuned quantized; do
             perl -e 'open my $f, "<:raw", $ARGV[0]; read $f, my $n, 8; seek $f, 8 + unpack("Q<", $n), 0; local $/; print <$f>' \
@@ -72,9 +72,9 @@ holds() { # an arithmetic condition
 }
 
 @test "3 bits per tensor lose 5 points or more, and training wins back at least half" {
-    few="--per-tensor --weight-bits 3 --activation-bits 4" # whichever float kernels trained, this loses enough
+    few="--per-tensor --weight-bits 3 --activation-bits 4 --ends same --weight-observer max" # whichever float kernels trained, this loses enough
     # shellcheck disable=SC2086 # several words
-    "$BIN/quantize" -m "$T/fused" -r "$T/ranges" $few -o quantized
+    "$BIN/quantize" -m "$T/fused" -r "$T/ranges" $few --match off -o quantized
     float=$(accuracy "$T/float")
     quantized=$(accuracy quantized)
     holds "$float - $quantized >= 5"
@@ -144,8 +144,8 @@ holds() { # an arithmetic condition
 
 # Few bits begin low and gain at once; then the rate grows until nothing is left.
 @test "an end far below the start is warned of, though a better epoch is written" {
-    run --separate-stderr tune --per-tensor --weight-bits 3 --activation-bits 4 --epochs 4 --learning-rate 0.05 --schedule one-cycle \
-        --peak 1 --momentum 0 --no-nesterov --validate "$T/held-out" --log log -o tuned < "$T/train"
+    run --separate-stderr tune --per-tensor --weight-bits 3 --activation-bits 4 --ends same --weight-observer max --epochs 4 --learning-rate 0.05 \
+        --schedule one-cycle --peak 1 --momentum 0 --no-nesterov --validate "$T/held-out" --log log -o tuned < "$T/train"
     cat log
     echo "$stderr"
     [ "$status" -eq 0 ]

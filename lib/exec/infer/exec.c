@@ -112,6 +112,19 @@ int exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visi
     return e->engine->observe(e, images, count, visit, context, m);
 }
 
+int exec_observe_sums(struct exec *e, const uint8_t *images, int64_t count, int node, exec_sums_visitor *visit,
+                      void *context, struct message *m)
+{
+    int i = 0;
+    while (i < e->steps.count && !(e->steps.at[i].node == node && e->steps.at[i].kind == STEP_CONV))
+        i++;
+    if (!e->keep || i == e->steps.count || !e->steps.at[i].is_integer)
+        return message_set(m, STATUS_MISMATCH, "the plan has no integer layer to be observed there");
+    if (!e->engine->observe_sums)
+        return message_set(m, STATUS_UNSUPPORTED, "device %s: sums are observed on the CPU alone", e->device);
+    return e->engine->observe_sums(e, images, count, i, visit, context, m);
+}
+
 int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison *c, struct message *m)
 {
     *c = (struct exec_comparison){"-", 0, 0};

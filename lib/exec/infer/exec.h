@@ -47,6 +47,20 @@ typedef int exec_visitor(void *context, int node, const float *values, size_t co
 int exec_observe(struct exec *e, const uint8_t *images, int64_t count, exec_visitor *visit, void *context,
                  struct message *m) RESQ_USE_RESULT;
 
+/* An integer layer as it computes, some images of a call. */
+struct exec_sums {
+    int images, pixels, outputs; /* pixels: H'*W' of an image */
+    const uint8_t *x;            /* codes it reads: [h,w,c] of each image, x_image bytes apart */
+    size_t x_image;
+    const float
+        *sums; /* [images, pixels, outputs]: the sum of weight code * (x - zero point), as f32, without bias */
+};
+typedef int exec_sums_visitor(void *context, const struct exec_sums *s, struct message *m);
+/* Runs the steps up to integer layer `node` and shows its sums, in the order of the images, in pieces. On a CPU alone
+ * (others are STATUS_UNSUPPORTED); the same bits for any batch, threads and instruction set. */
+int exec_observe_sums(struct exec *e, const uint8_t *images, int64_t count, int node, exec_sums_visitor *visit,
+                      void *context, struct message *m) RESQ_USE_RESULT;
+
 int exec_classes(const struct exec *e);           /* K */
 size_t exec_image_bytes(const struct exec *e);    /* H*W*C of the input */
 const char *exec_isa(const struct exec *e);       /* what runs: "avx2", on a GPU its name */

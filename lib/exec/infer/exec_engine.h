@@ -21,6 +21,9 @@ struct exec_engine {
     int (*run)(struct exec *e, const uint8_t *images, int64_t count, float *logits, struct message *m);
     int (*observe)(struct exec *e, const uint8_t *images, int64_t count, exec_visitor *visit, void *context,
                    struct message *m);
+    /* exec_observe_sums of integer step i; NULL: none. */
+    int (*observe_sums)(struct exec *e, const uint8_t *images, int64_t count, int i, exec_sums_visitor *visit,
+                        void *context, struct message *m);
     void (*profile_clear)(struct exec *e);
     /* algorithm, seconds and bytes of step i; the rest is set. */
     void (*layer)(const struct exec *e, int i, struct exec_layer *layer);

@@ -1,6 +1,7 @@
 #include "exec/infer/step_constants.h"
 #include "base/memory.h"
 #include "base/scalar.h"
+#include "graph/codes.h"
 #include <math.h>
 #include <string.h>
 
@@ -112,11 +113,16 @@ static int make_float_conv(const struct maker *k, struct message *m)
 }
 
 /* A model from elsewhere carries no proof that its sums fit; signed overflow must not be reached by data. */
-static int check_bound(const struct maker *k, const int8_t *weight, const int32_t *bias, struct message *m)
+static int check_bound(const struct maker *k, const int32_t *bias, struct message *m)
 {
     const struct affine *x = &k->c->map_x;
     const struct conv_shape *s = &k->s->shape;
+    void *expanded;
+    const int8_t *weight = step_weights(k->c, k->model, k->s, &expanded, m);
+    if (!weight)
+        return STATUS_NOMEM;
     int64_t bound = accumulator_bound(weight, bias, s->out, (int)shape_reduced(s), x->zero_point, x->qmin, x->qmax);
+    memory_free(expanded);
     if (bound > INT32_MAX)
         return message_set(m, STATUS_RANGE, "%s: sums may reach %lld, beyond 32 bits", node_of(k, k->s->node)->name,
                            (long long)bound);
@@ -143,14 +149,13 @@ static int make_requantize(const struct maker *k, const float *weight_scale, str
 static int make_integer_conv(const struct maker *k, struct message *m)
 {
     size_t out = (size_t)k->s->shape.out;
-    const struct tensor *weight = model_tensor(k->model, k->s->node, "weight");
     const struct tensor *bias = model_tensor(k->model, k->s->node, "bias");
     const float *weight_scale = floats(k, k->s->node, "weight_scale");
     int has_bias = node_of(k, k->s->node)->has_bias;
-    if (!weight || !weight_scale || (has_bias && !bias))
-        return missing(k, k->s->node, "weight, weight_scale or bias", m);
+    if (!weight_scale || (has_bias && !bias))
+        return missing(k, k->s->node, "weight_scale or bias", m);
     TRY(node_affine(k->model, k->s->x, &k->c->map_x, m));
-    TRY(check_bound(k, weight->data, has_bias ? bias->data : NULL, m));
+    TRY(check_bound(k, has_bias ? bias->data : NULL, m));
     k->c->scale = memory_new(out, sizeof(float), m);
     k->c->bias_q = memory_new(out, sizeof(int32_t), m);
     if (!k->c->scale || !k->c->bias_q)
@@ -232,7 +237,14 @@ void step_constants_free(struct step_constants *c)
     *c = (struct step_constants){0};
 }
 
-const void *step_weights(const struct step_constants *c, const struct model *model, const struct step *s)
+const void *step_weights(const struct step_constants *c, const struct model *model, const struct step *s,
+                         void **owned, struct message *m)
 {
-    return c->folded ? c->folded : model_tensor(model, s->node, "weight")->data;
+    size_t count;
+    int8_t *expanded = NULL;
+    const void *weights = c->folded       ? c->folded
+                          : s->is_integer ? (const void *)model_weight_codes(model, s->node, &count, &expanded, m)
+                                          : model_tensor(model, s->node, "weight")->data;
+    *owned = expanded;
+    return weights;
 }

@@ -1,4 +1,6 @@
 #include "exec/plan/bounds.h"
+#include "base/memory.h"
+#include "graph/codes.h"
 #include <math.h>
 
 int64_t winograd_bound(const int8_t *weight, int per_output)
@@ -16,14 +18,19 @@ int64_t winograd_bound(const int8_t *weight, int per_output)
 static int layer_print(const struct model *model, int node, struct text *out, struct message *m)
 {
     const struct node *n = &model->graph.nodes[node];
-    const struct tensor *weight = model_tensor(model, node, "weight");
-    int per_output = n->out > 0 ? (int)(weight->count / (size_t)n->out) : 0, beyond = 0;
+    size_t count;
+    int8_t *owned;
+    const int8_t *weight = model_weight_codes(model, node, &count, &owned, m);
+    if (!weight)
+        return STATUS_NOMEM;
+    int per_output = n->out > 0 ? (int)(count / (size_t)n->out) : 0, beyond = 0;
     int64_t largest = 0;
     for (int k = 0; k < n->out; k++) {
-        int64_t bound = winograd_bound((const int8_t *)weight->data + (size_t)k * (size_t)per_output, per_output);
+        int64_t bound = winograd_bound(weight + (size_t)k * (size_t)per_output, per_output);
         largest = bound > largest ? bound : largest;
         beyond += bound >= WINOGRAD_SUM_LIMIT;
     }
+    memory_free(owned);
     double margin = largest > 0 ? (double)WINOGRAD_SUM_LIMIT / (double)largest : INFINITY;
     return text_add(out, m, "%s: winograd bound %lld, margin %.4g (%.2f bits), %d of %d outputs beyond 2^25\n",
                     n->name, (long long)largest, margin, log2(margin), beyond, n->out);

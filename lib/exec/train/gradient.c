@@ -37,6 +37,20 @@ static int check_options(const struct gradient_options *o, const char **device, 
     return check_precision(o, *device, m);
 }
 
+/* A device's own kernels find the scales by the largest weight. */
+static int check_weights(const struct graph *g, const struct gradient_options *o, const char *device,
+                         struct message *m)
+{
+    for (int i = 0; o->weights && i < g->count && strcmp(device, "cpu") != 0; i++)
+        if (o->weights[i].observer != WEIGHT_MAX || o->weights[i].scale)
+            return message_set(
+                m, STATUS_UNSUPPORTED,
+                "%s: weight scales that are searched cannot be trained on device %s: take the CPU, or "
+                "the observer max for weights",
+                g->nodes[i].name, device);
+    return 0;
+}
+
 static int check_stage(const struct model *model, const struct gradient_options *o, struct message *m)
 {
     if (o->quantized)
@@ -80,6 +94,7 @@ int gradient_open(struct gradient **out, const struct model *model, const struct
     TRY(check_options(options, &device, m));
     TRY(model_verify(model, m));
     TRY(check_stage(model, options, m));
+    TRY(check_weights(&model->graph, options, device, m));
     struct gradient *g = memory_new(1, sizeof *g, m);
     if (!g)
         return STATUS_NOMEM;

@@ -43,8 +43,10 @@ struct gradient_options {
     /* quantized: */
     const struct affine *activations; /* one an original node of the fused graph, see lower_choose_activations; the
                                        * caller's, read while the gradient is opened */
-    int weight_bits, activation_bits; /* 2..8 */
+    int weight_bits, activation_bits; /* 2..8; activations' are those of their maps, which may be more */
     int per_tensor;                   /* one scale for all of a layer's weights */
+    const struct weight_codes *weights; /* one an original node, instead of the two above; or NULL. The caller's, to
+                                         * outlive the gradient. A GPU has the observer max alone */
     enum range_mode ranges;
     double range_averaging; /* 0..1, RANGE_AVERAGE: low += a * (batch low - low); 0: 0.01 */
 };

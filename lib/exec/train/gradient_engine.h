@@ -97,6 +97,15 @@ static inline int gradient_quantized(const struct gradient *g)
     return g->options.quantized != 0;
 }
 
+/* How the weights of step i become codes. */
+static inline struct weight_codes gradient_weight_codes(const struct gradient *g, int i)
+{
+    const struct gradient_options *o = &g->options;
+    if (o->weights)
+        return o->weights[g->steps.at[i].node];
+    return (struct weight_codes){.bits = o->weight_bits, .per_tensor = o->per_tensor};
+}
+
 static inline const struct node *gradient_node(const struct gradient *g, int i)
 {
     return &g->graph.nodes[i];

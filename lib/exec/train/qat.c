@@ -67,8 +67,8 @@ int qat_map(const struct gradient *g, const float *parameters, const float *stat
         map->scale = learned_scale_value(map->scale, g->values[node].given.scale);
     }
     if (t->low != NO_OFFSET) {
-        int status =
-            affine_from_range((double)state[t->low], (double)state[t->high], g->options.activation_bits, map, m);
+        int bits = affine_bits(&g->values[node].given);
+        int status = affine_from_range((double)state[t->low], (double)state[t->high], bits, map, m);
         return status < 0 ? message_prefix(m, status, "%s", name) : 0;
     }
     return 0;

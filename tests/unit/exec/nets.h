@@ -96,6 +96,8 @@ static inline void random_model(struct model *model, const char *text, uint64_t 
             const struct node *n = &model->graph.nodes[i];
             char name[TENSOR_NAME_SIZE];
             struct tensor *t;
+            if (specs[k].rule == RULE_PACKED) /* a byte a code */
+                continue;
             tensor_name(name, n, specs[k].suffix);
             ASSERT_OK(record_add(model->record, name, specs[k].dtype, specs[k].rank, specs[k].shape, &t, &m), m);
             if (specs[k].dtype == DTYPE_F32 && !node_is_integer(&model->graph, i) && n->type == NODE_F32)

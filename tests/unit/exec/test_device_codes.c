@@ -54,7 +54,8 @@ static void compare_weights(int bits, int per_tensor, const float *bias)
     for (int i = 0; i < K * PER; i++)
         w[i] = (float)random_normal(&r) * (i / PER == 4 ? 1e-9f : 1e-3f);
     struct affine x = {0.02f, 3, 0, 255};
-    layer_quantize(w, bias, K, PER, bits, per_tensor, x.scale, want, want_scale, want_bias);
+    layer_quantize(w, bias, K, PER, &(struct weight_codes){.bits = bits, .per_tensor = per_tensor}, x.scale, want,
+                   want_scale, want_bias);
     void *pw = in(w, sizeof w), *pb = bias ? in(bias, K * sizeof *bias) : NULL, *px = in(&x, sizeof x);
     void *q = in(NULL, sizeof got), *scale = in(NULL, sizeof got_scale), *code_bias = in(NULL, sizeof got_bias);
     ASSERT_OK(b->quantize_weights(d, pw, pb, K, PER, bits, per_tensor, px, q, scale, code_bias, &m), m);

@@ -74,9 +74,9 @@ static void lower_by_hand(struct bench *b, const struct affine *maps)
         if (n->op != OP_CONV2D && n->op != OP_LINEAR)
             continue;
         const struct tensor *w = model_tensor(&b->fused, i, "weight");
+        const struct weight_codes how = {.bits = b->options.weight_bits, .per_tensor = b->options.per_tensor};
         layer_quantize(w->data, model_tensor(&b->fused, i, "bias")->data, n->out, (int)(w->count / (size_t)n->out),
-                       b->options.weight_bits, b->options.per_tensor, maps[n->inputs[0]].scale,
-                       model_tensor(&b->integer, to, "weight")->data,
+                       &how, maps[n->inputs[0]].scale, model_tensor(&b->integer, to, "weight")->data,
                        model_tensor(&b->integer, to, "weight_scale")->data,
                        model_tensor(&b->integer, to, "bias")->data);
     }

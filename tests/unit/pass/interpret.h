@@ -6,6 +6,7 @@
 
 #include "../graph/samples.h"
 #include <math.h>
+#include "graph/codes.h"
 #include "quant/affine.h"
 #include "quant/histogram.h"
 
@@ -16,19 +17,25 @@ static inline double *parameters(const struct model *model, int node, const char
     const struct tensor *t = model_tensor(model, node, suffix);
     if (!t)
         return NULL;
-    double *values = memory_new(t->count, sizeof *values, &m), input = 1;
+    size_t count = t->count;
+    int8_t *owned = NULL;
+    const int8_t *codes = strcmp(suffix, "weight") == 0 && t->dtype != DTYPE_F32
+                              ? model_weight_codes(model, node, &count, &owned, &m)
+                              : NULL;
+    double *values = memory_new(count, sizeof *values, &m), input = 1;
     const float *scales = NULL;
     if (t->dtype != DTYPE_F32)
         scales = model_tensor(model, node, "weight_scale")->data;
     if (t->dtype == DTYPE_I32)
         input = (double)*(const float *)model_tensor(model, model->graph.nodes[node].inputs[0], "scale")->data;
-    size_t per_channel = t->count / (size_t)model->graph.nodes[node].c;
-    for (size_t i = 0; i < t->count; i++) {
-        double value = t->dtype == DTYPE_F32  ? (double)((const float *)t->data)[i]
-                       : t->dtype == DTYPE_I8 ? ((const int8_t *)t->data)[i]
-                                              : ((const int32_t *)t->data)[i];
+    size_t per_channel = count / (size_t)model->graph.nodes[node].c;
+    for (size_t i = 0; i < count; i++) {
+        double value = t->dtype == DTYPE_F32 ? (double)((const float *)t->data)[i]
+                       : codes               ? codes[i]
+                                             : ((const int32_t *)t->data)[i];
         values[i] = scales ? value * input * (double)scales[i / per_channel] : value;
     }
+    memory_free(owned);
     return values;
 }
 

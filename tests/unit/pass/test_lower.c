@@ -1,6 +1,7 @@
 /* The lowering to int8: its structure, its tensors, its proofs and its refusals; and that the network still
  * computes. */
 #include "interpret.h"
+#include "graph/codes.h"
 #include "pass/pass.h"
 #include "quant/observer.h"
 
@@ -157,7 +158,7 @@ static void test_weights_and_biases_are_those_of_quant(void **state)
     float scale[2], input = *(const float *)model_tensor(&model, 2, "scale")->data;
     int32_t bias[2];
     layer_quantize(model_tensor(&resnet.model, old, "weight")->data, model_tensor(&resnet.model, old, "bias")->data,
-                   2, 27, 8, 0, input, q, scale, bias);
+                   2, 27, &(struct weight_codes){.bits = 8}, input, q, scale, bias);
     assert_memory_equal(model_tensor(&model, now, "weight")->data, q, sizeof q);
     assert_memory_equal(model_tensor(&model, now, "weight_scale")->data, scale, sizeof scale);
     assert_memory_equal(model_tensor(&model, now, "bias")->data, bias, sizeof bias);
@@ -168,6 +169,7 @@ static void test_fewer_bits_and_one_scale(void **state)
 {
     (void)state;
     struct lower_options o = defaults;
+    struct message m;
     o.weight_bits = 4;
     o.activation_bits = 5;
     o.per_tensor = 1;
@@ -175,15 +177,20 @@ static void test_fewer_bits_and_one_scale(void **state)
     o.observer_parameter = 99.5;
     struct model model = lowered(&resnet, &o, NULL), eight = lowered(&resnet, &defaults, NULL);
     assert_string_equal(record_get(model.record, "quantization"),
-                        "observer=percentile parameter=99.5 weight-bits=4 activation-bits=5 weights=per-tensor");
+                        "observer=percentile parameter=99.5 weight-bits=4 activation-bits=5 weights=per-tensor "
+                        "ends=same weight-observer=max");
     for (int i = 0; i < model.graph.count; i++) {
-        const struct tensor *scale = model_tensor(&model, i, "weight_scale"),
-                            *weight = model_tensor(&model, i, "weight");
+        const struct tensor *scale = model_tensor(&model, i, "weight_scale");
         const struct tensor *range = model_tensor(&model, i, "range");
         for (size_t k = 0; scale && k < scale->count; k++)
             assert_true(((const float *)scale->data)[k] == ((const float *)scale->data)[0]);
-        for (size_t k = 0; scale && k < weight->count; k++)
-            assert_true(abs(((const int8_t *)weight->data)[k]) <= 7);
+        size_t count = 0;
+        int8_t *owned = NULL;
+        const int8_t *codes = scale ? model_weight_codes(&model, i, &count, &owned, &m) : NULL;
+        assert_true(!scale || owned); /* packed */
+        for (size_t k = 0; k < count; k++)
+            assert_true(abs(codes[k]) <= 7);
+        memory_free(owned);
         if (range)
             assert_memory_equal(range->data, ((const uint8_t[]){0, 31}), 2);
     }

@@ -107,13 +107,13 @@ static void test_weights_are_pytorchs(void **state)
     for (int b = 0; b < 2; b++) {
         int8_t q[8 * 27];
         float scale[8];
-        weights_quantize(w, 8, 27, bits[b], 0, q, scale);
+        weights_quantize(w, 8, 27, &(struct weight_codes){.bits = bits[b], .per_tensor = 0}, q, scale);
         assert_memory_equal(scale, fixture_get(r, "weights%d.scale", bits[b])->data, sizeof scale);
         assert_memory_equal(q, fixture_get(r, "weights%d.q", bits[b])->data, sizeof q);
         for (int i = 0; i < 27; i++)
             assert_int_equal(q[3 * 27 + i], 0); /* a channel of zeros */
         assert_true(scale[3] == ZERO_SCALE);
-        weights_quantize(w, 8, 27, bits[b], 1, q, scale);
+        weights_quantize(w, 8, 27, &(struct weight_codes){.bits = bits[b], .per_tensor = 1}, q, scale);
         for (int c = 0; c < 8; c++)
             assert_true(scale[c] == 40.0f / (float)((1 << (bits[b] - 1)) - 1));
     }
@@ -127,7 +127,7 @@ static void test_bias_raises_the_scale_until_it_fits(void **state)
     int8_t q[4];
     float scale[2];
     int32_t bias_q[2];
-    weights_quantize(w, 2, 2, 8, 0, q, scale);
+    weights_quantize(w, 2, 2, &(struct weight_codes){.bits = 8, .per_tensor = 0}, q, scale);
     float before = scale[0], other = scale[1];
     assert_int_equal(bias_quantize(w, bias, 2, 2, 8, 0.01f, q, scale, bias_q), 1);
     assert_true(scale[0] > before && scale[1] == other && frexpf(scale[0], &(int){0}) == frexpf(before, &(int){0}));
@@ -136,11 +136,15 @@ static void test_bias_raises_the_scale_until_it_fits(void **state)
     assert_int_equal(bias_q[1], (int32_t)rint(3 / (double)(other * 0.01f)));
     assert_int_equal(q[0], (int)rintf(1e-6f / scale[0]));
     /* one scale for all stays one scale */
-    assert_int_equal(layer_quantize(w, (const float[]){-2e9f, 3}, 2, 2, 8, 1, 0.01f, q, scale, bias_q), 2);
+    assert_int_equal(layer_quantize(w, (const float[]){-2e9f, 3}, 2, 2,
+                                    &(struct weight_codes){.bits = 8, .per_tensor = 1}, 0.01f, q, scale, bias_q),
+                     2);
     assert_true(scale[0] == scale[1]);
     assert_int_equal(q[2], (int)rintf(0.5f / scale[0]));
     assert_true(bias_q[0] >= -(1 << 30) && bias_q[1] == (int32_t)rint(3 / (double)(scale[1] * 0.01f)));
-    assert_int_equal(layer_quantize(w, NULL, 2, 2, 8, 0, 0.01f, q, scale, bias_q), 0);
+    assert_int_equal(
+        layer_quantize(w, NULL, 2, 2, &(struct weight_codes){.bits = 8, .per_tensor = 0}, 0.01f, q, scale, bias_q),
+        0);
     assert_true(bias_q[0] == 0 && bias_q[1] == 0 && scale[0] == before);
 }
 
@@ -154,7 +158,9 @@ static void test_small_values_keep_their_codes(void **state)
     int32_t bias_q[2], want_bias[2];
     struct affine a, want;
     struct message m;
-    assert_int_equal(layer_quantize(w, bias, 2, 3, 8, 0, 0.02f, want_q, want_scale, want_bias), 0);
+    assert_int_equal(layer_quantize(w, bias, 2, 3, &(struct weight_codes){.bits = 8, .per_tensor = 0}, 0.02f,
+                                    want_q, want_scale, want_bias),
+                     0);
     ASSERT_OK(affine_from_range(-0.7, 2.1, 8, &want, &m), m);
     for (int e = 0; e <= 100; e += 4) {
         float small[6], small_bias[2];
@@ -163,8 +169,14 @@ static void test_small_values_keep_their_codes(void **state)
         for (int i = 0; i < 2; i++)
             small_bias[i] = ldexpf(bias[i], -e);
         for (int per_tensor = 0; per_tensor < 2; per_tensor++) {
-            assert_int_equal(layer_quantize(w, bias, 2, 3, 8, per_tensor, 0.02f, want_q, want_scale, want_bias), 0);
-            assert_int_equal(layer_quantize(small, small_bias, 2, 3, 8, per_tensor, 0.02f, q, scale, bias_q), 0);
+            assert_int_equal(layer_quantize(w, bias, 2, 3,
+                                            &(struct weight_codes){.bits = 8, .per_tensor = per_tensor}, 0.02f,
+                                            want_q, want_scale, want_bias),
+                             0);
+            assert_int_equal(layer_quantize(small, small_bias, 2, 3,
+                                            &(struct weight_codes){.bits = 8, .per_tensor = per_tensor}, 0.02f, q,
+                                            scale, bias_q),
+                             0);
             assert_memory_equal(q, want_q, sizeof q);
             assert_memory_equal(bias_q, want_bias, sizeof bias_q);
             assert_true(scale[0] == ldexpf(want_scale[0], -e) && scale[1] == ldexpf(want_scale[1], -e));
@@ -175,8 +187,8 @@ static void test_small_values_keep_their_codes(void **state)
     /* the ends: normal scales, normal products, whatever was asked for */
     static const float least[2] = {0x1p-140f, -0x1p-149f};
     for (int has_bias = 0; has_bias < 2; has_bias++) {
-        assert_true(layer_quantize(least, has_bias ? (const float[]){0x1p-130f} : NULL, 1, 2, 8, 0, 0x1p-20f, q,
-                                   scale, bias_q) == 1);
+        assert_true(layer_quantize(least, has_bias ? (const float[]){0x1p-130f} : NULL, 1, 2,
+                                   &(struct weight_codes){.bits = 8}, 0x1p-20f, q, scale, bias_q) == 1);
         assert_true(scale[0] * 0x1p-20f == SMALLEST_NORMAL && q[0] == 0 && bias_q[0] == 0);
     }
     ASSERT_OK(affine_from_range(0, 0x1p-140, 8, &a, &m), m);

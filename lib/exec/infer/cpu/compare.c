@@ -37,10 +37,11 @@ int cpu_compare(struct exec *e, int i, int images, struct exec_comparison *c, st
         (choice == CHOOSE_WINOGRAD && other.count == 1 && other.part[0].algorithm == ALGORITHM_DIRECT))
         goto out; /* no such kernel, or nothing that it may compute */
     packed = memory_new_raw(conv_parts_bytes(&other), 1, m);
-    status = packed ? 1 : STATUS_NOMEM;
+    status = STATUS_NOMEM;
     if (!packed)
         goto out;
-    conv_parts_pack(e, i, &other, packed);
+    TRY_GOTO(conv_parts_pack(e, i, &other, packed, m), out);
+    status = 1;
     const struct span at = {.count = images_at_once(e, i, images), .parts = 1, .scratch = cpu_of(e)->scratch};
     c->other = choice == CHOOSE_WINOGRAD ? "winograd" : "direct";
     for (int call = 0; call < 6; call++) { /* in turns; the first warms up */

@@ -170,6 +170,30 @@ void conv_run(const struct exec *e, int i, const struct conv_parts *parts, const
     }
 }
 
+void conv_sums(const struct exec *e, int i, const struct span *at, const float *ones, const int32_t *zeros,
+               float *to)
+{
+    const struct step *s = &e->steps.at[i];
+    const struct conv_parts *parts = &cpu_of(e)->steps[i].parts;
+    for (int k = 0; k < parts->count; k++) {
+        const struct conv_part *p = &parts->part[k];
+        struct conv_shape shape = s->shape;
+        struct requantize rq = e->constants[i].requantize;
+        shape.out = p->count;
+        rq.multiplier = ones;
+        rq.bias = zeros;
+        struct conv_u8_call call = {.images = 1,
+                                    .x = exec_value(e, s->x, at, at->image),
+                                    .x_at = cpu_of(e)->values[s->x].at,
+                                    .packed = p->packed,
+                                    .requantize = &rq,
+                                    .logits = to + p->first,
+                                    .logits_at = layout_dense(s->shape.out_h, s->shape.out_w, s->shape.out),
+                                    .row_end = s->shape.out_h};
+        conv_kernel_u8(e, s, p->algorithm)->run(&shape, &call, at->scratch);
+    }
+}
+
 static void conv_chosen(const struct exec *e, int i, const struct span *at)
 {
     conv_run(e, i, &cpu_of(e)->steps[i].parts, at);

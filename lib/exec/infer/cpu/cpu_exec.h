@@ -72,6 +72,7 @@ struct cpu_exec {
     size_t shared_bytes, local_bytes, arena_bytes, scratch_stride;
     double *seconds;   /* [workers][steps] */
     atomic_int *taken; /* of each segment's chunks, while a call runs */
+    int stop;          /* steps before it are run: all, or as many as are looked at */
 };
 
 static inline struct cpu_exec *cpu_of(const struct exec *e)
@@ -131,7 +132,8 @@ void weights_ahead(const struct exec *e, int worker, int step, struct ahead *ahe
 /* And in how many bytes; the weights packed for it, into as many, aligned to 64. */
 int conv_parts_choose(const struct exec *e, int i, enum conv_choice choice, struct conv_parts *parts,
                       struct message *m) RESQ_USE_RESULT;
-void conv_parts_pack(const struct exec *e, int i, struct conv_parts *parts, void *to);
+int conv_parts_pack(const struct exec *e, int i, struct conv_parts *parts, void *to,
+                    struct message *m) RESQ_USE_RESULT;
 void conv_parts_free(struct conv_parts *parts);
 size_t conv_parts_bytes(const struct conv_parts *parts);
 size_t conv_scratch(const struct exec *e, int i);
@@ -144,8 +146,17 @@ const struct conv_f32_kernel *conv_kernel_f32(const struct exec *e, const struct
 /* ---- conv.c ---- */
 
 void conv_run(const struct exec *e, int i, const struct conv_parts *parts, const struct span *at);
+/* The sums of integer step i of one image, without bias, into f32 [pixels, outputs]. ones, zeros: [outputs]. */
+void conv_sums(const struct exec *e, int i, const struct span *at, const float *ones, const int32_t *zeros,
+               float *to);
 /* The packed weights of part k of step i that conv_run reads. */
 struct ahead_range conv_reads(const struct exec *e, int i, int k, const struct span *at);
+
+/* engine.c: at most e->batch images through the steps before cpu_of(e)->stop. */
+void cpu_run_chunk(struct exec *e, const uint8_t *images, int count);
+/* sums.c: exec_observe_sums. */
+int cpu_observe_sums(struct exec *e, const uint8_t *images, int64_t count, int i, exec_sums_visitor *visit,
+                     void *context, struct message *m) RESQ_USE_RESULT;
 
 /* compare.c: exec_compare_layer. */
 int cpu_compare(struct exec *e, int i, int images, struct exec_comparison *c, struct message *m) RESQ_USE_RESULT;

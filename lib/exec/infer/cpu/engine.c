@@ -50,6 +50,7 @@ static int open_engine(struct exec *e, const struct exec_options *o, struct mess
     struct cpu_exec *c = e->own = memory_new(1, sizeof *c, m);
     if (!c)
         return STATUS_NOMEM;
+    c->stop = e->steps.count;
     c->is_bf16 = o->precision && strcmp(o->precision, "bf16") == 0;
     TRY(conv_choice_get(&c->choice, m));
     TRY(threads_open(&c->pool, o->threads ? o->threads : 1, m));
@@ -98,7 +99,8 @@ struct job {
 
 static void run_steps(struct exec *e, const struct segment *g, const struct span *at, int worker, int together)
 {
-    for (int i = g->begin; i < g->end; i++) {
+    int end = g->end < cpu_of(e)->stop ? g->end : cpu_of(e)->stop;
+    for (int i = g->begin; i < end; i++) {
         double start = e->profiling ? clock_seconds() : 0;
         if (at->ahead)
             weights_ahead(e, worker, i, at->ahead);
@@ -153,8 +155,7 @@ static void run_member(void *context, int worker, int workers)
     }
 }
 
-/* At most e->batch images. */
-static void run_chunk(struct exec *e, const uint8_t *images, int count)
+void cpu_run_chunk(struct exec *e, const uint8_t *images, int count)
 {
     enum { ENOUGH = 4 }; /* images a worker */
     int workers = threads_count(cpu_of(e)->pool);
@@ -184,7 +185,7 @@ static int run_images(struct exec *e, const uint8_t *images, int64_t count, floa
     (void)m;
     for (int64_t at = 0; at < count; at += e->batch) {
         int n = chunk_of(e, count - at);
-        run_chunk(e, images + (size_t)at * image, n);
+        cpu_run_chunk(e, images + (size_t)at * image, n);
         for (int i = 0; i < n; i++)
             memcpy(logits + (size_t)(at + i) * classes, value_after(e, output, i), classes * sizeof(float));
     }
@@ -209,7 +210,7 @@ static int observe(struct exec *e, const uint8_t *images, int64_t count, exec_vi
     const struct graph *g = &e->model->graph;
     for (int64_t at = 0; at < count; at += e->batch) {
         int n = chunk_of(e, count - at);
-        run_chunk(e, images + (size_t)at * node_elements(&g->nodes[0]), n);
+        cpu_run_chunk(e, images + (size_t)at * node_elements(&g->nodes[0]), n);
         for (int i = 0; i < g->count; i++)
             if (node_is_observed(g, i))
                 TRY(visit_node(e, i, n, visit, context, m));
@@ -276,6 +277,7 @@ const struct exec_engine cpu_exec_engine = {
     .close = close_engine,
     .run = run_images,
     .observe = observe,
+    .observe_sums = cpu_observe_sums,
     .profile_clear = profile_clear,
     .layer = layer,
     .compare = cpu_compare,

@@ -128,7 +128,12 @@ int conv_parts_choose(const struct exec *e, int i, enum conv_choice choice, stru
     parts->part = memory_new((size_t)s->shape.out, sizeof *parts->part, m);
     if (!parts->part)
         return STATUS_NOMEM;
-    parts_choose(e, s, choice, step_weights(&e->constants[i], e->model, s), parts);
+    void *expanded;
+    const void *weight = step_weights(&e->constants[i], e->model, s, &expanded, m);
+    if (!weight)
+        return STATUS_NOMEM;
+    parts_choose(e, s, choice, weight, parts);
+    memory_free(expanded);
     for (int k = 0; k < parts->count; k++) {
         struct conv_part *p = &parts->part[k];
         struct conv_shape shape = with_outputs(&s->shape, p->count);
@@ -137,15 +142,20 @@ int conv_parts_choose(const struct exec *e, int i, enum conv_choice choice, stru
     return 0;
 }
 
-void conv_parts_pack(const struct exec *e, int i, struct conv_parts *parts, void *to)
+int conv_parts_pack(const struct exec *e, int i, struct conv_parts *parts, void *to, struct message *m)
 {
-    const void *weight = step_weights(&e->constants[i], e->model, &e->steps.at[i]);
+    void *expanded;
+    const void *weight = step_weights(&e->constants[i], e->model, &e->steps.at[i], &expanded, m);
+    if (!weight)
+        return STATUS_NOMEM;
     unsigned char *at = to;
     for (int k = 0; k < parts->count; k++) {
         parts->part[k].packed = at;
         part_pack(e, i, weight, &parts->part[k]);
         at += parts->part[k].bytes;
     }
+    memory_free(expanded);
+    return 0;
 }
 
 void conv_parts_free(struct conv_parts *parts)

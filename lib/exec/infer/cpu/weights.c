@@ -12,10 +12,17 @@ static size_t weights_bytes(const struct exec *e)
     return bytes;
 }
 
+struct packing {
+    struct exec *e;
+    atomic_int failed;
+};
+
 /* Weights of one step. */
 static void pack_step(void *context, int step, int worker)
 {
-    struct exec *e = context;
+    struct packing *p = context;
+    struct exec *e = p->e;
+    struct message m; /* of memory that is out: said below */
     struct cpu_exec *c = cpu_of(e);
     unsigned char *to = c->weights;
     (void)worker;
@@ -23,7 +30,8 @@ static void pack_step(void *context, int step, int worker)
         return;
     for (int i = 0; i < step; i++)
         to += conv_parts_bytes(&c->steps[i].parts);
-    conv_parts_pack(e, step, &c->steps[step].parts, to);
+    if (conv_parts_pack(e, step, &c->steps[step].parts, to, &m) < 0)
+        atomic_store(&p->failed, 1);
 }
 
 /* ---- what is read when ---- */
@@ -128,7 +136,10 @@ int weights_open(struct exec *e, struct message *m)
     int workers = threads_count(c->pool);
     TRY(take_memory(e, m));
     c->ahead_distance = second_level_cache() / 8 * 3;
-    threads_run(c->pool, pack_step, e, e->steps.count);
+    struct packing packing = {.e = e};
+    threads_run(c->pool, pack_step, &packing, e->steps.count);
+    if (atomic_load(&packing.failed))
+        return message_set(m, STATUS_NOMEM, "memory exhausted: weights cannot be packed");
     for (int i = 0; i < e->steps.count; i++) {
         memory_free(e->constants[i].folded);
         e->constants[i].folded = NULL;

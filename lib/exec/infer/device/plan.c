@@ -14,21 +14,21 @@ static int is_float_linear(const struct exec *e, const struct step *s)
 static int add_weights(const struct exec *e, const struct step *s, struct device_constants *c, size_t *offset,
                        struct message *m)
 {
-    const struct tensor *weight = model_tensor(e->model, s->node, "weight");
     enum device_type type = device_of(e)->type;
-    size_t size = weight->bytes / weight->count;
-    int is_float = !s->is_integer;
-    void *to, *permuted = memory_new_raw(weight->count, size, m);
-    if (!permuted)
-        return STATUS_NOMEM;
-    device_weights_in(weight->data, s->shape.out, s->shape.c, s->shape.kernel, size, permuted);
-    int status =
-        device_constants_take(c, weight->count * (is_float ? device_type_bytes(type) : size), offset, &to, m);
+    int is_float = !s->is_integer, status = STATUS_NOMEM;
+    size_t count = shape_weights(&s->shape), size = is_float ? sizeof(float) : 1;
+    void *to, *expanded, *permuted = memory_new_raw(count, size, m);
+    const void *weight = step_weights(&e->constants[s - e->steps.at], e->model, s, &expanded, m);
+    if (weight && permuted) {
+        device_weights_in(weight, s->shape.out, s->shape.c, s->shape.kernel, size, permuted);
+        status = device_constants_take(c, count * (is_float ? device_type_bytes(type) : size), offset, &to, m);
+    }
     if (status >= 0 && is_float)
-        device_values_round(permuted, weight->count, type, to);
+        device_values_round(permuted, count, type, to);
     else if (status >= 0)
-        memcpy(to, permuted, weight->bytes);
+        memcpy(to, permuted, count);
     memory_free(permuted);
+    memory_free(expanded);
     return status;
 }
 

@@ -42,10 +42,11 @@ static int quantize_layer(const struct device_place *at, int i, struct message *
     const struct conv_shape *c = &s->shape;
     int is_last = gradient_is_last(g, s->output);
     const struct affine *x = device_map_of(g, s->x);
+    const struct weight_codes how = gradient_weight_codes(g, i);
     TRY(at->b->quantize_weights(
         at->d, t->parameters + own->weight, own->bias == NO_OFFSET ? NULL : t->parameters + own->bias, c->out,
-        c->c * c->kernel * c->kernel, g->options.weight_bits, g->options.per_tensor, x,
-        device_layer_at(g, l->codes), device_layer_at(g, l->code_scale), device_layer_at(g, l->code_bias), m));
+        c->c * c->kernel * c->kernel, how.bits, how.per_tensor, x, device_layer_at(g, l->codes),
+        device_layer_at(g, l->code_scale), device_layer_at(g, l->code_bias), m));
     TRY(at->b->requantize_prepare(at->d, c->out, device_layer_at(g, l->code_scale), x,
                                   is_last ? NULL : device_map_of(g, s->output),
                                   s->other < 0 ? NULL : device_map_of(g, s->other), s->relu,

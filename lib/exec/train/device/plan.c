@@ -109,8 +109,8 @@ static struct device_map_source source_of(const struct gradient *g, int i)
 {
     const struct device_training *t = device_of(g);
     const struct train_step *own = &g->train[i];
-    struct device_map_source source = {
-        .mode = MAP_GIVEN, .bits = g->options.activation_bits, .given = g->values[g->steps.at[i].output].given};
+    const struct affine *given = &g->values[g->steps.at[i].output].given;
+    struct device_map_source source = {.mode = MAP_GIVEN, .bits = affine_bits(given), .given = *given};
     if (own->scale != NO_OFFSET) {
         source.mode = MAP_LEARNED;
         source.scale = t->parameters + own->scale;

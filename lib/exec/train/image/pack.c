@@ -91,9 +91,9 @@ static void quantize_weights(struct gradient *g, int i)
                                    .y = gradient_is_last(g, s->output) ? NULL : &g->values[s->output].map,
                                    .residual = s->other >= 0 ? &g->values[s->other].map : NULL,
                                    .relu = s->relu};
+    const struct weight_codes how = gradient_weight_codes(g, i);
     layer_quantize(g->parameters + t->weight, t->bias == NO_OFFSET ? NULL : g->parameters + t->bias, s->shape.out,
-                   (int)shape_reduced(&s->shape), g->options.weight_bits, g->options.per_tensor, x->scale,
-                   own->codes, own->code_scale, own->code_bias);
+                   (int)shape_reduced(&s->shape), &how, x->scale, own->codes, own->code_scale, own->code_bias);
     kernel_conv_u8(g->kernels, &s->shape)->pack(&s->shape, own->codes, x->zero_point, own->packed);
     own->requantize = requantize_make(&maps, own->code_scale, s->shape.out, own->code_bias, own->multiplier);
 }

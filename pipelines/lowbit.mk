@@ -1,0 +1,48 @@
+# `make lowbit`: what few bits cost the run's fused float network after training, method by method, on the held-out images.
+# Leaves lowbit.md and lowbit.tsv in $(R)/, and the models of the default method in $(R)/lowbit/.
+#
+#     make lowbit PROFILE=full LOWBIT='channel_4_4 tensor_4_4'
+#
+# A configuration is GRANULARITY_WEIGHT-BITS_ACTIVATION-BITS; each with each method has a file of its own in $(W)/lowbit/, so that an
+# interrupted table goes on where it was. The images that choose are not those that count: the test split stays shut.
+L := $(W)/lowbit
+LOWBIT_METHODS := max mse bias all
+# Ends, weight scales and matching: as before there were any; 8-bit ends and searched scales; with that, means matched; the default.
+LOWBIT_max  := --ends same --weight-observer max --match off
+LOWBIT_mse  := --match off
+LOWBIT_bias := --match bias
+LOWBIT_all  := --match all
+LOWBIT_NAMES := $(foreach c,$(LOWBIT),$(foreach m,$(LOWBIT_METHODS),$(c)_$(m)))
+lowbit_field = $(word $(2),$(subst _, ,$(1)))
+
+$(L)/quantize.stamp: FORCE $(call ours,$(QUANTIZE))
+	$(call stamp,$(QUANTIZE) $(QUANTIZE_FLAGS) --match-images $(MATCH_IMAGES))
+$(W)/lowbit.stamp: FORCE
+	$(call stamp,$(LOWBIT))
+
+$(L)/float.row: $(R)/fused_model.safetensors $(W)/held-out.batches $(W)/evaluate.stamp
+	$(call stage,lowbit/float,$(call measure,$<))
+	@pipelines/lowbit-row float $< $(@:.row=.metrics) > $@.new; mv $@.new $@
+
+define lowbit_rule
+$(L)/$(1).row: $(R)/fused_model.safetensors $(R)/ranges.safetensors $(W)/match.batches $(W)/held-out.batches $(L)/quantize.stamp \
+		$(W)/evaluate.stamp
+	@mkdir -p $(R)/lowbit
+	$$(call stage,lowbit/$(1),$$(QUANTIZE) --weight-bits $(call lowbit_field,$(1),2) --activation-bits $(call lowbit_field,$(1),3) \
+		$(if $(filter tensor,$(call lowbit_field,$(1),1)),--per-tensor) $(LOWBIT_$(call lowbit_field,$(1),4)) $$(QUANTIZE_FLAGS) \
+		-j $$(JOBS) -m $$< -r $(R)/ranges.safetensors -o $(L)/$(1).model < $(W)/match.batches; $$(call measure,$(L)/$(1).model))
+	@pipelines/lowbit-row $(1) $(L)/$(1).model $$(@:.row=.metrics) > $$@.new
+	@$(if $(filter %_all,$(1)),mv $(L)/$(1).model $(R)/lowbit/$(1:_all=).safetensors,rm $(L)/$(1).model); mv $$@.new $$@
+endef
+$(foreach c,$(LOWBIT_NAMES),$(eval $(call lowbit_rule,$(c))))
+
+LOWBIT_ROWS := $(L)/float.row $(LOWBIT_NAMES:%=$(L)/%.row)
+$(R)/lowbit.tsv: $(LOWBIT_ROWS) $(W)/lowbit.stamp pipelines/lowbit-row
+	@pipelines/lowbit-row --join $(L)/float.metrics $(LOWBIT_ROWS) > $(W)/$(@F); mv $(W)/$(@F) $@
+$(R)/lowbit.md: $(R)/lowbit.tsv pipelines/lowbit-page
+	$(call stage,lowbit/page,pipelines/lowbit-page $< > $(W)/$(@F); mv $(W)/$(@F) $@)
+
+lowbit: $(R)/lowbit.md
+	@sed -n '/^|/p' $<
+	@echo "$< has the table, $(R)/lowbit/ the models"
+.PHONY: lowbit

@@ -1,0 +1,37 @@
+#!/usr/bin/env bats
+# `make lowbit`, on a few hundred made-up images: its rows, its page, its models, its restarts.
+# shellcheck disable=SC2154 # bats sets stderr
+
+load helpers
+load studies
+
+setup_file() {
+    study_first -j2 LOWBIT='channel_4_8 channel_2_8 tensor_4_4' lowbit
+}
+
+@test "a row for each configuration and method, a page, and the models that the default makes" {
+    cd "$FIRST"
+    [ ! -e .work/test.batches ]
+    grep -qx '# part: held-out' lowbit.tsv
+    [ "$(grep -v '^#' lowbit.tsv | tail -n +2 | wc -l)" -eq 13 ]
+    [ "$(cut -f 4 lowbit.tsv | grep -v '^#' | sort | uniq -c | tr -s ' \n' ' ')" = " 3 all 3 bias 1 float 3 max 1 method 3 mse " ]
+    [ "$(grep -c '^| W' lowbit.md)" -eq 3 ]
+    grep -q '^| W4A4 per tensor | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | [0-9.]* | [0-9]* |$' lowbit.md
+    grep -q '^| W2A8 ' "$BATS_FILE_TMPDIR/log"
+    [ "$(find lowbit -type f | sort | tr '\n' ' ')" = "lowbit/channel_2_8.safetensors lowbit/channel_4_8.safetensors lowbit/tensor_4_4.safetensors " ]
+    "$BIN/inspect" show lowbit/channel_2_8.safetensors | grep -q '^quantization: .* weight-bits=2 .* ends=8 weight-observer=mse match=all'
+}
+
+@test "a row is what its options give by hand; one row lost is one row made again" {
+    copy_first
+    "$BIN/quantize" --weight-bits 2 --match bias -m "$FIRST/fused_model.safetensors" -r "$FIRST/ranges.safetensors" -o model \
+        < "$FIRST/.work/match.batches"
+    "$BIN/evaluate" -m model < "$FIRST/.work/held-out.batches" > metrics
+    [ "$(awk -F '\t' '$2 == 2 && $4 == "bias" { print $5, $8, $9 }' "$FIRST/lowbit.tsv")" = \
+        "$(awk -F '\t' '$2 == "-" { v[$1] = $4 } END { print v["accuracy"], v["loss"] }' metrics) $(stat -c %s model)" ]
+    rm results/tiny/.work/lowbit/channel_2_8_bias.row results/tiny/lowbit.tsv
+    touch now
+    study "$PWD/results" LOWBIT='channel_4_8 channel_2_8 tensor_4_4' lowbit
+    cmp "$FIRST/lowbit.tsv" results/tiny/lowbit.tsv
+    [ "$(find results -name '*.row' -newer now | wc -l)" -eq 1 ]
+}
