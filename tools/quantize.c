@@ -34,22 +34,14 @@ static const char details[] =
     "  percentile   all but (100 - P) % of the values at either end\n"
     "  mse          the range of least expected squared error\n"
     "  entropy      the range of least Kullback-Leibler divergence (as TensorRT)\n"
-    "
-"
-    "Below 8 bits, weight scales are searched for the least squared error, the image, the first and the last
-"
-    "layer keep 8 bits (--ends), and every layer's scales and biases are then set so that its outputs have
-"
-    "the float network's mean and deviation (--match) over the first images on standard input: batches of the
-"
-    "train split. At 8 bits, or with --match off, nothing is read there.
-"
-    "
-"
-    "-v prints a line for every layer: scale and zero point, signal to quantization noise (dB) of its
-"
-    "output and of its weights, the largest value its sums can reach and how many times that is below 2^31.
-"
+    "\n"
+    "Below 8 bits, weight scales are searched for the least squared error, the image, the first and the last\n"
+    "layer keep 8 bits (--ends), and every layer's scales and biases are then set so that its outputs have\n"
+    "the float network's mean and deviation (--match) over the first images on standard input: batches of the\n"
+    "train split. At 8 bits, or with --match off, nothing is read there.\n"
+    "\n"
+    "-v prints a line for every layer: scale and zero point, signal to quantization noise (dB) of its\n"
+    "output and of its weights, the largest value its sums can reach and how many times that is below 2^31.\n"
     "\n"
     "  quantize -m fused.safetensors -r ranges.safetensors -o int8.safetensors\n"
     "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o "
