@@ -168,10 +168,12 @@ static int describe(struct lowering *l, struct message *m)
         format_number(number, isnan(o->observer_parameter) ? observer->default_parameter : o->observer_parameter);
         snprintf(parameter, sizeof parameter, " parameter=%s", number);
     }
-    return record_setf(l->to.record, "quantization", m, "%s%s%s weight-bits=%d activation-bits=%d weights=%s%s%s",
+    return record_setf(l->to.record, "quantization", m,
+                       "%s%s%s weight-bits=%d activation-bits=%d weights=%s%s%s%s%s",
                        o->observer ? "observer=" : "trained", o->observer ? o->observer : "", parameter,
                        o->weight_bits, o->activation_bits, o->per_tensor ? "per-tensor" : "per-channel",
-                       o->keep_float ? " keep-float=" : "", o->keep_float ? o->keep_float : "");
+                       o->keep_float ? " keep-float=" : "", o->keep_float ? o->keep_float : "",
+                       o->symmetric ? " activations=symmetric" : "", o->saturation_free ? " saturation-free" : "");
 }
 
 static int lower_all(struct lowering *l, struct message *m)

@@ -23,6 +23,8 @@ struct lower_options {
     int weight_bits, activation_bits; /* 2..8 */
     int per_tensor;                   /* one weight scale a layer instead of one a channel */
     const char *keep_float;           /* fnmatch pattern of node names left in float, or NULL */
+    int saturation_free;              /* weights by quant/saturation.h */
+    int symmetric;                    /* activations by affine_symmetric; 8 bits */
 };
 
 /* One row a u8 activation and integer layer, in graph order, for quantize -v. */
@@ -38,6 +40,10 @@ struct lower_report {
     struct lower_row *rows;
     int count, capacity;
     struct text warnings; /* one line each */
+    /* Where saturation_free: channels of all integer layers, those whose scale was raised for it, and the signal and the
+     * noise of all weights, before and after. */
+    int channels, spared;
+    double signal, noise_before, noise_after;
 };
 void lower_report_free(struct lower_report *r);
 

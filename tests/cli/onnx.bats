@@ -179,3 +179,11 @@ reason() { # file, reason
     printf 'PK\003\004aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaadata.pkl' > net.pt
     fails "net.pt: is a " "$BIN/onnx-import" net.pt -o out
 }
+
+@test "--for tensorrt: a model made for it goes out in signed codes and comes back as it was" {
+    "$BIN/quantize" -m "$G/fused.st" -r "$G/ranges.st" --for tensorrt -o symmetric.st
+    "$BIN/onnx-export" -m symmetric.st --for tensorrt -o symmetric.onnx
+    "$BIN/onnx-import" symmetric.onnx -o back.st
+    run "$BIN/inspect" compare symmetric.st back.st
+    [[ $output != *tensor* ]]
+}

@@ -36,7 +36,10 @@ static const char *const passes[LAYER_PASSES] = {"forward", "data", "weight"};
 
 static int read_ranges(struct subject *s, const char *path, struct message *m)
 {
-    const struct lower_options lower = {"mse", NAN, 8, 8, 0, NULL}; /* as qat-finetune's */
+    const struct lower_options lower = {.observer = "mse",
+                                        .observer_parameter = (double)NAN,
+                                        .weight_bits = 8,
+                                        .activation_bits = 8}; /* as qat-finetune's */
     struct ranges ranges = {0};
     struct record *record;
     TRY(record_load(&record, path, m));

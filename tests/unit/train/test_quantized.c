@@ -63,7 +63,11 @@ static void logits_of(const struct model *model, const uint8_t *images, int coun
 static void check_forward_is_int8(const struct model *fused, const struct ranges *ranges, const uint8_t *images,
                                   int count, int bits, int per_tensor, enum range_mode mode)
 {
-    const struct lower_options lower = {"mse", NAN, bits, bits, per_tensor, NULL};
+    const struct lower_options lower = {.observer = "mse",
+                                        .observer_parameter = (double)NAN,
+                                        .weight_bits = bits,
+                                        .activation_bits = bits,
+                                        .per_tensor = per_tensor};
     struct affine *maps = calloc((size_t)fused->graph.count, sizeof *maps);
     const struct slice *slices;
     struct gradient *g;
@@ -194,7 +198,11 @@ static void test_quantized_runs(void **state)
     o.epochs = 0;
     ASSERT_OK(run_quantized(o, RANGE_FIXED));
     ASSERT_OK(model_load(&made, f.output, &m));
-    ASSERT_OK(pass_lower_int8(&fused, &ranges, &(struct lower_options){"mse", NAN, 8, 8, 0, NULL}, NULL, &m));
+    ASSERT_OK(pass_lower_int8(
+        &fused, &ranges,
+        &(struct lower_options){
+            .observer = "mse", .observer_parameter = (double)NAN, .weight_bits = 8, .activation_bits = 8},
+        NULL, &m));
     assert_same_tensors(made.record, fused.record);
     model_free(&made);
     for (int mode = RANGE_FIXED; mode <= RANGE_LEARNED; mode++) {
