@@ -22,11 +22,13 @@ RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --
 # Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
 # does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
 # unit test of a layer links only what that layer's folders see.
-LAYERS := page train exec pass onnx quant graph report data kernel record base
-SEES_tools        := tools/common data exec/infer graph onnx page pass quant record report train
+LAYERS := page emit train exec pass onnx quant graph report data kernel record base
+SEES_tools        := tools/common data emit exec/infer graph onnx page pass quant record report train
 SEES_tools/common := data exec/device exec/infer exec/plan graph pass quant record report train
 
 SEES_page := data graph quant record report
+
+SEES_emit := exec/infer exec/plan graph kernel/contract quant record
 
 SEES_train := data exec/infer exec/plan exec/train graph pass quant record
 
@@ -117,6 +119,17 @@ $(B)/flags: FORCE
 	@mkdir -p $(B); echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
 FORCE:
 .PHONY: FORCE
+
+# What an emitted C file is made of, lib/emit/code/*.c99, as strings in one source of the layer.
+EMIT_CODE := $(sort $(wildcard lib/emit/code/*.c99))
+$(B)/emit_code.c: $(EMIT_CODE) | $(B)/flags
+	@for f in $(EMIT_CODE); do name=$${f##*/}; echo "extern const char emit_code_$${name%.c99}[];"; \
+		echo "const char emit_code_$${name%.c99}[] ="; sed 's/["\\]/\\&/g; s/.*/    "&\\n"/' $$f; echo "    ;"; done > $@.new
+	@mv $@.new $@
+$(B)/lib/emit/emit_code.o: $(B)/emit_code.c
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) $(SANITIZER) -c $< -o $@
+$(B)/libemit.a: $(B)/lib/emit/emit_code.o
 
 define layer_rule
 $(B)/lib$(1).a: $(call objects,$(sources_$(1)))
