@@ -115,6 +115,11 @@ same_but_version() {
     [ "$status" -eq 2 ]
 }
 
+@test "names that would stand for two values are refused" {
+    record_edit "$G/fused.st" twice "meta['graph'] = meta['graph'].replace('linear avgpool', 'linear logits').replace('avgpool ', 'logits ', 1)"
+    fails "two values of the file would be called 'logits'" "$BIN/onnx-export" -m twice -o out
+}
+
 @test "what was assumed of the input is said in one line, and what is given changes the network" {
     run --separate-stderr "$BIN/onnx-import" "$REFERENCE/onnx/torchscript_folded.onnx" -o a.st
     [ "$status" -eq 0 ] && [ "${#stderr_lines[@]}" -eq 1 ]
