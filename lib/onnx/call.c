@@ -6,6 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
+int import_tell(struct importer *im, struct message *m, const char *format, ...)
+{
+    char line[MESSAGE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    return text_add(&im->lines, m, "%s\n", line);
+}
+
 /* ---- attributes ---- */
 
 const Onnx__AttributeProto *call_attribute(const struct call *c, const char *name)
