@@ -16,6 +16,7 @@ Targets
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
   record-peers   what it found to plots/recorded/peers/, with a page
+  test-interop   ONNX files of ours in ONNX Runtime and OpenVINO (from PyPI): equal classes, logits; INTEROP_IMAGES, INTEROP_NETWORKS
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
   test-browser   a tiny study's report.html in a headless Chromium; screenshots in $(B)/browser/
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)

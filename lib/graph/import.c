@@ -8,13 +8,9 @@
 
 /* ---- names ---- */
 
-/* The other popular naming of this network's parts (kuangliu/pytorch-cifar), and what torchvision calls them. */
-static const struct {
-    const char *theirs, *ours;
-} aliases[] = {{".shortcut.0.", ".downsample.0."}, {".shortcut.1.", ".downsample.1."}};
-
-/* torch.nn.DataParallel, torch.compile, Lightning and what people call their network's member. */
-static const char *const wrappers[] = {"module.", "_orig_mod.", "model.", "net.", "backbone."};
+/* torch.nn.DataParallel, torch.compile, Lightning, what people call their network's member, and a checkpoint's. */
+static const char *const wrappers[] = {"module.",   "_orig_mod.",  "model.",           "net.",
+                                       "backbone.", "state_dict.", "model_state_dict."};
 
 static int rename_tensor(struct record *r, struct tensor *t, char *name, struct message *m)
 {
@@ -80,23 +76,17 @@ static int unwrap_all(struct record *r, const struct graph *g, struct message *m
     return 0;
 }
 
-/* kuangliu's names to torchvision's, but not where the given graph has them. */
-static int translate_all(struct record *r, const struct graph *g, struct message *m)
+/* Others' names to torchvision's, but not where the given graph has them. */
+static int translate_all(struct record *r, const struct graph *g, struct state_dict_notes *notes, struct message *m)
 {
     for (size_t i = 0; i < r->tensor_count; i++) {
         struct tensor *t = &r->tensors[i];
+        char *name;
         if (is_of_graph(g, t->name))
             continue;
-        if (strncmp(t->name, "linear.", 7) == 0)
-            TRY(rename_tensor(r, t, memory_printf(m, "fc.%s", t->name + 7), m));
-        for (size_t k = 0; k < sizeof aliases / sizeof aliases[0]; k++) {
-            const char *at = strstr(t->name, aliases[k].theirs);
-            if (at)
-                TRY(rename_tensor(r, t,
-                                  memory_printf(m, "%.*s%s%s", (int)(at - t->name), t->name, aliases[k].ours,
-                                                at + strlen(aliases[k].theirs)),
-                                  m));
-        }
+        TRY(dialect_translate(t->name, &name, &notes->names, m));
+        if (name)
+            TRY(rename_tensor(r, t, name, m));
     }
     return 0;
 }
@@ -242,18 +232,24 @@ static int build_resnet(struct graph *g, const struct record *r, const char *loo
     return 0;
 }
 
-void state_dict_warn(const struct graph *g, const struct model_given *given)
+void state_dict_warn(const struct graph *g, const struct model_given *given, const struct state_dict_notes *notes)
 {
     char line[512], numbers[6][32];
     const struct node *norm = &g->nodes[1];
+    if (given && given->tell && notes->extras > 0) {
+        snprintf(line, sizeof line, "has %d tensor%s beside the network, left out: %s%s", notes->extras,
+                 notes->extras == 1 ? "" : "s", notes->extra, notes->extras > 3 ? ", .." : "");
+        given->tell(given->context, line);
+    }
     if (!given || !given->tell || given->graph)
         return;
     for (int c = 0; c < 3; c++) {
         format_number_f32(numbers[c], norm->mean[c]);
         format_number_f32(numbers[3 + c], norm->std[c]);
     }
-    int used =
-        snprintf(line, sizeof line, "has no graph: taken as ResNet-18 with a 3x3 stem of stride 1, no max-pool");
+    int used = snprintf(line, sizeof line,
+                        "has no graph: taken as ResNet-18%s%s%s with a 3x3 stem of stride 1, no max-pool",
+                        notes->names ? " in " : "", notes->names ? notes->names : "", notes->names ? " names" : "");
     if (!given->has_normalize && norm->c == 1)
         used +=
             snprintf(line + used, sizeof line - (size_t)used,
@@ -270,29 +266,33 @@ void state_dict_warn(const struct graph *g, const struct model_given *given)
     given->tell(given->context, line);
 }
 
-static int import(struct record *r, struct graph *g, const struct model_given *given, struct message *m)
+static int import(struct record *r, struct graph *g, const struct model_given *given,
+                  struct state_dict_notes *notes, struct message *m)
 {
     const struct graph *known = g->count > 0 ? g : NULL;
     char look[160];
     remove_averaging(r);
     TRY(unwrap_all(r, known, m));
-    state_dict_look(r, look); /* before its names are ours */
-    TRY(translate_all(r, known, m));
+    TRY(translate_all(r, known, notes, m));
+    state_dict_look(r, notes->names, look);
     TRY(convert_all(r, m));
     if (!known)
         TRY(build_resnet(g, r, look, given, m));
+    state_dict_drop_extras(r, g, notes);
     return add_counters(r, g, m);
 }
 
-int state_dict_import(struct record *r, struct graph *g, const struct model_given *given, struct message *m)
+int state_dict_import(struct record *r, struct graph *g, const struct model_given *given,
+                      struct state_dict_notes *notes, struct message *m)
 {
     *g = (struct graph){0};
+    *notes = (struct state_dict_notes){0};
     if (given && given->graph) {
         int status = graph_parse(g, given->graph, m);
         if (status < 0)
             return message_prefix(m, status, "%s", given->graph_name);
     }
-    int status = import(r, g, given, m);
+    int status = import(r, g, given, notes, m);
     if (status < 0)
         graph_free(g);
     return status;

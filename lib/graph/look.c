@@ -10,14 +10,6 @@ struct look {
     int is_bottleneck;      /* three convolutions a block */
 };
 
-static int has_prefix(const struct record *r, const char *prefix)
-{
-    for (size_t i = 0; i < r->tensor_count; i++)
-        if (strncmp(r->tensors[i].name, prefix, strlen(prefix)) == 0)
-            return 1;
-    return 0;
-}
-
 static int has_part(const struct record *r, const char *part)
 {
     for (size_t i = 0; i < r->tensor_count; i++)
@@ -59,14 +51,12 @@ static int depth_of(const struct look *l)
 }
 
 /* Only where it is not ResNet-18 under names that are taken. */
-void state_dict_look(const struct record *r, char out[160])
+void state_dict_look(const struct record *r, const char *names, char out[160])
 {
     enum { SIZE = 160 };
     static const struct {
         const char *part, *is;
-    } others[] = {{"resnet.embedder.", "a ResNet of Hugging Face's transformers"},
-                  {"embedder.embedder.", "a ResNet of Hugging Face's transformers"},
-                  {"residual_function.", "a ResNet of weiaicunzai's pytorch-cifar100"},
+    } others[] = {{"embedder.embedder.", "a ResNet of Hugging Face's transformers without its head"},
                   {"denseblock", "a DenseNet"},
                   {"blocks.0.attn.", "a vision transformer"},
                   {"encoder.layers.encoder_layer_0", "torchvision's vision transformer"},
@@ -76,8 +66,7 @@ void state_dict_look(const struct record *r, char out[160])
     out[0] = '\0';
     struct look l = look_at(r);
     int depth = depth_of(&l);
-    const char *names =
-        has_part(r, ".shortcut.") || has_prefix(r, "linear.") ? "kuangliu's pytorch-cifar" : "torchvision's";
+    names = names ? names : "torchvision's";
     if (l.blocks[1] > 0 && depth > 0 && depth != 18)
         snprintf(out, SIZE, "ResNet-%d in %s names", depth, names);
     else if (l.blocks[1] > 0 && depth == 0)

@@ -35,18 +35,19 @@ static int take_record(struct model *model, const struct model_given *given, str
 {
     TRY(record_require_kind(model->record, "model", m));
     const char *text = record_get(model->record, "graph");
+    struct state_dict_notes notes;
     if (text) {
         TRY(refuse_given(given, m));
         int status = graph_parse(&model->graph, text, m);
         if (status < 0)
             return message_prefix(m, status, "graph");
     } else {
-        TRY(state_dict_import(model->record, &model->graph, given, m));
+        TRY(state_dict_import(model->record, &model->graph, given, &notes, m));
     }
     TRY(check_stage(model, m));
     TRY(model_verify(model, m));
     if (!text)
-        state_dict_warn(&model->graph, given);
+        state_dict_warn(&model->graph, given, &notes);
     return 0;
 }
 

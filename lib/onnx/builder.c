@@ -1,6 +1,7 @@
 #include "onnx/builder.h"
 #include "base/memory.h"
 #include "base/version.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum { IR_VERSION = 7, OPSET = 13 }; /* IR 7 is opset 13's own */
@@ -236,10 +237,38 @@ static void sink_append(ProtobufCBuffer *buffer, size_t count, const uint8_t *by
     fwrite(bytes, 1, count, ((struct sink *)buffer)->to); /* a failure stays in the stream */
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names of nodes may be such that what is made from them is a name twice. */
+static int check_names(const struct builder *b, const char *input, struct message *m)
+{
+    size_t count = b->node_count + b->constant_count + 1;
+    const char **names = memory_new(count, sizeof *names, m);
+    if (!names)
+        return STATUS_NOMEM;
+    for (size_t i = 0; i < b->node_count; i++)
+        names[i] = b->nodes[i]->output[0];
+    for (size_t i = 0; i < b->constant_count; i++)
+        names[b->node_count + i] = b->constants[i]->name;
+    names[count - 1] = input;
+    qsort(names, count, sizeof *names, compare_names);
+    int status = 0;
+    for (size_t i = 1; i < count && status == 0; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            status = message_set(m, STATUS_UNSUPPORTED,
+                                 "two values of the file would be called '%s': a node has to be renamed", names[i]);
+    memory_free(names);
+    return status;
+}
+
 int builder_write(struct builder *b, const struct builder_value *input, const struct builder_value *output,
                   FILE *to, struct message *m)
 {
     static char producer[] = "resq", version[] = RESQ_VERSION, domain[] = "";
+    TRY(check_names(b, input->name, m));
     struct value_parts in, out;
     struct sink sink = {{sink_append}, to};
     Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;

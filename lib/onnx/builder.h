@@ -44,7 +44,7 @@ int builder_constant(struct builder *b, const char *name, enum onnx_type type, i
                      const void *data, struct message *m) RESQ_USE_RESULT;
 /* An entry of metadata_props; both borrowed. */
 int builder_note(struct builder *b, const char *key, const char *value, struct message *m) RESQ_USE_RESULT;
-/* Serialises all. */
+/* Serialises all; STATUS_UNSUPPORTED where a name stands for two values. */
 int builder_write(struct builder *b, const struct builder_value *input, const struct builder_value *output,
                   FILE *to, struct message *m) RESQ_USE_RESULT;
 void builder_free(struct builder *b);

@@ -6,6 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
+int import_tell(struct importer *im, struct message *m, const char *format, ...)
+{
+    char line[MESSAGE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    return text_add(&im->lines, m, "%s\n", line);
+}
+
 /* ---- attributes ---- */
 
 const Onnx__AttributeProto *call_attribute(const struct call *c, const char *name)
@@ -245,6 +255,8 @@ static int input_map(struct importer *im, const struct value *v, double mean[MOS
 {
     static const float cifar_mean[3] = {0.4914f, 0.4822f, 0.4465f}, cifar_std[3] = {0.2470f, 0.2435f, 0.2616f};
     const struct onnx_import_options *o = im->options;
+    static const float grey_mean[3] = {0.4809f, 0.4809f, 0.4809f}, grey_std[3] = {0.2392f, 0.2392f, 0.2392f};
+    int is_grey = v->dims[1] == 1;
     float noted_mean[3], noted_std[3];
     const float *means = o->mean, *stds = o->std;
     int is_pixels = im->input_type == ONNX_UINT8 || v->divisor[0] >= 64;
@@ -262,13 +274,14 @@ static int input_map(struct importer *im, const struct value *v, double mean[MOS
         means = noted_mean;
         stds = noted_std;
     } else if (!o->has_normalize) {
-        means = cifar_mean;
-        stds = cifar_std;
+        means = is_grey ? grey_mean : cifar_mean;
+        stds = is_grey ? grey_std : cifar_std;
         TRY(import_tell(
             im, m,
-            "does not say how its images are normalized: taken as mean 0.4914,0.4822,0.4465 and deviation "
-            "0.247,0.2435,0.2616 (CIFAR-10's); if it was trained otherwise, its numbers are wrong: "
-            "--normalize"));
+            "does not say how its images are normalized: taken as mean %s and deviation %s (CIFAR-10's%s); if it "
+            "was trained otherwise, its numbers are wrong: --normalize",
+            is_grey ? "0.4809" : "0.4914,0.4822,0.4465", is_grey ? "0.2392" : "0.247,0.2435,0.2616",
+            is_grey ? ", grey" : ""));
     }
     for (int c = 0; c < MOST_CHANNELS; c++) {
         mean[c] = (double)means[c < 3 ? c : 2];

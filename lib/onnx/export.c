@@ -1,6 +1,7 @@
 #include "onnx/export.h"
 #include "base/memory.h"
 #include "graph/codes.h"
+#include "graph/op.h"
 #include "graph/schema.h"
 #include "onnx/builder.h"
 #include <math.h>
@@ -348,6 +349,25 @@ static write_function *const writers[OP_COUNT] = {
     [OP_DEQUANTIZE] = write_same,
 };
 
+/* What of an op's attributes its writer heeds: one that it does not know would be lost in silence. */
+static int check_attributes(const struct node *n, struct message *m)
+{
+    static const char *const known[OP_COUNT] = {
+        [OP_NORMALIZE] = " mean std ",
+        [OP_CONV2D] = " out kernel stride pad groups bias add relu ",
+        [OP_BATCHNORM] = " eps ",
+        [OP_LINEAR] = " out bias ",
+    };
+    for (const struct attribute *a = op_of(n)->attributes; a && a->name; a++) {
+        char word[64];
+        snprintf(word, sizeof word, " %s ", a->name);
+        if (attribute_is_given(a, n) && (!known[n->op] || !strstr(known[n->op], word)))
+            return message_set(m, STATUS_UNSUPPORTED, "%s: %s with %s has no form in ONNX here", n->name,
+                               graph_op_name(n->op), a->name);
+    }
+    return 0;
+}
+
 /* "0.5,0.25,0.3" of node 1, which the graph's rules make the normalize. */
 static int note_channels(struct exporter *e, const char *key, const float *values, int count, struct message *m)
 {
@@ -395,6 +415,7 @@ static int export_all(struct exporter *e, FILE *to, struct message *m)
         if (!writers[n->op])
             return message_set(m, STATUS_UNSUPPORTED, "%s: %s has no form in ONNX here", n->name,
                                graph_op_name(n->op));
+        TRY(check_attributes(n, m));
         TRY(writers[n->op](e, i, n->input_count > 0 ? e->values[n->inputs[0]] : NULL, m));
     }
     if (strcmp(e->values[g->count - 1], output_name) != 0)

@@ -8,16 +8,6 @@
 
 enum { MOST_NODES = 1 << 14, LEAST_OPSET = 9 };
 
-int import_tell(struct importer *im, struct message *m, const char *format, ...)
-{
-    char line[MESSAGE_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    return text_add(&im->lines, m, "%s\n", line);
-}
-
 /* Once the model stands: of what is refused there is one line, the reason. */
 static void tell_all(const struct importer *im)
 {

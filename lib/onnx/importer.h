@@ -121,10 +121,14 @@ void value_pass_on(const struct value *from, struct value *to);
 /* A line for the user, shown once all is well. */
 int import_tell(struct importer *im, struct message *m, const char *format, ...) RESQ_PRINTF(3, 4) RESQ_USE_RESULT;
 
-/* ---- layers.c ---- */
-/* Attributes of a convolution over x with these weights, into n. */
+/* ---- window.c ---- */
+/* A window's attributes; kernel comes with what weights say, 0: the attribute must. */
+int window_attributes(const struct call *c, int64_t *kernel, int64_t *stride, int64_t *pad,
+                      struct message *m) RESQ_USE_RESULT;
+/* Attributes of a convolution over c's input with these weights, into n. */
 int convolution_attributes(const struct call *c, const struct constant *w, struct node *n,
                            struct message *m) RESQ_USE_RESULT;
+/* ---- layers.c ---- */
 import_function import_conv, import_gemm, import_matmul, import_batchnorm, import_relu, import_clip, import_add,
     import_sub, import_mul, import_div, import_global_average, import_average, import_reduce_mean, import_softmax;
 /* ---- shapes.c ---- */

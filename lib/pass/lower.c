@@ -174,10 +174,12 @@ static int describe(struct lowering *l, struct message *m)
         snprintf(low, sizeof low, " ends=%s", lower_ends_name(o));
     if (lower_observer_name(o))
         snprintf(low + strlen(low), sizeof low - strlen(low), " weight-observer=%s", lower_observer_name(o));
-    return record_setf(l->to.record, "quantization", m, "%s%s%s weight-bits=%d activation-bits=%d weights=%s%s%s%s",
+    return record_setf(l->to.record, "quantization", m,
+                       "%s%s%s weight-bits=%d activation-bits=%d weights=%s%s%s%s%s%s",
                        o->observer ? "observer=" : "trained", o->observer ? o->observer : "", parameter,
                        o->weight_bits, o->activation_bits, o->per_tensor ? "per-tensor" : "per-channel", low,
-                       o->keep_float ? " keep-float=" : "", o->keep_float ? o->keep_float : "");
+                       o->keep_float ? " keep-float=" : "", o->keep_float ? o->keep_float : "",
+                       o->symmetric ? " activations=symmetric" : "", o->saturation_free ? " saturation-free" : "");
 }
 
 static int lower_all(struct lowering *l, struct message *m)

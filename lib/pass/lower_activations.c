@@ -11,7 +11,7 @@ static int choose_one(const struct histogram *h, const struct observer *observer
     if (isnan(parameter))
         parameter = observer->default_parameter;
     TRY(observer->range(h, bits, parameter, &low, &high, m));
-    return affine_from_range(low, high, bits, out, m);
+    return options->symmetric ? affine_symmetric(low, high, out, m) : affine_from_range(low, high, bits, out, m);
 }
 
 int lower_choose_activations(const struct model *model, const struct ranges *ranges,
@@ -22,6 +22,8 @@ int lower_choose_activations(const struct model *model, const struct ranges *ran
         return message_set(m, STATUS_RANGE, "no observer '%s'", options->observer ? options->observer : "");
     if (options->activation_bits < 2 || options->activation_bits > 8)
         return message_set(m, STATUS_RANGE, "%d activation bits, want 2..8", options->activation_bits);
+    if (options->symmetric && options->activation_bits != 8)
+        return message_set(m, STATUS_RANGE, "symmetric activations have 8 bits, not %d", options->activation_bits);
     for (int i = 0; i < model->graph.count; i++) {
         const char *name = model->graph.nodes[i].name;
         activations[i] = (struct affine){0};

@@ -2,6 +2,7 @@
 #include "pass/lower.h"
 #include "graph/codes.h"
 #include "graph/schema.h"
+#include "quant/saturation.h"
 #include "quant/observer.h"
 #include <math.h>
 #include <stdarg.h>
@@ -116,8 +117,8 @@ static void layer_close(struct layer *y)
     memory_free(y->bias_q);
 }
 
-/* Signal to noise in dB over all weights. */
-static double weight_sqnr(const struct layer *y)
+/* Sums of squares over all weights. */
+static void weight_noise(const struct layer *y, double *signal_sum, double *noise_sum)
 {
     double signal = 0, noise = 0;
     for (int c = 0; c < y->outputs; c++) {
@@ -128,7 +129,35 @@ static double weight_sqnr(const struct layer *y)
             noise += e * e;
         }
     }
+    *signal_sum = signal;
+    *noise_sum = noise;
+}
+
+/* Signal to noise in dB. */
+static double weight_sqnr(const struct layer *y)
+{
+    double signal, noise;
+    weight_noise(y, &signal, &noise);
     return noise > 0 ? 10 * log10(signal / noise) : (double)INFINITY;
+}
+
+/* Pairs of codes that never saturate in 16 bits, where that is asked for. */
+static void spare(struct lowering *l, const struct layer *y, const struct affine *input)
+{
+    double signal, before, after;
+    if (!l->options->saturation_free)
+        return;
+    weight_noise(y, &signal, &before);
+    int spared = saturation_spare(y->weight, y->bias, y->outputs, y->per_output, y->how.bits, y->how.per_tensor,
+                                  input->scale, input->qmax, y->q, y->scale, y->bias_q);
+    weight_noise(y, &signal, &after);
+    if (!l->report)
+        return;
+    l->report->channels += y->outputs;
+    l->report->spared += spared;
+    l->report->signal += signal;
+    l->report->noise_before += before;
+    l->report->noise_after += after;
 }
 
 /* Every factor that an epilogue multiplies by must be a number. */
@@ -221,6 +250,8 @@ int lower_weights(struct lowering *l, int old, int now, const struct affine *inp
     layer_quantize(y.weight, y.bias, y.outputs, y.per_output, &y.how, input->scale, y.q, y.scale, y.bias_q);
     TRY_GOTO(check_factors(&y, name, input, output, residual, m), done);
     TRY_GOTO(warn_layer(l, &y, name, input->scale, m), done);
+    spare(l, &y, input);
+    TRY_GOTO(check_factors(&y, name, input, output, residual, m), done);
     int64_t bound =
         accumulator_bound(y.q, y.bias_q, y.outputs, y.per_output, input->zero_point, input->qmin, input->qmax);
     if (bound > INT32_MAX)

@@ -37,6 +37,8 @@ struct lower_options {
     int weight_observer;               /* enum weight_observer, or WEIGHT_BY_BITS */
     const float *const *weight_scales; /* [nodes] given instead, each [outputs] of that layer or NULL; or NULL */
     const char *keep_float;            /* fnmatch pattern of node names left in float, or NULL */
+    int saturation_free;               /* weights by quant/saturation.h */
+    int symmetric;                     /* activations by affine_symmetric; 8 bits */
 };
 
 enum { WEIGHT_BY_BITS = -1 }; /* mse below 8 bits, max at 8 */
@@ -65,6 +67,10 @@ struct lower_report {
     struct lower_row *rows;
     int count, capacity;
     struct text warnings; /* one line each */
+    /* Where saturation_free: channels of all integer layers, those whose scale was raised for it, and the signal and the
+     * noise of all weights, before and after. */
+    int channels, spared;
+    double signal, noise_before, noise_after;
 };
 void lower_report_free(struct lower_report *r);
 

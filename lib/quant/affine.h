@@ -12,6 +12,8 @@
  * least), at least 2^-126, zero_point = clamp(qmin - rint(low/scale)) in f32 (PyTorch's HistogramObserver/MinMaxObserver). bits 2..8. NaN,
  * Inf, low > high or a width beyond f32 is STATUS_RANGE. */
 int affine_from_range(double low, double high, int bits, struct affine *out, struct message *m) RESQ_USE_RESULT;
+/* The map whose codes less 128 are s8 with zero point 0: scale = max(-low, high) / 127, the same least scales. */
+int affine_symmetric(double low, double high, struct affine *out, struct message *m) RESQ_USE_RESULT;
 /* The bits that its codes take. */
 static inline int affine_bits(const struct affine *a)
 {

@@ -167,3 +167,38 @@ for i in range(4): put("layer1.0.conv1.bias", i, "f", -1)'
         [[ ${stderr_lines[-1]} == "Try 'quantize --help'"* ]]
     done
 }
+
+@test "--saturation-free: no two codes of a channel sum past 128; -v says what it cost; made-by has it" {
+    run --separate-stderr "$BIN/quantize" -v -m "$G/fused.st" -r "$G/ranges.st" --saturation-free -o free
+    [ "$status" -eq 0 ]
+    [[ ${stderr_lines[-1]} =~ ^saturation-free:\ scale\ raised\ in\ [1-9][0-9]*\ of\ 310\ channels\;\ weights\'\ sqnr\ [0-9.]+\ dB,\ [0-9.]+\ before$ ]]
+    python3 - free "$G/int8.st" <<'PY'
+import json, struct, sys
+def worst(path):
+    raw = open(path, "rb").read()
+    size = struct.unpack("<Q", raw[:8])[0]
+    header, most = json.loads(raw[8:8 + size]), 0
+    for name, t in header.items():
+        if t.get("dtype") == "I8":
+            begin, end = t["data_offsets"]
+            codes = struct.unpack(f"{end - begin}b", raw[8 + size + begin:8 + size + end])
+            each = len(codes) // t["shape"][0]
+            for c in range(0, len(codes), each):
+                row = sorted(codes[c:c + each])
+                most = max(most, sum(x for x in row[-2:] if x > 0), -sum(x for x in row[:2] if x < 0))
+    return most
+assert worst(sys.argv[1]) <= 128 < worst(sys.argv[2])
+PY
+    run "$BIN/inspect" made-by free
+    [[ $output == *" saturation-free=1 "* ]]
+    run "$BIN/inspect" made-by "$G/int8.st"
+    [[ $output != *saturation* ]] && [[ $output != *" for="* ]]
+}
+
+@test "--for tensorrt: every zero point is 128, and the model runs" {
+    "$BIN/quantize" -m "$G/fused.st" -r "$G/ranges.st" --for tensorrt -o symmetric
+    run "$BIN/inspect" tensor layer2.0.conv1.zero_point symmetric
+    [[ $output == *128* ]]
+    "$BIN/evaluate" -m symmetric -o /dev/null < "$G/all.b"
+    fails "symmetric activations have 8 bits, not 6" "$BIN/quantize" -m "$G/fused.st" -r "$G/ranges.st" --for tensorrt --activation-bits 6 -o out
+}

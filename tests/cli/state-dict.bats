@@ -164,3 +164,45 @@ net() { # FILE LINE..: a network of these lines after x and n
     "$BIN/inspect" check second
     fails "is at stage fused, want float" "$BIN/train-fp32" --init "$G/fused.st" --epochs 0 -o out
 }
+
+# renamed OUT PYTHON: plain.st with its tensors' names k as PYTHON's expression gives them.
+renamed() {
+    record_edit "$G/plain.st" "$1" "import re
+h = {$2: v for k, v in h.items()}"
+}
+
+hugging_face="re.sub(r'^layer(\d)\.(\d)\.(conv|bn)(\d)', lambda m: f'resnet.encoder.stages.{int(m[1]) - 1}.layers.{m[2]}.layer.{int(m[4]) - 1}.' +
+    ('convolution' if m[3] == 'conv' else 'normalization'), re.sub(r'^layer(\d)\.(\d)\.downsample\.(\d)', lambda m:
+    f'resnet.encoder.stages.{int(m[1]) - 1}.layers.{m[2]}.shortcut.' + ('normalization' if int(m[3]) else 'convolution'),
+    k.replace('fc.', 'classifier.1.'))) if k.startswith(('layer', 'fc')) else 'resnet.embedder.embedder.' +
+    k.replace('conv1', 'convolution').replace('bn1', 'normalization')"
+weiaicunzai="re.sub(r'^layer(\d)\.(\d)\.(conv|bn)(\d)', lambda m: f'conv{int(m[1]) + 1}_x.{m[2]}.residual_function.' +
+    str(3 * int(m[4]) - 3 + (m[3] == 'bn')), re.sub(r'^layer(\d)\.(\d)\.downsample', lambda m: f'conv{int(m[1]) + 1}_x.{m[2]}.shortcut',
+    k)) if k.startswith(('layer', 'fc')) else k.replace('conv1', 'conv1.0').replace('bn1', 'conv1.1')"
+kuangliu="k.replace('downsample', 'shortcut').replace('fc.', 'linear.')"
+
+@test "other projects' names are torchvision's, and the warning says whose they were; a checkpoint's wrapper goes" {
+    local whose
+    "$BIN/fuse" -q -m "$G/plain.st" -o want
+    for whose in "$hugging_face|Hugging Face transformers'" "$weiaicunzai|weiaicunzai's pytorch-cifar100" "$kuangliu|kuangliu's pytorch-cifar"; do
+        renamed in "'state_dict.module.' + (${whose%|*})"
+        run --separate-stderr "$BIN/fuse" -m in -o got
+        [ "$status" -eq 0 ] && [ "${#stderr_lines[@]}" -eq 1 ] || { echo "$stderr"; return 1; }
+        [[ $stderr == *"in has no graph: taken as ResNet-18 in ${whose##*|} names with a 3x3 stem"* ]]
+        run "$BIN/inspect" compare want got
+        [[ $output != *tensor* ]]
+    done
+}
+
+@test "tensors beside the network are left out in one warning; inside of it they make another network" {
+    local extra='t = {"dtype": "F32", "shape": [0], "data_offsets": [len(data)] * 2}
+h.update({"aux.weight": t, "epoch": t, "optimizer.state.0.exp_avg": t, "teacher.fc.weight": t})'
+    record_edit "$G/plain.st" in "$extra"
+    run --separate-stderr "$BIN/fuse" -m in -o got
+    [ "$status" -eq 0 ] && [ "${#stderr_lines[@]}" -eq 2 ]
+    [[ $stderr == *"warning: in has 4 tensors beside the network, left out: "*"aux.weight, "*", .."* ]]
+    run "$BIN/inspect" compare "$G/fused.st" got
+    [[ $output != *tensor* ]]
+    record_edit "$G/plain.st" in 'h["layer1.0.se.fc1.weight"] = {"dtype": "F32", "shape": [0], "data_offsets": [len(data)] * 2}'
+    fails "layer1.0.se.fc1.weight: surplus tensor" "$BIN/fuse" -q -m in -o out
+}

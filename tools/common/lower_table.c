@@ -36,3 +36,14 @@ void lower_table_print(const struct lower_report *report)
     for (int i = 0; i < report->count; i++)
         print_row(&report->rows[i]);
 }
+
+static double decibels(double signal, double noise)
+{
+    return noise > 0 ? 10 * log10(signal / noise) : (double)INFINITY;
+}
+
+void spared_print(const struct lower_report *r)
+{
+    fprintf(stderr, "saturation-free: scale raised in %d of %d channels; weights' sqnr %.2f dB, %.2f before\n",
+            r->spared, r->channels, decibels(r->signal, r->noise_after), decibels(r->signal, r->noise_before));
+}

@@ -7,4 +7,7 @@
 /* One row a u8 activation and integer layer, on standard error. */
 void lower_table_print(const struct lower_report *report);
 
+/* In how many channels quantize --saturation-free raised the scale, and what it cost the weights; there too. */
+void spared_print(const struct lower_report *report);
+
 #endif
