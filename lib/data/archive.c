@@ -1,7 +1,7 @@
 /* archive.c: a tar (plain, gzip, xz, bzip2) or zip of .bin files or of an ImageFolder, read member by member, never
  * unpacked to disk. Every member is checked, wanted or not: an archive with a hostile one is refused whole. */
 #include "data/files.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "data/gzip.h"
 #include "data/pictures.h"
 #include "data/raw.h"

@@ -1,7 +1,7 @@
 /* folder.c: a folder of .bin files (or its parent), or an ImageFolder: its paths are listed first, then what the
  * survey chooses is read. */
 #include "data/files.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "data/pictures.h"
 #include "data/raw.h"
 #include "base/memory.h"
@@ -257,7 +257,7 @@ static int foreign_find(struct reading *r, const struct listing *l, struct messa
         char *path = memory_printf(m, "%s/%s", r->base, l->entries[i].path);
         if (!path)
             return STATUS_NOMEM;
-        r->survey.foreign = foreign_name(path);
+        r->survey.foreign = unread_name(path);
         memory_free(path);
     }
     return 0;

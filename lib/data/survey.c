@@ -1,5 +1,5 @@
 #include "data/survey.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include <stdio.h>
@@ -83,7 +83,7 @@ static int file_root_check(struct survey *s, const char *path, size_t length, st
 int survey_add(struct survey *s, const char *path, const struct member_path *p, struct message *m)
 {
     if (!s->foreign)
-        s->foreign = foreign_name(path);
+        s->foreign = unread_name(path);
     switch (p->kind) {
     case MEMBER_OTHER:
         tally_add(&s->others, path);

@@ -2,6 +2,7 @@
 #include "report/metrics.h"
 #include "base/memory.h"
 #include <stdlib.h>
+#include <string.h>
 
 static int cell_order(const void *a, const void *b)
 {
@@ -26,6 +27,14 @@ static int64_t cells_merge(struct confusion_cell *cells, int64_t count)
             cells[kept++] = cells[i];
     }
     return kept;
+}
+
+void metrics_free(struct metrics *x)
+{
+    memory_free(x->confusion);
+    memory_free(x->labelled);
+    memory_free(x->predicted);
+    memset(x, 0, sizeof *x);
 }
 
 int metrics_set_confusion(struct metrics *x, struct confusion_cell *cells, int64_t count, struct message *m)

@@ -104,14 +104,6 @@ int metrics_compute(struct metrics *out, const float *logits, const uint16_t *la
     return metrics_set_confusion(out, cells, n, m);
 }
 
-void metrics_free(struct metrics *x)
-{
-    memory_free(x->confusion);
-    memory_free(x->labelled);
-    memory_free(x->predicted);
-    memset(x, 0, sizeof *x);
-}
-
 static double share(int64_t part, int64_t whole)
 {
     return whole ? (double)part / (double)whole : 0;
