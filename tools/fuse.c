@@ -14,16 +14,12 @@ struct opts {
 };
 
 static const char details[] =
-    "Folds each batch norm into the convolution before it and fuses ReLU and the residual add into the "
-    "convolution\n"
-    "behind which they stand; the network computes the same. A model that has none of these passes unchanged.\n"
-    "--equalize moves scale between two convolutions that follow each other, channel by channel, so that the "
-    "weights of "
-    "all\n"
-    "channels are alike in size: for models with one weight scale a layer (quantize --per-tensor). The network "
-    "computes "
-    "the\n"
-    "same to rounding; calibrate it anew.\n"
+    "Folds each batch norm into the convolution before it and fuses ReLU and the residual add into the\n"
+    "convolution behind which they stand; the network computes the same. A model that has none of these\n"
+    "passes unchanged.\n"
+    "--equalize moves scale between two convolutions that follow each other, channel by channel, so that the\n"
+    "weights of all channels are alike in size: for models with one weight scale a layer (quantize\n"
+    "--per-tensor). The network computes the same to rounding; calibrate it anew.\n"
     "Without -m the model is read from standard input.\n"
     "\n"
     "  fuse -m best_float_model.safetensors -o fused_model.safetensors\n"
