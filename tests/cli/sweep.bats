@@ -26,7 +26,7 @@ setup_file() {
 
 @test "a row is what its options give by hand" {
     "$BIN/quantize" --observer min-max --per-tensor --weight-bits 4 --activation-bits 4 -m "$FIRST/fused_model.safetensors" \
-        -r "$FIRST/.work/sweep/ranges_128_2.safetensors" -o model
+        -r "$FIRST/.work/sweep/ranges_128_2.safetensors" -o model < "$FIRST/.work/match.batches"
     "$BIN/evaluate" -m model < "$FIRST/.work/held-out.batches" > metrics
     [ "$(awk -F '\t' '$2 == "min-max" && $3 == "tensor" && $4 == 4 && $7 == 2 { print $10, $13, $14 }' "$FIRST/sweep.tsv")" = \
         "$(awk -F '\t' '$2 == "-" { v[$1] = $4 } END { print v["accuracy"], v["loss"] }' metrics) $(stat -c %s model)" ]
