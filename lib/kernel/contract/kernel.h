@@ -18,11 +18,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One image's convolution. Square kernels; groups of one. A linear layer is a 1x1 convolution on 1x1. */
+/* One image's convolution. Square kernels. A linear layer is a 1x1 convolution on 1x1. With groups, output k sums over
+ * the C / groups channels of its group alone, weights are [K, C/groups, R, R], and the kernels are those of the slots
+ * `.._grouped`; all others take one group. */
 struct conv_shape {
     int h, w, c;
     int out, kernel, stride, pad; /* K, R */
     int out_h, out_w;             /* (h + 2 pad - kernel) / stride + 1 */
+    int groups;                   /* divides C and K; 0 counts as 1 */
 };
 
 /* Where the pixels of an activation lie, in elements: pixel (y,x) of image i begins at pointer + i*image + y*row +
@@ -55,6 +58,8 @@ static inline ptrdiff_t layout_at(const struct layout *l, int image, int row, in
  * stays that of the whole tensor. Where `first` is a multiple of the kernel's out_grain, the packed weights of all
  * outputs serve at packed + packed_bytes(a shape with out = first), a multiple of 64 bytes; else, and where
  * out_grain is 0, the range needs packed weights of its own.
+ *
+ * With groups there are no such ranges: all outputs are computed together.
  *
  * A convolution's result for an image does not depend on the other images of the call, nor on the cut of rows. */
 
@@ -244,11 +249,11 @@ struct elementwise_kernels {
 struct kernel_table {
     const char *isa;                   /* "ref", "blas", "avx2" ... */
     const struct kernel_table *parent; /* the set that this one adds to; NULL: ref */
-    struct conv_f32_kernel conv_f32, conv_f32_winograd;
-    struct conv_f32_backward_data_kernel conv_f32_backward_data;
-    struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
-    struct conv_u8_kernel conv_u8, conv_u8_winograd;
-    struct conv_bf16_kernel conv_bf16;
+    struct conv_f32_kernel conv_f32, conv_f32_winograd, conv_f32_grouped;
+    struct conv_f32_backward_data_kernel conv_f32_backward_data, conv_f32_backward_data_grouped;
+    struct conv_f32_backward_weight_kernel conv_f32_backward_weight, conv_f32_backward_weight_grouped;
+    struct conv_u8_kernel conv_u8, conv_u8_winograd, conv_u8_grouped;
+    struct conv_bf16_kernel conv_bf16, conv_bf16_grouped;
     struct block_kernel block; /* training in 16-bit products */
     struct elementwise_kernels elementwise;
 };
@@ -260,8 +265,8 @@ int kernel_table_get(const struct kernel_table **table, const char *isa, struct 
 /* Names usable on this machine, strongest last ("ref" first); NULL past the end. */
 const char *kernel_isa_at(int i);
 
-/* The kernel of the table that takes this shape, else its parent's, at last ref's, which takes every shape: NULL only
- * for the Winograd ones, which need not exist. What one of them packs is for that one alone; a shape that differs only
+/* The kernel of the table that takes this shape (one of the grouped ones where it has groups), else its parent's, at
+ * last ref's, which takes every shape: NULL only for the Winograd ones, which need not exist. What one of them packs is for that one alone; a shape that differs only
  * in the number of outputs has the same kernel. */
 const struct conv_f32_kernel *kernel_conv_f32(const struct kernel_table *table, const struct conv_shape *s);
 const struct conv_f32_kernel *kernel_conv_f32_winograd(const struct kernel_table *table,
