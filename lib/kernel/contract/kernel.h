@@ -203,6 +203,24 @@ struct average_pool_u8_call {
     float *before; /* [c], the value before rounding; or NULL */
 };
 
+/* One image's windows of kernel x kernel pixels, every `stride` of them; `pad` < kernel around it, so that every window
+ * holds a pixel. Images are dense. */
+struct pool_shape {
+    int h, w, c;
+    int kernel, stride, pad;
+    int out_h, out_w; /* (h + 2 pad - kernel) / stride + 1 */
+};
+
+/* y = clamp(rintf(v) + zero_point_y, low, high), v = (a - zero_point_a) * multiplier_a + (b - zero_point_b) * multiplier_b */
+struct add_u8_call {
+    const uint8_t *a, *b;
+    size_t count;
+    float multiplier_a, multiplier_b;
+    uint8_t zero_point_a, zero_point_b, zero_point_y, low, high;
+    uint8_t *y;
+    float *before; /* v; or NULL */
+};
+
 /* Both parts of a batch norm's way back; xhat = (x - mean) * inv_std. x and dy are [rows][c], the rest [c]. */
 struct batchnorm_backward_call {
     const float *x, *dy;
@@ -225,8 +243,25 @@ struct elementwise_kernels {
     void (*relu)(const float *x, size_t count, float *y);
     /* dx = y > 0 ? dy : 0; may be in place */
     void (*relu_backward)(const float *y, const float *dy, size_t count, float *dx);
+    /* min(max(x, low), high); NaN stays */
+    void (*clip)(const float *x, size_t count, float low, float high, float *y);
+    /* dx = low < y < high ? dy : 0; may be in place */
+    void (*clip_backward)(const float *y, const float *dy, size_t count, float low, float high, float *dx);
+    void (*add_u8)(const struct add_u8_call *call);
     void (*average_pool)(const float *x, int pixels, int c, float *y); /* one image */
     void (*average_pool_u8)(const struct average_pool_u8_call *call);
+    /* Row `row` of the output of one image x: the largest of each window, padding left out; a NaN stays. */
+    void (*max_pool)(const struct pool_shape *s, const float *x, int row, float *y);
+    void (*max_pool_u8)(const struct pool_shape *s, const uint8_t *x, int row, uint8_t *y);
+    /* One image: dy goes to the first of the largest of its window, row by row. dx is overwritten. */
+    void (*max_pool_backward)(const struct pool_shape *s, const float *x, const float *dy, float *dx);
+    /* The sum of each window over kernel * kernel: padding counts as zeros. The codes' call is that of one image, whose
+     * `pixels` and `c` are not looked at; y and before are those of the row. */
+    void (*window_pool)(const struct pool_shape *s, const float *x, int row, float *y);
+    void (*window_pool_u8)(const struct pool_shape *s, const struct average_pool_u8_call *call, int row);
+    void (*window_pool_backward)(const struct pool_shape *s, const float *dy, float *dx); /* dx is overwritten */
+    /* y[j][i] = x[i][j] of values of 1, 2 or 4 bytes: a map's channels as planes, and back */
+    void (*transpose)(const void *x, int rows, int columns, size_t size, void *y);
     void (*quantize)(const float *x, size_t count, float scale, uint8_t zero_point, uint8_t low, uint8_t high,
                      uint8_t *q);
     void (*dequantize)(const uint8_t *q, size_t count, float scale, uint8_t zero_point, float *x);
