@@ -1,6 +1,7 @@
 #include "train/float_training.h"
 #include "data/batch.h"
 #include "exec/train/gradient.h"
+#include "graph/fit.h"
 #include "graph/import.h"
 #include "graph/resnet.h"
 #include "record/file.h"
@@ -66,13 +67,19 @@ static int stream_classes(const struct record *stream, int *count, struct messag
     return STATUS_OK;
 }
 
+static int choose_classes(const struct float_training *f, const struct record *stream, int *classes,
+                          struct message *m)
+{
+    *classes = f->classes ? (int)f->classes : DEFAULT_CLASSES;
+    return !f->classes && stream ? stream_classes(stream, classes, m) : STATUS_OK;
+}
+
 static int build_resnet(const struct float_training *f, const struct record *stream, struct graph *g,
                         struct message *m)
 {
     float mean[3], std[3];
-    int classes = f->classes ? (int)f->classes : DEFAULT_CLASSES;
-    if (!f->classes && stream)
-        TRY(stream_classes(stream, &classes, m));
+    int classes;
+    TRY(choose_classes(f, stream, &classes, m));
     int own = choose_normalization(f, stream, mean, std, m);
     TRY(own);
     return resnet18_build(g, (int)f->width, classes, own ? mean : NULL, own ? std : NULL, m);
@@ -86,20 +93,48 @@ static int check_classes(const struct graph *g, int64_t want, struct message *m)
     return STATUS_OK;
 }
 
-static int read_graph(const struct float_training *f, struct graph *g, struct message *m)
+static int parse_file(const char *path, struct graph *g, struct message *m)
 {
     struct text text = {0};
-    int status = file_read(f->graph, GRAPH_MAX_BYTES, &text, m);
+    int status = file_read(path, GRAPH_MAX_BYTES, &text, m);
     if (status >= 0) {
         status = graph_parse(g, text.data ? text.data : "", m);
         if (status < 0)
-            message_prefix(m, status, "%s", f->graph);
+            message_prefix(m, status, "%s", path);
     }
     text_free(&text);
-    TRY(status);
+    return status;
+}
+
+static int fit_network(const struct float_training *f, const struct record *stream, struct graph *g,
+                       struct message *m)
+{
+    float mean[3], std[3];
+    struct graph_fit fit = {0};
+    TRY(choose_classes(f, stream, &fit.classes, m));
+    int own = choose_normalization(f, stream, mean, std, m);
+    TRY(own);
+    if (own) {
+        fit.mean = mean;
+        fit.std = std;
+    }
+    return graph_fit(g, &fit, m);
+}
+
+static int read_network(const struct float_training *f, const struct record *stream, struct graph *g,
+                        struct message *m)
+{
+    TRY(parse_file(f->network, g, m));
+    int status = fit_network(f, stream, g, m);
+    return status < 0 ? message_prefix(m, status, "%s", f->network) : STATUS_OK;
+}
+
+static int read_graph(const struct float_training *f, struct graph *g, struct message *m)
+{
+    TRY(parse_file(f->graph, g, m));
     if (graph_stage(g) == STAGE_INT8)
         return message_set(m, STATUS_MISMATCH, "%s: is at stage int8, want float", f->graph);
-    status = check_classes(g, f->classes, m);
+    int status = check_classes(g, f->classes, m);
     return status < 0 ? message_prefix(m, status, "%s", f->graph) : STATUS_OK;
 }
 
@@ -153,7 +188,9 @@ static int make_start(const struct float_training *f, const struct record *strea
                       struct message *m)
 {
     struct graph g = {0};
-    int status = f->graph ? read_graph(f, &g, m) : build_resnet(f, stream, &g, m);
+    int status = f->graph     ? read_graph(f, &g, m)
+                 : f->network ? read_network(f, stream, &g, m)
+                              : build_resnet(f, stream, &g, m);
     if (status < 0) {
         graph_free(&g);
         return status;
@@ -173,7 +210,9 @@ static int prepare(void *context, const struct record *stream, struct model *sta
     TRY(f->init ? load_init(f, stream, start, lineage, m) : make_start(f, stream, start, m));
     TRY(model_graph_digest(start, digest, m));
     lineage_add(lineage, "graph", "%s", digest);
-    if (!f->init && !f->graph)
+    if (f->network)
+        lineage_add(lineage, "network", "%s", f->network_name);
+    if (!f->init && !f->graph && !f->network)
         lineage_add(lineage, "width", "%lld", (long long)f->width);
     return STATUS_OK;
 }
