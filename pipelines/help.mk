@@ -10,6 +10,7 @@ Targets
   check-study    does every stage take its flags, the network, the images? In seconds, in a scratch folder; runs by itself in
                  front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
+  networks       a study of each of NETWORKS, and accuracy over size and time of all: $(RESULTS)/$(RUN)-networks
   ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
   record         a finished run's tables and charts to plots/recorded/$(RUN)/, its table into the README or pipelines/README.md
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS

@@ -14,7 +14,8 @@ struct float_training {
     const char *network;             /* the same, but made to fit classes and normalize; or NULL */
     const char *network_name;        /* what it is called, for the lineage */
     int64_t width;
-    int64_t classes;       /* 0: the stream's; of a network without a stream: the graph's, or 10 */
+    int64_t classes;          /* 0: the stream's; of a network without a stream: the graph's, or 10 */
+    struct image_shape image; /* of a network without a stream; all-zero: CIFAR-10's */
     const char *normalize; /* see normalize_parse; NULL: the stream's mean and std where a stage has put them there,
                             * else CIFAR-10's. A graph file has its own */
     uint64_t seed;

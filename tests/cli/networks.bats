@@ -109,3 +109,18 @@ LIST
     [ "$status" -eq 1 ] && [ ! -e out ]
     [[ $stderr == *"train-fp32: pool1: this maxpool cannot be trained on a device: take the CPU (--device cpu)" ]]
 }
+
+@test "make networks: a study of each, and one table and chart of all" {
+    mkdir images
+    make_bin images/data_batch_1.bin 200 1
+    make_bin images/test_batch.bin 60 2
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES make --no-print-directory -C "$TREE" PREBUILT=1 BIN="$BIN" \
+        PROFILE=tests/cli/tiny.mk RUN=a-b RESULTS="$PWD/results" DATASETS="$PWD/data" DATA="$PWD/images" \
+        NETWORKS='lenet5 resnet20' networks > log 2>&1 || { cat log; return 1; }
+    cut -f 1,2 results/a-b-networks/networks.tsv | tail -n +2 | tr '\t\n' ' ;' > rows
+    [ "$(grep -o 'lenet5' rows | wc -l)" -eq 3 ]
+    [ "$(grep -o 'resnet20' rows | wc -l)" -eq 3 ]
+    [ "$(head -c 4 results/a-b-networks/networks.png | tail -c 3)" = PNG ]
+    grep -q '>resnet20<' results/a-b-networks/networks.svg
+    [ -s results/a-b-lenet5/README.md ]
+}

@@ -1,5 +1,4 @@
 #include "exec/plan/maps.h"
-#include "kernel/contract/arithmetic.h"
 #include <math.h>
 
 int node_affine(const struct model *model, int node, struct affine *a, struct message *m)
@@ -32,8 +31,7 @@ static uint8_t code_between(uint8_t q, uint8_t low, uint8_t high)
 
 void codes_clip(const struct affine *y, int relu, const struct clip *clip, uint8_t *low, uint8_t *high)
 {
-    struct device_map map = map_of_affine(y);
-    *low = (uint8_t)low_code_value(&map, relu);
+    *low = (uint8_t)low_code_value(y, relu);
     *high = y->qmax;
     if (!clip->on)
         return;
@@ -45,13 +43,7 @@ void codes_clip(const struct affine *y, int relu, const struct clip *clip, uint8
 struct requantize requantize_make(const struct conv_maps *maps, const float *weight_scale, int outputs,
                                   const int32_t *bias, float *multiplier)
 {
-    struct device_map x = map_of_affine(maps->x), y, residual;
-    if (maps->y)
-        y = map_of_affine(maps->y);
-    if (maps->residual)
-        residual = map_of_affine(maps->residual);
-    struct device_requantize r =
-        requantize_of(&x, maps->y ? &y : NULL, maps->residual ? &residual : NULL, maps->relu);
+    const struct device_requantize r = requantize_of(maps->x, maps->y, maps->residual, maps->relu);
     for (int k = 0; k < outputs; k++)
         multiplier[k] = multiplier_value(maps->x->scale, weight_scale[k], maps->y ? maps->y->scale : 0);
     uint8_t low = (uint8_t)r.low, high = (uint8_t)r.high;
@@ -71,12 +63,6 @@ void codes_table(const struct affine *x, const struct affine *y, uint8_t table[2
 {
     for (int q = 0; q < 256; q++)
         table[q] = affine_quantize(y, affine_dequantize(x, (uint8_t)q));
-}
-
-float pool_multiplier(const struct affine *x, const struct affine *y, int pixels)
-{
-    struct device_map from = map_of_affine(x), to = map_of_affine(y);
-    return pool_multiplier_value(&from, &to, pixels);
 }
 
 void input_table(const struct elementwise_kernels *k, const struct node *normalize, const struct affine *a,

@@ -4,19 +4,13 @@
 #define RESQ_EXEC_PLAN_MAPS_H
 
 #include "graph/model.h"
-#include "kernel/contract/device.h"
+#include "kernel/contract/arithmetic.h" /* pool_multiplier */
 #include "kernel/contract/kernel.h"
 #include "quant/affine.h"
 
 /* The affine map of u8 node i, from the model's `N.scale`, `N.zero_point`, `N.range`. STATUS_MISMATCH: one is
  * missing. */
 int node_affine(const struct model *model, int node, struct affine *a, struct message *m) RESQ_USE_RESULT;
-
-/* As a device takes it. */
-static inline struct device_map map_of_affine(const struct affine *a)
-{
-    return (struct device_map){a->scale, a->zero_point, a->qmin, a->qmax};
-}
 
 /* The maps around an integer convolution. */
 struct conv_maps {
@@ -35,9 +29,6 @@ struct requantize requantize_make(const struct conv_maps *maps, const float *wei
 
 /* What each of 256 codes of x is in codes of y: dequantized, then quantized. */
 void codes_table(const struct affine *x, const struct affine *y, uint8_t table[256]);
-
-/* x's codes averaged over `pixels`, in units of y. */
-float pool_multiplier(const struct affine *x, const struct affine *y, int pixels);
 
 /* y = x * scale + shift for a batch norm with the given statistics, computed in double and rounded once. All
  * [channels]. */

@@ -110,9 +110,8 @@ static struct device_map_source source_of(const struct gradient *g, int i)
 {
     const struct device_training *t = device_of(g);
     const struct train_step *own = &g->train[i];
-    struct device_map_source source = {.mode = MAP_GIVEN,
-                                       .bits = g->options.activation_bits,
-                                       .given = map_of_affine(&g->values[g->steps.at[i].output].given)};
+    struct device_map_source source = {
+        .mode = MAP_GIVEN, .bits = g->options.activation_bits, .given = g->values[g->steps.at[i].output].given};
     if (own->scale != NO_OFFSET) {
         source.mode = MAP_LEARNED;
         source.scale = t->parameters + own->scale;
@@ -129,11 +128,11 @@ static int add_maps(struct gradient *g, struct device_constants *c, struct messa
     struct device_training *t = device_of(g);
     size_t nodes = (size_t)g->graph.count;
     void *to;
-    TRY(device_constants_take(c, nodes * sizeof(struct device_map), &t->maps, &to, m));
+    TRY(device_constants_take(c, nodes * sizeof(struct affine), &t->maps, &to, m));
     TRY(device_constants_take(c, nodes * sizeof(struct device_map_source), &t->sources, &to, m));
     struct device_map_source *sources = to;
     for (int i = 0; i < g->graph.count; i++)
-        sources[i].given = (struct device_map){1, 0, 0, 255};
+        sources[i].given = (struct affine){1, 0, 0, 255};
     for (int i = 0; i < g->steps.count; i++)
         if (!gradient_is_last(g, g->steps.at[i].output))
             sources[g->steps.at[i].output] = source_of(g, i);
@@ -212,7 +211,7 @@ static int take_memory(struct gradient *g, struct message *m)
     struct device_training *t = device_of(g);
     size_t batch = (size_t)g->options.batch;
     t->at.labels = device_align(sizeof(struct device_scalars));
-    t->at.pixels = t->at.labels + device_align(batch);
+    t->at.pixels = t->at.labels + device_align(batch * sizeof(uint16_t));
     t->at.bytes = t->at.pixels + g->values[0].elements * batch;
     TRY(allocate_zeroed(g, t->at.bytes, &t->intake, m));
     TRY(allocate_zeroed(g, sizeof(struct device_outcome), &t->outcome, m));
