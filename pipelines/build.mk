@@ -44,7 +44,7 @@ SEES_exec/infer/device := exec/device exec/infer exec/plan kernel/contract
 SEES_exec/train        := exec/device exec/plan graph kernel/contract quant
 SEES_exec/train/image  := exec/train kernel/contract
 SEES_exec/train/block  := exec/train exec/train/image
-SEES_exec/train/device := exec/device exec/train kernel/contract
+SEES_exec/train/device := exec/device exec/plan exec/train kernel/contract
 
 SEES_pass     := graph quant
 SEES_onnx     := graph quant record

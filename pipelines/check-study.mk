@@ -23,7 +23,7 @@ CHECK = pipelines/check-study $(W)/checked $(SET) $(R) $(call quote,$(strip $(CH
 	$(call check_text,PROGRAMS,$(foreach s,$(CHECKED_STAGES),$(firstword $($(s))))) \
 	$(call check_text,LOAD,$(call checked,LOAD,cifar-load)) \
 	$(call check_text,AUGMENT,$(call checked,AUGMENT,augment,$(AUGMENT_FLAGS))) \
-	$(call check_text,TRAIN,$(call checked,TRAIN,train-fp32 --width 4,$(NETWORK) $(TRAIN_FLAGS))) \
+	$(call check_text,TRAIN,$(call checked,TRAIN,train-fp32 --width 4,$(network_flags) $(TRAIN_FLAGS))) \
 	$(call check_text,FUSE,$(call checked,FUSE,fuse,$(FUSE_FLAGS))) \
 	$(call check_text,CALIBRATE,$(call checked,CALIBRATE,calibrate,$(CALIBRATE_FLAGS))) \
 	$(call check_text,QUANTIZE,$(call checked,QUANTIZE,quantize,$(QUANTIZATION) $(QUANTIZE_FLAGS))) \

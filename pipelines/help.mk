@@ -11,6 +11,7 @@ Targets
                  front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
   lowbit         what 8 to 2 bits cost after training, method by method, on the held-out images: $(R)/lowbit.md
+  networks       a study of each of NETWORKS, and accuracy over size and time of all: $(RESULTS)/$(RUN)-networks
   ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
   record         a finished run's tables and charts to plots/recorded/$(RUN)/, its table into the README or pipelines/README.md
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS

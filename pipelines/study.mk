@@ -90,6 +90,8 @@ texts = $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quote,$(strip $($(i))))
 	$(call quote,OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE) RESQ_ISA=$(RESQ_ISA))
 stamp = @pipelines/stamp $@ $(texts)
 
+include pipelines/networks.mk
+
 # ---- two makes in one checkout ----
 # What people ask for by name is made by a make of its own, which holds locks for as long as it runs: one make at a time works
 # in a run's folder, and none while another one takes times. Before it, programs are built and images exported; before any

@@ -1,7 +1,9 @@
 /* train-fp32: batches -> a float model. */
+#include "tools/common/beside.h"
 #include "tools/common/model_file.h"
 #include "tools/common/trainer.h"
 #include "train/float_training.h"
+#include <limits.h>
 
 static const char details[] =
     "Reads batches on standard input, --epochs times all images, and trains on mini-batches of -b images,\n"
@@ -21,6 +23,10 @@ static const char details[] =
     "part in it. A state_dict, which has no graph, is a ResNet-18 for 32x32 images, normalized as\n"
     "--normalize says and of --eps; or --graph says its network.\n"
     "\n"
+    "--network takes one by name (lenet5, resnet20, resnet34, resnet50, vgg16-bn, mobilenetv2, squeezenet,\n"
+    "densenet-40), with as many classes as the images have, their size and their normalisation.\n"
+    "RESQ_NETWORKS names another folder of NAME.net.\n"
+    "\n"
     "What a later stage (fuse, qat-finetune, evaluate) cannot do with the network is a warning before it is\n"
     "trained; inspect stages says it of a file.\n"
     "\n"
@@ -34,8 +40,25 @@ struct options {
     struct trainer_arguments shared;
     struct float_training training;
     struct model_arguments given; /* of --init */
+    const char *network;
+    char network_file[PATH_MAX];
     const char *size;
 };
+
+/* --network: the file of that name. 0, or the exit status of a misuse. */
+static int take_network(const struct tool *tool, struct options *o)
+{
+    struct message m;
+    if (!o->network)
+        return 0;
+    if (o->training.init || o->given.graph || o->training.width != DEFAULT_WIDTH)
+        return tool_misuse(tool, "--network: brings its own network: no --init, --graph or --width");
+    if (network_find(o->network, o->network_file, sizeof o->network_file, &m) < 0)
+        return tool_misuse(tool, "--network: %s", m.text);
+    o->training.network = o->network_file;
+    o->training.network_name = o->network;
+    return 0;
+}
 
 static int run(const struct tool *tool, struct options *o)
 {
@@ -44,6 +67,9 @@ static int run(const struct tool *tool, struct options *o)
         return tool_misuse(tool, "--init: brings its own network and width");
     if (o->given.graph && (o->given.normalize || t->width != DEFAULT_WIDTH))
         return tool_misuse(tool, "--graph: brings its own width and normalisation");
+    int misused = take_network(tool, o);
+    if (misused)
+        return misused;
     if (!t->init && o->given.eps)
         return tool_misuse(tool, "--eps: is of a model without graph, which --init names");
     struct message m = {{0}};
@@ -60,7 +86,7 @@ static int run(const struct tool *tool, struct options *o)
     t->normalize = t->init ? NULL : o->given.normalize;
     t->seed = (uint64_t)o->shared.seed;
     const struct training_kind kind = float_training_kind(t);
-    const char *const inputs[4] = {o->given.graph, t->init};
+    const char *const inputs[4] = {o->given.graph ? o->given.graph : t->network, t->init};
     status = trainer_main(tool, &o->shared, &kind, t, inputs);
     float_training_close(t);
     model_arguments_free(&o->given);
@@ -74,6 +100,7 @@ int main(int argc, char **argv)
         {"width", 0, OPTION_INTEGER, &o.training.width, 1, 512, "N", "ResNet-18's channels in its first stage", 0,
          0},
         {"graph", 0, OPTION_STRING, &o.given.graph, 0, 0, "FILE", "train this network instead", 0, 0},
+        {"network", 0, OPTION_STRING, &o.network, 0, 0, "NAME", "train the network of this name instead", 0, 0},
         {"init", 0, OPTION_STRING, &o.training.init, 0, 0, "MODEL",
          "start from this float model, network and weights", 0, 0},
         {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 65535, "K",

@@ -1,6 +1,7 @@
 /* What each kind of step becomes: its constants, and the line of NAME_run that calls it. */
 #include "emit/emit_state.h"
 #include "exec/plan/shapes.h"
+#include "kernel/contract/shape.h"
 #include "graph/op.h"
 #include <math.h>
 #include <stdio.h>
@@ -86,12 +87,10 @@ static void put_channels(struct emit *e, int i, const char *name, int is_logits)
 static void put_shape(struct emit *e, int i)
 {
     const struct conv_shape *s = &e->steps.at[i].shape;
-    const struct node *n = node_at(e, e->steps.at[i].node);
     put(e, &e->tables,
         "    .height = %d, .width = %d, .channels = %d, .out_height = %d, .out_width = %d, .outputs = %d,\n"
         "    .kernel = %d, .stride = %d, .pad = %d, .groups = %d,\n",
-        s->h, s->w, s->c, s->out_h, s->out_w, s->out, s->kernel, s->stride, s->pad,
-        n->op == OP_CONV2D ? n->groups : 1);
+        s->h, s->w, s->c, s->out_h, s->out_w, s->out, s->kernel, s->stride, s->pad, shape_groups(s));
 }
 
 static void conv_codes(struct emit *e, int i)
@@ -157,6 +156,9 @@ static void conv_floats(struct emit *e, int i)
     const float *bias = e->constants[i].bias;
     struct names n = names_of(e, i);
     char weights[POINTER_SIZE], biases[IDENTIFIER_SIZE] = "NULL", arguments[ARGUMENTS_SIZE];
+    if (s->clip.on && e->status >= 0)
+        emit_fail(e, message_set(e->m, STATUS_UNSUPPORTED, "%s: there is no C code for a clip of floats",
+                                 node_at(e, s->node)->name));
     put_weights(e, i, weights);
     if (bias)
         put_float_array(e, i, "_bias", bias, s->shape.out, biases);
@@ -308,12 +310,12 @@ static const struct {
 static const char *const known[OP_COUNT] = {
     [OP_INPUT] = "",
     [OP_NORMALIZE] = " mean std ",
-    [OP_CONV2D] = " out kernel stride pad groups bias add relu ",
+    [OP_CONV2D] = " out kernel stride pad groups bias add relu clip ",
     [OP_BATCHNORM] = " eps ",
     [OP_RELU] = "",
     [OP_ADD] = "",
     [OP_AVGPOOL] = "",
-    [OP_LINEAR] = " out bias ",
+    [OP_LINEAR] = " out bias requantize relu clip ",
     [OP_QUANTIZE] = "",
     [OP_DEQUANTIZE] = "",
 };

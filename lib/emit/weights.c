@@ -15,9 +15,7 @@ struct order {
 static struct order order_of(const struct emit *e, int i)
 {
     const struct step *s = &e->steps.at[i];
-    const struct node *n = &e->model->graph.nodes[s->node];
-    int groups = n->op == OP_CONV2D ? n->groups : 1;
-    return (struct order){s->shape.out, s->shape.kernel, s->shape.c / groups, groups};
+    return (struct order){s->shape.out, s->shape.kernel, shape_group_inputs(&s->shape), shape_groups(&s->shape)};
 }
 
 static size_t row_of(const struct order *o)

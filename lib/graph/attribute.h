@@ -9,6 +9,7 @@ enum attribute_kind {
     ATTRIBUTE_INTEGER,  /* int: `out=16`; in the text 0..GRAPH_MAX_CHANNELS */
     ATTRIBUTE_FLAG,     /* int, 0 or 1: `relu` */
     ATTRIBUTE_NUMBER,   /* float: `eps=0.001` */
+    ATTRIBUTE_RANGE,    /* struct clip: `clip=0,6` */
     ATTRIBUTE_CHANNELS, /* float[4], one a channel of the first input: `mean=0.5,0.5,0.5` */
     ATTRIBUTE_INPUT     /* one more input, of the type and shape of the result: `add=NODE` */
 };
@@ -20,10 +21,12 @@ struct attribute {
     int input;     /* ATTRIBUTE_INPUT: which of the node's inputs it is, behind those that stand after the op */
     int is_needed; /* the text must give it, and it is always printed */
     float initial; /* INTEGER and NUMBER: the value where left out; it is then not printed */
-    int low, high; /* INTEGER and NUMBER: the legal values, both ends included */
+    int low, high; /* INTEGER, NUMBER and RANGE: the legal values, both ends included */
     size_t below;  /* INTEGER: ATTRIBUTE_FIELD(..) of an int of the node that it must stay below; 0: none */
     enum graph_op absorbs; /* the op that it makes the last step of its node; OP_INPUT: none */
 };
+
+enum { CLIP_MOST = 1000000 /* of either end's size */ };
 
 #define ATTRIBUTE_FIELD(name) offsetof(struct node, name)
 
@@ -48,7 +51,7 @@ int attribute_is_given(const struct attribute *a, const struct node *n);
 /* Adds " name=value", or " name" of a flag, where it is given. */
 int attribute_print(const struct attribute *a, const struct graph *g, const struct node *n, struct text *t,
                     struct message *m) RESQ_USE_RESULT;
-/* Sets a flag. */
-void attribute_set(const struct attribute *a, struct node *n);
+/* Makes what node `from` computes an attribute of n, which `absorbs` it: sets a flag, or takes over the range. */
+void attribute_absorb(const struct attribute *a, struct node *n, const struct node *from);
 
 #endif

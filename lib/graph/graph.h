@@ -14,7 +14,7 @@ enum {
     GRAPH_MAX_CHANNELS = 65536,
     GRAPH_MAX_SIDE = 1024,
     GRAPH_MAX_ELEMENTS = 1 << 28, /* of a value, and weights of a node: sizes stay inside an int */
-    NODE_MAX_INPUTS = 2,
+    NODE_MAX_INPUTS = 64,         /* of a concat; others have one or two */
     NODE_NAME_SIZE = 64
 };
 
@@ -29,6 +29,12 @@ enum node_type { NODE_U8, NODE_F32 };
 
 enum graph_stage { STAGE_FLOAT, STAGE_FUSED, STAGE_INT8 };
 
+/* A value's clip to [low, high], low < high; `on` 0: none. */
+struct clip {
+    int on;
+    float low, high;
+};
+
 struct node {
     char name[NODE_NAME_SIZE];
     enum graph_op op;
@@ -37,6 +43,8 @@ struct node {
     /* Attributes. Which an op has and what is legal stands in graph/op/NAME.c; the others are 0. */
     int out, kernel, stride, pad, groups;
     int has_bias, has_relu;
+    int requantizes;       /* linear on codes: gives codes, not floats */
+    struct clip clip;      /* of the op `clip`, or behind another's relu */
     float mean[4], std[4]; /* as many as channels */
     float eps;
     /* result: */
@@ -74,7 +82,7 @@ const char *graph_op_name(enum graph_op op);             /* "?" where it is no e
 /* How often node i is read (a node reading it twice counts twice); the output node counts one more. */
 int graph_uses(const struct graph *g, int i);
 /* Appends a node with this op and name (copied; shorter than NODE_NAME_SIZE), its attributes as where the text leaves
- * them out. Inputs are node indices, -1: none. Nothing is verified. Returns its index; pointers to nodes are then stale.
+ * them out. Inputs are node indices, -1: none; more than two are set by the caller. Nothing is verified. Returns its index; pointers to nodes are then stale.
  * STATUS_RANGE where the name is too long or the graph full. */
 int graph_append(struct graph *g, enum graph_op op, const char *name, int input0, int input1,
                  struct message *m) RESQ_USE_RESULT;
@@ -84,7 +92,7 @@ double node_macs(const struct graph *g, int i);
 int node_is_integer(const struct graph *g, int i);
 
 /* The node of whose computation node i could become the last step: an input of i with no other use whose op has that
- * step still free (a convolution, for a relu or an add); of two that will do the later one; or -1. What
+ * step still free (a convolution, for a relu, a clip or an add); of two that will do the later one; or -1. What
  * pass_fuse_epilogue does and what the stage `fused` has none left of. */
 int graph_fusable(const struct graph *g, int i);
 /* 1 where node i of a fused graph has an activation that calibration must observe: all but input and logits. */

@@ -51,3 +51,17 @@ int node_has_epilogue(const struct node *n)
             return 1;
     return 0;
 }
+
+int node_window_rule(const struct graph *g, struct node *n, struct message *m)
+{
+    const struct node *x = node_input(g, n, 0);
+    if (n->stride == 0)
+        n->stride = n->kernel;
+    if (n->pad >= n->kernel)
+        return message_set(m, STATUS_RANGE, "pad=%d is not below kernel=%d", n->pad, n->kernel);
+    if (x->h + 2 * n->pad < n->kernel || x->w + 2 * n->pad < n->kernel)
+        return message_set(m, STATUS_RANGE, "kernel=%d is larger than the padded input", n->kernel);
+    n->h = (x->h + 2 * n->pad - n->kernel) / n->stride + 1;
+    n->w = (x->w + 2 * n->pad - n->kernel) / n->stride + 1;
+    return 0;
+}

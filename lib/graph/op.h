@@ -15,15 +15,18 @@ enum input_type { TYPE_ANY, TYPE_F32, TYPE_U8 };
 
 /* What becomes of the op in lowering to int8 (pass/lower.c). */
 enum integer_form {
-    INTEGER_NONE,  /* it stays in float */
-    INTEGER_LAYER, /* its weights and bias become codes; what it gives has a map of its own, or is f32 by its rule */
-    INTEGER_OWN_MAP, /* codes to codes on a map of its own, chosen from what was observed; as last node float */
-    INTEGER_INPUT_MAP /* codes to codes on its input's map where its input is computed as codes; as last node float */
+    INTEGER_NONE, /* it stays in float */
+    INTEGER_LAYER, /* its weights and bias become codes; what it gives has a map of its own, or, a linear layer that is
+                    * the last node, is f32. With a last step (relu, clip) that last node stays float */
+    INTEGER_OWN_MAP,  /* codes to codes on a map of its own, chosen from what was observed; as last node float */
+    INTEGER_INPUT_MAP /* codes to codes on its input's map where its input is computed as codes, or is the normalised
+                       * pixels; as last node float */
 };
 
 struct op {
     const char *name; /* as the text has it */
     int input_count;  /* names of inputs that stand behind it in the text; attributes may name more */
+    int more_inputs;  /* further inputs may stand there, NODE_MAX_INPUTS in all; no attribute names one */
     const struct attribute *attributes; /* in the text's order, closed by one without a name; NULL: none */
     int reads_pixels;                   /* reads the graph's input, and nothing else does */
     enum input_form form;
@@ -47,13 +50,17 @@ struct op {
 #include "graph/ops.inc"
 #undef OP
 
+enum { WINDOW_MOST_SIDE = 64 };
+/* A rule: windows of kernel x kernel every stride pixels (0: becomes the kernel) of a map with `pad` pixels around. */
+int node_window_rule(const struct graph *g, struct node *n, struct message *m);
+
 const struct op *op_at(enum graph_op op);     /* NULL where op is no enumerator */
 const struct op *op_of(const struct node *n); /* of a node whose op is an enumerator */
 
 /* How many weights verified node n has (0: it has none), as a double: verification bounds it by this. */
 double node_weight_count(const struct graph *g, const struct node *n);
 /* The attribute by which n would compute `op` as its last step; NULL where it has none, or that step or a later one is
- * taken already. The order of steps is that of the attributes: add=, then relu. */
+ * taken already. The order of steps is that of the attributes: add=, then relu, then clip=. */
 const struct attribute *node_epilogue(const struct node *n, enum graph_op op);
 int node_has_epilogue(const struct node *n); /* 1 where any such step is taken */
 

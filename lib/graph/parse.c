@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_WORDS = 32, MAX_WORD = 255 };
+enum { MAX_WORDS = NODE_MAX_INPUTS + 16, MAX_WORD = 255 };
 
 /* The words of one line, cut at blanks; the line itself is not copied. */
 struct word {
@@ -121,19 +121,34 @@ static int parse_type(struct word w, struct node *n, struct message *m)
     return 0;
 }
 
+/* Whether an input's name may stand here: no type, no option with a value. */
+static int is_name(const struct line *l)
+{
+    struct word w = l->words[l->next];
+    return !memchr(w.start, '[', (size_t)w.length) && !memchr(w.start, '=', (size_t)w.length);
+}
+
+static int parse_inputs(const struct graph *g, struct line *l, struct node *n, struct message *m)
+{
+    int want = op_of(n)->input_count;
+    while (n->input_count < want || (op_of(n)->more_inputs && l->next < l->count && is_name(l))) {
+        char name[MAX_WORD + 1];
+        if (l->next == l->count)
+            return message_set(m, STATUS_FORMAT, "%s wants %d input%s", op_of(n)->name, want, &"s"[want == 1]);
+        if (n->input_count == NODE_MAX_INPUTS)
+            return message_set(m, STATUS_FORMAT, "%s takes at most %d inputs", op_of(n)->name, NODE_MAX_INPUTS);
+        word_copy(l->words[l->next++], name);
+        TRY(n->inputs[n->input_count] = input_find(g, name, m));
+        n->input_count++;
+    }
+    return 0;
+}
+
 /* Input names, options and the type, in this order; *typed says whether a type was given. */
 static int parse_rest(const struct graph *g, struct line *l, struct node *n, struct given *given, int *typed,
                       struct message *m)
 {
-    int want = op_of(n)->input_count;
-    for (int k = 0; k < want; k++) {
-        char name[MAX_WORD + 1];
-        if (l->next == l->count)
-            return message_set(m, STATUS_FORMAT, "%s wants %d input%s", op_of(n)->name, want, &"s"[want == 1]);
-        word_copy(l->words[l->next++], name);
-        TRY(n->inputs[k] = input_find(g, name, m));
-        n->input_count = k + 1;
-    }
+    TRY(parse_inputs(g, l, n, m));
     for (; l->next < l->count; l->next++) {
         struct word w = l->words[l->next];
         if (memchr(w.start, '[', (size_t)w.length)) {

@@ -6,7 +6,7 @@ static int print_body(const struct graph *g, const struct node *n, struct text *
 {
     const struct op *op = op_of(n);
     TRY(text_add(t, m, "%s", op->name));
-    for (int k = 0; k < op->input_count; k++)
+    for (int k = 0; k < (op->more_inputs ? n->input_count : op->input_count); k++)
         TRY(text_add(t, m, " %s", node_input(g, n, k)->name));
     for (const struct attribute *a = op->attributes; a && a->name; a++)
         TRY(attribute_print(a, g, n, t, m));

@@ -51,10 +51,18 @@ static int basic_block(struct builder *b, int x, int in, int out, int stride)
     return append(b, OP_RELU, "relu2", y, -1);
 }
 
-static int stem(struct builder *b, const int image[3], int width, const float *mean, const float *std)
+void usual_normalization(int channels, const float **mean, const float **std)
 {
     static const float cifar_mean[3] = {0.4914f, 0.4822f, 0.4465f}, cifar_std[3] = {0.2470f, 0.2435f, 0.2616f};
     static const float grey_mean[1] = {0.4809f}, grey_std[1] = {0.2392f};
+    *mean = channels == 1 ? grey_mean : cifar_mean;
+    *std = channels == 1 ? grey_std : cifar_std;
+}
+
+static int stem(struct builder *b, const int image[3], int width, const float *mean, const float *std)
+{
+    const float *usual_mean, *usual_std;
+    usual_normalization(image[2], &usual_mean, &usual_std);
     size_t bytes = (size_t)image[2] * sizeof(float);
     int x = append(b, OP_INPUT, "x", -1, -1);
     int norm = append(b, OP_NORMALIZE, "norm", x, -1);
@@ -63,8 +71,8 @@ static int stem(struct builder *b, const int image[3], int width, const float *m
     b->g->nodes[x].h = image[0];
     b->g->nodes[x].w = image[1];
     b->g->nodes[x].c = image[2];
-    memcpy(b->g->nodes[norm].mean, mean ? mean : image[2] == 1 ? grey_mean : cifar_mean, bytes);
-    memcpy(b->g->nodes[norm].std, std ? std : image[2] == 1 ? grey_std : cifar_std, bytes);
+    memcpy(b->g->nodes[norm].mean, mean ? mean : usual_mean, bytes);
+    memcpy(b->g->nodes[norm].std, std ? std : usual_std, bytes);
     int y = conv_norm(b, "conv1", "bn1", norm, width, 3, 1);
     return append(b, OP_RELU, "relu", y, -1);
 }

@@ -17,4 +17,7 @@ int resnet18_build(struct graph *g, int width, int classes, const float *mean, c
  * else 0. *width is 0 where memory ran out too. */
 int resnet18_width(const struct graph *g, int *width, struct message *m) RESQ_USE_RESULT;
 
+/* CIFAR-10's mean and deviation of x/255, [channels], 1 (grey) or 3: the program's. */
+void usual_normalization(int channels, const float **mean, const float **std);
+
 #endif

@@ -22,7 +22,7 @@ static int check_name(const struct graph *g, int i, struct message *m)
 
 static int most_inputs(const struct op *op)
 {
-    int most = op->input_count;
+    int most = op->more_inputs ? NODE_MAX_INPUTS : op->input_count;
     for (const struct attribute *a = op->attributes; a && a->name; a++)
         most += a->kind == ATTRIBUTE_INPUT;
     return most;

@@ -1,6 +1,7 @@
 /* Dispatch: one table an instruction set, filled from kernels.inc. */
 #include "kernel/cpu.h"
 #include "kernel/list.h"
+#include "kernel/contract/shape.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,23 +52,42 @@ static void tables_fill(void)
 
 /* ---- the kernel for a shape ---- */
 
-#define KERNEL_FOR(slot, kernel, shape)                                                         \
-    const struct kernel *kernel_##slot(const struct kernel_table *table, const struct shape *s) \
-    {                                                                                           \
-        for (; table; table = table->parent)                                                    \
-            if (table->slot.algorithm && (!table->slot.supports || table->slot.supports(s)))    \
-                return &table->slot;                                                            \
-        return NULL;                                                                            \
+#define FIND(slot)                                                                       \
+    for (; table; table = table->parent)                                                 \
+        if (table->slot.algorithm && (!table->slot.supports || table->slot.supports(s))) \
+            return &table->slot;                                                         \
+    return NULL
+
+#define KERNEL_FOR(slot, kernel)                                                                     \
+    const struct kernel *kernel_##slot(const struct kernel_table *table, const struct conv_shape *s) \
+    {                                                                                                \
+        if (shape_groups(s) > 1) {                                                                   \
+            FIND(slot##_grouped);                                                                    \
+        }                                                                                            \
+        FIND(slot);                                                                                  \
     }
 
-KERNEL_FOR(conv_f32, conv_f32_kernel, conv_shape)
-KERNEL_FOR(conv_f32_winograd, conv_f32_kernel, conv_shape)
-KERNEL_FOR(conv_f32_backward_data, conv_f32_backward_data_kernel, conv_shape)
-KERNEL_FOR(conv_f32_backward_weight, conv_f32_backward_weight_kernel, conv_shape)
-KERNEL_FOR(conv_u8, conv_u8_kernel, conv_shape)
-KERNEL_FOR(conv_u8_winograd, conv_u8_kernel, conv_shape)
-KERNEL_FOR(conv_bf16, conv_bf16_kernel, conv_shape)
-KERNEL_FOR(block, block_kernel, block_conv)
+/* Winograd is for one group. */
+#define WINOGRAD_FOR(slot, kernel)                                                                   \
+    const struct kernel *kernel_##slot(const struct kernel_table *table, const struct conv_shape *s) \
+    {                                                                                                \
+        if (shape_groups(s) > 1)                                                                     \
+            return NULL;                                                                             \
+        FIND(slot);                                                                                  \
+    }
+
+KERNEL_FOR(conv_f32, conv_f32_kernel)
+KERNEL_FOR(conv_f32_backward_data, conv_f32_backward_data_kernel)
+KERNEL_FOR(conv_f32_backward_weight, conv_f32_backward_weight_kernel)
+KERNEL_FOR(conv_u8, conv_u8_kernel)
+KERNEL_FOR(conv_bf16, conv_bf16_kernel)
+WINOGRAD_FOR(conv_f32_winograd, conv_f32_kernel)
+WINOGRAD_FOR(conv_u8_winograd, conv_u8_kernel)
+
+const struct block_kernel *kernel_block(const struct kernel_table *table, const struct block_conv *s)
+{
+    FIND(block);
+}
 
 const char *kernel_isa_at(int i)
 {

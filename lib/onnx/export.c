@@ -222,6 +222,33 @@ static int write_relu(struct exporter *e, int i, const char *x, struct message *
     return finish(e, i, y, m);
 }
 
+static int write_clip(struct exporter *e, int i, const char *x, struct message *m)
+{
+    const char *y = result_name(e, i, "clip", m);
+    NAME(low, "%s.clip_low", node_at(e, i)->name);
+    NAME(high, "%s.clip_high", node_at(e, i)->name);
+    if (!y)
+        return STATUS_NOMEM;
+    TRY(add_scalar(e, low, node_at(e, i)->clip.low, m));
+    TRY(add_scalar(e, high, node_at(e, i)->clip.high, m));
+    TRY(builder_node(&e->b, "Clip", y, INPUTS(x, low, high), m));
+    return finish(e, i, y, m);
+}
+
+/* The relu and the clip behind a layer's sum, of which it has one at least. */
+static int write_steps(struct exporter *e, int i, const char *sum, struct message *m)
+{
+    const struct node *n = node_at(e, i);
+    if (!n->clip.on)
+        return write_relu(e, i, sum, m);
+    if (n->has_relu) {
+        NAME(positive, "%s.positive", n->name);
+        TRY(builder_node(&e->b, "Relu", positive, INPUTS(sum), m));
+        sum = positive;
+    }
+    return write_clip(e, i, sum, m);
+}
+
 static int write_conv2d(struct exporter *e, int i, const char *x, struct message *m)
 {
     const struct node *n = node_at(e, i);
@@ -235,7 +262,7 @@ static int write_conv2d(struct exporter *e, int i, const char *x, struct message
             "%s: its residual is added before it is rounded; ONNX Runtime's integer operators round "
             "first, which would be another network: take --for openvino, which ONNX Runtime reads too",
             n->name);
-    int steps = (n->input_count > 1) + n->has_relu;
+    int is_cut = n->has_relu || n->clip.on, steps = (n->input_count > 1) + is_cut;
     const char *sum = steps ? builder_text(&e->b, m, "%s.conv", n->name) : result_name(e, i, "conv", m);
     if (!sum)
         return STATUS_NOMEM;
@@ -246,24 +273,30 @@ static int write_conv2d(struct exporter *e, int i, const char *x, struct message
     TRY(builder_integers(&e->b, "pads", 4, pads, m));
     TRY(builder_integer(&e->b, "group", n->groups, m));
     if (n->input_count > 1) {
-        const char *added = n->has_relu ? builder_text(&e->b, m, "%s.add", n->name) : result_name(e, i, "add", m);
+        const char *added = is_cut ? builder_text(&e->b, m, "%s.add", n->name) : result_name(e, i, "add", m);
         if (!added)
             return STATUS_NOMEM;
         TRY(builder_node(&e->b, "Add", added, INPUTS(sum, e->values[n->inputs[1]]), m));
         sum = added;
     }
-    return n->has_relu ? write_relu(e, i, sum, m) : finish(e, i, sum, m);
+    return is_cut ? write_steps(e, i, sum, m) : finish(e, i, sum, m);
 }
 
 static int write_linear(struct exporter *e, int i, const char *x, struct message *m)
 {
+    const struct node *n = node_at(e, i);
     const char *weight, *bias, *y = output_name;
-    if (i < e->model->graph.count - 1 && !(y = result_name(e, i, "gemm", m)))
+    int is_cut = n->has_relu || n->clip.on;
+    if (is_cut)
+        y = builder_text(&e->b, m, "%s.gemm", n->name);
+    else if (i < e->model->graph.count - 1)
+        y = result_name(e, i, "gemm", m);
+    if (!y)
         return STATUS_NOMEM;
     TRY(add_weights(e, i, &weight, &bias, m));
     TRY(builder_node(&e->b, "Gemm", y, INPUTS(x, weight, bias), m));
     TRY(builder_integer(&e->b, "transB", 1, m));
-    return finish(e, i, y, m);
+    return is_cut ? write_steps(e, i, y, m) : finish(e, i, y, m);
 }
 
 static int write_batchnorm(struct exporter *e, int i, const char *x, struct message *m)
@@ -289,8 +322,56 @@ static int write_add(struct exporter *e, int i, const char *x, struct message *m
     return finish(e, i, y, m);
 }
 
+/* "MaxPool" or "AveragePool"; padding counts as zeros in the mean. */
+static int write_windows(struct exporter *e, int i, const char *op, const char *x, struct message *m)
+{
+    const struct node *n = node_at(e, i);
+    const int64_t kernel[] = {n->kernel, n->kernel}, stride[] = {n->stride, n->stride},
+                  pads[] = {n->pad, n->pad, n->pad, n->pad};
+    const char *y = result_name(e, i, "pool", m);
+    if (!y)
+        return STATUS_NOMEM;
+    TRY(builder_node(&e->b, op, y, INPUTS(x), m));
+    TRY(builder_integers(&e->b, "kernel_shape", 2, kernel, m));
+    TRY(builder_integers(&e->b, "strides", 2, stride, m));
+    TRY(builder_integers(&e->b, "pads", 4, pads, m));
+    if (n->op == OP_AVGPOOL)
+        TRY(builder_integer(&e->b, "count_include_pad", 1, m));
+    return finish(e, i, y, m);
+}
+
+static int write_maxpool(struct exporter *e, int i, const char *x, struct message *m)
+{
+    return write_windows(e, i, "MaxPool", x, m);
+}
+
+static int write_concat(struct exporter *e, int i, const char *x, struct message *m)
+{
+    const struct node *n = node_at(e, i);
+    const char *names[NODE_MAX_INPUTS + 1] = {x}, *y = result_name(e, i, "concat", m);
+    if (!y)
+        return STATUS_NOMEM;
+    for (int k = 1; k < n->input_count; k++)
+        names[k] = e->values[n->inputs[k]];
+    TRY(builder_node(&e->b, "Concat", y, names, m));
+    TRY(builder_integer(&e->b, "axis", 1, m));
+    return finish(e, i, y, m);
+}
+
+/* Maps are [N,C,H,W] here, so that the order is ours. */
+static int write_flatten(struct exporter *e, int i, const char *x, struct message *m)
+{
+    const char *y = result_name(e, i, "flat", m);
+    if (!y)
+        return STATUS_NOMEM;
+    TRY(builder_node(&e->b, "Flatten", y, INPUTS(x), m));
+    return finish(e, i, y, m);
+}
+
 static int write_avgpool(struct exporter *e, int i, const char *x, struct message *m)
 {
+    if (node_at(e, i)->kernel > 0)
+        return write_windows(e, i, "AveragePool", x, m);
     const char *mean = result_name(e, i, "mean", m);
     if (!mean)
         return STATUS_NOMEM;
@@ -346,7 +427,8 @@ static write_function *const writers[OP_COUNT] = {
     [OP_INPUT] = write_input,         [OP_NORMALIZE] = write_normalize, [OP_CONV2D] = write_conv2d,
     [OP_BATCHNORM] = write_batchnorm, [OP_RELU] = write_relu,           [OP_ADD] = write_add,
     [OP_AVGPOOL] = write_avgpool,     [OP_LINEAR] = write_linear,       [OP_QUANTIZE] = write_same,
-    [OP_DEQUANTIZE] = write_same,
+    [OP_DEQUANTIZE] = write_same,     [OP_CLIP] = write_clip,           [OP_MAXPOOL] = write_maxpool,
+    [OP_CONCAT] = write_concat,       [OP_FLATTEN] = write_flatten,
 };
 
 /* What of an op's attributes its writer heeds: one that it does not know would be lost in silence. */

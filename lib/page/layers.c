@@ -151,14 +151,16 @@ void layer_facts(const struct run *r, const struct run_model *model, int node, s
 
 void layer_title(const struct node *n, char out[96])
 {
-    char stride[16] = "", kernel[32] = "";
+    char stride[16] = "", kernel[32] = "", groups[24] = "";
+    if (n->groups > 1)
+        snprintf(groups, sizeof groups, ", %d groups", n->groups);
     if (n->kernel > 0)
         snprintf(kernel, sizeof kernel, " %dx%d", n->kernel, n->kernel);
     if (n->stride > 1)
         snprintf(stride, sizeof stride, " / %d", n->stride);
-    int inputs = n->op == OP_ADD ? 0 : n->input_count;
-    snprintf(out, 96, "%s%s%s%s%s", graph_op_name(n->op), kernel, stride, inputs == 2 ? " + add" : "",
-             n->has_relu ? " + relu" : "");
+    int is_residual = n->op == OP_CONV2D && n->input_count == 2, is_clip = n->op == OP_CLIP;
+    snprintf(out, 96, "%s%s%s%s%s%s%s", graph_op_name(n->op), kernel, stride, groups, is_residual ? " + add" : "",
+             n->has_relu ? " + relu" : "", n->clip.on && !is_clip ? " + clip" : "");
 }
 
 int layer_grade(const struct layer_facts *f)

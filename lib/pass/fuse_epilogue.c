@@ -20,7 +20,7 @@ static void fuse(struct graph *g, int i, int layer)
         fuse_operand(g, i, layer, step->input);
         return;
     }
-    attribute_set(step, &g->nodes[layer]);
+    attribute_absorb(step, &g->nodes[layer], &g->nodes[i]);
     graph_remove(g, i, layer);
 }
 

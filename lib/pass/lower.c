@@ -19,6 +19,12 @@ static int is_computed_u8(const struct lowering *l, int i)
     return l->u8[i] >= 0 && l->to.graph.nodes[l->u8[i]].op != OP_QUANTIZE;
 }
 
+/* The normalised pixels: whoever reads them as codes reads the same ones. */
+static int is_pixels(const struct lowering *l, int i)
+{
+    return op_of(&l->from->graph.nodes[i])->reads_pixels;
+}
+
 /* Whether node i of the fused graph computes on integers. */
 static int becomes_integer(const struct lowering *l, int i)
 {
@@ -29,12 +35,12 @@ static int becomes_integer(const struct lowering *l, int i)
     switch (op_of(n)->integer) {
     case INTEGER_NONE:
         return 0;
-    case INTEGER_LAYER:
-        return 1;
+    case INTEGER_LAYER: /* as last node its sums are the logits: with a step behind them it stays float */
+        return !is_last || !node_has_epilogue(n);
     case INTEGER_OWN_MAP:
         return !is_last;
     case INTEGER_INPUT_MAP: /* where that is u8 anyway */
-        return !is_last && is_computed_u8(l, n->inputs[0]);
+        return !is_last && (is_computed_u8(l, n->inputs[0]) || is_pixels(l, n->inputs[0]));
     }
     return 0;
 }
@@ -84,16 +90,18 @@ static int need_f32(struct lowering *l, int i, struct message *m)
 static int append_node(struct lowering *l, int i, int integer, struct message *m)
 {
     const struct node *n = &l->from->graph.nodes[i];
-    int inputs[NODE_MAX_INPUTS] = {-1, -1};
+    int inputs[NODE_MAX_INPUTS] = {0};
     for (int k = 0; k < n->input_count; k++)
         TRY(inputs[k] = integer ? need_u8(l, n->inputs[k], m) : need_f32(l, n->inputs[k], m));
-    int now = graph_append(&l->to.graph, n->op, n->name, inputs[0], inputs[1], m);
+    int now = graph_append(&l->to.graph, n->op, n->name, -1, -1, m);
     TRY(now);
     struct node *copy = &l->to.graph.nodes[now];
     *copy = *n;
     memcpy(copy->inputs, inputs, sizeof inputs);
     if (integer && op_of(n)->integer == INTEGER_LAYER)
         copy->has_bias = 1;
+    if (integer && n->op == OP_LINEAR)
+        copy->requantizes = i < l->from->graph.count - 1;
     TRY(graph_verify_last(&l->to.graph, m));
     return now;
 }
@@ -122,8 +130,9 @@ static int lower_integer(struct lowering *l, int i, int now, struct message *m)
     }
     if (op_of(n)->integer == INTEGER_LAYER)
         return lower_weights(l, i, now, input, output, n->input_count > 1 ? map_of(l, n->inputs[1]) : NULL, m);
-    if (!isfinite(input->scale / output->scale))
-        return message_set(m, STATUS_RANGE, "%s: scale is not finite", n->name);
+    for (int k = 0; k < n->input_count; k++)
+        if (!isfinite(map_of(l, n->inputs[k])->scale / output->scale))
+            return message_set(m, STATUS_RANGE, "%s: scale is not finite", n->name);
     return 0;
 }
 

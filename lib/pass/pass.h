@@ -11,11 +11,12 @@
 #include "base/text.h"
 
 /* w' = w * gamma / sqrt(var + eps), b' = beta - mean * gamma / sqrt(var + eps) (+ bias * the same): computed in
- * double, rounded once. var + eps <= 0 is an error; a channel of zeros is legal. Batch norms not behind a
- * convolution with one use are refused by name. */
+ * double, rounded once. var + eps <= 0 is an error; a channel of zeros is legal. A batch norm that is not behind a
+ * convolution or linear layer read by it alone becomes a 1x1 convolution of one channel a group, under its name; of a
+ * vector it is refused by name. */
 int pass_fold_batchnorm(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
-/* Moves relu and add into the convolution before them (conv -> relu; conv -> add -> relu, the convolution being the
- * later of add's two inputs with a single use). */
+/* Moves add, relu and clip, in this order, into the convolution or linear layer before them (of add's two inputs the
+ * later convolution with a single use; linear layers take no add). */
 int pass_fuse_epilogue(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
 
 /* Cross-layer equalization (Nagel et al. 2019, arXiv:1906.04721): where only convolution B reads what convolution A gives, and A adds
@@ -76,7 +77,8 @@ void lower_report_free(struct lower_report *r);
 
 /* Fused float model + ranges -> int8 model (its metadata stored: graph, stage, and `quantization`, the options in
  * one line). Deterministic: the same inputs give the same tensors (qat-finetune --epochs 0 goes through this very
- * call). Every convolution, average pool and linear not matching keep_float becomes integer; quantize and
+ * call). Every convolution, average pool, linear, add and concat not matching keep_float becomes integer (and what
+ * stands behind them on their map: relu, clip, max-pool, flatten); quantize and
  * dequantize nodes are put where types change. Proves per channel that no i32 accumulator can overflow. */
 int pass_lower_int8(struct model *model, const struct ranges *ranges, const struct lower_options *options,
                     struct lower_report *report, struct message *m) RESQ_USE_RESULT;

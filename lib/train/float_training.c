@@ -1,6 +1,7 @@
 #include "train/float_training.h"
 #include "data/batch.h"
 #include "exec/train/gradient.h"
+#include "graph/fit.h"
 #include "graph/import.h"
 #include "graph/resnet.h"
 #include "record/file.h"
@@ -74,6 +75,13 @@ static int stream_classes(const struct record *stream, int *count, struct messag
     return STATUS_OK;
 }
 
+static int choose_classes(const struct float_training *f, const struct record *stream, int *classes,
+                          struct message *m)
+{
+    *classes = f->classes ? (int)f->classes : DEFAULT_CLASSES;
+    return !f->classes && stream ? stream_classes(stream, classes, m) : STATUS_OK;
+}
+
 static int build_resnet(const struct float_training *f, const struct record *stream, struct image_shape images,
                         struct graph *g, struct message *m)
 {
@@ -81,9 +89,8 @@ static int build_resnet(const struct float_training *f, const struct record *str
     if (!stream)
         images = f->image.height ? f->image : IMAGE_CIFAR;
     const int image[3] = {images.height, images.width, images.channels};
-    int classes = f->classes ? (int)f->classes : DEFAULT_CLASSES;
-    if (!f->classes && stream)
-        TRY(stream_classes(stream, &classes, m));
+    int classes;
+    TRY(choose_classes(f, stream, &classes, m));
     int own = choose_normalization(f, stream, images.channels, mean, std, m);
     TRY(own);
     return resnet18_build_for(g, image, (int)f->width, classes, own ? mean : NULL, own ? std : NULL, m);
@@ -97,20 +104,52 @@ static int check_classes(const struct graph *g, int64_t want, struct message *m)
     return STATUS_OK;
 }
 
-static int read_graph(const struct float_training *f, struct graph *g, struct message *m)
+static int parse_file(const char *path, struct graph *g, struct message *m)
 {
     struct text text = {0};
-    int status = file_read(f->graph, GRAPH_MAX_BYTES, &text, m);
+    int status = file_read(path, GRAPH_MAX_BYTES, &text, m);
     if (status >= 0) {
         status = graph_parse(g, text.data ? text.data : "", m);
         if (status < 0)
-            message_prefix(m, status, "%s", f->graph);
+            message_prefix(m, status, "%s", path);
     }
     text_free(&text);
-    TRY(status);
+    return status;
+}
+
+/* Without images: those of --size, or as the text has it. */
+static int fit_network(const struct float_training *f, const struct record *stream, struct image_shape images,
+                       struct graph *g, struct message *m)
+{
+    float mean[3], std[3];
+    if (!stream)
+        images = f->image.height ? f->image : (struct image_shape){0};
+    struct graph_fit fit = {.h = images.height, .w = images.width, .c = images.channels};
+    TRY(choose_classes(f, stream, &fit.classes, m));
+    int own = choose_normalization(f, stream, fit.c ? fit.c : g->nodes[0].c, mean, std, m);
+    TRY(own);
+    usual_normalization(fit.c ? fit.c : g->nodes[0].c, &fit.mean, &fit.std);
+    if (own) {
+        fit.mean = mean;
+        fit.std = std;
+    }
+    return graph_fit(g, &fit, m);
+}
+
+static int read_network(const struct float_training *f, const struct record *stream, struct image_shape images,
+                        struct graph *g, struct message *m)
+{
+    TRY(parse_file(f->network, g, m));
+    int status = fit_network(f, stream, images, g, m);
+    return status < 0 ? message_prefix(m, status, "%s", f->network) : STATUS_OK;
+}
+
+static int read_graph(const struct float_training *f, struct graph *g, struct message *m)
+{
+    TRY(parse_file(f->graph, g, m));
     if (graph_stage(g) == STAGE_INT8)
         return message_set(m, STATUS_MISMATCH, "%s: is at stage int8, want float", f->graph);
-    status = check_classes(g, f->classes, m);
+    int status = check_classes(g, f->classes, m);
     return status < 0 ? message_prefix(m, status, "%s", f->graph) : STATUS_OK;
 }
 
@@ -164,7 +203,9 @@ static int make_start(const struct float_training *f, const struct record *strea
                       struct model *start, struct message *m)
 {
     struct graph g = {0};
-    int status = f->graph ? read_graph(f, &g, m) : build_resnet(f, stream, images, &g, m);
+    int status = f->graph     ? read_graph(f, &g, m)
+                 : f->network ? read_network(f, stream, images, &g, m)
+                              : build_resnet(f, stream, images, &g, m);
     if (status < 0) {
         graph_free(&g);
         return status;
@@ -184,7 +225,9 @@ static int prepare(void *context, const struct record *stream, struct image_shap
     TRY(f->init ? load_init(f, stream, start, lineage, m) : make_start(f, stream, images, start, m));
     TRY(model_graph_digest(start, digest, m));
     lineage_add(lineage, "graph", "%s", digest);
-    if (!f->init && !f->graph)
+    if (f->network)
+        lineage_add(lineage, "network", "%s", f->network_name);
+    if (!f->init && !f->graph && !f->network)
         lineage_add(lineage, "width", "%lld", (long long)f->width);
     return STATUS_OK;
 }

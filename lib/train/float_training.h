@@ -11,6 +11,8 @@ struct float_training {
                         * NULL: a network with initial weights */
     const struct model_given *given; /* of init, where that is a state_dict; may be NULL */
     const char *graph;               /* a file with a network as text; NULL: ResNet-18 of `width` */
+    const char *network;             /* the same, but made to fit classes and normalize; or NULL */
+    const char *network_name;        /* what it is called, for the lineage */
     int64_t width;
     int64_t classes;          /* 0: the stream's; of a network without a stream: the graph's, or 10 */
     struct image_shape image; /* of a network without a stream; all-zero: CIFAR-10's */

@@ -1,5 +1,4 @@
 #include "train/stages.h"
-#include "exec/plan/shapes.h"
 #include "exec/train/gradient.h"
 #include "pass/pass.h"
 
@@ -12,16 +11,6 @@ static int note(struct text *report, const char *program, int status, const stru
         return message_set(m, STATUS_NOMEM, "%s", why->text);
     TRY(text_add(report, m, "%s: %s\n", program, why->text));
     return 1;
-}
-
-static int kernels_check(const struct graph *g, struct message *m)
-{
-    for (int i = 0; i < g->count; i++) {
-        struct conv_shape shape;
-        if (g->nodes[i].op == OP_CONV2D || g->nodes[i].op == OP_LINEAR)
-            TRY(node_conv_shape(g, i, &shape, m));
-    }
-    return 0;
 }
 
 static int fused_check(struct model *copy, struct text *report, struct message *m)
@@ -39,10 +28,7 @@ static int fused_check(struct model *copy, struct text *report, struct message *
 
 int stages_check(const struct model *model, struct text *report, struct message *m)
 {
-    struct message why = {{0}};
     struct model copy;
-    int noted = note(report, "evaluate", kernels_check(&model->graph, &why), &why, m);
-    TRY(noted);
     TRY(model_copy(&copy, model, m));
     int status = fused_check(&copy, report, m);
     model_free(&copy);

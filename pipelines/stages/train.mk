@@ -1,7 +1,8 @@
 # The float network. A checkpoint is keyed by all that the training depends on, so that only the same training goes on
 # from it; outputs get their names when the training is over. NETWORK is ResNet-18 at the profile's width, or any other
-# (NETWORK='--graph my-network.txt').
+# (NETWORK=mobilenetv2, NETWORK='--graph my-network.txt').
 NETWORK = --width $(WIDTH)
+network_flags = $(if $(filter-out -%,$(firstword $(NETWORK))),--network )$(NETWORK)
 # $(call images,EPOCHS,COUNT): what is trained on; no epochs read nothing.
 images = $(if $(filter 0,$(1)),,$(LOAD) -d $(SET) --split train --part train -n $(2) --shuffle -s $(SEED) \
 	--epochs $(1) | $(AUGMENT) $(AUGMENT_FLAGS) -s $(SEED) -j $(JOBS) | )
@@ -9,9 +10,9 @@ CHECKPOINT = $(W)/$(1)-$$(cat $^ | sha256sum | head -c 16).checkpoint
 
 $(W)/train.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(TRAIN)) $(SET)/dataset.tsv
 	$(call stamp,$(LOAD) -n $(TRAIN_IMAGES) --epochs $(EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(TRAIN) \
-		$(NETWORK) $(TRAIN_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
+		$(network_flags) $(TRAIN_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
 $(R)/best_float_model.safetensors $(R)/float.log.tsv &: $(W)/train.stamp $(W)/held-out.batches
-	$(call stage,train,$(call images,$(EPOCHS),$(TRAIN_IMAGES))$(TRAIN) $(NETWORK) $(TRAIN_FLAGS) \
+	$(call stage,train,$(call images,$(EPOCHS),$(TRAIN_IMAGES))$(TRAIN) $(network_flags) $(TRAIN_FLAGS) \
 		--epochs $(EPOCHS) -s $(SEED) -j $(JOBS) --validate $(W)/held-out.batches \
 		--checkpoint $(call CHECKPOINT,train) --resume --log $(W)/float.log.tsv -o $(W)/float.safetensors)
 	@mv $(W)/float.log.tsv $(R)/; mv $(W)/float.safetensors $(R)/best_float_model.safetensors

@@ -34,10 +34,11 @@ setup() {
 }
 
 @test "installed programs find the images and the chart styles, wherever they are called" {
-    unset CIFAR10_DIR RESQ_DATA RESQ_PLOTS
+    unset CIFAR10_DIR RESQ_DATA RESQ_PLOTS RESQ_NETWORKS
     "$STAGE/bin/resq-cifar-load" --split test -n 4 | "$STAGE/bin/resq-plot" images -o four.png
     [ -s four.png ]
     printf 'epoch\tstep\tlearning_rate\tloss\taccuracy_train\taccuracy_held_out\timages_per_s\tseconds\n1\t9\t0.1\t2\t30\t31\t9\t9\n2\t18\t0\t1\t40\t41\t9\t9\n' > log.tsv
+    "$STAGE/bin/resq-train-fp32" --network lenet5 --epochs 0 -o lenet5
     "$STAGE/bin/resq-plot" loss log.tsv -o loss.svg
     grep -q '</svg>' loss.svg
 }

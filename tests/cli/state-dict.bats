@@ -111,8 +111,8 @@ h['n_averaged'] = {'dtype': 'I64', 'shape': [], 'data_offsets': [len(data), len(
 }
 
 @test "an unknown operation lists those that are known" {
-    "$BIN/inspect" graph "$G/plain.st" 2> /dev/null | sed 's/= avgpool/= maxpool/' > net.txt
-    fails "unknown operation 'maxpool', known are input normalize conv2d batchnorm relu add avgpool linear quantize dequantize" \
+    "$BIN/inspect" graph "$G/plain.st" 2> /dev/null | sed 's/= avgpool/= softmax/' > net.txt
+    fails "unknown operation 'softmax', known are input normalize conv2d batchnorm relu add avgpool linear clip maxpool concat flatten quantize dequantize" \
         "$BIN/train-fp32" --graph net.txt --epochs 0 -o out
 }
 
@@ -121,10 +121,8 @@ net() { # FILE LINE..: a network of these lines after x and n
 }
 
 @test "what a later stage cannot do is said where the network comes in" {
-    net mlp.txt 'c = conv2d n out=4 kernel=3 stride=4 bias' 'r = relu c' 'a = avgpool r' 'h = linear a out=6 bias' 'hr = relu h' 'f = linear hr out=10 bias'
-    net head.txt 'c = conv2d n out=4 kernel=3 stride=4 bias' 'r = relu c' 'd = conv2d r out=10 kernel=1 bias' 'a = avgpool d'
-    net pre.txt 'c = conv2d n out=4 kernel=3 stride=4' 'b = batchnorm c' 'd = conv2d c out=4 kernel=3 pad=1' 'e = add b d' 'a = avgpool e' 'f = linear a out=10 bias'
-    net dw.txt 'c = conv2d n out=4 kernel=3 stride=4' 'd = conv2d c out=4 kernel=3 groups=4' 'a = avgpool d' 'f = linear a out=10 bias'
+    net top.txt 'c = conv2d n out=4 kernel=3 stride=4 bias' 'a = avgpool c' 'f = linear a out=10 bias' 'r = relu f'
+    net norm.txt 'c = conv2d n out=4 kernel=3 stride=4' 'a = avgpool c' 'b = batchnorm a' 'f = linear b out=10 bias'
     said() { # NET LINE..
         run --separate-stderr "$BIN/train-fp32" --graph "$1.txt" --epochs 0 -o "$1.st"
         [ "$status" -eq 0 ]
@@ -134,26 +132,46 @@ net() { # FILE LINE..: a network of these lines after x and n
         run --separate-stderr "$BIN/train-fp32" -q --graph "$1.txt" --epochs 0 -o "$1.st"
         [ "$status" -eq 0 ] && [ -z "$stderr" ]
     }
-    said mlp "qat-finetune: h: only the last layer may be linear"
-    said head "qat-finetune: a: the last layer must be linear"
-    said pre "fuse: node 'b': batch norm cannot be folded, 'c' is no convolution used here alone"
-    said dw "evaluate: d: groups=4: there are only kernels for groups=1"
+    said top "qat-finetune: f: a relu or clip behind the logits cannot be trained in integers"
+    said norm "fuse: node 'b': batch norm of a vector cannot be folded, 'a' is no linear layer used here alone"
     run --separate-stderr "$BIN/inspect" stages "$G/model.st"
     [ "$status" -eq 0 ] && [ -z "$output$stderr" ]
     run --separate-stderr "$BIN/train-fp32" --width 4 --epochs 0 -o out
     [ "$status" -eq 0 ] && [ -z "$stderr" ]
     rm out
     # and the program itself says the same, in one line, before it trains
-    for n in mlp head; do
+    "$BIN/fuse" -m top.st -o fused.st
+    "$BIN/calibrate" -m fused.st -o ranges.st < "$G/all.b"
+    fails "qat-finetune: $("$BIN/inspect" stages top.st | sed 's/^qat-finetune: //')" \
+        bash -c "'$BIN/qat-finetune' -m fused.st -r ranges.st --epochs 1 -o out < '$G/all.b'"
+    "$BIN/quantize" -m fused.st -r ranges.st -o int8.st # all but training takes it
+    "$BIN/evaluate" -m int8.st -o table < "$G/all.b"
+    "$BIN/bench" -m int8.st --seconds 0 -o table
+}
+
+@test "hidden layers, heads of convolutions, batch norms alone, groups and the rest go through every stage" {
+    net mlp.txt 'c = conv2d n out=4 kernel=3 stride=4 bias' 'r = relu c' 'l = flatten r' 'h = linear l out=6 bias' 'hr = relu h' 'f = linear hr out=10 bias'
+    net head.txt 'c = conv2d n out=4 kernel=3 stride=4 bias' 'r = relu c' 'd = conv2d r out=10 kernel=1 bias' 'a = avgpool d'
+    net pre.txt 'c = conv2d n out=4 kernel=3 stride=4' 'b = batchnorm c' 'd = conv2d c out=4 kernel=3 pad=1' 'e = add b d' 'a = avgpool e' 'f = linear a out=10 bias'
+    net dw.txt 'c = conv2d n out=4 kernel=3 stride=4' 'd = conv2d c out=4 kernel=3 groups=4' 'b = batchnorm d' 'v = clip b low=0 high=6' \
+        'm = maxpool v kernel=2' 'w = avgpool v kernel=2' 'k = concat m w m' 'a = avgpool k' 'f = linear a out=10 bias'
+    for n in mlp head pre dw; do
+        run --separate-stderr "$BIN/train-fp32" --graph $n.txt --epochs 1 -b 50 -q -o $n.st < "$G/all.b"
+        [ "$status" -eq 0 ] && [ -z "$stderr" ]
+        "$BIN/inspect" stages $n.st
         "$BIN/fuse" -m $n.st -o fused.st
         "$BIN/calibrate" -m fused.st -o ranges.st < "$G/all.b"
-        fails "qat-finetune: $("$BIN/inspect" stages $n.st | sed 's/^qat-finetune: //')" \
-            bash -c "'$BIN/qat-finetune' -m fused.st -r ranges.st --epochs 1 -o out < '$G/all.b'"
-        "$BIN/quantize" -m fused.st -r ranges.st -o int8.st # all but training takes it
-        "$BIN/evaluate" -m int8.st -o table < "$G/all.b"
-        "$BIN/bench" -m int8.st --seconds 0 -o table
+        "$BIN/quantize" -m fused.st -r ranges.st -o int8.st
+        "$BIN/qat-finetune" -m fused.st -r ranges.st --epochs 1 -b 50 -q -o qat.st < "$G/all.b"
+        for m in $n.st fused.st int8.st qat.st; do
+            "$BIN/inspect" check $m
+            "$BIN/evaluate" -m $m -b 1 --predictions one -o table.$m < "$G/all.b"
+            RESQ_ISA=ref "$BIN/evaluate" -m $m --predictions many -o table < "$G/all.b"
+            [ "${m%.st}" = "$n" ] || [ "$m" = fused.st ] || cmp one many
+        done
+        "$BIN/bench" -m int8.st -m $n.st --seconds 0 -o table
+        "$BIN/bench" --train -m $n.st --seconds 0 -o table
     done
-    fails "evaluate: d: groups=4: there are only kernels for groups=1" bash -c "'$BIN/evaluate' -m dw.st -o out < '$G/all.b'"
 }
 
 @test "train-fp32 --init takes its own output of a network without batch norm" {

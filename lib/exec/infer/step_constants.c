@@ -141,7 +141,8 @@ static int make_requantize(const struct maker *k, const float *weight_scale, str
     const struct conv_maps maps = {.x = &k->c->map_x,
                                    .y = is_logits ? NULL : &k->c->map_y,
                                    .residual = has_residual ? &residual : NULL,
-                                   .relu = s->relu};
+                                   .relu = s->relu,
+                                   .clip = s->clip};
     k->c->requantize = requantize_make(&maps, weight_scale, s->shape.out, k->c->bias_q, k->c->scale);
     return 0;
 }
@@ -190,21 +191,6 @@ static int make_lookup(const struct maker *k, struct message *m)
     return k->c->table && values ? 0 : STATUS_NOMEM;
 }
 
-/* max(code, zero point): a relu has its input's map (model_verify). */
-static int make_relu(const struct maker *k, struct message *m)
-{
-    struct step_constants *c = k->c;
-    if (!k->s->is_integer)
-        return 0;
-    TRY(node_affine(k->model, k->s->x, &c->map_x, m));
-    c->table = memory_new(256, 1, m);
-    if (!c->table)
-        return STATUS_NOMEM;
-    for (int q = 0; q < 256; q++)
-        c->table[q] = q > c->map_x.zero_point ? (uint8_t)q : c->map_x.zero_point;
-    return 0;
-}
-
 static int make_maps(const struct maker *k, struct message *m)
 {
     if (node_of(k, k->s->x)->type == NODE_U8)
@@ -214,13 +200,58 @@ static int make_maps(const struct maker *k, struct message *m)
     return 0;
 }
 
+/* Codes between those of the ends: relu and clip have their input's map (model_verify). */
+static int make_clamp(const struct maker *k, struct message *m)
+{
+    struct step_constants *c = k->c;
+    uint8_t low, high;
+    if (!k->s->is_integer)
+        return 0;
+    TRY(node_affine(k->model, k->s->x, &c->map_x, m));
+    codes_clip(&c->map_x, k->s->kind == STEP_RELU, &k->s->clip, &low, &high);
+    c->table = memory_new(256, 1, m);
+    if (!c->table)
+        return STATUS_NOMEM;
+    for (int q = 0; q < 256; q++)
+        c->table[q] = q < low ? low : q > high ? high : (uint8_t)q;
+    return 0;
+}
+
+/* Each operand's codes as codes of the result. */
+static int make_concat(const struct maker *k, struct message *m)
+{
+    const struct node *n = node_of(k, k->s->node);
+    struct step_constants *c = k->c;
+    if (!k->s->is_integer)
+        return 0;
+    TRY(node_affine(k->model, k->s->output, &c->map_y, m));
+    c->table = memory_new((size_t)n->input_count, 256, m);
+    if (!c->table)
+        return STATUS_NOMEM;
+    for (int i = 0; i < n->input_count; i++) {
+        struct affine x;
+        TRY(node_affine(k->model, n->inputs[i], &x, m));
+        codes_table(&x, &c->map_y, c->table + 256 * i);
+    }
+    return 0;
+}
+
+static int make_add(const struct maker *k, struct message *m)
+{
+    if (!k->s->is_integer)
+        return 0;
+    TRY(node_affine(k->model, k->s->other, &k->c->map_other, m));
+    return make_maps(k, m);
+}
+
 int step_constants_make(struct step_constants *c, const struct model *model, const struct step *s,
                         const struct elementwise_kernels *kernels, struct message *m)
 {
     static int (*const makers[STEP_KINDS])(const struct maker *, struct message *) = {
-        [STEP_LOOKUP] = make_lookup,   [STEP_CONV] = make_conv, [STEP_NORM] = make_norm_step,
-        [STEP_RELU] = make_relu,       [STEP_POOL] = make_maps, [STEP_QUANTIZE] = make_maps,
-        [STEP_DEQUANTIZE] = make_maps,
+        [STEP_LOOKUP] = make_lookup, [STEP_CONV] = make_conv,       [STEP_NORM] = make_norm_step,
+        [STEP_RELU] = make_clamp,    [STEP_CLIP] = make_clamp,      [STEP_ADD] = make_add,
+        [STEP_CONCAT] = make_concat, [STEP_POOL] = make_maps,       [STEP_WINDOW] = make_maps,
+        [STEP_QUANTIZE] = make_maps, [STEP_DEQUANTIZE] = make_maps,
     };
     const struct maker maker = {c, model, s, kernels};
     return makers[s->kind] ? makers[s->kind](&maker, m) : 0;

@@ -11,10 +11,10 @@ struct step_constants {
     float *scale, *shift; /* [C] of a batch norm; scale also: multipliers [K] of an integer convolution */
     float *bias;          /* [K] of a float convolution, aligned */
     int32_t *bias_q;      /* [K] of an integer one */
-    uint8_t *table;       /* lookup: [C][256]; relu of codes: [256] */
+    uint8_t *table;       /* lookup: [C][256]; relu and clip of codes: [256]; concat of codes: [operands][256] */
     float *folded;        /* weights [K,C,R,R] with their batch norm in them, until they are packed */
     struct requantize requantize;
-    struct affine map_x, map_y; /* of u8 values */
+    struct affine map_x, map_y, map_other; /* of u8 values */
 };
 
 /* k: for tables. STATUS_MISMATCH: the model lacks a tensor; STATUS_RANGE: a variance, or sums beyond 32 bits. */

@@ -41,12 +41,13 @@ int winograd_bounds_print(const struct model *model, struct text *out, struct me
     int layers = 0;
     for (int i = 0; i < model->graph.count; i++) {
         const struct node *n = &model->graph.nodes[i];
-        if (n->op != OP_CONV2D || !node_is_integer(&model->graph, i) || n->kernel != 3 || n->stride != 1)
+        if (n->op != OP_CONV2D || !node_is_integer(&model->graph, i) || n->kernel != 3 || n->stride != 1 ||
+            n->groups != 1)
             continue;
         TRY(layer_print(model, i, out, m));
         layers++;
     }
     if (layers == 0)
-        return message_set(m, STATUS_MISMATCH, "no integer 3x3 convolution: an int8 model has bounds");
+        return message_set(m, STATUS_MISMATCH, "no integer 3x3 convolution of one group: an int8 model has bounds");
     return 0;
 }

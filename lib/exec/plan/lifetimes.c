@@ -25,9 +25,8 @@ void lives_of_inference(const struct steps *s, int nodes, int keep, struct lifet
         const struct step *step = &s->at[i];
         values[step->output].begin = i;
         values[step->output].end = keep ? s->count : i;
-        read_at(values, step->x, i);
-        read_at(values, step->other, i);
-        read_at(values, step->norm_other, i);
+        for (int k = 0; k < step_operands(step); k++)
+            read_at(values, step_operand(step, k), i);
     }
     read_at(values, nodes - 1, s->count);
 }
@@ -44,10 +43,11 @@ void lives_of_training(const struct steps *s, int nodes, struct lifetime *values
         gradients[node].begin = node == nodes - 1 ? s->count - 1 : end - i;
     }
     for (int i = 0; i < s->count; i++) {
-        const int operands[2] = {s->at[i].x, s->at[i].other};
-        for (int k = 0; k < 2; k++)
-            if (operands[k] >= 0 && gradients[operands[k]].begin > end - i)
-                gradients[operands[k]].begin = end - i;
+        for (int k = 0; k < step_operands(&s->at[i]); k++) {
+            int operand = step_operand(&s->at[i], k);
+            if (operand >= 0 && gradients[operand].begin > end - i)
+                gradients[operand].begin = end - i;
+        }
     }
 }
 

@@ -24,20 +24,45 @@ void norm_constants(int channels, const float *gamma, const float *beta, const f
     }
 }
 
+static uint8_t code_between(uint8_t q, uint8_t low, uint8_t high)
+{
+    return q < low ? low : q > high ? high : q;
+}
+
+void codes_clip(const struct affine *y, int relu, const struct clip *clip, uint8_t *low, uint8_t *high)
+{
+    *low = (uint8_t)low_code_value(y, relu);
+    *high = y->qmax;
+    if (!clip->on)
+        return;
+    uint8_t first = affine_quantize(y, clip->low), last = affine_quantize(y, clip->high);
+    *low = code_between(*low, first, last);
+    *high = code_between(*high, first, last);
+}
+
 struct requantize requantize_make(const struct conv_maps *maps, const float *weight_scale, int outputs,
                                   const int32_t *bias, float *multiplier)
 {
     const struct device_requantize r = requantize_of(maps->x, maps->y, maps->residual, maps->relu);
     for (int k = 0; k < outputs; k++)
         multiplier[k] = multiplier_value(maps->x->scale, weight_scale[k], maps->y ? maps->y->scale : 0);
+    uint8_t low = (uint8_t)r.low, high = (uint8_t)r.high;
+    if (maps->y)
+        codes_clip(maps->y, maps->relu, &maps->clip, &low, &high);
     return (struct requantize){.multiplier = multiplier,
                                .bias = bias,
                                .residual_multiplier = r.residual_multiplier,
                                .residual_zero_point = (uint8_t)r.residual_zero_point,
                                .zero_point_x = (uint8_t)r.zero_point_x,
                                .zero_point_y = (uint8_t)r.zero_point_y,
-                               .low = (uint8_t)r.low,
-                               .high = (uint8_t)r.high};
+                               .low = low,
+                               .high = high};
+}
+
+void codes_table(const struct affine *x, const struct affine *y, uint8_t table[256])
+{
+    for (int q = 0; q < 256; q++)
+        table[q] = affine_quantize(y, affine_dequantize(x, (uint8_t)q));
 }
 
 void input_table(const struct elementwise_kernels *k, const struct node *normalize, const struct affine *a,

@@ -16,12 +16,19 @@ int node_affine(const struct model *model, int node, struct affine *a, struct me
 struct conv_maps {
     const struct affine *x, *y, *residual; /* y NULL: logits; residual NULL: none */
     int relu;                              /* clamps at y's zero point */
+    struct clip clip;                      /* then at the codes of its ends */
 };
+
+/* The lowest and highest code of y behind a relu and a clip, either of which may be none. */
+void codes_clip(const struct affine *y, int relu, const struct clip *clip, uint8_t *low, uint8_t *high);
 
 /* What conv_u8 takes: multiplier [outputs] is filled from weight_scale [outputs], `bias` [outputs] used as it is.
  * Both arrays stay the caller's and must outlive the result. */
 struct requantize requantize_make(const struct conv_maps *maps, const float *weight_scale, int outputs,
                                   const int32_t *bias, float *multiplier);
+
+/* What each of 256 codes of x is in codes of y: dequantized, then quantized. */
+void codes_table(const struct affine *x, const struct affine *y, uint8_t table[256]);
 
 /* y = x * scale + shift for a batch norm with the given statistics, computed in double and rounded once. All
  * [channels]. */

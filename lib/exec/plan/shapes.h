@@ -8,8 +8,10 @@
 
 size_t node_elements(const struct node *n); /* of one image's value: H*W*C */
 
-/* Convolution or linear (a 1x1 convolution on one pixel). STATUS_UNSUPPORTED names a node with groups. */
-int node_conv_shape(const struct graph *g, int node, struct conv_shape *s, struct message *m) RESQ_USE_RESULT;
+/* Of a convolution or a linear layer (a 1x1 convolution on one pixel). */
+struct conv_shape node_conv_shape(const struct graph *g, int node);
+/* The windows of a pool; of other nodes nothing of meaning. */
+struct pool_shape node_pool_shape(const struct graph *g, int node);
 /* Output rows of one item of work: at least 32 pixels, at most four items an image. Depends on the shape alone. */
 int conv_item_rows(const struct conv_shape *s);
 

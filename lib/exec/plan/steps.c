@@ -26,23 +26,27 @@ static int only_user(const struct planner *p, int i)
     return -1;
 }
 
-/* The add and the relu behind a node, where nothing else reads what lies between; -1: none. */
+/* The add, the relu and the clip behind a node, where nothing else reads what lies between; -1: none. */
 struct epilogue {
-    int add, other, relu;
+    int add, other, relu, clip;
 };
 
 static struct epilogue epilogue_of(const struct planner *p, int node)
 {
     const struct node *nodes = p->g->nodes;
-    struct epilogue e = {-1, -1, -1};
+    struct epilogue e = {-1, -1, -1, -1};
     int next = only_user(p, node);
     if (next >= 0 && nodes[next].op == OP_ADD) {
         e.add = next;
         e.other = nodes[next].inputs[nodes[next].inputs[0] == node];
         next = only_user(p, next);
     }
-    if (next >= 0 && nodes[next].op == OP_RELU)
+    if (next >= 0 && nodes[next].op == OP_RELU) {
         e.relu = next;
+        next = only_user(p, next);
+    }
+    if (next >= 0 && nodes[next].op == OP_CLIP)
+        e.clip = next;
     return e;
 }
 
@@ -50,7 +54,7 @@ static struct epilogue epilogue_of(const struct planner *p, int node)
 static void conv_take(struct planner *p, struct step *s)
 {
     int norm = only_user(p, s->node), residual_is_taken = p->fusion == FUSE_FOLDED && s->other >= 0;
-    if (s->relu || residual_is_taken || norm < 0 || p->g->nodes[norm].op != OP_BATCHNORM)
+    if (s->relu || s->clip.on || residual_is_taken || norm < 0 || p->g->nodes[norm].op != OP_BATCHNORM)
         return;
     struct epilogue e = epilogue_of(p, norm);
     s->norm = s->output = norm;
@@ -67,6 +71,11 @@ static void conv_take(struct planner *p, struct step *s)
         s->output = e.relu;
         p->taken[e.relu] = 1;
     }
+    if (e.clip >= 0) {
+        s->clip = p->g->nodes[e.clip].clip;
+        s->output = e.clip;
+        p->taken[e.clip] = 1;
+    }
 }
 
 static void conv_fold(struct step *s)
@@ -82,7 +91,7 @@ static void norm_take(struct planner *p, int norm)
     struct epilogue e = epilogue_of(p, norm);
     int last = norm;
     if (e.add >= 0 && (p->norm_of[e.add] >= 0 || p->taken[e.add]))
-        e.add = e.relu = -1;
+        e.add = e.relu = e.clip = -1;
     if (e.add >= 0) {
         p->other_of[norm] = e.other;
         p->taken[last] = 1;
@@ -91,6 +100,10 @@ static void norm_take(struct planner *p, int norm)
     if (e.relu >= 0) {
         p->taken[last] = 1;
         last = e.relu;
+    }
+    if (e.clip >= 0) {
+        p->taken[last] = 1;
+        last = e.clip;
     }
     p->norm_of[last] = norm;
 }
@@ -120,23 +133,26 @@ static struct step *step_add(struct planner *p, enum step_kind kind, int node)
                        .x = n->inputs[0],
                        .other = n->input_count > 1 ? n->inputs[1] : -1,
                        .relu = n->has_relu,
+                       .clip = n->clip,
                        .norm = -1,
                        .norm_other = -1,
                        .fold = -1,
                        .is_integer = node_is_integer(p->g, node),
+                       .pool = node_pool_shape(p->g, node),
+                       .more = n->inputs + 2,
+                       .more_count = n->input_count > 2 ? n->input_count - 2 : 0,
                        .macs = node_macs(p->g, node)};
     return s;
 }
 
-static int plan_conv(struct planner *p, int node, struct message *m)
+static void plan_conv(struct planner *p, int node)
 {
     struct step *s = step_add(p, STEP_CONV, node);
-    TRY(node_conv_shape(p->g, node, &s->shape, m));
+    s->shape = node_conv_shape(p->g, node);
     if (!s->is_integer && (p->fusion == FUSE_INTO_CONV || p->fusion == FUSE_FOLDED))
         conv_take(p, s);
     if (p->fusion == FUSE_FOLDED && s->norm >= 0)
         conv_fold(s);
-    return 0;
 }
 
 static void plan_norm_group(struct planner *p, int last)
@@ -144,7 +160,12 @@ static void plan_norm_group(struct planner *p, int last)
     struct step *s = step_add(p, STEP_NORM, p->norm_of[last]);
     s->output = last;
     s->other = p->other_of[s->node];
-    s->relu = p->g->nodes[last].op == OP_RELU;
+    const struct node *end = &p->g->nodes[last];
+    if (end->op == OP_CLIP) {
+        s->clip = end->clip;
+        end = node_input(p->g, end, 0);
+    }
+    s->relu = end->op == OP_RELU;
 }
 
 static void plan_quantize(struct planner *p, int node)
@@ -161,20 +182,21 @@ static int plan_node(struct planner *p, int i, struct message *m)
     static const struct {
         int is_simple;
         enum step_kind kind;
-    } simple[OP_COUNT] = {[OP_BATCHNORM] = {1, STEP_NORM},
-                          [OP_RELU] = {1, STEP_RELU},
-                          [OP_ADD] = {1, STEP_ADD},
-                          [OP_AVGPOOL] = {1, STEP_POOL},
-                          [OP_DEQUANTIZE] = {1, STEP_DEQUANTIZE}};
+    } simple[OP_COUNT] = {
+        [OP_BATCHNORM] = {1, STEP_NORM}, [OP_RELU] = {1, STEP_RELU},       [OP_CLIP] = {1, STEP_CLIP},
+        [OP_ADD] = {1, STEP_ADD},        [OP_CONCAT] = {1, STEP_CONCAT},   [OP_AVGPOOL] = {1, STEP_POOL},
+        [OP_MAXPOOL] = {1, STEP_MAX},    [OP_FLATTEN] = {1, STEP_FLATTEN}, [OP_DEQUANTIZE] = {1, STEP_DEQUANTIZE}};
     const struct node *n = &p->g->nodes[i];
     if (p->norm_of[i] >= 0)
         plan_norm_group(p, i);
     else if (n->op == OP_CONV2D || n->op == OP_LINEAR)
-        return plan_conv(p, i, m);
+        plan_conv(p, i);
     else if (n->op == OP_QUANTIZE)
         plan_quantize(p, i);
     else if (n->op == OP_NORMALIZE && needs_normalize(p, i))
         step_add(p, STEP_NORMALIZE, i);
+    else if (n->op == OP_AVGPOOL && n->kernel > 0)
+        step_add(p, STEP_WINDOW, i);
     else if (simple[n->op].is_simple)
         step_add(p, simple[n->op].kind, i);
     else if (n->op != OP_NORMALIZE)
@@ -233,10 +255,13 @@ int steps_maker(const struct steps *s, int node, int before)
 int steps_users(const struct steps *s, int node, int *last)
 {
     int users = 0;
-    for (int i = 0; i < s->count; i++)
-        if (s->at[i].x == node || s->at[i].other == node) {
-            users++;
-            *last = i;
-        }
+    for (int i = 0; i < s->count; i++) {
+        const struct step *step = &s->at[i];
+        int reads = step->x == node || step->other == node;
+        for (int k = 0; k < step->more_count; k++)
+            reads |= step->more[k] == node;
+        users += reads;
+        *last = reads ? i : *last;
+    }
     return users;
 }

@@ -23,6 +23,7 @@ enum train_pass { PASS_FORWARD, PASS_DATA, PASS_WEIGHT, PASS_COUNT };
 /* What every engine knows of a step, besides struct step. */
 struct train_step {
     int accumulate_x, accumulate_other; /* backward: add to the operand's gradient, which another user began */
+    uint64_t accumulate_more;           /* the same for step.more, a bit each */
     size_t weight, bias;                /* in parameters: weights, or gamma and beta */
     size_t mean, variance, tracked;     /* in state: running statistics */
     size_t scale;                       /* in parameters: the learned scale of the output */
@@ -144,6 +145,8 @@ struct buffer_bytes {
     size_t value, before, gradient;
 };
 typedef struct buffer_bytes buffer_rule(const struct gradient *g, int node, int step);
+/* 1 where, in quantized mode, the step's codes are on its input's map, as lowering has it. */
+int gradient_keeps_map(const struct gradient *g, int step);
 /* 1 where quantized mode keeps the value before rounding. */
 int gradient_has_before(const struct gradient *g, int node, int step);
 /* Places all nodes' buffers (offsets in g->values) and `count` blocks of the engine's own, whose bytes and lives are
@@ -159,7 +162,8 @@ int gradient_plan_slices(struct gradient *g, const struct model *model, struct m
 
 /* Copies the given maps, one a node. STATUS_MISMATCH names one that is none. */
 int qat_take_maps(struct gradient *g, const struct affine *activations, struct message *m) RESQ_USE_RESULT;
-/* The output map of a step: as given, by its learned scale in `parameters`, or by its moving range in `state`. */
+/* The output map of a step: as given, by its learned scale in `parameters`, or by its moving range in `state`; where
+ * it keeps its input's, that of the step that made those codes. */
 int qat_map(const struct gradient *g, const float *parameters, const float *state, int step, struct affine *map,
             struct message *m) RESQ_USE_RESULT;
 

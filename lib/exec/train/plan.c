@@ -1,13 +1,16 @@
 /* Training steps, and where their buffers lie: the one planner for every engine. */
 #include "base/memory.h"
 #include "exec/train/gradient_engine.h"
+#include "graph/op.h"
 
 /* ---- steps ---- */
 
 static int check_steps(const struct gradient *g, struct message *m)
 {
     static const unsigned char has_gradient[STEP_KINDS] = {
-        [STEP_NORMALIZE] = 1, [STEP_CONV] = 1, [STEP_NORM] = 1, [STEP_RELU] = 1, [STEP_ADD] = 1, [STEP_POOL] = 1};
+        [STEP_NORMALIZE] = 1, [STEP_CONV] = 1,    [STEP_NORM] = 1,   [STEP_RELU] = 1,
+        [STEP_CLIP] = 1,      [STEP_ADD] = 1,     [STEP_CONCAT] = 1, [STEP_WINDOW] = 1,
+        [STEP_MAX] = 1,       [STEP_FLATTEN] = 1, [STEP_POOL] = 1};
     for (int i = 0; i < g->steps.count; i++) {
         const struct node *n = gradient_node(g, g->steps.at[i].node);
         if (!has_gradient[g->steps.at[i].kind])
@@ -16,12 +19,16 @@ static int check_steps(const struct gradient *g, struct message *m)
     return 0;
 }
 
-/* The first user met in backward order writes an operand's gradient, the others add. Within a step, `other` goes
- * first. */
+/* The first user met in backward order writes an operand's gradient, the others add. Within a step, the last operand
+ * goes first. */
 static void plan_accumulation(struct gradient *g, unsigned char *begun)
 {
     for (int i = g->steps.count - 1; i >= 0; i--) {
         const struct step *s = &g->steps.at[i];
+        for (int k = s->more_count - 1; k >= 0; k--) {
+            g->train[i].accumulate_more |= (uint64_t)begun[s->more[k]] << k;
+            begun[s->more[k]] = 1;
+        }
         if (s->other >= 0) {
             g->train[i].accumulate_other = begun[s->other];
             begun[s->other] = 1;
@@ -37,8 +44,10 @@ static void plan_values(struct gradient *g)
         g->values[i].elements = node_elements(gradient_node(g, i));
     for (int i = 0; i < g->steps.count; i++) {
         const struct step *s = &g->steps.at[i];
-        g->values[s->output].wants_gradient =
-            s->kind == STEP_CONV || s->kind == STEP_NORM || gradient_wants(g, s->x) || gradient_wants(g, s->other);
+        int wants = s->kind == STEP_CONV || s->kind == STEP_NORM;
+        for (int k = 0; k < step_operands(s); k++)
+            wants |= gradient_wants(g, step_operand(s, k));
+        g->values[s->output].wants_gradient = wants;
     }
 }
 
@@ -60,10 +69,16 @@ int gradient_plan_steps(struct gradient *g, struct message *m)
 
 /* ---- buffers ---- */
 
+int gradient_keeps_map(const struct gradient *g, int step)
+{
+    const struct step *s = &g->steps.at[step];
+    return op_of(gradient_node(g, s->output))->integer == INTEGER_INPUT_MAP && !gradient_is_last(g, s->output);
+}
+
 int gradient_has_before(const struct gradient *g, int node, int step)
 {
     return gradient_quantized(g) && step >= 0 && !gradient_is_last(g, node) &&
-           g->steps.at[step].kind != STEP_NORMALIZE;
+           g->steps.at[step].kind != STEP_NORMALIZE && !gradient_keeps_map(g, step);
 }
 
 int gradient_plan_buffers(struct gradient *g, buffer_rule *bytes, struct lifetime *others, int count, size_t *total,

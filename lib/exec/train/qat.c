@@ -9,30 +9,32 @@
  *
  * kernel/contract/arithmetic.h computes these (struct slope). Here is what all engines share. */
 #include "exec/train/gradient_engine.h"
+#include "graph/op.h"
 #include <math.h>
+
+/* Whatever the weights become, the sums must fit: 2^30 of bias and the rest of the products. */
+static int check_sums(const struct graph *g, const struct node *n, struct message *m)
+{
+    double terms = node_weight_count(g, n) / n->out;
+    if (terms * 127 * 255 < 0x1p30)
+        return 0;
+    return message_set(m, STATUS_UNSUPPORTED, "%s: sums of %.0f products may exceed 32 bits", n->name, terms);
+}
 
 int gradient_check_quantized(const struct graph *g, struct message *m)
 {
     const struct node *last = &g->nodes[g->count - 1];
     for (int i = 0; i < g->count; i++) {
         const struct node *n = &g->nodes[i];
-        if (n->op == OP_BATCHNORM || n->op == OP_ADD || n->op == OP_RELU)
-            return message_set(m, STATUS_UNSUPPORTED,
-                               "%s: %s cannot be trained in integers: fuse it into a convolution", n->name,
+        if (op_of(n)->folds_away)
+            return message_set(m, STATUS_UNSUPPORTED, "%s: %s cannot be trained in integers: fuse it", n->name,
                                graph_op_name(n->op));
-        if (n->op == OP_LINEAR && n != last)
-            return message_set(m, STATUS_UNSUPPORTED, "%s: only the last layer may be linear", n->name);
-        if (n->op != OP_CONV2D && n->op != OP_LINEAR)
-            continue;
-        /* whatever the weights become, the sums must fit: 2^30 of bias and the rest of the products */
-        int side = n->op == OP_CONV2D ? n->kernel : 1;
-        double terms = (double)g->nodes[n->inputs[0]].c / (n->op == OP_CONV2D ? n->groups : 1) * side * side;
-        if (terms * 127 * 255 >= 0x1p30)
-            return message_set(m, STATUS_UNSUPPORTED, "%s: sums of %.0f products may exceed 32 bits", n->name,
-                               terms);
+        if (op_of(n)->weights)
+            TRY(check_sums(g, n, m));
     }
-    if (last->op != OP_LINEAR)
-        return message_set(m, STATUS_UNSUPPORTED, "%s: the last layer must be linear", last->name);
+    if (op_of(last)->weights && node_has_epilogue(last))
+        return message_set(m, STATUS_UNSUPPORTED,
+                           "%s: a relu or clip behind the logits cannot be trained in integers", last->name);
     return 0;
 }
 
@@ -45,6 +47,10 @@ int qat_take_maps(struct gradient *g, const struct affine *activations, struct m
         const struct affine *a = &activations[node];
         if (gradient_is_last(g, node))
             continue;
+        if (gradient_keeps_map(g, i)) {
+            g->values[node].given = g->values[node].map = g->values[g->steps.at[i].x].given;
+            continue;
+        }
         if (!isnormal(a->scale) || a->scale <= 0 || a->zero_point < a->qmin || a->zero_point > a->qmax ||
             a->qmin >= a->qmax)
             return message_set(m, STATUS_MISMATCH, "%s: no usable activation map", gradient_node(g, node)->name);
@@ -56,6 +62,8 @@ int qat_take_maps(struct gradient *g, const struct affine *activations, struct m
 int qat_map(const struct gradient *g, const float *parameters, const float *state, int step, struct affine *map,
             struct message *m)
 {
+    while (gradient_keeps_map(g, step))
+        step = steps_maker(&g->steps, g->steps.at[step].x, step);
     const struct train_step *t = &g->train[step];
     int node = g->steps.at[step].output;
     const char *name = gradient_node(g, node)->name;

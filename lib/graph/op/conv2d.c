@@ -1,4 +1,5 @@
-/* conv2d: [H,W,C] to [H',W',out] over windows of kernel x kernel; then a residual may be added, then a relu. */
+/* conv2d: [H,W,C] to [H',W',out] over windows of kernel x kernel; then a residual may be added, then a
+ * relu, then a clip. */
 #include "graph/op.h"
 
 enum { MOST_SIDE = 64 };
@@ -12,6 +13,12 @@ static const struct attribute attributes[] = {
     {.name = "bias", .kind = ATTRIBUTE_FLAG, .offset = ATTRIBUTE_FIELD(has_bias)},
     {.name = "add", .kind = ATTRIBUTE_INPUT, .input = 1, .absorbs = OP_ADD},
     {.name = "relu", .kind = ATTRIBUTE_FLAG, .offset = ATTRIBUTE_FIELD(has_relu), .absorbs = OP_RELU},
+    {.name = "clip",
+     .kind = ATTRIBUTE_RANGE,
+     .offset = ATTRIBUTE_FIELD(clip),
+     .low = -CLIP_MOST,
+     .high = CLIP_MOST,
+     .absorbs = OP_CLIP},
     {0},
 };
 
@@ -21,10 +28,7 @@ static int rule(const struct graph *g, struct node *n, struct message *m)
     if (x->c % n->groups != 0 || n->out % n->groups != 0)
         return message_set(m, STATUS_RANGE, "groups=%d does not divide %d and %d channels", n->groups, x->c,
                            n->out);
-    if (x->h + 2 * n->pad < n->kernel || x->w + 2 * n->pad < n->kernel)
-        return message_set(m, STATUS_RANGE, "kernel=%d is larger than the padded input", n->kernel);
-    n->h = (x->h + 2 * n->pad - n->kernel) / n->stride + 1;
-    n->w = (x->w + 2 * n->pad - n->kernel) / n->stride + 1;
+    TRY(node_window_rule(g, n, m));
     n->c = n->out;
     return 0;
 }

@@ -79,9 +79,9 @@ struct slope {
     float low, high, first, last;
 };
 
-RESQ_VALUE struct slope slope_of(const struct affine *y, int relu)
+/* first, last: the codes of the clamp, less the zero point */
+RESQ_VALUE struct slope slope_between(int first, int last)
 {
-    int first = low_code_value(y, relu) - y->zero_point, last = y->qmax - y->zero_point;
     struct slope s;
     s.first = (float)first;
     s.last = (float)last;
@@ -92,6 +92,11 @@ RESQ_VALUE struct slope slope_of(const struct affine *y, int relu)
     if (last % 2 != 0)
         s.high = nextafterf(s.high, -FLT_MAX);
     return s;
+}
+
+RESQ_VALUE struct slope slope_of(const struct affine *y, int relu)
+{
+    return slope_between(low_code_value(y, relu) - y->zero_point, y->qmax - y->zero_point);
 }
 
 RESQ_VALUE int slope_passes(const struct slope *s, float v)

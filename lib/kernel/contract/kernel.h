@@ -18,11 +18,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One image's convolution. Square kernels; groups of one. A linear layer is a 1x1 convolution on 1x1. */
+/* One image's convolution. Square kernels. A linear layer is a 1x1 convolution on 1x1. With groups, output k sums over
+ * the C / groups channels of its group alone, weights are [K, C/groups, R, R], and the kernels are those of the slots
+ * `.._grouped`; all others take one group. */
 struct conv_shape {
     int h, w, c;
     int out, kernel, stride, pad; /* K, R */
     int out_h, out_w;             /* (h + 2 pad - kernel) / stride + 1 */
+    int groups;                   /* divides C and K; 0 counts as 1 */
 };
 
 /* Where the pixels of an activation lie, in elements: pixel (y,x) of image i begins at pointer + i*image + y*row +
@@ -55,6 +58,8 @@ static inline ptrdiff_t layout_at(const struct layout *l, int image, int row, in
  * stays that of the whole tensor. Where `first` is a multiple of the kernel's out_grain, the packed weights of all
  * outputs serve at packed + packed_bytes(a shape with out = first), a multiple of 64 bytes; else, and where
  * out_grain is 0, the range needs packed weights of its own.
+ *
+ * With groups there are no such ranges: all outputs are computed together.
  *
  * A convolution's result for an image does not depend on the other images of the call, nor on the cut of rows. */
 
@@ -198,6 +203,24 @@ struct average_pool_u8_call {
     float *before; /* [c], the value before rounding; or NULL */
 };
 
+/* One image's windows of kernel x kernel pixels, every `stride` of them; `pad` < kernel around it, so that every window
+ * holds a pixel. Images are dense. */
+struct pool_shape {
+    int h, w, c;
+    int kernel, stride, pad;
+    int out_h, out_w; /* (h + 2 pad - kernel) / stride + 1 */
+};
+
+/* y = clamp(rintf(v) + zero_point_y, low, high), v = (a - zero_point_a) * multiplier_a + (b - zero_point_b) * multiplier_b */
+struct add_u8_call {
+    const uint8_t *a, *b;
+    size_t count;
+    float multiplier_a, multiplier_b;
+    uint8_t zero_point_a, zero_point_b, zero_point_y, low, high;
+    uint8_t *y;
+    float *before; /* v; or NULL */
+};
+
 /* Both parts of a batch norm's way back; xhat = (x - mean) * inv_std. x and dy are [rows][c], the rest [c]. */
 struct batchnorm_backward_call {
     const float *x, *dy;
@@ -220,8 +243,25 @@ struct elementwise_kernels {
     void (*relu)(const float *x, size_t count, float *y);
     /* dx = y > 0 ? dy : 0; may be in place */
     void (*relu_backward)(const float *y, const float *dy, size_t count, float *dx);
+    /* min(max(x, low), high); NaN stays */
+    void (*clip)(const float *x, size_t count, float low, float high, float *y);
+    /* dx = low < y < high ? dy : 0; may be in place */
+    void (*clip_backward)(const float *y, const float *dy, size_t count, float low, float high, float *dx);
+    void (*add_u8)(const struct add_u8_call *call);
     void (*average_pool)(const float *x, int pixels, int c, float *y); /* one image */
     void (*average_pool_u8)(const struct average_pool_u8_call *call);
+    /* Row `row` of the output of one image x: the largest of each window, padding left out; a NaN stays. */
+    void (*max_pool)(const struct pool_shape *s, const float *x, int row, float *y);
+    void (*max_pool_u8)(const struct pool_shape *s, const uint8_t *x, int row, uint8_t *y);
+    /* One image: dy goes to the first of the largest of its window, row by row. dx is overwritten. */
+    void (*max_pool_backward)(const struct pool_shape *s, const float *x, const float *dy, float *dx);
+    /* The sum of each window over kernel * kernel: padding counts as zeros. The codes' call is that of one image, whose
+     * `pixels` and `c` are not looked at; y and before are those of the row. */
+    void (*window_pool)(const struct pool_shape *s, const float *x, int row, float *y);
+    void (*window_pool_u8)(const struct pool_shape *s, const struct average_pool_u8_call *call, int row);
+    void (*window_pool_backward)(const struct pool_shape *s, const float *dy, float *dx); /* dx is overwritten */
+    /* y[j][i] = x[i][j] of values of 1, 2 or 4 bytes: a map's channels as planes, and back */
+    void (*transpose)(const void *x, int rows, int columns, size_t size, void *y);
     void (*quantize)(const float *x, size_t count, float scale, uint8_t zero_point, uint8_t low, uint8_t high,
                      uint8_t *q);
     void (*dequantize)(const uint8_t *q, size_t count, float scale, uint8_t zero_point, float *x);
@@ -244,11 +284,11 @@ struct elementwise_kernels {
 struct kernel_table {
     const char *isa;                   /* "ref", "blas", "avx2" ... */
     const struct kernel_table *parent; /* the set that this one adds to; NULL: ref */
-    struct conv_f32_kernel conv_f32, conv_f32_winograd;
-    struct conv_f32_backward_data_kernel conv_f32_backward_data;
-    struct conv_f32_backward_weight_kernel conv_f32_backward_weight;
-    struct conv_u8_kernel conv_u8, conv_u8_winograd;
-    struct conv_bf16_kernel conv_bf16;
+    struct conv_f32_kernel conv_f32, conv_f32_winograd, conv_f32_grouped;
+    struct conv_f32_backward_data_kernel conv_f32_backward_data, conv_f32_backward_data_grouped;
+    struct conv_f32_backward_weight_kernel conv_f32_backward_weight, conv_f32_backward_weight_grouped;
+    struct conv_u8_kernel conv_u8, conv_u8_winograd, conv_u8_grouped;
+    struct conv_bf16_kernel conv_bf16, conv_bf16_grouped;
     struct block_kernel block; /* training in 16-bit products */
     struct elementwise_kernels elementwise;
 };
@@ -260,8 +300,8 @@ int kernel_table_get(const struct kernel_table **table, const char *isa, struct 
 /* Names usable on this machine, strongest last ("ref" first); NULL past the end. */
 const char *kernel_isa_at(int i);
 
-/* The kernel of the table that takes this shape, else its parent's, at last ref's, which takes every shape: NULL only
- * for the Winograd ones, which need not exist. What one of them packs is for that one alone; a shape that differs only
+/* The kernel of the table that takes this shape (one of the grouped ones where it has groups), else its parent's, at
+ * last ref's, which takes every shape: NULL only for the Winograd ones, which need not exist. What one of them packs is for that one alone; a shape that differs only
  * in the number of outputs has the same kernel. */
 const struct conv_f32_kernel *kernel_conv_f32(const struct kernel_table *table, const struct conv_shape *s);
 const struct conv_f32_kernel *kernel_conv_f32_winograd(const struct kernel_table *table,

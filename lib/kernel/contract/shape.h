@@ -19,9 +19,24 @@ static inline size_t shape_outputs(const struct conv_shape *s) /* H'*W'*K */
     return shape_pixels(s) * (size_t)s->out;
 }
 
-static inline size_t shape_reduced(const struct conv_shape *s) /* R*R*C: products an output */
+static inline int shape_groups(const struct conv_shape *s)
 {
-    return (size_t)s->kernel * (size_t)s->kernel * (size_t)s->c;
+    return s->groups > 1 ? s->groups : 1;
+}
+
+static inline int shape_group_inputs(const struct conv_shape *s) /* C/G: channels that an output sees */
+{
+    return s->c / shape_groups(s);
+}
+
+static inline int shape_group_outputs(const struct conv_shape *s) /* K/G */
+{
+    return s->out / shape_groups(s);
+}
+
+static inline size_t shape_reduced(const struct conv_shape *s) /* R*R*C/G: products an output */
+{
+    return (size_t)s->kernel * (size_t)s->kernel * (size_t)shape_group_inputs(s);
 }
 
 static inline size_t shape_weights(const struct conv_shape *s)
@@ -29,10 +44,12 @@ static inline size_t shape_weights(const struct conv_shape *s)
     return shape_reduced(s) * (size_t)s->out;
 }
 
-/* Index of weight [k,c,r,t] in PyTorch's OIHW. */
+/* Index of weight [k,c,r,t] in PyTorch's OIHW; c counts within the group. */
 static inline size_t shape_weight_at(const struct conv_shape *s, int k, int c, int r, int t)
 {
-    return (((size_t)k * (size_t)s->c + (size_t)c) * (size_t)s->kernel + (size_t)r) * (size_t)s->kernel + (size_t)t;
+    return (((size_t)k * (size_t)shape_group_inputs(s) + (size_t)c) * (size_t)s->kernel + (size_t)r) *
+               (size_t)s->kernel +
+           (size_t)t;
 }
 
 static inline size_t round_up_64(size_t bytes)

@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "exec/infer/exec.h"
+#include "graph/op.h"
 #include "graph/schema.h"
 #include <math.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ static inline void fill_integer(struct model *model, int i, struct tensor *t, co
     const struct node *n = &model->graph.nodes[i], *x = &model->graph.nodes[n->inputs[0]];
     int is_conv = n->op == OP_CONV2D || n->op == OP_LINEAR;
     double terms = is_conv ? (double)x->c * (n->op == OP_CONV2D ? n->kernel * n->kernel : 1) : 1;
+    terms /= n->op == OP_CONV2D ? n->groups : 1;
     if (strcmp(suffix, "weight") == 0)
         for (size_t k = 0; k < t->count; k++)
             ((int8_t *)t->data)[k] = (int8_t)(random_below(r, 255) - 127);
@@ -75,7 +77,8 @@ static inline void fill_integer(struct model *model, int i, struct tensor *t, co
     else if (strcmp(suffix, "scale") == 0)
         *(float *)t->data = (float)draw(r, 0.015, 0.03);
     else if (strcmp(suffix, "zero_point") == 0)
-        *(uint8_t *)t->data = zero_points[(size_t)i % sizeof zero_points];
+        *(uint8_t *)t->data =
+            n->op == OP_LINEAR || n->op == OP_CONCAT ? 120 : zero_points[(size_t)i % sizeof zero_points];
     else if (strcmp(suffix, "range") == 0)
         ((uint8_t *)t->data)[1] = 255;
 }
@@ -102,7 +105,7 @@ static inline void random_model(struct model *model, const char *text, uint64_t 
             ASSERT_OK(record_add(model->record, name, specs[k].dtype, specs[k].rank, specs[k].shape, &t, &m), m);
             if (specs[k].dtype == DTYPE_F32 && !node_is_integer(&model->graph, i) && n->type == NODE_F32)
                 fill_f32(t, n, specs[k].suffix, &r);
-            else if (n->op == OP_RELU)
+            else if (op_of(n)->integer == INTEGER_INPUT_MAP)
                 memcpy(t->data, model_tensor(model, n->inputs[0], specs[k].suffix)->data, t->bytes);
             else
                 fill_integer(model, i, t, specs[k].suffix, &r);
@@ -171,6 +174,11 @@ static inline double *net_tensor(const struct net *net, int node, const char *su
     return t ? net->tensors[t - net->model->record->tensors] : NULL;
 }
 
+static inline double clipped(const struct node *n, double v)
+{
+    return !n->clip.on ? v : fmin(fmax(v, (double)n->clip.low), (double)n->clip.high);
+}
+
 static inline void net_conv(struct net *net, int i)
 {
     const struct graph *g = &net->model->graph;
@@ -178,22 +186,26 @@ static inline void net_conv(struct net *net, int i)
     int side = n->op == OP_CONV2D ? n->kernel : 1, stride = n->op == OP_CONV2D ? n->stride : 1;
     const double *w = net_tensor(net, i, "weight"), *bias = net_tensor(net, i, "bias");
     const double *residual = n->input_count > 1 ? net->values[n->inputs[1]] : NULL;
+    int groups = n->op == OP_CONV2D ? n->groups : 1, inputs = x->c / groups;
     double *y = net->values[i];
     for (int b = 0; b < net->images; b++)
         for (int oy = 0; oy < n->h; oy++)
             for (int ox = 0; ox < n->w; ox++)
                 for (int k = 0; k < n->c; k++, y++) {
                     *y = bias ? bias[k] : 0;
-                    for (int c = 0; c < x->c; c++)
+                    int first = k / (n->c / groups) * inputs;
+                    for (int c = 0; c < inputs; c++)
                         for (int r = 0; r < side; r++)
                             for (int t = 0; t < side; t++) {
                                 int iy = oy * stride + r - n->pad, ix = ox * stride + t - n->pad;
                                 if (iy >= 0 && iy < x->h && ix >= 0 && ix < x->w)
-                                    *y += net->values[n->inputs[0]][((b * x->h + iy) * x->w + ix) * x->c + c] *
-                                          w[((k * x->c + c) * side + r) * side + t];
+                                    *y += net->values[n->inputs[0]]
+                                                     [((b * x->h + iy) * x->w + ix) * x->c + first + c] *
+                                          w[((k * inputs + c) * side + r) * side + t];
                             }
                     *y += residual ? *residual++ : 0;
                     *y = n->has_relu && *y < 0 ? 0 : *y;
+                    *y = clipped(n, *y);
                 }
 }
 
@@ -229,6 +241,51 @@ static inline void net_pool(struct net *net, int i)
                 net->values[i][b * n->c + c] += net->values[n->inputs[0]][(b * pixels + p) * n->c + c] / pixels;
 }
 
+/* The largest or the mean of each window. */
+static inline void net_window(struct net *net, int i)
+{
+    const struct node *n = &net->model->graph.nodes[i], *x = &net->model->graph.nodes[n->inputs[0]];
+    double *y = net->values[i];
+    for (int b = 0; b < net->images; b++)
+        for (int oy = 0; oy < n->h; oy++)
+            for (int ox = 0; ox < n->w; ox++)
+                for (int c = 0; c < n->c; c++, y++) {
+                    double best = -INFINITY, sum = 0;
+                    for (int r = 0; r < n->kernel; r++)
+                        for (int t = 0; t < n->kernel; t++) {
+                            int iy = oy * n->stride + r - n->pad, ix = ox * n->stride + t - n->pad;
+                            if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
+                                continue;
+                            double v = net->values[n->inputs[0]][((b * x->h + iy) * x->w + ix) * x->c + c];
+                            best = fmax(best, v);
+                            sum += v;
+                        }
+                    *y = n->op == OP_MAXPOOL ? best : sum / (n->kernel * n->kernel);
+                }
+}
+
+static inline void net_concat(struct net *net, int i)
+{
+    const struct node *n = &net->model->graph.nodes[i];
+    double *y = net->values[i];
+    for (int p = 0; p < net->images * n->h * n->w; p++)
+        for (int k = 0; k < n->input_count; k++) {
+            int channels = net->model->graph.nodes[n->inputs[k]].c;
+            for (int c = 0; c < channels; c++)
+                *y++ = net->values[n->inputs[k]][p * channels + c];
+        }
+}
+
+static inline void net_flatten(struct net *net, int i)
+{
+    const struct node *n = &net->model->graph.nodes[i], *x = &net->model->graph.nodes[n->inputs[0]];
+    int pixels = x->h * x->w;
+    for (int b = 0; b < net->images; b++)
+        for (int p = 0; p < pixels; p++)
+            for (int c = 0; c < x->c; c++)
+                net->values[i][b * n->c + c * pixels + p] = net->values[n->inputs[0]][(b * pixels + p) * x->c + c];
+}
+
 static inline void net_simple(struct net *net, int i)
 {
     const struct node *n = &net->model->graph.nodes[i];
@@ -240,6 +297,8 @@ static inline void net_simple(struct net *net, int i)
             *y = (a[k] / 255 - (double)n->mean[k % (size_t)n->c]) / (double)n->std[k % (size_t)n->c];
         else if (n->op == OP_RELU)
             *y = a[k] > 0 ? a[k] : 0;
+        else if (n->op == OP_CLIP)
+            *y = clipped(n, a[k]);
         else
             *y = a[k] + b[k];
     }
@@ -257,8 +316,14 @@ static inline const double *net_run(struct net *net, const uint8_t *images)
             net_conv(net, i);
         else if (op == OP_BATCHNORM)
             net_norm(net, i);
+        else if (op == OP_MAXPOOL || (op == OP_AVGPOOL && g->nodes[i].kernel > 0))
+            net_window(net, i);
         else if (op == OP_AVGPOOL)
             net_pool(net, i);
+        else if (op == OP_CONCAT)
+            net_concat(net, i);
+        else if (op == OP_FLATTEN)
+            net_flatten(net, i);
         else
             net_simple(net, i);
     }
@@ -304,5 +369,51 @@ static inline const double *net_run(struct net *net, const uint8_t *images)
     "c4 = conv2d c3 out=6 kernel=3 pad=1 bias add=c3\n"        \
     "pool = avgpool c4\n"                                      \
     "fc = linear pool out=5 bias\n"
+
+/* Groups, clips behind a batch norm and alone, both pools of windows with borders and without, concats of one, two and
+ * three with a value given twice, a batch norm that stands behind no convolution, hidden linear layers. */
+#define NET_OPS                                               \
+    "x = input u8[9,8,3]\n"                                   \
+    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n" \
+    "c1 = conv2d norm out=6 kernel=3 pad=1\n"                 \
+    "b1 = batchnorm c1\n"                                     \
+    "r1 = clip b1 low=0 high=1\n"                             \
+    "c2 = conv2d r1 out=6 kernel=3 pad=1 groups=6\n"          \
+    "b2 = batchnorm c2\n"                                     \
+    "r2 = clip b2 low=-0.5 high=1.25\n"                       \
+    "c3 = conv2d r2 out=12 kernel=1 groups=2 bias\n"          \
+    "m3 = maxpool c3 kernel=3 stride=2 pad=1\n"               \
+    "a3 = avgpool c3 kernel=2 pad=1\n"                        \
+    "d3 = conv2d c3 out=4 kernel=3 stride=2 pad=1\n"          \
+    "cm = conv2d m3 out=3 kernel=1\n"                         \
+    "k3 = concat m3 d3 m3\n"                                  \
+    "b3 = batchnorm k3\n"                                     \
+    "r3 = relu b3\n"                                          \
+    "v3 = clip d3 low=-1 high=1\n"                            \
+    "k4 = concat r3 cm v3\n"                                  \
+    "m4 = maxpool k4 kernel=2\n"                              \
+    "q4 = avgpool a3 kernel=3 stride=2 pad=1\n"               \
+    "f4 = flatten m4\n"                                       \
+    "p4 = avgpool q4\n"                                       \
+    "l4 = linear f4 out=12 bias\n"                            \
+    "s4 = add l4 p4\n"                                        \
+    "e4 = relu s4\n"                                          \
+    "k5 = concat e4 p4\n"                                     \
+    "l5 = linear k5 out=7 bias\n"                             \
+    "e5 = relu l5\n"                                          \
+    "k6 = concat e5\n"                                        \
+    "fc = linear k6 out=5 bias\n"
+
+/* A convolution as head: its map's mean is the logits. */
+#define NET_HEAD                                              \
+    "x = input u8[9,8,3]\n"                                   \
+    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n" \
+    "m0 = maxpool norm kernel=2\n"                            \
+    "c1 = conv2d m0 out=6 kernel=3 pad=1 bias relu\n"         \
+    "c2 = conv2d c1 out=6 kernel=3 pad=1 groups=6 bias\n"     \
+    "m1 = maxpool c1 kernel=3 stride=1 pad=1\n"               \
+    "s2 = add c2 m1\n"                                        \
+    "c3 = conv2d s2 out=5 kernel=1 bias clip=0,2\n"           \
+    "pool = avgpool c3\n"
 
 #endif

@@ -117,6 +117,15 @@ static void test_fused_gradients(void **state)
     compare_gradients(NET_FUSED, 25, "avx2");
 }
 
+static void test_other_ops(void **state)
+{
+    (void)state;
+    compare_gradients(NET_OPS, 28, "ref");
+    compare_gradients(NET_OPS, 29, "avx2");
+    compare_gradients(NET_HEAD, 30, "ref");
+    compare_gradients(NET_HEAD, 31, "avx2");
+}
+
 /* Operands with several users, an operand that needs no gradient, adding a value to itself, a relu at the pixels.
  */
 #define NET_KNOTS                                  \
@@ -313,9 +322,13 @@ static void test_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float_gradients),     cmocka_unit_test(test_fused_gradients),
-        cmocka_unit_test(test_knotted_gradients),   cmocka_unit_test(test_same_bits_for_any_threads),
-        cmocka_unit_test(test_state_and_store),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_float_gradients),
+        cmocka_unit_test(test_fused_gradients),
+        cmocka_unit_test(test_knotted_gradients),
+        cmocka_unit_test(test_other_ops),
+        cmocka_unit_test(test_same_bits_for_any_threads),
+        cmocka_unit_test(test_state_and_store),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

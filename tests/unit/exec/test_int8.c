@@ -54,6 +54,13 @@ static void test_integer_network(void **state)
         compare(NET_INTEGER, seed, "int8");
 }
 
+static void test_other_ops(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++)
+        compare(NET_INTEGER_OPS, seed, "int8");
+}
+
 static void test_mixed_network(void **state)
 {
     (void)state;
@@ -136,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_integer_network),
         cmocka_unit_test(test_mixed_network),
+        cmocka_unit_test(test_other_ops),
         cmocka_unit_test(test_codes_are_spread),
         cmocka_unit_test(test_float_layer_among_integers),
         cmocka_unit_test(test_sums_beyond_32_bits_are_refused),

@@ -78,10 +78,11 @@ static void refuse(const char *text, const char *reason)
 static void test_refusals(void **state)
 {
     (void)state;
-    refuse(HEAD "c2 = conv2d n out=3 kernel=3 add=c\na = add c2 c\np = avgpool a\nf = linear p out=3\n",
-           "a: add cannot be trained in integers: fuse it into a convolution");
-    refuse(HEAD "p = avgpool c\n", "p: the last layer must be linear");
-    refuse(HEAD "p = avgpool c\ne = linear p out=3\nf = linear e out=3\n", "e: only the last layer may be linear");
+    refuse(HEAD "p = avgpool c\nf = linear p out=3 relu\n",
+           "f: a relu or clip behind the logits cannot be trained in integers");
+    refuse("x = input u8[64,64,4]\nn = normalize x mean=0,0,0,0 std=1,1,1,1\nl = conv2d n out=4096 kernel=4\n"
+           "c = conv2d l out=1 kernel=3\np = avgpool c\nf = linear p out=3\n",
+           "c: sums of 36864 products may exceed 32 bits");
 }
 
 int main(void)

@@ -92,8 +92,15 @@ static void test_steps_behind_a_layer_keep_their_order(void **state)
     n.has_relu = 0;
     for (int k = 0; k < 4; k++)
         assert_null(node_epilogue(&n, others[k]));
+    assert_string_equal(node_epilogue(&n, OP_CLIP)->name, "clip");
+    n.clip = (struct clip){1, 0, 6};
+    assert_null(node_epilogue(&n, OP_CLIP));
+    assert_null(node_epilogue(&n, OP_RELU)); /* the clip comes after it */
+    assert_true(node_has_epilogue(&n));
+    n.clip.on = 0;
     n.op = OP_LINEAR;
-    assert_null(node_epilogue(&n, OP_RELU));
+    assert_string_equal(node_epilogue(&n, OP_RELU)->name, "relu");
+    assert_null(node_epilogue(&n, OP_ADD));
 }
 
 static void test_which_nodes_compute_on_codes(void **state)

@@ -95,6 +95,8 @@ static inline void run_node(const struct model *model, int i, const double *x, c
     for (int at = 0; at < size; at++) {
         y[at] += (bias ? bias[at % n->c] : 0) + (r ? r[at] : 0);
         y[at] = (n->op == OP_RELU || n->has_relu) && y[at] < 0 ? 0 : y[at];
+        if (n->clip.on)
+            y[at] = fmin(fmax(y[at], (double)n->clip.low), (double)n->clip.high);
     }
     memory_free(w);
     memory_free(bias);

@@ -119,6 +119,35 @@ static void test_folding_is_pytorchs(void **state)
     model_free(&model);
 }
 
+/* Behind no layer, behind one that is read twice, behind a relu: a layer of its own, which computes the same. */
+static void test_a_batch_norm_alone_becomes_a_layer(void **state)
+{
+    (void)state;
+    static const char *const graphs[] = {
+        "x = input u8[6,6,3]\nn = normalize x mean=0.5,0.4,0.3 std=0.3,0.4,0.5\nb = batchnorm n\nr = relu b\n"
+        "p = avgpool r\nfc = linear p out=3\n",
+        "x = input u8[6,6,3]\nn = normalize x mean=0.5,0.4,0.3 std=0.3,0.4,0.5\nc = conv2d n out=3 kernel=1\n"
+        "b = batchnorm c\na = add b c\np = avgpool a\nfc = linear p out=3\n",
+        "x = input u8[6,6,3]\nn = normalize x mean=0.5,0.4,0.3 std=0.3,0.4,0.5\nc = conv2d n out=3 kernel=1 relu\n"
+        "b = batchnorm c\nv = clip b low=0 high=6\np = avgpool v\nfc = linear p out=3\n"};
+    for (int i = 0; i < 3; i++) {
+        struct text report = {0};
+        struct model model = sample_model(graphs[i], (uint64_t)i), before = sample_model(graphs[i], (uint64_t)i);
+        fuse(&model, &report);
+        const struct node *n = &model.graph.nodes[graph_find(&model.graph, "b")];
+        assert_int_equal(n->op, OP_CONV2D);
+        assert_int_equal(n->groups, 3);
+        assert_int_equal(n->has_relu, i == 0);
+        assert_int_equal(n->clip.on, i == 2);
+        assert_int_equal(graph_stage(&model.graph), STAGE_FUSED);
+        assert_non_null(strstr(report.data, "b: now a convolution of one channel a group\n"));
+        assert_true(output_sqnr(&before, &model, 3) > 120);
+        text_free(&report);
+        model_free(&model);
+        model_free(&before);
+    }
+}
+
 static void refuse_fold(const char *text, int code, const char *part)
 {
     struct message m;
@@ -130,17 +159,9 @@ static void refuse_fold(const char *text, int code, const char *part)
 static void test_what_cannot_be_folded_is_refused_by_name(void **state)
 {
     (void)state;
-    refuse_fold("x = input u8[6,6,3]\nn = normalize x mean=0,0,0 std=1,1,1\nb = batchnorm n\np = avgpool b\nfc = "
-                "linear p out=3\n",
-                STATUS_MISMATCH, "node 'b': batch norm cannot be folded, 'n' is no convolution");
-    refuse_fold(
-        "x = input u8[6,6,3]\nn = normalize x mean=0,0,0 std=1,1,1\nc = conv2d n out=3 kernel=1\nb = batchnorm c\n"
-        "a = add b c\np = avgpool a\nfc = linear p out=3\n",
-        STATUS_MISMATCH, "node 'b'");
-    refuse_fold("x = input u8[6,6,3]\nn = normalize x mean=0,0,0 std=1,1,1\nc = conv2d n out=3 kernel=1 relu\nb = "
-                "batchnorm c\n"
-                "p = avgpool b\nfc = linear p out=3\n",
-                STATUS_MISMATCH, "node 'b'");
+    refuse_fold("x = input u8[6,6,3]\nn = normalize x mean=0,0,0 std=1,1,1\np = avgpool n\nb = batchnorm p\nfc = "
+                "linear b out=3\n",
+                STATUS_MISMATCH, "node 'b': batch norm of a vector cannot be folded, 'p' is no linear layer");
     struct message m;
     struct model model =
         sample_model("x = input u8[6,6,3]\nn = normalize x mean=0,0,0 std=1,1,1\nc = conv2d n out=3 kernel=1\n"
@@ -159,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_awkward_graphs_compute_the_same),
         cmocka_unit_test(test_an_early_convolution_moves),
         cmocka_unit_test(test_folding_is_pytorchs),
+        cmocka_unit_test(test_a_batch_norm_alone_becomes_a_layer),
         cmocka_unit_test(test_what_cannot_be_folded_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,13 +12,6 @@ static int area_of(const struct exec *e, int step)
 
 /* ---- layouts ---- */
 
-static void reads_of(const struct step *s, int nodes[3])
-{
-    nodes[0] = s->x;
-    nodes[1] = s->other;
-    nodes[2] = s->norm_other;
-}
-
 /* The widest padding with which a convolution reads a node; 0 where anything else reads it, which wants it dense.
  */
 static int border_of(const struct exec *e, int node)
@@ -28,10 +21,8 @@ static int border_of(const struct exec *e, int node)
         return 0;
     for (int i = 0; i < e->steps.count; i++) {
         const struct step *s = &e->steps.at[i];
-        int reads[3];
-        reads_of(s, reads);
-        for (int k = 0; k < 3; k++)
-            if (reads[k] == node && s->kind != STEP_CONV)
+        for (int k = 0; k < step_operands(s); k++)
+            if (step_operand(s, k) == node && s->kind != STEP_CONV)
                 return 0;
         if (s->x == node && s->shape.pad > border)
             border = s->shape.pad;
@@ -78,11 +69,9 @@ static int chunk_of(const struct exec *e, const struct segment *g)
     size_t half = second_level_cache() / 2, most = 1, weights = 0;
     for (int i = g->begin; i < g->end; i++) {
         const struct step *s = &e->steps.at[i];
-        int reads[3];
         size_t bytes = c->values[s->output].bytes;
-        reads_of(s, reads);
-        for (int k = 0; k < 3; k++)
-            bytes += reads[k] > 0 ? c->values[reads[k]].bytes : 0;
+        for (int k = 0; k < step_operands(s); k++)
+            bytes += step_operand(s, k) > 0 ? c->values[step_operand(s, k)].bytes : 0;
         most = max_size(most, bytes);
         if (s->kind == STEP_CONV) /* a byte a weight: floats, too, are few images at this size */
             weights = max_size(weights, shape_weights(&s->shape));
@@ -138,6 +127,15 @@ struct slot {
     int end;
 };
 
+/* A value of the whole batch lives as long as its segments: while one chunk is at the last step, another is still to read
+ * what the first step does. */
+static void whole_segments(const struct exec *e, struct life *l)
+{
+    l->begin = segment_of(e, l->begin)->begin;
+    if (l->end < e->steps.count)
+        l->end = segment_of(e, l->end)->end - 1;
+}
+
 /* blocks: room for one a node. */
 static void lives_find(struct exec *e, struct life *lives, struct lifetime *blocks)
 {
@@ -152,6 +150,8 @@ static void lives_find(struct exec *e, struct life *lives, struct lifetime *bloc
             continue;
         v->is_local =
             !e->keep && !exec_is_last(e, i) && segment_of(e, lives[i].begin) == segment_of(e, lives[i].end);
+        if (!v->is_local)
+            whole_segments(e, &lives[i]);
         lives[i].images = (size_t)(v->is_local ? segment_of(e, lives[i].begin)->chunk : e->batch);
     }
 }

@@ -21,7 +21,8 @@ static struct cut cut_of(const struct exec *e, int i, const struct conv_part *p,
     double values = (double)at->count * ((double)c->h * c->w * c->c + (double)c->out_h * c->out_w * c->out);
     if (at->parts == 1)
         return cut;
-    if (s->norm < 0 && groups >= at->parts && (weights > values || fours < at->parts)) {
+    if (s->norm < 0 && (s->is_integer || !s->clip.on) && groups >= at->parts &&
+        (weights > values || fours < at->parts)) {
         cut.first = groups * at->part / at->parts * grain;
         int end = groups * (at->part + 1) / at->parts * grain;
         cut.count = (end < p->count ? end : p->count) - cut.first;
@@ -118,6 +119,26 @@ static void norm_rows(const struct exec *e, int i, const struct cut *cut, const 
         }
 }
 
+/* The clip behind a convolution of floats, on the rows that were just computed: of integers it is their clamp. */
+static void clip_rows(const struct exec *e, int i, const struct cut *cut, const struct span *at)
+{
+    const struct step *s = &e->steps.at[i];
+    const struct value *v = &cpu_of(e)->values[s->output];
+    const struct elementwise_kernels *k = &e->kernels->elementwise;
+    size_t count = (size_t)s->shape.out_w * (size_t)s->shape.out;
+    for (int image = at->image; image < at->image + at->count; image++)
+        for (int row = cut->row_begin; row < cut->row_end; row++) {
+            void *y =
+                (char *)exec_value(e, s->output, at, image) + layout_at(&v->at, 0, row, 0) * (ptrdiff_t)v->element;
+            float *wide = v->element == sizeof(bf16) ? at->scratch : y;
+            if (v->element == sizeof(bf16))
+                k->widen_bf16(y, count, wide);
+            k->clip(wide, count, s->clip.low, s->clip.high, wide);
+            if (v->element == sizeof(bf16))
+                k->round_bf16(wide, count, y);
+        }
+}
+
 static void part_u8(const struct exec *e, int i, const struct conv_part *p, const struct cut *cut,
                     const struct span *at)
 {
@@ -167,6 +188,8 @@ void conv_run(const struct exec *e, int i, const struct conv_parts *parts, const
             part_f32(e, i, p, &cut, at);
         if (s->norm >= 0 && k == parts->count - 1)
             norm_rows(e, i, &cut, at);
+        if (!s->is_integer && s->clip.on && k == parts->count - 1)
+            clip_rows(e, i, &cut, at);
     }
 }
 

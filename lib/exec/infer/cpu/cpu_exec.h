@@ -103,9 +103,12 @@ struct cpu_op {
 extern const struct cpu_op cpu_normalize, cpu_lookup;    /* normalize.c */
 extern const struct cpu_op cpu_conv;                     /* conv.c */
 extern const struct cpu_op cpu_norm;                     /* norm.c */
-extern const struct cpu_op cpu_relu;                     /* relu.c */
+extern const struct cpu_op cpu_relu, cpu_clip;           /* relu.c */
 extern const struct cpu_op cpu_add;                      /* add.c */
+extern const struct cpu_op cpu_concat;                   /* concat.c */
 extern const struct cpu_op cpu_pool;                     /* pool.c */
+extern const struct cpu_op cpu_window, cpu_max;          /* window.c */
+extern const struct cpu_op cpu_flatten;                  /* flatten.c */
 extern const struct cpu_op cpu_quantize, cpu_dequantize; /* quantize.c */
 
 /* steps.c */

@@ -2,9 +2,20 @@
 #include "exec/infer/cpu/cpu_exec.h"
 
 static const struct cpu_op *const ops[STEP_KINDS] = {
-    [STEP_NORMALIZE] = &cpu_normalize, [STEP_LOOKUP] = &cpu_lookup,     [STEP_CONV] = &cpu_conv,
-    [STEP_NORM] = &cpu_norm,           [STEP_RELU] = &cpu_relu,         [STEP_ADD] = &cpu_add,
-    [STEP_POOL] = &cpu_pool,           [STEP_QUANTIZE] = &cpu_quantize, [STEP_DEQUANTIZE] = &cpu_dequantize,
+    [STEP_NORMALIZE] = &cpu_normalize,
+    [STEP_LOOKUP] = &cpu_lookup,
+    [STEP_CONV] = &cpu_conv,
+    [STEP_NORM] = &cpu_norm,
+    [STEP_RELU] = &cpu_relu,
+    [STEP_CLIP] = &cpu_clip,
+    [STEP_ADD] = &cpu_add,
+    [STEP_CONCAT] = &cpu_concat,
+    [STEP_POOL] = &cpu_pool,
+    [STEP_WINDOW] = &cpu_window,
+    [STEP_MAX] = &cpu_max,
+    [STEP_FLATTEN] = &cpu_flatten,
+    [STEP_QUANTIZE] = &cpu_quantize,
+    [STEP_DEQUANTIZE] = &cpu_dequantize,
 };
 
 void cpu_step_run(const struct exec *e, int i, const struct span *at)
@@ -18,9 +29,10 @@ size_t cpu_step_scratch(const struct exec *e, int i)
 {
     const struct step *s = &e->steps.at[i];
     const struct node *x = exec_node(e, s->x), *y = exec_node(e, s->output);
-    if (s->kind == STEP_CONV)
-        return conv_scratch(e, i);
     size_t row = (size_t)y->w * (size_t)y->c;
-    size_t floats = s->kind == STEP_POOL ? node_elements(x) + (size_t)x->c : 2 * row;
+    if (s->kind == STEP_CONV)
+        return max_size(conv_scratch(e, i), cpu_of(e)->is_bf16 && s->clip.on ? row * sizeof(float) : 0);
+    int is_whole = s->kind == STEP_POOL || s->kind == STEP_WINDOW || s->kind == STEP_MAX;
+    size_t floats = is_whole ? node_elements(x) + row : 2 * row;
     return cpu_of(e)->is_bf16 ? floats * sizeof(float) : 0;
 }

@@ -1,5 +1,6 @@
 /* A model's inference on a device: constants, plans, and where values lie. */
 #include "base/memory.h"
+#include "exec/plan/device_steps.h"
 #include "exec/infer/device/device_exec.h"
 #include "kernel/contract/arithmetic.h"
 #include <string.h>
@@ -191,6 +192,7 @@ static int take_memory(struct exec *e, struct message *m)
 
 int device_exec_plan(struct exec *e, struct message *m)
 {
+    TRY(device_steps_check(&e->steps, &e->model->graph, DEVICE_INFERENCE, m));
     TRY(take_tables(e, m));
     TRY(plan_constants(e, m));
     TRY(plan_convs(e, m));

@@ -19,24 +19,43 @@ static const struct step *maker_of(const struct gradient *g, int node, int befor
     return i >= 0 ? &g->steps.at[i] : NULL;
 }
 
+/* Behind the pool everything is the image engine's: of vectors alone, and in quantized mode what needs no floats of
+ * codes but a linear layer's. */
+static int tail_suits(const struct gradient *g, const struct step *s)
+{
+    int suits = !gradient_quantized(g) || s->kind == STEP_CONV;
+    for (int k = 0; k < step_operands(s); k++)
+        suits &= step_operand(s, k) < 0 || gradient_node(g, step_operand(s, k))->is_vector;
+    return suits;
+}
+
+static int conv_suits(const struct gradient *g, const struct step *s)
+{
+    const struct node *n = gradient_node(g, s->node);
+    int is_plain = !n->has_bias && !s->relu && !s->clip.on && s->other < 0;
+    return n->op == OP_CONV2D && n->groups == 1 && n->kernel <= MOST_SIDE && (gradient_quantized(g) || is_plain);
+}
+
 static int step_suits(const struct gradient *g, int i, int *pooled)
 {
     const struct step *s = &g->steps.at[i], *maker = maker_of(g, s->x, i);
-    const struct node *n = gradient_node(g, s->node);
     if (*pooled)
-        return n->op == OP_LINEAR;
+        return tail_suits(g, s);
     switch (s->kind) {
     case STEP_NORMALIZE:
         return i == 0 && s->x == 0;
     case STEP_CONV:
-        return n->op == OP_CONV2D && (gradient_quantized(g) || !n->has_bias) && n->kernel <= MOST_SIDE;
+        return conv_suits(g, s);
     case STEP_NORM:
-        return maker && maker->kind == STEP_CONV;
+        return maker && maker->kind == STEP_CONV && !s->clip.on;
     case STEP_POOL:
         *pooled = 1;
-        return 1;
+        return !(gradient_quantized(g) && gradient_is_last(g, s->output));
+    case STEP_RELU:
+    case STEP_ADD:
+        return !gradient_quantized(g);
     default:
-        return 1;
+        return 0;
     }
 }
 

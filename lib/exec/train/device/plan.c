@@ -1,5 +1,6 @@
 /* Training on a device: where everything lies. */
 #include "base/memory.h"
+#include "exec/plan/device_steps.h"
 #include "exec/train/device/device_train.h"
 
 /* ---- the arena ---- */
@@ -231,6 +232,8 @@ static int take_tables(struct gradient *g, struct message *m)
 
 int device_training_plan(struct gradient *g, struct message *m)
 {
+    TRY(device_steps_check(&g->steps, &g->graph,
+                           gradient_quantized(g) ? DEVICE_QUANTIZED_TRAINING : DEVICE_TRAINING, m));
     TRY(take_tables(g, m));
     TRY(plan_arena(g, m));
     TRY(plan_layers(g, m));

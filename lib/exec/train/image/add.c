@@ -1,11 +1,11 @@
-/* y = x + other, where nothing else takes it in.   x, other, y [N,H,W,C] */
+/* y = x + other, where nothing else takes it in; of codes on a map of its own.   x, other, y [N,H,W,C] */
 #include "exec/train/image/image_engine.h"
 
 static void forward_item(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
     (void)worker;
-    g->kernels->elementwise.add(value_f32(g, s->x, image), value_f32(g, s->other, image),
+    g->kernels->elementwise.add(operand_f32(g, i, 0, image), operand_f32(g, i, 1, image),
                                 g->values[s->output].elements, 0, value_f32(g, s->output, image));
 }
 
@@ -14,11 +14,36 @@ static void forward(struct gradient *g, int i)
     image_each(g, i, forward_item, g->count);
 }
 
+static void codes_item(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    const struct affine *a = &g->values[s->x].map, *b = &g->values[s->other].map, *y = &g->values[s->output].map;
+    (void)worker;
+    g->kernels->elementwise.add_u8(&(struct add_u8_call){.a = value_u8(g, s->x, image),
+                                                         .b = value_u8(g, s->other, image),
+                                                         .count = g->values[s->output].elements,
+                                                         .multiplier_a = a->scale / y->scale,
+                                                         .multiplier_b = b->scale / y->scale,
+                                                         .zero_point_a = a->zero_point,
+                                                         .zero_point_b = b->zero_point,
+                                                         .zero_point_y = y->zero_point,
+                                                         .low = y->qmin,
+                                                         .high = y->qmax,
+                                                         .y = value_u8(g, s->output, image),
+                                                         .before = value_before(g, s->output, image)});
+}
+
+static void forward_codes(struct gradient *g, int i)
+{
+    image_each(g, i, codes_item, g->count);
+}
+
 static void backward_item(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
     const float *dy = value_gradient(g, s->output, image);
     (void)worker;
+    image_mask_item(g, i, image);
     image_pass_on(g, s->other, g->train[i].accumulate_other, image, dy);
     image_pass_on(g, s->x, g->train[i].accumulate_x, image, dy);
 }
@@ -26,6 +51,7 @@ static void backward_item(struct gradient *g, int i, int image, int worker)
 static void backward(struct gradient *g, int i)
 {
     image_each(g, i, backward_item, g->count);
+    codes_scale_gradient(g, i);
 }
 
-const struct image_op image_add = {.forward = forward, .backward = backward};
+const struct image_op image_add = {.forward = forward, .forward_codes = forward_codes, .backward = backward};

@@ -33,7 +33,13 @@ static void range_item(struct gradient *g, int i, int image, int worker)
         low = v[k] < low ? v[k] : low;
         high = v[k] > high ? v[k] : high;
     }
-    extremes[0] = s->relu ? 0 : (double)low;
+    float scale = g->values[s->output].map.scale;
+    low = s->relu ? 0 : low;
+    if (s->clip.on) { /* the value is what is left of v */
+        low = fmaxf(low, fminf(s->clip.low / scale, 0));
+        high = fminf(high, fmaxf(s->clip.high / scale, 0));
+    }
+    extremes[0] = (double)low;
     extremes[1] = (double)high;
 }
 
@@ -55,7 +61,10 @@ void codes_update_range(struct gradient *g, int i)
 
 struct slope codes_slope(const struct gradient *g, int i)
 {
-    return slope_of(&g->values[g->steps.at[i].output].map, g->steps.at[i].relu);
+    const struct affine *y = &g->values[g->steps.at[i].output].map;
+    uint8_t low, high;
+    codes_clip(y, g->steps.at[i].relu, &g->steps.at[i].clip, &low, &high);
+    return slope_between(low - y->zero_point, high - y->zero_point);
 }
 
 void codes_mask_item(struct gradient *g, int i, int image)
@@ -96,4 +105,34 @@ void codes_dequantize_item(struct gradient *g, int i, int image)
     const struct affine *x = &g->values[node].map;
     g->kernels->elementwise.dequantize(value_u8(g, node, image), g->values[node].elements, x->scale, x->zero_point,
                                        value_dequantized(g, node, image));
+}
+
+static void operand_items(struct gradient *g, int i, int image, int worker)
+{
+    const struct step *s = &g->steps.at[i];
+    (void)worker;
+    for (int k = 0; k < step_operands(s); k++) {
+        int node = step_operand(s, k);
+        if (node < 0)
+            continue;
+        const struct affine *x = &g->values[node].map;
+        g->kernels->elementwise.dequantize(value_u8(g, node, image), g->values[node].elements, x->scale,
+                                           x->zero_point, operand_f32(g, i, k, image));
+    }
+}
+
+void codes_dequantize_operands(struct gradient *g, int i)
+{
+    image_each(g, i, operand_items, g->count);
+}
+
+void codes_clamp_backward(const struct gradient *g, int i, int image, float *dx)
+{
+    const struct step *s = &g->steps.at[i];
+    const uint8_t *q = value_u8(g, s->x, image);
+    const float *dy = value_gradient(g, s->output, image);
+    uint8_t low, high;
+    codes_clip(&g->values[s->x].map, s->kind == STEP_RELU, &s->clip, &low, &high);
+    for (size_t k = 0; k < g->values[s->x].elements; k++)
+        dx[k] = q[k] >= low && q[k] <= high ? dy[k] : 0.0f;
 }

@@ -35,6 +35,8 @@ static void float_item(struct gradient *g, int i, int item, int worker)
         .row_end = row_end(s, own, begin),
     };
     kernel_conv_f32(g->kernels, &s->shape)->run(&s->shape, &call, worker_scratch(g, worker));
+    size_t row = (size_t)s->shape.out_w * (size_t)s->shape.out;
+    image_clip_values(g, i, call.y + (size_t)call.row_begin * row, (size_t)(call.row_end - call.row_begin) * row);
 }
 
 static void codes_item(struct gradient *g, int i, int item, int worker)

@@ -15,15 +15,27 @@ static struct buffer_bytes bytes_of(const struct gradient *g, int node, int step
                                  .gradient = floats};
 }
 
-/* Besides: one block for the floats of any convolution's codes. */
+/* The floats of a step's codes. */
+static size_t dequantized_elements(const struct gradient *g, int i)
+{
+    const struct step *s = &g->steps.at[i];
+    size_t elements = 0;
+    if (s->kind == STEP_CONV || s->kind == STEP_MAX)
+        return g->values[s->x].elements;
+    for (int k = 0; gradient_is_last(g, s->output) && k < step_operands(s); k++)
+        elements += step_operand(s, k) >= 0 ? g->values[step_operand(s, k)].elements : 0;
+    return elements;
+}
+
+/* Besides: one block for the floats of any step's codes. A last step that gives floats reads it in forward too. */
 static int plan_buffers(struct gradient *g, struct message *m)
 {
     struct image_engine *e = image_of(g);
     size_t largest = 0;
     for (int i = 0; gradient_quantized(g) && i < g->steps.count; i++)
-        if (g->steps.at[i].kind == STEP_CONV)
-            largest = max_size(largest, g->values[g->steps.at[i].x].elements);
+        largest = max_size(largest, dequantized_elements(g, i));
     struct lifetime dequantized = life_of_backward(&g->steps, largest * sizeof(float) * (size_t)g->options.batch);
+    dequantized.begin -= g->steps.at[g->steps.count - 1].kind != STEP_CONV;
     TRY(gradient_plan_buffers(g, bytes_of, &dequantized, 1, &e->arena_bytes, m));
     e->dequantized = dequantized.offset;
     return 0;
@@ -57,6 +69,8 @@ static size_t scratch_of(const struct gradient *g, int i)
     const struct step *s = &g->steps.at[i];
     const struct image_step *own = &image_of(g)->steps[i];
     size_t bytes = g->train[i].accumulate_x ? g->values[s->x].elements * sizeof(float) : 0;
+    if (s->kind == STEP_CONCAT) /* one operand's gradient: less than the result's */
+        bytes = g->values[s->output].elements * sizeof(float);
     if (s->kind != STEP_CONV)
         return bytes;
     if (own->forward)

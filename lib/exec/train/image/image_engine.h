@@ -41,7 +41,7 @@ struct image_engine {
     double *partials; /* two rows of [channels] an image */
     size_t partial_stride;
     /* quantized: */
-    size_t dequantized;  /* in the arena: the x of the step in backward as floats */
+    size_t dequantized; /* in the arena: operands of the step in backward, or of a last step in floats, as floats */
     float *real_weights; /* the weights that forward computed with, scale times code; laid out as the parameters */
     uint8_t *table;      /* the input's, [C][256] */
     float *table_values; /* room for making it, [256][C] */
@@ -62,7 +62,8 @@ struct image_op {
     void (*backward)(struct gradient *g, int i);
 };
 
-extern const struct image_op image_normalize, image_conv, image_norm, image_relu, image_add, image_pool;
+extern const struct image_op image_normalize, image_conv, image_norm, image_relu, image_clip, image_add,
+    image_concat, image_pool, image_window, image_max, image_flatten;
 
 /* Calls item 0..items-1 of step i, in any order, by all threads. worker: for worker_scratch. */
 typedef void image_item(struct gradient *g, int i, int item, int worker);
@@ -119,13 +120,19 @@ void codes_mask_item(struct gradient *g, int i, int image);
 /* From those partials, where the step has a learned scale; from a sum over the whole mini-batch. */
 void codes_scale_gradient(struct gradient *g, int i);
 void codes_set_scale_gradient(struct gradient *g, int i, double sum);
-/* One image of a convolution's x as floats. */
+/* One image of a step's x as floats. */
 void codes_dequantize_item(struct gradient *g, int i, int image);
+/* All operands of a step whose result is floats, the logits, as floats. */
+void codes_dequantize_operands(struct gradient *g, int i);
 
 /* ---- pass.c: how gradients are handed on ---- */
 
-/* The clamp of the output of one image, in place: a relu, or the codes' range. */
+/* The clip behind a step of floats, where it has one, on some of its values, in place. */
+void image_clip_values(const struct gradient *g, int i, float *y, size_t count);
+/* The clamp of the output's gradient of one image, in place: a relu, a clip, or the codes' range. */
 void image_mask_item(struct gradient *g, int i, int image);
+/* What of a relu's or clip's output on its input's codes passes: dx = code of x within the clamp ? dy : 0. */
+void codes_clamp_backward(const struct gradient *g, int i, int image, float *dx);
 /* Gives `from` to an operand: its first user writes, the others add. operand: -1 where there is none. */
 void image_pass_on(const struct gradient *g, int operand, int accumulate, int image, const float *from);
 /* Where x's gradient may be written: itself, or scratch that image_x_done then adds. */
@@ -172,6 +179,18 @@ static inline float *value_dequantized(const struct gradient *g, int node, int i
 {
     return (float *)(void *)(image_of(g)->arena + image_of(g)->dequantized) +
            (size_t)image * g->values[node].elements;
+}
+
+/* Operand k of step i as floats: in quantized mode of a last step, where operands lie one behind the other. */
+static inline float *operand_f32(const struct gradient *g, int i, int k, int image)
+{
+    const struct step *s = &g->steps.at[i];
+    size_t before = 0;
+    if (!gradient_quantized(g))
+        return value_f32(g, step_operand(s, k), image);
+    for (int j = 0; j < k; j++)
+        before += step_operand(s, j) >= 0 ? g->values[step_operand(s, j)].elements : 0;
+    return value_dequantized(g, step_operand(s, k), image) + before * (size_t)g->options.batch;
 }
 
 static inline int image_pixels(const struct gradient *g, int node)

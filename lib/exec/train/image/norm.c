@@ -52,6 +52,7 @@ static void norm_item(struct gradient *g, int i, int image, int worker)
         value_f32(g, s->x, image), image_pixels(g, s->x), channels, saved_row(own, SAVED_SCALE, channels),
         saved_row(own, SAVED_SHIFT, channels), s->other >= 0 ? value_f32(g, s->other, image) : NULL, s->relu,
         value_f32(g, s->output, image)});
+    image_clip_values(g, i, value_f32(g, s->output, image), g->values[s->output].elements);
 }
 
 static void forward(struct gradient *g, int i)

@@ -90,7 +90,8 @@ static void quantize_weights(struct gradient *g, int i)
     const struct conv_maps maps = {.x = x,
                                    .y = gradient_is_last(g, s->output) ? NULL : &g->values[s->output].map,
                                    .residual = s->other >= 0 ? &g->values[s->other].map : NULL,
-                                   .relu = s->relu};
+                                   .relu = s->relu,
+                                   .clip = s->clip};
     const struct weight_codes how = gradient_weight_codes(g, i);
     layer_quantize(g->parameters + t->weight, t->bias == NO_OFFSET ? NULL : g->parameters + t->bias, s->shape.out,
                    (int)shape_reduced(&s->shape), &how, x->scale, own->codes, own->code_scale, own->code_bias);

@@ -2,15 +2,28 @@
 #include "exec/train/image/image_engine.h"
 #include <string.h>
 
+void image_clip_values(const struct gradient *g, int i, float *y, size_t count)
+{
+    const struct clip *c = &g->steps.at[i].clip;
+    if (c->on)
+        g->kernels->elementwise.clip(y, count, c->low, c->high, y);
+}
+
 void image_mask_item(struct gradient *g, int i, int image)
 {
     const struct step *s = &g->steps.at[i];
     float *dy = value_gradient(g, s->output, image); /* nobody else reads it any more */
-    if (gradient_quantized(g) && !gradient_is_last(g, s->output))
+    size_t elements = g->values[s->output].elements;
+    if (gradient_quantized(g) && !gradient_is_last(g, s->output)) {
         codes_mask_item(g, i, image);
-    else if (s->relu)
-        g->kernels->elementwise.relu_backward(value_f32(g, s->output, image), dy, g->values[s->output].elements,
-                                              dy);
+        return;
+    }
+    /* behind both, what the relu stopped is 0 and what the clip stopped one of its ends */
+    if (s->relu)
+        g->kernels->elementwise.relu_backward(value_f32(g, s->output, image), dy, elements, dy);
+    if (s->clip.on)
+        g->kernels->elementwise.clip_backward(value_f32(g, s->output, image), dy, elements, s->clip.low,
+                                              s->clip.high, dy);
 }
 
 void image_pass_on(const struct gradient *g, int operand, int accumulate, int image, const float *from)

@@ -5,7 +5,7 @@ static void float_item(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
     (void)worker;
-    g->kernels->elementwise.average_pool(value_f32(g, s->x, image), image_pixels(g, s->x),
+    g->kernels->elementwise.average_pool(operand_f32(g, i, 0, image), image_pixels(g, s->x),
                                          gradient_node(g, s->x)->c, value_f32(g, s->output, image));
 }
 

@@ -2,14 +2,22 @@
 #include "exec/train/image/image_engine.h"
 
 static const struct image_op *const ops[STEP_KINDS] = {
-    [STEP_NORMALIZE] = &image_normalize, [STEP_CONV] = &image_conv, [STEP_NORM] = &image_norm,
-    [STEP_RELU] = &image_relu,           [STEP_ADD] = &image_add,   [STEP_POOL] = &image_pool,
+    [STEP_NORMALIZE] = &image_normalize, [STEP_CONV] = &image_conv,
+    [STEP_NORM] = &image_norm,           [STEP_RELU] = &image_relu,
+    [STEP_CLIP] = &image_clip,           [STEP_ADD] = &image_add,
+    [STEP_CONCAT] = &image_concat,       [STEP_POOL] = &image_pool,
+    [STEP_WINDOW] = &image_window,       [STEP_MAX] = &image_max,
+    [STEP_FLATTEN] = &image_flatten,
 };
 
 void image_step_forward(struct gradient *g, int i)
 {
-    const struct image_op *op = ops[g->steps.at[i].kind];
-    (gradient_quantized(g) ? op->forward_codes : op->forward)(g, i);
+    const struct step *s = &g->steps.at[i];
+    const struct image_op *op = ops[s->kind];
+    int gives_floats = gradient_is_last(g, s->output) && s->kind != STEP_CONV;
+    if (gradient_quantized(g) && gives_floats)
+        codes_dequantize_operands(g, i);
+    (gradient_quantized(g) && !gives_floats ? op->forward_codes : op->forward)(g, i);
     codes_update_range(g, i);
 }
 

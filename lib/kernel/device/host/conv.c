@@ -68,7 +68,7 @@ int host_conv_plan(struct device *d, const struct device_conv *c, unsigned passe
     host_record.plans++;
     host_record.plans_held++;
     p->conv = *c;
-    p->shape = (struct conv_shape){c->h, c->w, c->c, c->k, c->kernel, c->stride, c->pad, c->out_h, c->out_w};
+    p->shape = (struct conv_shape){c->h, c->w, c->c, c->k, c->kernel, c->stride, c->pad, c->out_h, c->out_w, 1};
     p->workspace = workspace_of(c, limit);
     p->packed = c->type == DEVICE_U8 ? shape_weights(&p->shape) + (size_t)c->k * sizeof(int32_t) + 64 : 0;
     *out = p;

@@ -1,0 +1,105 @@
+/* Depthwise convolution of floats: eight channels of a pixel at a time, in one register through all of its taps. */
+#include "kernel/list.h"
+#include "kernel/contract/shape.h"
+#include <immintrin.h>
+#include <string.h>
+
+enum { LANES = 8 };
+
+static int supports(const struct conv_shape *s)
+{
+    return shape_group_inputs(s) == 1 && shape_group_outputs(s) == 1;
+}
+
+static size_t stride_of(const struct conv_shape *s)
+{
+    return (size_t)((s->out + LANES - 1) / LANES * LANES);
+}
+
+static size_t packed_bytes(const struct conv_shape *s)
+{
+    return round_up_64(shape_reduced(s) * stride_of(s) * sizeof(float));
+}
+
+/* [R,R,C], zeros beyond C */
+static void pack(const struct conv_shape *s, const float *weight, void *packed)
+{
+    float *to = packed;
+    memset(packed, 0, packed_bytes(s));
+    for (int r = 0; r < s->kernel; r++)
+        for (int t = 0; t < s->kernel; t++, to += stride_of(s))
+            for (int k = 0; k < s->out; k++)
+                to[k] = weight[shape_weight_at(s, k, 0, r, t)];
+}
+
+static size_t scratch_bytes(const struct conv_shape *s)
+{
+    (void)s;
+    return 0;
+}
+
+/* The first `count` of eight. */
+static __m256i mask_of(int count)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+/* The taps of an output pixel that lie on the map, and where they begin. */
+struct window {
+    int top, bottom, left, right; /* of the kernel: [top, bottom) x [left, right) */
+    const float *x;               /* of tap (0,0), which may lie outside */
+};
+
+static __m256 window_sum(const struct conv_shape *s, const struct conv_f32_call *call, const struct window *w,
+                         int k, __m256i mask)
+{
+    const float *weights = (const float *)call->packed + k;
+    __m256 sum = call->bias ? _mm256_maskload_ps(call->bias + k, mask) : _mm256_setzero_ps();
+    for (int r = w->top; r < w->bottom; r++)
+        for (int t = w->left; t < w->right; t++) {
+            const float *x = w->x + layout_at(&call->x_at, 0, r, t) + k;
+            sum = _mm256_fmadd_ps(_mm256_maskload_ps(x, mask),
+                                  _mm256_loadu_ps(weights + (size_t)(r * s->kernel + t) * stride_of(s)), sum);
+        }
+    return sum;
+}
+
+static void run_pixel(const struct conv_shape *s, const struct conv_f32_call *call, const struct window *w,
+                      int image, int oy, int ox)
+{
+    float *y = call->y + layout_at(&call->y_at, image, oy, ox);
+    const float *residual = call->residual ? call->residual + layout_at(&call->residual_at, image, oy, ox) : NULL;
+    for (int k = 0; k < s->out; k += LANES) {
+        __m256i mask = mask_of(s->out - k);
+        __m256 v = window_sum(s, call, w, k, mask);
+        if (residual)
+            v = _mm256_add_ps(v, _mm256_maskload_ps(residual + k, mask));
+        if (call->relu)
+            v = _mm256_max_ps(_mm256_setzero_ps(), v); /* a NaN stays: the second operand */
+        _mm256_maskstore_ps(y + k, mask, v);
+    }
+}
+
+/* [begin, end) of the kernel's taps that lie on 0..size - 1. */
+static void taps_of(const struct conv_shape *s, int first, int size, int *begin, int *end)
+{
+    *begin = first < 0 ? -first : 0;
+    *end = size - first < s->kernel ? size - first : s->kernel;
+}
+
+static void run(const struct conv_shape *s, const struct conv_f32_call *call, void *scratch)
+{
+    (void)scratch;
+    for (int image = 0; image < call->images; image++)
+        for (int oy = call->row_begin; oy < call->row_end; oy++)
+            for (int ox = 0; ox < s->out_w; ox++) {
+                int iy = oy * s->stride - s->pad, ix = ox * s->stride - s->pad;
+                struct window w = {.x = call->x + layout_at(&call->x_at, image, iy, ix)};
+                taps_of(s, iy, s->h, &w.top, &w.bottom);
+                taps_of(s, ix, s->w, &w.left, &w.right);
+                run_pixel(s, call, &w, image, oy, ox);
+            }
+}
+
+const struct conv_f32_kernel conv_f32_grouped_avx2_depthwise = {
+    .supports = supports, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};

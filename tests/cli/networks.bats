@@ -1,0 +1,126 @@
+#!/usr/bin/env bats
+# The networks that have names: what they hold, and that every stage takes them.
+# shellcheck disable=SC2154 # bats sets status, output and stderr
+
+load helpers
+load models
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    make_bin d.bin 64 1
+    "$BIN/cifar-load" -d d.bin --split train -b 32 -o all.b
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    F=$BATS_FILE_TMPDIR
+    HOST=$(find "$BIN/.." "$TREE/build" -maxdepth 2 -name resq-host.so 2> /dev/null | head -n 1)
+}
+
+# Parameters of a model file: of all tensors that are learned.
+parameters() {
+    python3 - "$1" <<'PY'
+import json, math, struct, sys
+raw = open(sys.argv[1], "rb").read()
+header = json.loads(raw[8:8 + struct.unpack("<Q", raw[:8])[0]])
+state = ("running_mean", "running_var", "num_batches_tracked")
+print(sum(math.prod(t["shape"]) for k, t in header.items() if k != "__metadata__" and not k.endswith(state)))
+PY
+}
+
+@test "each has as many parameters as its paper or its original says, and says so" {
+    while read -r name count; do
+        "$BIN/train-fp32" --network "$name" --epochs 0 -o m.st
+        [ "$(parameters m.st)" = "$count" ] || { echo "$name: $(parameters m.st)"; return 1; }
+        grep -q "$(printf "%'d" "$count" | sed 's/[^0-9]/,/g; s/\([0-9]\)\([0-9]\{3\}\)$/\1,\2/; :a; s/\([0-9]\)\([0-9]\{3\}\),/\1,\2,/; ta') parameters" \
+            "$TREE/pipelines/networks/$name.net"
+        run --separate-stderr "$BIN/inspect" stages m.st
+        [ "$status" -eq 0 ] && [ -z "$output$stderr" ]
+        rm m.st
+    done <<'LIST'
+lenet5 62006
+resnet20 272474
+resnet34 21282122
+resnet50 23520842
+vgg16-bn 14728266
+mobilenetv2 2236682
+squeezenet 727626
+densenet-40 1019722
+LIST
+    [ "$(find "$TREE/pipelines/networks" -name '*.net' | wc -l)" -eq 8 ]
+}
+
+@test "a network takes the classes and the normalisation of its images" {
+    "$BIN/train-fp32" --network squeezenet --classes 7 --normalize 0.5:0.25 --epochs 0 -o m.st
+    "$BIN/inspect" graph m.st > text
+    grep -q '^norm .*mean=0.5,0.5,0.5 std=0.25,0.25,0.25' text
+    grep -q '^classifier.1 .*out=7 ' text
+    grep -q '^classifier.3 .*f32\[7\]$' text
+    "$BIN/train-fp32" --network lenet5 --epochs 1 -b 32 -q -o m.st < "$F/all.b"
+    "$BIN/inspect" made-by m.st | grep -q ' network=lenet5 '
+    run ! grep -a -q "$TREE" m.st
+}
+
+@test "what is no network's name is refused with those that are; RESQ_NETWORKS names another folder" {
+    run --separate-stderr "$BIN/train-fp32" --network lenet --epochs 0 -o out
+    [ "$status" -eq 2 ]
+    [[ ${stderr_lines[0]} == "train-fp32: --network: no network 'lenet': there are densenet-40, lenet5, mobilenetv2, resnet20, "* ]]
+    for more in '--width 8' '--graph x' '--init x'; do
+        # shellcheck disable=SC2086 # two words
+        run --separate-stderr "$BIN/train-fp32" --network lenet5 $more --epochs 0 -o out
+        [ "$status" -eq 2 ]
+        [ "${stderr_lines[0]}" = "train-fp32: --network: brings its own network: no --init, --graph or --width" ]
+    done
+    run --separate-stderr "$BIN/train-fp32" --network ../lenet5 --epochs 0 -o out
+    [ "$status" -eq 2 ]
+    mkdir own
+    cp "$TREE/pipelines/networks/lenet5.net" own/
+    cp own/lenet5.net own/mine.net
+    RESQ_NETWORKS=own "$BIN/train-fp32" --network mine --epochs 0 -o out
+    RESQ_NETWORKS=none run --separate-stderr "$BIN/train-fp32" --network mine --epochs 0 -o none
+    [ "$status" -eq 2 ]
+    [[ ${stderr_lines[0]} == "train-fp32: --network: none/lenet5.net: cannot open (RESQ_NETWORKS): "* ]]
+}
+
+@test "lenet5 and mobilenetv2 go through every stage, and codes give the same on any instruction set" {
+    for n in lenet5 mobilenetv2; do
+        "$BIN/train-fp32" --network $n --epochs 1 -b 32 -q -o $n.st < "$F/all.b"
+        "$BIN/fuse" -m $n.st -o fused.st
+        "$BIN/calibrate" -m fused.st -o ranges.st < "$F/all.b"
+        "$BIN/quantize" -m fused.st -r ranges.st -o int8.st
+        "$BIN/qat-finetune" -m fused.st -r ranges.st --epochs 1 -b 32 -q -o qat.st < "$F/all.b"
+        for m in int8 qat; do
+            "$BIN/inspect" check $m.st
+            "$BIN/evaluate" -m $m.st -o table --predictions one < "$F/all.b"
+            RESQ_ISA=blas "$BIN/evaluate" -m $m.st -o table --predictions two < "$F/all.b"
+            cmp one two
+        done
+    done
+}
+
+@test "a device says what it cannot compute" {
+    [ -n "$HOST" ] || skip "no resq-host.so"
+    "$BIN/train-fp32" --network mobilenetv2 --epochs 0 -o m.st
+    run --separate-stderr env RESQ_CUDA="$HOST" "$BIN/evaluate" --device cuda -m m.st < "$F/all.b"
+    [ "$status" -eq 1 ] && [ -z "$output" ]
+    [ "$stderr" = "evaluate: features.0.0: this conv2d cannot be run on a device: take the CPU (--device cpu)" ] ||
+        [ "$stderr" = "evaluate: features.1.conv.0.0: this conv2d cannot be run on a device: take the CPU (--device cpu)" ]
+    run --separate-stderr env RESQ_CUDA="$HOST" "$BIN/train-fp32" --device cuda --network lenet5 --epochs 1 -b 32 -o out < "$F/all.b"
+    [ "$status" -eq 1 ] && [ ! -e out ]
+    [[ $stderr == *"train-fp32: pool1: this maxpool cannot be trained on a device: take the CPU (--device cpu)" ]]
+}
+
+@test "make networks: a study of each, and one table and chart of all" {
+    mkdir images
+    make_bin images/data_batch_1.bin 200 1
+    make_bin images/test_batch.bin 60 2
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES make --no-print-directory -C "$TREE" PREBUILT=1 BIN="$BIN" \
+        PROFILE=tests/cli/tiny.mk RUN=a-b RESULTS="$PWD/results" DATASETS="$PWD/data" DATA="$PWD/images" \
+        NETWORKS='lenet5 resnet20' networks > log 2>&1 || { cat log; return 1; }
+    cut -f 1,2 results/a-b-networks/networks.tsv | tail -n +2 | tr '\t\n' ' ;' > rows
+    [ "$(grep -o 'lenet5' rows | wc -l)" -eq 3 ]
+    [ "$(grep -o 'resnet20' rows | wc -l)" -eq 3 ]
+    [ "$(head -c 4 results/a-b-networks/networks.png | tail -c 3)" = PNG ]
+    grep -q '>resnet20<' results/a-b-networks/networks.svg
+    [ -s results/a-b-lenet5/README.md ]
+}
