@@ -7,6 +7,7 @@ Targets
   results        the whole study: models, tables, charts and a page to read, $(R)/report.html
   data train models charts
                  parts of it: images exported; the float network; all three models; the charts
+  status         from another terminal: which stages of $(R) are done, which runs and how far it is, the time left
   check-study    does every stage take its flags, the network, the images? In seconds, in a scratch folder; runs by itself in
                  front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
@@ -30,12 +31,13 @@ Targets
   distclean      results too
 
 Variables of the study, now:
-  PROFILE        $(PROFILE)  (one of $(sort $(basename $(notdir $(wildcard pipelines/profiles/*.mk)))), or a file like them)
+  PROFILE        $(PROFILE)  (auto, one of $(sort $(basename $(notdir $(wildcard pipelines/profiles/*.mk)))), or a file like them)
+  MINUTES        $(MINUTES)  (of PROFILE=auto: what the study may take, from the command on; the plan is $(RESULTS)/RUN/profile.mk)
   RUN            $(RUN)  (the folder in $(RESULTS)/: letters, digits and . _ + -)
   DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder of 32x32 pictures)
   SEED           $(SEED)
   JOBS           $(JOBS)  (threads of each program; changes no result)
-  WIDTH $(WIDTH), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
+  WIDTH $(or $(WIDTH),as planned), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
   TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES)  (at most; 0: all)
   SWEEP_OBSERVERS $(SWEEP_OBSERVERS), SWEEP_BITS $(SWEEP_BITS), SWEEP_CALIBRATION_IMAGES $(SWEEP_CALIBRATION_IMAGES),
   SWEEP_SEEDS $(SWEEP_SEEDS), SWEEP_RANGES $(SWEEP_RANGES), SWEEP_QAT_BITS $(SWEEP_QAT_BITS), SWEEP_QAT_IMAGES $(SWEEP_QAT_IMAGES),

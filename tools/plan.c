@@ -94,8 +94,10 @@ static int run(const struct tool *tool, const struct opts *o, struct message *m)
     TRY(look(o, &g, &classes, m));
     g.seconds = o->minutes * 60 - fmin(o->spent, o->minutes * 12);
     TRY(o->timings ? plan_read(&g, o->timings, m) : plan_measure(&g, classes, m));
-    TRY(budget_plan(&g, &b, m));
-    int status = budget_print(&g, &b, o->run, minutes, &t, m);
+    int status = budget_plan(&g, &b, m);
+    if (status < 0)
+        return message_prefix(m, status, "%s minutes are too few", minutes);
+    status = budget_print(&g, &b, o->run, minutes, &t, m);
     if (status >= 0)
         status = save(o, &t, m);
     if (status >= 0 && !o->quiet)

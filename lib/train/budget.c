@@ -65,7 +65,8 @@ static void set_aside(const struct budget_given *g, int i, double time, struct b
     b->is_timed_widely = time >= WIDE_SECONDS;
     b->held_out = fit(time / 50 * s->infer, LEAST_HELD_OUT, g->held_out);
     b->test = fit(time * 2 / 25 / tested, LEAST_TEST, g->test);
-    b->calibration = fit(time * 3 / 100 * s->infer / CALIBRATE_SHARE, LEAST_CALIBRATION, MOST_CALIBRATION);
+    b->calibration = fit(time * 3 / 100 * s->infer / CALIBRATE_SHARE, LEAST_CALIBRATION,
+                         g->train < MOST_CALIBRATION ? g->train : MOST_CALIBRATION);
     b->qat = fit(time * 3 / 50 / step, LEAST_QAT, g->train < MOST_QAT ? g->train : MOST_QAT);
     b->seconds[BUDGET_CALIBRATE] = CALIBRATE_SHARE * (double)b->calibration / s->infer;
     b->seconds[BUDGET_FINETUNE] = step * (double)b->qat + 2 * INT8_SHARE * (double)b->held_out / s->infer;
@@ -148,6 +149,5 @@ int budget_plan(const struct budget_given *g, struct budget *b, struct message *
     }
     double needed =
         (sum_of(b) + least * pass_seconds(g, 0) + (double)b->held_out / g->speeds[0].infer) / (1 - BUDGET_SPARE);
-    return message_set(m, STATUS_RANGE, "%.2g minutes are too few: the smallest study takes about %.1f here",
-                       g->seconds / 60, ceil(needed / 6) / 10);
+    return message_set(m, STATUS_RANGE, "the smallest study takes about %.1f minutes here", ceil(needed / 6) / 10);
 }

@@ -29,7 +29,7 @@
 
 #include "base/text.h"
 
-#define BUDGET_REST 12.0  /* seconds */
+#define BUDGET_REST 9.0   /* seconds */
 #define BUDGET_SPARE 0.04 /* of the time, for what was not foreseen */
 enum { BUDGET_WIDTHS = 4, BUDGET_MOST_EPOCHS = 100, BUDGET_LEAST_PASSES = 12000 };
 
@@ -78,7 +78,7 @@ struct budget {
 /* Whether width i (>= 1) can be the one, as far as those before it tell: none is faster than two thirds of the one before.
  * For who times them one after the other. */
 int budget_is_worth_timing(const struct budget_given *g, int i);
-/* STATUS_RANGE `0.3 minutes are too few: the smallest study takes about 0.8 here` where fewer than BUDGET_LEAST_PASSES
+/* STATUS_RANGE `the smallest study takes about 0.8 minutes here` where fewer than BUDGET_LEAST_PASSES
  * (or 100 epochs of a smaller set) fit into the first width. */
 int budget_plan(const struct budget_given *g, struct budget *b, struct message *m) RESQ_USE_RESULT;
 /* The plan as a profile of the study, a makefile: every choice with its reason. run: its RUN; minutes: as asked for. */

@@ -231,7 +231,7 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
     progress_open(&t->progress, o->progress, o->progress == NULL, o->called ? o->called : o->tool,
                   o->epochs * feed_total(t->feed) - t->images_before);
     int status = loop_run(t, m);
-    progress_clear(&t->progress);
+    progress_close(&t->progress);
     return status;
 }
 

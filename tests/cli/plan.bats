@@ -46,7 +46,7 @@ plan() {
 @test "too few minutes: what it would take, and nothing is written" {
     run -1 --separate-stderr plan --minutes 0.3 -o profile.mk
     [ "${#stderr_lines[@]}" -eq 1 ]
-    [[ $stderr == "plan: 0.3 minutes are too few: the smallest study takes about 0."?" here" ]]
+    [[ $stderr == "plan: 0.3 minutes are too few: the smallest study takes about 0."?" minutes here" ]]
     [ ! -e profile.mk ]
     # The same where it times: no machine does it in three seconds.
     run -1 --separate-stderr "$BIN/plan" -d "$T/images" -j 1 --minutes 0.05 -o profile.mk
