@@ -66,6 +66,11 @@ ABLATION_IMAGES  = 7500
 ABLATION_EPOCHS  = 60
 ABLATION_SEEDS   = 1 2
 ABLATION_THREADS = 1
+# What is trained: ResNet-18 of the profile's width, or any other network: '--graph FILE', '--init MODEL'.
+NETWORK = --width $(WIDTH)
+# A file that the profile cannot do without, and where it comes from.
+NEEDED =
+NEEDED_HOW =
 # What stages are expected to take, STAGE:SECONDS each, for the time left; nothing where nobody knows.
 STAGE_SECONDS =
 include $(IS_PLANNED)
@@ -131,6 +136,11 @@ $(error MINUTES=$(MINUTES): $(PROFILE_FILE) was planned for $(PLANNED_MINUTES), 
 endif
 else ifneq ($(PROFILE),auto)
 $(error MINUTES=$(MINUTES): the profile '$(PROFILE)' is as long as it is; PROFILE=auto fits the minutes)
+endif
+endif
+ifneq ($(NEEDED),)
+ifeq ($(wildcard $(NEEDED)),)
+$(error $(NEEDED) is not there, which the profile '$(PROFILE)' begins from: $(NEEDED_HOW))
 endif
 endif
 BEGAN := $(shell date +%s)

@@ -1,7 +1,5 @@
 # The float network. A checkpoint is keyed by all that the training depends on, so that only the same training goes on
-# from it; outputs get their names when the training is over. NETWORK is ResNet-18 at the profile's width, or any other
-# (NETWORK='--graph my-network.txt').
-NETWORK = --width $(WIDTH)
+# from it; outputs get their names when the training is over.
 # $(call images,EPOCHS,COUNT): what is trained on; no epochs read nothing.
 images = $(if $(filter 0,$(1)),,$(LOAD) -d $(SET) --split train --part train -n $(2) --shuffle -s $(SEED) \
 	--epochs $(1) | $(AUGMENT) $(AUGMENT_FLAGS) -s $(SEED) -j $(JOBS) | )
