@@ -47,9 +47,9 @@ stage_begin() { # WORK NAME 'STAGE:SECONDS..' COMMAND
     [[ $RESQ_PROGRESS == /* ]] || RESQ_PROGRESS=$PWD/$RESQ_PROGRESS
     export RESQ_PROGRESS RESQ_PROGRESS_STAGE RESQ_PROGRESS_LATER
     if [[ -t 2 ]]; then
-        [[ -z $later ]] || { clock "$later" && left=", about $clocked of the study after it"; }
+        [[ -z $later ]] || { clock "$later" && left="; about $clocked of the study after it"; }
         printf '\r\033[K%s\n' "$4"
-        printf '%s%s%s' "$RESQ_PROGRESS_STAGE" "$2" "$left" >&2
+        printf '%s%s' "${RESQ_PROGRESS_STAGE:-$2 }" "runs$left" >&2
     else
         printf '%s\n' "$4"
     fi

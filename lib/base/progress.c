@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,6 +61,17 @@ static void line_print(const struct progress *p, int64_t done, double now, const
         snprintf(out + used, size - used, " %s", note);
 }
 
+/* Cut where the terminal ends: what goes on in a second row could not be wiped. */
+static void line_show(const struct progress *p, const char *line)
+{
+    struct winsize size = {0};
+    char whole[1024];
+    snprintf(whole, sizeof whole, "%s%s", variable("RESQ_PROGRESS_STAGE"), line);
+    int columns = ioctl(fileno(p->stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 1023;
+    fprintf(p->stream, "\r\033[K%.*s", columns, whole);
+    fflush(p->stream);
+}
+
 /* What was longer is cut afterwards: who reads takes the first line. */
 static void file_write(int file, char *line)
 {
@@ -77,10 +89,8 @@ void progress_show(struct progress *p, int64_t done, const char *note)
         return;
     p->shown = now;
     line_print(p, done, now, note, line, sizeof line - 2);
-    if (p->is_shown) {
-        fprintf(p->stream, "\r\033[K%s%s", variable("RESQ_PROGRESS_STAGE"), line);
-        fflush(p->stream);
-    }
+    if (p->is_shown)
+        line_show(p, line);
     if (p->file >= 0)
         file_write(p->file, line);
 }
