@@ -19,40 +19,54 @@
 #define ZERO_SCALE 0x1p-23f       /* of what is all zero: PyTorch's least scale */
 #define SMALLEST_NORMAL 0x1p-126f /* no scale, and no product of two, is less */
 
-/* real = scale * (q - zero_point), q in 0..qmax */
-struct range_map {
-    float scale;
-    int zero_point;
+/* Affine quantization of activations, per tensor: real = scale * (q - zero_point). Every layer and every device has
+ * this struct; where it comes from a file, what reads it checks the ranges. */
+struct affine {
+    float scale;        /* > 0, normal */
+    uint8_t zero_point; /* in [qmin, qmax] */
+    uint8_t qmin, qmax; /* codes in use: 0 and 2^bits - 1 */
 };
 
-/* The map of [low, high] widened to hold zero: 1, or 0 where that is no range or so wide that the scale is not
- * finite.
- */
-RESQ_VALUE int range_map_of(double low, double high, int qmax, struct range_map *map)
+/* That of [low, high] widened to hold zero, bits 2..8: 1, or 0 where that is no range or so wide that the scale is
+ * not finite. quant/affine.h, affine_from_range, states it. */
+RESQ_VALUE int affine_from_range_value(double low, double high, int bits, struct affine *a)
 {
     if (!(low - low == 0) || !(high - high == 0) || low > high)
         return 0;
-    float l = low < 0 ? (float)low : 0, h = high > 0 ? (float)high : 0;
-    float scale = (h - l) / (float)qmax;
+    const float l = low < 0 ? (float)low : 0, h = high > 0 ? (float)high : 0, qmax = (float)((1 << bits) - 1);
+    const float scale = (h - l) / qmax;
     if (!(scale - scale == 0))
         return 0;
-    map->scale = scale >= SMALLEST_NORMAL ? scale : h > l ? SMALLEST_NORMAL : ZERO_SCALE;
-    float zero_point = -rintf(l / map->scale); /* l <= 0 */
-    map->zero_point = (int)(zero_point < (float)qmax ? zero_point : (float)qmax);
+    a->scale = scale >= SMALLEST_NORMAL ? scale : h > l ? SMALLEST_NORMAL : ZERO_SCALE;
+    const float zero_point = -rintf(l / a->scale); /* l <= 0 */
+    a->zero_point = (uint8_t)(zero_point < qmax ? zero_point : qmax);
+    a->qmin = 0;
+    a->qmax = (uint8_t)qmax;
     return 1;
 }
 
 /* Beyond this no code depends on a value any more, and the conversion to int would be undefined. */
 #define CODE_LIMIT 1073741824.0f /* 2^30 */
 
-/* clamp(rint(v) + zero_point, low, high); NaN counts as -infinity. */
-RESQ_VALUE int code_round(float v, int zero_point, int low, int high)
+/* clamp(rint(v) + zero_point, low, high), ties to even; NaN counts as -infinity. Codes are 0..255. */
+RESQ_VALUE uint8_t code_round(float v, int zero_point, int low, int high)
 {
     v = v > -CODE_LIMIT ? v : -CODE_LIMIT;
     v = v < CODE_LIMIT ? v : CODE_LIMIT;
     int q = (int)rintf(v) + zero_point;
     q = q > low ? q : low;
-    return q < high ? q : high;
+    return (uint8_t)(q < high ? q : high);
+}
+
+/* clamp(rint(x / scale) + zero_point): a division (ONNX QuantizeLinear). */
+RESQ_VALUE uint8_t affine_quantize(const struct affine *a, float x)
+{
+    return code_round(x / a->scale, a->zero_point, a->qmin, a->qmax);
+}
+
+RESQ_VALUE float affine_dequantize(const struct affine *a, uint8_t q)
+{
+    return a->scale * (float)((int)q - (int)a->zero_point);
 }
 
 RESQ_VALUE float weight_scale(float magnitude, int qmax)

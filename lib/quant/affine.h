@@ -1,5 +1,6 @@
-/* affine.h: real = scale * (q - zero_point). lib/quant/QUANT.md states the arithmetic once; this computes its
- * constants. Activations: u8 codes in [qmin, qmax], affine, per tensor. Weights: s8 in [-qmax, qmax], symmetric. */
+/* affine.h: the constants of quantized arithmetic, which lib/quant/QUANT.md states once. Activations: u8 codes in
+ * [qmin, qmax], affine, per tensor: `struct affine` of base/scalar.h, with affine_quantize and affine_dequantize.
+ * Weights: s8 in [-qmax, qmax], symmetric. */
 #ifndef RESQ_QUANT_AFFINE_H
 #define RESQ_QUANT_AFFINE_H
 
@@ -7,19 +8,10 @@
 #include "base/status.h"
 #include <stdint.h>
 
-struct affine {
-    float scale;        /* > 0, normal */
-    uint8_t zero_point; /* in [qmin, qmax] */
-    uint8_t qmin, qmax; /* codes in use: 0 and 2^bits - 1 */
-};
-
 /* The affine map for [low, high] widened to hold zero: scale = (high-low)/(qmax-qmin), 2^-23 where that is 0 (PyTorch's
  * least), at least 2^-126, zero_point = clamp(qmin - rint(low/scale)) in f32 (PyTorch's HistogramObserver/MinMaxObserver). bits 2..8. NaN,
  * Inf, low > high or a width beyond f32 is STATUS_RANGE. */
 int affine_from_range(double low, double high, int bits, struct affine *out, struct message *m) RESQ_USE_RESULT;
-/* clamp(rint(x / scale) + zero_point): division, ties to even (ONNX QuantizeLinear). */
-uint8_t affine_quantize(const struct affine *a, float x);
-float affine_dequantize(const struct affine *a, uint8_t q);
 
 /* Symmetric per-channel weights: scale[c] = max|w[c]| / qmax with qmax = 2^(bits-1) - 1 (127 for 8 bits), 2^-23 for
  * zeros, at least 2^-126; q = clamp(rint(w / scale), -qmax, qmax). per_tensor: one scale for all. w [O, per_output] f32; q the same

@@ -1,5 +1,4 @@
 #include "exec/plan/maps.h"
-#include "kernel/contract/arithmetic.h"
 #include <math.h>
 
 int node_affine(const struct model *model, int node, struct affine *a, struct message *m)
@@ -28,13 +27,7 @@ void norm_constants(int channels, const float *gamma, const float *beta, const f
 struct requantize requantize_make(const struct conv_maps *maps, const float *weight_scale, int outputs,
                                   const int32_t *bias, float *multiplier)
 {
-    struct device_map x = map_of_affine(maps->x), y, residual;
-    if (maps->y)
-        y = map_of_affine(maps->y);
-    if (maps->residual)
-        residual = map_of_affine(maps->residual);
-    struct device_requantize r =
-        requantize_of(&x, maps->y ? &y : NULL, maps->residual ? &residual : NULL, maps->relu);
+    const struct device_requantize r = requantize_of(maps->x, maps->y, maps->residual, maps->relu);
     for (int k = 0; k < outputs; k++)
         multiplier[k] = multiplier_value(maps->x->scale, weight_scale[k], maps->y ? maps->y->scale : 0);
     return (struct requantize){.multiplier = multiplier,
@@ -45,12 +38,6 @@ struct requantize requantize_make(const struct conv_maps *maps, const float *wei
                                .zero_point_y = (uint8_t)r.zero_point_y,
                                .low = (uint8_t)r.low,
                                .high = (uint8_t)r.high};
-}
-
-float pool_multiplier(const struct affine *x, const struct affine *y, int pixels)
-{
-    struct device_map from = map_of_affine(x), to = map_of_affine(y);
-    return pool_multiplier_value(&from, &to, pixels);
 }
 
 void input_table(const struct elementwise_kernels *k, const struct node *normalize, const struct affine *a,

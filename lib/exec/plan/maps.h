@@ -4,19 +4,13 @@
 #define RESQ_EXEC_PLAN_MAPS_H
 
 #include "graph/model.h"
-#include "kernel/contract/device.h"
+#include "kernel/contract/arithmetic.h" /* pool_multiplier */
 #include "kernel/contract/kernel.h"
 #include "quant/affine.h"
 
 /* The affine map of u8 node i, from the model's `N.scale`, `N.zero_point`, `N.range`. STATUS_MISMATCH: one is
  * missing. */
 int node_affine(const struct model *model, int node, struct affine *a, struct message *m) RESQ_USE_RESULT;
-
-/* As a device takes it. */
-static inline struct device_map map_of_affine(const struct affine *a)
-{
-    return (struct device_map){a->scale, a->zero_point, a->qmin, a->qmax};
-}
 
 /* The maps around an integer convolution. */
 struct conv_maps {
@@ -28,9 +22,6 @@ struct conv_maps {
  * Both arrays stay the caller's and must outlive the result. */
 struct requantize requantize_make(const struct conv_maps *maps, const float *weight_scale, int outputs,
                                   const int32_t *bias, float *multiplier);
-
-/* x's codes averaged over `pixels`, in units of y. */
-float pool_multiplier(const struct affine *x, const struct affine *y, int pixels);
 
 /* y = x * scale + shift for a batch norm with the given statistics, computed in double and rounded once. All
  * [channels]. */

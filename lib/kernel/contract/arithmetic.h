@@ -10,27 +10,13 @@
 
 /* ---- codes ---- */
 
-/* affine_from_range: 1, or 0 where low..high is no range or too wide. */
-RESQ_VALUE int map_from_range(double low, double high, int bits, struct device_map *map)
-{
-    struct range_map r;
-    int qmax = (1 << bits) - 1;
-    if (!range_map_of(low, high, qmax, &r))
-        return 0;
-    map->scale = r.scale;
-    map->zero_point = r.zero_point;
-    map->qmin = 0;
-    map->qmax = qmax;
-    return 1;
-}
-
 /* The map of a source, its learned scale raised in place: 1, or 0 where it is not finite (the map is then the given
  * one). */
-RESQ_VALUE int map_of(const struct device_map_source *s, struct device_map *map)
+RESQ_VALUE int map_from_source(const struct device_map_source *s, struct affine *map)
 {
     *map = s->given;
     if (s->mode == MAP_RANGE)
-        return map_from_range((double)*s->low, (double)*s->high, s->bits, map);
+        return affine_from_range_value((double)*s->low, (double)*s->high, s->bits, map);
     if (s->mode != MAP_LEARNED)
         return 1;
     float scale = *s->scale;
@@ -50,20 +36,21 @@ RESQ_VALUE float multiplier_value(float scale_x, float scale_w, float scale_y /*
     return scale_y > 0 ? product / scale_y : product;
 }
 
-RESQ_VALUE float pool_multiplier_value(const struct device_map *x, const struct device_map *y, int pixels)
+/* x's codes averaged over `pixels`, in units of y. */
+RESQ_VALUE float pool_multiplier(const struct affine *x, const struct affine *y, int pixels)
 {
     return x->scale / (y->scale * (float)pixels);
 }
 
 /* The lowest code of an output, whose clamp is the relu. */
-RESQ_VALUE int low_code_value(const struct device_map *y, int relu)
+RESQ_VALUE int low_code_value(const struct affine *y, int relu)
 {
     return relu && y->zero_point > y->qmin ? y->zero_point : y->qmin;
 }
 
 /* All but the arrays; y NULL: logits; residual may be NULL. */
-RESQ_VALUE struct device_requantize requantize_of(const struct device_map *x, const struct device_map *y,
-                                                  const struct device_map *residual, int relu)
+RESQ_VALUE struct device_requantize requantize_of(const struct affine *x, const struct affine *y,
+                                                  const struct affine *residual, int relu)
 {
     struct device_requantize r;
     r.zero_point_x = x->zero_point;
@@ -92,7 +79,7 @@ struct slope {
     float low, high, first, last;
 };
 
-RESQ_VALUE struct slope slope_of(const struct device_map *y, int relu)
+RESQ_VALUE struct slope slope_of(const struct affine *y, int relu)
 {
     int first = low_code_value(y, relu) - y->zero_point, last = y->qmax - y->zero_point;
     struct slope s;
@@ -121,7 +108,7 @@ RESQ_VALUE float slope_at(const struct slope *s, float v)
 }
 
 /* A learned scale's gradient from the sum of dy * slope over the mini-batch. */
-RESQ_VALUE float scale_gradient_value(double sum, size_t elements, const struct device_map *y)
+RESQ_VALUE float scale_gradient_value(double sum, size_t elements, const struct affine *y)
 {
     return (float)(sum / sqrt((double)elements * (y->qmax - y->qmin)));
 }

@@ -25,6 +25,7 @@
 #ifndef RESQ_KERNEL_CONTRACT_DEVICE_H
 #define RESQ_KERNEL_CONTRACT_DEVICE_H
 
+#include "base/scalar.h"
 #include "base/status.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -60,17 +61,11 @@ struct device_information {
 
 /* ---- structs on the device ---- */
 
-/* real = scale * (q - zero_point), codes in [qmin, qmax]. */
-struct device_map {
-    float scale;
-    int32_t zero_point, qmin, qmax;
-};
-
 /* How a map comes about (`maps` below), once a step. Pointers are into the device's parameters and state. */
 enum device_map_mode { MAP_GIVEN, MAP_LEARNED, MAP_RANGE };
 struct device_map_source {
     int32_t mode, bits; /* bits: MAP_RANGE */
-    struct device_map given;
+    struct affine given;
     float *scale;      /* MAP_LEARNED: raised in place where it fell too low, see learned_scale_value */
     float *low, *high; /* MAP_RANGE: affine_from_range of quant/affine.h */
 };
@@ -307,29 +302,28 @@ struct device_backend {
     /* ---- integers. Maps and requantize are on the device. lib/quant/QUANT.md has the arithmetic ---- */
 
     /* maps[i] from sources[i], both on the device; report may be NULL. */
-    int (*maps)(struct device *d, const struct device_map_source *sources, int count, struct device_map *maps,
+    int (*maps)(struct device *d, const struct device_map_source *sources, int count, struct affine *maps,
                 struct device_report *report, struct message *m);
     /* layer_quantize of quant/affine.h: w f32 [k][per], bias f32 [k] or NULL (zeros) -> codes, code_scale [k],
      * code_bias [k]. */
     int (*quantize_weights)(struct device *d, const float *w, const float *bias, int k, int per, int bits,
-                            int per_tensor, const struct device_map *x, int8_t *codes, float *code_scale,
+                            int per_tensor, const struct affine *x, int8_t *codes, float *code_scale,
                             int32_t *code_bias, struct message *m);
     /* multiplier[k] = (x->scale * code_scale[k]) [/ y->scale] and *requantize; y NULL: logits; residual may be
      * NULL. */
-    int (*requantize_prepare)(struct device *d, int k, const float *code_scale, const struct device_map *x,
-                              const struct device_map *y, const struct device_map *residual, int relu,
-                              float *multiplier, struct device_requantize *requantize, struct message *m);
+    int (*requantize_prepare)(struct device *d, int k, const float *code_scale, const struct affine *x,
+                              const struct affine *y, const struct affine *residual, int relu, float *multiplier,
+                              struct device_requantize *requantize, struct message *m);
     /* q[i,c] = table[c][pixel[i,c]]; table [c][256] on the device */
     int (*lookup_u8)(struct device *d, const uint8_t *pixels, size_t rows, int c, const uint8_t *table, uint8_t *q,
                      struct message *m);
-    int (*average_pool_u8)(struct device *d, const uint8_t *x, int n, int pixels, int c,
-                           const struct device_map *map_x, const struct device_map *map_y, uint8_t *y,
-                           float *before /* or NULL */, struct message *m);
-    int (*relu_u8)(struct device *d, const uint8_t *x, size_t count, const struct device_map *map_x, uint8_t *y,
+    int (*average_pool_u8)(struct device *d, const uint8_t *x, int n, int pixels, int c, const struct affine *map_x,
+                           const struct affine *map_y, uint8_t *y, float *before /* or NULL */, struct message *m);
+    int (*relu_u8)(struct device *d, const uint8_t *x, size_t count, const struct affine *map_x, uint8_t *y,
                    struct message *m); /* max(q, zero point) */
-    int (*quantize)(struct device *d, const float *x, size_t count, const struct device_map *map, uint8_t *q,
+    int (*quantize)(struct device *d, const float *x, size_t count, const struct affine *map, uint8_t *q,
                     struct message *m);
-    int (*dequantize)(struct device *d, const uint8_t *q, size_t count, const struct device_map *map,
+    int (*dequantize)(struct device *d, const uint8_t *q, size_t count, const struct affine *map,
                       enum device_type type, void *x, struct message *m);
     /* w = code_scale[k] * code, in `type` */
     int (*dequantize_weights)(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,
@@ -338,11 +332,11 @@ struct device_backend {
      * scale_gradient: NULL, or = sum(dy * d q / d scale) / sqrt(elements * (qmax - qmin)), with dy as it came;
      * count = n * elements. */
     int (*straight_through)(struct device *d, const float *before, int n, size_t elements, int relu,
-                            const struct device_map *map, enum device_type type, void *dy, float *scale_gradient,
+                            const struct affine *map, enum device_type type, void *dy, float *scale_gradient,
                             struct message *m);
     /* The moving range: batch extremes of `before` (with 0; low is 0 where relu) times map->scale; low += averaging
      * * (batch low - low), high likewise, in double. */
-    int (*range_update)(struct device *d, const float *before, size_t count, int relu, const struct device_map *map,
+    int (*range_update)(struct device *d, const float *before, size_t count, int relu, const struct affine *map,
                         double averaging, float *low, float *high, struct message *m);
 };
 

@@ -5,14 +5,6 @@
 #include "base/scalar.h"
 #include "kernel/contract/kernel.h"
 
-#define REQUANTIZE_LIMIT CODE_LIMIT
-
-/* clamp(rint(v) + zero_point, low, high); NaN counts as -infinity. */
-static inline uint8_t requantize_round(float v, uint8_t zero_point, uint8_t low, uint8_t high)
-{
-    return (uint8_t)code_round(v, zero_point, low, high);
-}
-
 /* Where the outputs of one pixel lie: its output 0, NULL where the call has no such tensor. */
 struct requantize_pointers {
     const uint8_t *residual;
@@ -47,7 +39,7 @@ static inline void requantize_pixel(const struct requantize *rq, const struct re
         if (at->before)
             at->before[k] = v;
         if (at->y)
-            at->y[k] = requantize_round(v, rq->zero_point_y, rq->low, rq->high);
+            at->y[k] = code_round(v, rq->zero_point_y, rq->low, rq->high);
     }
 }
 

@@ -53,7 +53,7 @@ static void compare_weights(int bits, int per_tensor, const float *bias)
     struct random_stream r = random_open(3, RANDOM_TEST, (uint32_t)bits, (uint64_t)per_tensor);
     for (int i = 0; i < K * PER; i++)
         w[i] = (float)random_normal(&r) * (i / PER == 4 ? 1e-9f : 1e-3f);
-    struct device_map x = {0.02f, 3, 0, 255};
+    struct affine x = {0.02f, 3, 0, 255};
     layer_quantize(w, bias, K, PER, bits, per_tensor, x.scale, want, want_scale, want_bias);
     void *pw = in(w, sizeof w), *pb = bias ? in(bias, K * sizeof *bias) : NULL, *px = in(&x, sizeof x);
     void *q = in(NULL, sizeof got), *scale = in(NULL, sizeof got_scale), *code_bias = in(NULL, sizeof got_bias);
@@ -92,8 +92,7 @@ static void test_maps(void **state)
     enum { RANGES = sizeof ranges / sizeof ranges[0] };
     for (int bits = 2; bits <= 8; bits += 3)
         for (int i = 0; i < RANGES; i++) {
-            struct affine want;
-            struct device_map got;
+            struct affine want, got;
             struct device_report report = {.bad_map = 99};
             int is_range = affine_from_range((double)ranges[i][0], (double)ranges[i][1], bits, &want, &m) >= 0;
             float *ends = in(ranges[i], sizeof ranges[i]);
@@ -102,7 +101,7 @@ static void test_maps(void **state)
             void *ps = in(sources, sizeof sources), *pm = in(NULL, 2 * sizeof got),
                  *pr = in(&report, sizeof report);
             ASSERT_OK(b->maps(d, ps, 2, pm, pr, &m), m);
-            ASSERT_OK(b->copy_out(d, QUEUE_COMPUTE, &got, (struct device_map *)pm + 1, sizeof got, &m), m);
+            ASSERT_OK(b->copy_out(d, QUEUE_COMPUTE, &got, (struct affine *)pm + 1, sizeof got, &m), m);
             out(&report, pr, sizeof report);
             assert_int_equal(report.bad_map, is_range ? 0 : 2);
             if (is_range) {
@@ -123,7 +122,7 @@ static void test_straight_through(void **state)
     (void)state;
     for (int zero = 0; zero < 4; zero++)
         for (int relu = 0; relu < 2; relu++) {
-            const struct device_map map = {0.5f, zero, 0, 15};
+            const struct affine map = {0.5f, (uint8_t)zero, 0, 15};
             float v[4 * 40], dy[4 * 40], sum = 0;
             double want = 0;
             int low = relu ? zero : 0;

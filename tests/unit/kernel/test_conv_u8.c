@@ -467,8 +467,7 @@ static void test_rounding(void **state)
         {200.0f, 0, 0, 15, 15},     {1073741824.0f, 0, 0, 255, 255},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_int_equal(requantize_round(cases[i].v, cases[i].zero_point, cases[i].low, cases[i].high),
-                         cases[i].want);
+        assert_int_equal(code_round(cases[i].v, cases[i].zero_point, cases[i].low, cases[i].high), cases[i].want);
 }
 
 /* Ties through a whole kernel: acc odd, multiplier 1/2. */

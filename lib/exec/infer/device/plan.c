@@ -70,8 +70,7 @@ static int add_maps(struct exec *e, struct device_constants *c, struct message *
         if (i == 0 || g->nodes[i].type != NODE_U8)
             continue;
         TRY(node_affine(e->model, i, &a, m));
-        struct device_map map = map_of_affine(&a);
-        TRY(device_constants_add(c, &map, sizeof map, &device_of(e)->maps[i], m));
+        TRY(device_constants_add(c, &a, sizeof a, &device_of(e)->maps[i], m));
     }
     return 0;
 }

@@ -2,7 +2,7 @@
  * codes; one function an op, and one line of the table. */
 #include "exec/infer/device/device_exec.h"
 
-static const struct device_map *map_of_node(const struct exec *e, int node)
+static const struct affine *map_of_node(const struct exec *e, int node)
 {
     return device_constant(device_of(e), device_of(e)->maps[node]);
 }

@@ -41,7 +41,7 @@ static int quantize_layer(const struct device_place *at, int i, struct message *
     const struct device_layer *l = &t->layer[i];
     const struct conv_shape *c = &s->shape;
     int is_last = gradient_is_last(g, s->output);
-    const struct device_map *x = device_map_of(g, s->x);
+    const struct affine *x = device_map_of(g, s->x);
     TRY(at->b->quantize_weights(
         at->d, t->parameters + own->weight, own->bias == NO_OFFSET ? NULL : t->parameters + own->bias, c->out,
         c->c * c->kernel * c->kernel, g->options.weight_bits, g->options.per_tensor, x,

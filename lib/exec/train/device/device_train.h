@@ -175,9 +175,9 @@ static inline void *device_layer_at(const struct gradient *g, size_t offset)
     return device_at(device_of(g)->layers, offset);
 }
 
-static inline struct device_map *device_map_of(const struct gradient *g, int node)
+static inline struct affine *device_map_of(const struct gradient *g, int node)
 {
-    return (struct device_map *)device_at(device_of(g)->constants, device_of(g)->maps) + node;
+    return (struct affine *)device_at(device_of(g)->constants, device_of(g)->maps) + node;
 }
 
 /* A convolution's or linear layer's weights, as they are multiplied. */

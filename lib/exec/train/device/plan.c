@@ -109,9 +109,8 @@ static struct device_map_source source_of(const struct gradient *g, int i)
 {
     const struct device_training *t = device_of(g);
     const struct train_step *own = &g->train[i];
-    struct device_map_source source = {.mode = MAP_GIVEN,
-                                       .bits = g->options.activation_bits,
-                                       .given = map_of_affine(&g->values[g->steps.at[i].output].given)};
+    struct device_map_source source = {
+        .mode = MAP_GIVEN, .bits = g->options.activation_bits, .given = g->values[g->steps.at[i].output].given};
     if (own->scale != NO_OFFSET) {
         source.mode = MAP_LEARNED;
         source.scale = t->parameters + own->scale;
@@ -128,11 +127,11 @@ static int add_maps(struct gradient *g, struct device_constants *c, struct messa
     struct device_training *t = device_of(g);
     size_t nodes = (size_t)g->graph.count;
     void *to;
-    TRY(device_constants_take(c, nodes * sizeof(struct device_map), &t->maps, &to, m));
+    TRY(device_constants_take(c, nodes * sizeof(struct affine), &t->maps, &to, m));
     TRY(device_constants_take(c, nodes * sizeof(struct device_map_source), &t->sources, &to, m));
     struct device_map_source *sources = to;
     for (int i = 0; i < g->graph.count; i++)
-        sources[i].given = (struct device_map){1, 0, 0, 255};
+        sources[i].given = (struct affine){1, 0, 0, 255};
     for (int i = 0; i < g->steps.count; i++)
         if (!gradient_is_last(g, g->steps.at[i].output))
             sources[g->steps.at[i].output] = source_of(g, i);

@@ -55,8 +55,7 @@ void codes_update_range(struct gradient *g, int i)
 
 struct slope codes_slope(const struct gradient *g, int i)
 {
-    struct device_map y = map_of_affine(&g->values[g->steps.at[i].output].map);
-    return slope_of(&y, g->steps.at[i].relu);
+    return slope_of(&g->values[g->steps.at[i].output].map, g->steps.at[i].relu);
 }
 
 void codes_mask_item(struct gradient *g, int i, int image)
@@ -80,8 +79,8 @@ void codes_mask_item(struct gradient *g, int i, int image)
 void codes_set_scale_gradient(struct gradient *g, int i, double sum)
 {
     int node = g->steps.at[i].output;
-    struct device_map y = map_of_affine(&g->values[node].map);
-    g->gradients[g->train[i].scale] = scale_gradient_value(sum, g->values[node].elements, &y);
+    const struct train_value *y = &g->values[node];
+    g->gradients[g->train[i].scale] = scale_gradient_value(sum, y->elements, &y->map);
 }
 
 void codes_scale_gradient(struct gradient *g, int i)

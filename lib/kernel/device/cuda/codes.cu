@@ -15,12 +15,11 @@ int cuda_lookup_u8(struct device *d, const uint8_t *pixels, size_t rows, int c, 
     return kernel_queued(m, "lookup");
 }
 
-static __global__ void pool_codes(const uint8_t *x, size_t outputs, int pixels, int c,
-                                  const struct device_map *map_x, const struct device_map *map_y, uint8_t *y,
-                                  float *before)
+static __global__ void pool_codes(const uint8_t *x, size_t outputs, int pixels, int c, const struct affine *map_x,
+                                  const struct affine *map_y, uint8_t *y, float *before)
 {
-    const struct device_map in = *map_x, out = *map_y;
-    const float multiplier = pool_multiplier_value(&in, &out, pixels);
+    const struct affine in = *map_x, out = *map_y;
+    const float multiplier = pool_multiplier(&in, &out, pixels);
     for (size_t i = GRID_INDEX; i < outputs; i += GRID_STRIDE) {
         unsigned image = (unsigned)i / (unsigned)c;
         const uint8_t *at = x + (size_t)image * (size_t)pixels * (size_t)c + (unsigned)i % (unsigned)c;
@@ -30,13 +29,12 @@ static __global__ void pool_codes(const uint8_t *x, size_t outputs, int pixels, 
         float v = (float)(sum - pixels * in.zero_point) * multiplier;
         if (before)
             before[i] = v;
-        y[i] = (uint8_t)code_round(v, out.zero_point, out.qmin, out.qmax);
+        y[i] = code_round(v, out.zero_point, out.qmin, out.qmax);
     }
 }
 
-int cuda_average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c,
-                         const struct device_map *map_x, const struct device_map *map_y, uint8_t *y, float *before,
-                         struct message *m)
+int cuda_average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c, const struct affine *map_x,
+                         const struct affine *map_y, uint8_t *y, float *before, struct message *m)
 {
     size_t outputs = (size_t)n * (size_t)c;
     LAUNCH(pool_codes, launch_blocks(outputs), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], x, outputs, pixels, c,
@@ -44,28 +42,28 @@ int cuda_average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, 
     return kernel_queued(m, "average pool of codes");
 }
 
-static __global__ void relu_codes(const uint8_t *x, size_t count, const struct device_map *map, uint8_t *y)
+static __global__ void relu_codes(const uint8_t *x, size_t count, const struct affine *map, uint8_t *y)
 {
     const int zero_point = map->zero_point;
     for (size_t i = GRID_INDEX; i < count; i += GRID_STRIDE)
         y[i] = (uint8_t)(x[i] > zero_point ? x[i] : zero_point);
 }
 
-int cuda_relu_u8(struct device *d, const uint8_t *x, size_t count, const struct device_map *map_x, uint8_t *y,
+int cuda_relu_u8(struct device *d, const uint8_t *x, size_t count, const struct affine *map_x, uint8_t *y,
                  struct message *m)
 {
     LAUNCH(relu_codes, launch_blocks(count), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], x, count, map_x, y);
     return kernel_queued(m, "relu of codes");
 }
 
-static __global__ void quantize_values(const float *x, size_t count, const struct device_map *given, uint8_t *q)
+static __global__ void quantize_values(const float *x, size_t count, const struct affine *given, uint8_t *q)
 {
-    const struct device_map map = *given;
+    const struct affine map = *given;
     for (size_t i = GRID_INDEX; i < count; i += GRID_STRIDE)
-        q[i] = (uint8_t)code_round(x[i] / map.scale, map.zero_point, map.qmin, map.qmax);
+        q[i] = affine_quantize(&map, x[i]);
 }
 
-int cuda_quantize(struct device *d, const float *x, size_t count, const struct device_map *map, uint8_t *q,
+int cuda_quantize(struct device *d, const float *x, size_t count, const struct affine *map, uint8_t *q,
                   struct message *m)
 {
     LAUNCH(quantize_values, launch_blocks(count), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], x, count, map, q);
@@ -73,23 +71,23 @@ int cuda_quantize(struct device *d, const float *x, size_t count, const struct d
 }
 
 template <typename T>
-__global__ void dequantize_codes(const uint8_t *q, size_t count, const struct device_map *given, T *x)
+__global__ void dequantize_codes(const uint8_t *q, size_t count, const struct affine *given, T *x)
 {
     enum { V = 8 };
-    const struct device_map map = *given;
+    const struct affine map = *given;
     size_t packs = count / V;
     for (size_t i = GRID_INDEX; i < packs; i += GRID_STRIDE) {
         pack<uint8_t, V> in = ((const pack<uint8_t, V> *)q)[i];
         pack<T, V> out;
         for (int v = 0; v < V; v++)
-            narrow((float)((int)in.at[v] - map.zero_point) * map.scale, &out.at[v]);
+            narrow(affine_dequantize(&map, in.at[v]), &out.at[v]);
         ((pack<T, V> *)x)[i] = out;
     }
     for (size_t i = packs * V + GRID_INDEX; i < count; i += GRID_STRIDE)
-        narrow((float)((int)q[i] - map.zero_point) * map.scale, &x[i]);
+        narrow(affine_dequantize(&map, q[i]), &x[i]);
 }
 
-int cuda_dequantize(struct device *d, const uint8_t *q, size_t count, const struct device_map *map,
+int cuda_dequantize(struct device *d, const uint8_t *q, size_t count, const struct affine *map,
                     enum device_type type, void *x, struct message *m)
 {
     BY_TYPE(m, type,

@@ -170,7 +170,7 @@ template <int V> __global__ void codes_make(struct u8_out o, size_t rows)
             if (o.logits)
                 o.logits[at + (size_t)v] = (float)acc * multiplier;
             value.at[v] = requantize_value(acc, multiplier, o.residual ? other.at[v] : -1, &r);
-            code.at[v] = (uint8_t)code_round(value.at[v], r.zero_point_y, r.low, r.high);
+            code.at[v] = code_round(value.at[v], r.zero_point_y, r.low, r.high);
         }
         if (o.before)
             *(pack<float, V> *)(o.before + at) = value;

@@ -222,33 +222,32 @@ int cuda_blend(struct device *d, float *average, const float *values, size_t cou
 /* codes.cu */
 int cuda_lookup_u8(struct device *d, const uint8_t *pixels, size_t rows, int c, const uint8_t *table, uint8_t *q,
                    struct message *m);
-int cuda_average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c,
-                         const struct device_map *map_x, const struct device_map *map_y, uint8_t *y, float *before,
-                         struct message *m);
-int cuda_relu_u8(struct device *d, const uint8_t *x, size_t count, const struct device_map *map_x, uint8_t *y,
+int cuda_average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c, const struct affine *map_x,
+                         const struct affine *map_y, uint8_t *y, float *before, struct message *m);
+int cuda_relu_u8(struct device *d, const uint8_t *x, size_t count, const struct affine *map_x, uint8_t *y,
                  struct message *m);
-int cuda_quantize(struct device *d, const float *x, size_t count, const struct device_map *map, uint8_t *q,
+int cuda_quantize(struct device *d, const float *x, size_t count, const struct affine *map, uint8_t *q,
                   struct message *m);
-int cuda_dequantize(struct device *d, const uint8_t *q, size_t count, const struct device_map *map,
+int cuda_dequantize(struct device *d, const uint8_t *q, size_t count, const struct affine *map,
                     enum device_type type, void *x, struct message *m);
 
 /* quantize.cu */
-int cuda_maps(struct device *d, const struct device_map_source *sources, int count, struct device_map *maps,
+int cuda_maps(struct device *d, const struct device_map_source *sources, int count, struct affine *maps,
               struct device_report *report, struct message *m);
 int cuda_quantize_weights(struct device *d, const float *w, const float *bias, int k, int per, int bits,
-                          int per_tensor, const struct device_map *x, int8_t *codes, float *code_scale,
+                          int per_tensor, const struct affine *x, int8_t *codes, float *code_scale,
                           int32_t *code_bias, struct message *m);
-int cuda_requantize_prepare(struct device *d, int k, const float *code_scale, const struct device_map *x,
-                            const struct device_map *y, const struct device_map *residual, int relu,
-                            float *multiplier, struct device_requantize *requantize, struct message *m);
+int cuda_requantize_prepare(struct device *d, int k, const float *code_scale, const struct affine *x,
+                            const struct affine *y, const struct affine *residual, int relu, float *multiplier,
+                            struct device_requantize *requantize, struct message *m);
 int cuda_dequantize_weights(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,
                             enum device_type type, void *w, struct message *m);
 
 /* straight_through.cu */
 int cuda_straight_through(struct device *d, const float *before, int n, size_t elements, int relu,
-                          const struct device_map *map, enum device_type type, void *dy, float *scale_gradient,
+                          const struct affine *map, enum device_type type, void *dy, float *scale_gradient,
                           struct message *m);
-int cuda_range_update(struct device *d, const float *before, size_t count, int relu, const struct device_map *map,
+int cuda_range_update(struct device *d, const float *before, size_t count, int relu, const struct affine *map,
                       double averaging, float *low, float *high, struct message *m);
 
 #ifdef __cplusplus

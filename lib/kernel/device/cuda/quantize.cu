@@ -3,14 +3,14 @@
 
 /* ---- maps ---- */
 
-static __global__ void maps_make(const struct device_map_source *sources, int count, struct device_map *maps,
+static __global__ void maps_make(const struct device_map_source *sources, int count, struct affine *maps,
                                  struct device_report *report)
 {
     __shared__ int firsts[LAUNCH_THREADS];
     int bad = count;
     for (int i = (int)threadIdx.x; i < count; i += LAUNCH_THREADS) {
-        struct device_map map;
-        if (!map_of(&sources[i], &map) && i < bad)
+        struct affine map;
+        if (!map_from_source(&sources[i], &map) && i < bad)
             bad = i;
         maps[i] = map;
     }
@@ -19,7 +19,7 @@ static __global__ void maps_make(const struct device_map_source *sources, int co
         report->bad_map = bad < count ? 1 + bad : 0;
 }
 
-int cuda_maps(struct device *d, const struct device_map_source *sources, int count, struct device_map *maps,
+int cuda_maps(struct device *d, const struct device_map_source *sources, int count, struct affine *maps,
               struct device_report *report, struct message *m)
 {
     LAUNCH_BLOCKS(maps_make, 1, LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], sources, count, maps, report);
@@ -48,7 +48,7 @@ static __global__ void row_magnitudes(const float *w, int per, float *magnitudes
 
 /* One scale for all: that of the largest weight, raised by the bias that needs it most. */
 static __global__ void shared_scale(const float *magnitudes, const float *bias, int k, int qmax,
-                                    const struct device_map *x, float *scale)
+                                    const struct affine *x, float *scale)
 {
     __shared__ float shared[LAUNCH_THREADS];
     float largest = 0;
@@ -65,7 +65,7 @@ static __global__ void shared_scale(const float *magnitudes, const float *bias, 
 }
 
 static __global__ void row_codes(const float *w, const float *bias, int per, int qmax, const float *one_scale,
-                                 const struct device_map *x, int8_t *codes, float *code_scale, int32_t *code_bias)
+                                 const struct affine *x, int8_t *codes, float *code_scale, int32_t *code_bias)
 {
     __shared__ float shared[LAUNCH_THREADS];
     size_t k = blockIdx.x, at = k * (size_t)per;
@@ -85,7 +85,7 @@ static __global__ void row_codes(const float *w, const float *bias, int per, int
 }
 
 int cuda_quantize_weights(struct device *d, const float *w, const float *bias, int k, int per, int bits,
-                          int per_tensor, const struct device_map *x, int8_t *codes, float *code_scale,
+                          int per_tensor, const struct affine *x, int8_t *codes, float *code_scale,
                           int32_t *code_bias, struct message *m)
 {
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
@@ -122,8 +122,8 @@ int cuda_dequantize_weights(struct device *d, const int8_t *codes, const float *
 
 /* ---- multipliers ---- */
 
-static __global__ void multipliers_make(int k, const float *code_scale, const struct device_map *x,
-                                        const struct device_map *y, const struct device_map *residual, int relu,
+static __global__ void multipliers_make(int k, const float *code_scale, const struct affine *x,
+                                        const struct affine *y, const struct affine *residual, int relu,
                                         float *multiplier, struct device_requantize *requantize)
 {
     const float scale_y = y ? y->scale : 0.0f;
@@ -133,9 +133,9 @@ static __global__ void multipliers_make(int k, const float *code_scale, const st
         *requantize = requantize_of(x, y, residual, relu);
 }
 
-int cuda_requantize_prepare(struct device *d, int k, const float *code_scale, const struct device_map *x,
-                            const struct device_map *y, const struct device_map *residual, int relu,
-                            float *multiplier, struct device_requantize *requantize, struct message *m)
+int cuda_requantize_prepare(struct device *d, int k, const float *code_scale, const struct affine *x,
+                            const struct affine *y, const struct affine *residual, int relu, float *multiplier,
+                            struct device_requantize *requantize, struct message *m)
 {
     LAUNCH(multipliers_make, launch_blocks((size_t)k), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], k, code_scale, x, y,
            residual, relu, multiplier, requantize);

@@ -13,7 +13,7 @@ static unsigned reduce_blocks(size_t count)
 /* ---- straight-through ---- */
 
 template <typename T>
-__global__ void mask_gradients(const float *before, size_t count, int relu, const struct device_map *map, T *dy)
+__global__ void mask_gradients(const float *before, size_t count, int relu, const struct affine *map, T *dy)
 {
     const struct slope s = slope_of(map, relu);
     for (size_t i = GRID_INDEX; i < count; i += GRID_STRIDE)
@@ -23,7 +23,7 @@ __global__ void mask_gradients(const float *before, size_t count, int relu, cons
 
 /* The same, and the block's sum of dy * slope. */
 template <typename T>
-__global__ void mask_and_sum(const float *before, size_t count, int relu, const struct device_map *map, T *dy,
+__global__ void mask_and_sum(const float *before, size_t count, int relu, const struct affine *map, T *dy,
                              double *partial)
 {
     __shared__ double shared[LAUNCH_THREADS];
@@ -41,7 +41,7 @@ __global__ void mask_and_sum(const float *before, size_t count, int relu, const 
 }
 
 static __global__ void scale_gradient_set(const double *partial, int count, size_t elements,
-                                          const struct device_map *map, float *scale_gradient)
+                                          const struct affine *map, float *scale_gradient)
 {
     __shared__ double shared[LAUNCH_THREADS];
     double sum = 0;
@@ -53,7 +53,7 @@ static __global__ void scale_gradient_set(const double *partial, int count, size
 }
 
 int cuda_straight_through(struct device *d, const float *before, int n, size_t elements, int relu,
-                          const struct device_map *map, enum device_type type, void *dy, float *scale_gradient,
+                          const struct affine *map, enum device_type type, void *dy, float *scale_gradient,
                           struct message *m)
 {
     size_t count = (size_t)n * elements;
@@ -93,7 +93,7 @@ static __global__ void extremes_find(const float *before, size_t count, float *p
     }
 }
 
-static __global__ void range_move(const float *partial, int count, int relu, const struct device_map *map,
+static __global__ void range_move(const float *partial, int count, int relu, const struct affine *map,
                                   double averaging, float *to_low, float *to_high)
 {
     __shared__ float shared[LAUNCH_THREADS];
@@ -110,7 +110,7 @@ static __global__ void range_move(const float *partial, int count, int relu, con
     *to_high = range_moved(*to_high, (double)high, map->scale, averaging);
 }
 
-int cuda_range_update(struct device *d, const float *before, size_t count, int relu, const struct device_map *map,
+int cuda_range_update(struct device *d, const float *before, size_t count, int relu, const struct affine *map,
                       double averaging, float *low, float *high, struct message *m)
 {
     unsigned blocks = reduce_blocks(count);

@@ -8,20 +8,20 @@
 static void run_maps(struct device *d, const struct host_call *c)
 {
     const struct device_map_source *sources = c->p[0];
-    struct device_map *maps = host_written(c->p[1]);
+    struct affine *maps = host_written(c->p[1]);
     struct device_report *report = host_written(c->p[2]);
     int count = (int)c->i[0], bad = 0;
     (void)d;
     host_check(sources, (size_t)count * sizeof *sources, "map sources");
     host_check(maps, (size_t)count * sizeof *maps, "maps");
     for (int i = 0; i < count; i++)
-        if (!map_of(&sources[i], &maps[i]) && !bad)
+        if (!map_from_source(&sources[i], &maps[i]) && !bad)
             bad = i + 1;
     if (report)
         report->bad_map = bad;
 }
 
-static int maps(struct device *d, const struct device_map_source *sources, int count, struct device_map *to,
+static int maps(struct device *d, const struct device_map_source *sources, int count, struct affine *to,
                 struct device_report *report, struct message *m)
 {
     return HOST_QUEUE(d, "maps", run_maps, m, HOST_P(sources, to, report), HOST_I(count));
@@ -68,7 +68,7 @@ static void run_quantize_weights(struct device *d, const struct host_call *c)
                       .k = k,
                       .per = per,
                       .qmax = (1 << ((int)c->i[2] - 1)) - 1,
-                      .scale_x = ((const struct device_map *)c->p[2])->scale,
+                      .scale_x = ((const struct affine *)c->p[2])->scale,
                       .scale = host_written(c->p[4])};
     int8_t *codes = host_written(c->p[3]);
     int32_t *code_bias = host_written(c->p[5]);
@@ -85,7 +85,7 @@ static void run_quantize_weights(struct device *d, const struct host_call *c)
 }
 
 static int quantize_weights(struct device *d, const float *w, const float *bias, int k, int per, int bits,
-                            int per_tensor, const struct device_map *x, int8_t *codes, float *code_scale,
+                            int per_tensor, const struct affine *x, int8_t *codes, float *code_scale,
                             int32_t *code_bias, struct message *m)
 {
     return HOST_QUEUE(d, "quantize_weights", run_quantize_weights, m,
@@ -117,7 +117,7 @@ static int dequantize_weights(struct device *d, const int8_t *codes, const float
 static void run_requantize_prepare(struct device *d, const struct host_call *c)
 {
     const float *scale = c->p[0];
-    const struct device_map *x = c->p[1], *y = c->p[2];
+    const struct affine *x = c->p[1], *y = c->p[2];
     float *multiplier = host_written(c->p[4]);
     (void)d;
     host_check(scale, (size_t)c->i[0] * sizeof *scale, "code scale");
@@ -128,9 +128,9 @@ static void run_requantize_prepare(struct device *d, const struct host_call *c)
     *(struct device_requantize *)host_written(c->p[5]) = requantize_of(x, y, c->p[3], (int)c->i[1]);
 }
 
-static int requantize_prepare(struct device *d, int k, const float *code_scale, const struct device_map *x,
-                              const struct device_map *y, const struct device_map *residual, int relu,
-                              float *multiplier, struct device_requantize *requantize, struct message *m)
+static int requantize_prepare(struct device *d, int k, const float *code_scale, const struct affine *x,
+                              const struct affine *y, const struct affine *residual, int relu, float *multiplier,
+                              struct device_requantize *requantize, struct message *m)
 {
     return HOST_QUEUE(d, "requantize_prepare", run_requantize_prepare, m,
                       HOST_P(code_scale, x, y, residual, multiplier, requantize), HOST_I(k, relu));
@@ -142,7 +142,7 @@ static void run_straight_through(struct device *d, const struct host_call *c)
 {
     size_t count = (size_t)c->i[0];
     const float *before = c->p[0];
-    const struct device_map *map = c->p[1];
+    const struct affine *map = c->p[1];
     struct slope slope = slope_of(map, (int)c->i[2]);
     float *dy = host_widen(c->p[2], (enum device_type)c->i[3], count, "straight-through dy");
     double sum = 0;
@@ -158,7 +158,7 @@ static void run_straight_through(struct device *d, const struct host_call *c)
 }
 
 static int straight_through(struct device *d, const float *before, int n, size_t elements, int relu,
-                            const struct device_map *map, enum device_type type, void *dy, float *scale_gradient,
+                            const struct affine *map, enum device_type type, void *dy, float *scale_gradient,
                             struct message *m)
 {
     return HOST_QUEUE(d, "straight_through", run_straight_through, m, HOST_P(before, map, dy, scale_gradient),
@@ -171,7 +171,7 @@ static void run_range_update(struct device *d, const struct host_call *c)
 {
     const float *v = c->p[0];
     float low = 0, high = 0, *state_low = host_written(c->p[2]), *state_high = host_written(c->p[3]);
-    const struct device_map *map = c->p[1];
+    const struct affine *map = c->p[1];
     (void)d;
     host_check(v, (size_t)c->i[0] * sizeof *v, "range values");
     for (int64_t i = 0; i < c->i[0]; i++) {
@@ -182,7 +182,7 @@ static void run_range_update(struct device *d, const struct host_call *c)
     *state_high = range_moved(*state_high, (double)high, map->scale, c->f[0]);
 }
 
-static int range_update(struct device *d, const float *before, size_t count, int relu, const struct device_map *map,
+static int range_update(struct device *d, const float *before, size_t count, int relu, const struct affine *map,
                         double averaging, float *low, float *high, struct message *m)
 {
     return HOST_QUEUE(d, "range_update", run_range_update, m, HOST_P(before, map, low, high),

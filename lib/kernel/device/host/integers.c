@@ -129,7 +129,7 @@ static int lookup_u8(struct device *d, const uint8_t *pixels, size_t rows, int c
 static void run_pool(struct device *d, const struct host_call *c)
 {
     size_t n = (size_t)c->i[0], pixels = (size_t)c->i[1], channels = (size_t)c->i[2];
-    const struct device_map *x = c->p[1], *y = c->p[2];
+    const struct affine *x = c->p[1], *y = c->p[2];
     host_check(c->p[0], n * pixels * channels, "pool x");
     host_check(c->p[3], n * channels, "pool y");
     for (size_t i = 0; i < n; i++)
@@ -137,18 +137,17 @@ static void run_pool(struct device *d, const struct host_call *c)
             .x = (const uint8_t *)c->p[0] + i * pixels * channels,
             .pixels = (int)pixels,
             .c = (int)channels,
-            .multiplier = pool_multiplier_value(x, y, (int)pixels),
-            .zero_point_x = (uint8_t)x->zero_point,
-            .zero_point_y = (uint8_t)y->zero_point,
-            .low = (uint8_t)y->qmin,
-            .high = (uint8_t)y->qmax,
+            .multiplier = pool_multiplier(x, y, (int)pixels),
+            .zero_point_x = x->zero_point,
+            .zero_point_y = y->zero_point,
+            .low = y->qmin,
+            .high = y->qmax,
             .y = (uint8_t *)host_written(c->p[3]) + i * channels,
             .before = c->p[4] ? (float *)host_written(c->p[4]) + i * channels : NULL});
 }
 
-static int average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c,
-                           const struct device_map *map_x, const struct device_map *map_y, uint8_t *y,
-                           float *before, struct message *m)
+static int average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c, const struct affine *map_x,
+                           const struct affine *map_y, uint8_t *y, float *before, struct message *m)
 {
     return HOST_QUEUE(d, "average_pool_u8", run_pool, m, HOST_P(x, map_x, map_y, y, before), HOST_I(n, pixels, c));
 }
@@ -158,7 +157,7 @@ static int average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels
 static void run_relu_u8(struct device *d, const struct host_call *c)
 {
     const uint8_t *x = c->p[0];
-    uint8_t *y = host_written(c->p[2]), zero = (uint8_t)((const struct device_map *)c->p[1])->zero_point;
+    uint8_t *y = host_written(c->p[2]), zero = ((const struct affine *)c->p[1])->zero_point;
     (void)d;
     host_check(x, (size_t)c->i[0], "relu x");
     host_check(y, (size_t)c->i[0], "relu y");
@@ -166,7 +165,7 @@ static void run_relu_u8(struct device *d, const struct host_call *c)
         y[i] = x[i] > zero ? x[i] : zero;
 }
 
-static int relu_u8(struct device *d, const uint8_t *x, size_t count, const struct device_map *map_x, uint8_t *y,
+static int relu_u8(struct device *d, const uint8_t *x, size_t count, const struct affine *map_x, uint8_t *y,
                    struct message *m)
 {
     return HOST_QUEUE(d, "relu_u8", run_relu_u8, m, HOST_P(x, map_x, y), HOST_I((int64_t)count));
@@ -174,14 +173,14 @@ static int relu_u8(struct device *d, const uint8_t *x, size_t count, const struc
 
 static void run_quantize(struct device *d, const struct host_call *c)
 {
-    const struct device_map *map = c->p[1];
+    const struct affine *map = c->p[1];
     host_check(c->p[0], (size_t)c->i[0] * sizeof(float), "quantize x");
     host_check(c->p[2], (size_t)c->i[0], "quantize y");
-    d->kernels->elementwise.quantize(c->p[0], (size_t)c->i[0], map->scale, (uint8_t)map->zero_point,
-                                     (uint8_t)map->qmin, (uint8_t)map->qmax, host_written(c->p[2]));
+    d->kernels->elementwise.quantize(c->p[0], (size_t)c->i[0], map->scale, map->zero_point, map->qmin, map->qmax,
+                                     host_written(c->p[2]));
 }
 
-static int quantize(struct device *d, const float *x, size_t count, const struct device_map *map, uint8_t *q,
+static int quantize(struct device *d, const float *x, size_t count, const struct affine *map, uint8_t *q,
                     struct message *m)
 {
     return HOST_QUEUE(d, "quantize", run_quantize, m, HOST_P(x, map, q), HOST_I((int64_t)count));
@@ -190,14 +189,14 @@ static int quantize(struct device *d, const float *x, size_t count, const struct
 static void run_dequantize(struct device *d, const struct host_call *c)
 {
     size_t count = (size_t)c->i[0];
-    const struct device_map *map = c->p[1];
+    const struct affine *map = c->p[1];
     float *x = host_new(count, sizeof *x);
     host_check(c->p[0], count, "dequantize codes");
-    d->kernels->elementwise.dequantize(c->p[0], count, map->scale, (uint8_t)map->zero_point, x);
+    d->kernels->elementwise.dequantize(c->p[0], count, map->scale, map->zero_point, x);
     host_narrow(x, (enum device_type)c->i[1], host_written(c->p[2]), count, "dequantize");
 }
 
-static int dequantize(struct device *d, const uint8_t *q, size_t count, const struct device_map *map,
+static int dequantize(struct device *d, const uint8_t *q, size_t count, const struct affine *map,
                       enum device_type type, void *x, struct message *m)
 {
     return HOST_QUEUE(d, "dequantize", run_dequantize, m, HOST_P(q, map, x), HOST_I((int64_t)count, type));

@@ -247,7 +247,7 @@ void blocks_open(struct blocks *b, const struct requantize *rq, int outputs, str
     _mm512_store_si512(l->low, _mm512_set1_epi32(rq->low));
     _mm512_store_si512(l->high, _mm512_set1_epi32(rq->high));
     _mm512_store_ps(l->residual_multiplier, _mm512_set1_ps(rq->residual_multiplier));
-    _mm512_store_ps(l->limit, _mm512_set1_ps(REQUANTIZE_LIMIT));
+    _mm512_store_ps(l->limit, _mm512_set1_ps(CODE_LIMIT));
     _mm512_store_si512(l->zero_16, _mm512_set1_epi16(rq->zero_point_y));
     _mm512_store_si512(l->low_8, _mm512_set1_epi8((char)rq->low));
     _mm512_store_si512(l->high_8, _mm512_set1_epi8((char)rq->high));

@@ -109,7 +109,8 @@ INLINE void panel_run(const struct work *w, int planes, int count, const float *
     for (int i = 0; i < count; i++)
         weights[i] = b[i] + (size_t)panel * w->way.panel_values;
     square_open(w->sums, 1);
-    square_add(w->sums, a, weights, count, w->way.source_cells);
+    square_add(w->sums, a, weights, count, w->way.source_cells, last_halves(w->way.inputs),
+               halves_of(w->way.outputs, panel));
     to += (size_t)panel * (size_t)planes * CELL;
     if (w->call->sums)
         store_cell(w->sums, planes, to, 0, w->stats + panel);

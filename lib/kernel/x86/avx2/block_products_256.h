@@ -64,33 +64,34 @@ INLINE void multiply_add(__m256i *sum, __m256i a, __m256i b)
     CLOSE_HALF(high##i, m + i * BLOCK_CHANNELS + LANES)
 #define MULTIPLY_CELLS(i) MULTIPLY_I16(i, a + i * BLOCK_CHANNELS + 2 * j)
 /* v, u, m: of the first row and output. */
-#define PRODUCT_CELLS(name, rows)                                                             \
-    TILE_FUNCTION name(const int16_t *v, const int16_t *u, int cells, int add, float *m)      \
-    {                                                                                         \
-        rows(OPEN_I16) for (int c = 0; c < cells; c++)                                        \
-        {                                                                                     \
-            const int16_t *a = v + c * CELL, *b = u + c * CELL;                               \
-            for (int j = 0; j < BLOCK_CHANNELS / 2; j++) {                                    \
-                __m256i b_low = codes_load(b + j * 32), b_high = codes_load(b + j * 32 + 16); \
-                rows(MULTIPLY_CELLS)                                                          \
-            }                                                                                 \
-        }                                                                                     \
-        rows(CLOSE_CELLS)                                                                     \
+#define PRODUCT_CELLS(name, rows)                                                                  \
+    TILE_FUNCTION name(const int16_t *v, const int16_t *u, int cells, int last, int add, float *m) \
+    {                                                                                              \
+        rows(OPEN_I16) for (int c = 0; c < cells; c++)                                             \
+        {                                                                                          \
+            const int16_t *a = v + c * CELL, *b = u + c * CELL;                                    \
+            for (int j = 0; j < (c + 1 < cells ? BLOCK_CHANNELS / 2 : last); j++) {                \
+                __m256i b_low = codes_load(b + j * 32), b_high = codes_load(b + j * 32 + 16);      \
+                rows(MULTIPLY_CELLS)                                                               \
+            }                                                                                      \
+        }                                                                                          \
+        rows(CLOSE_CELLS)                                                                          \
     }
 
 PRODUCT_CELLS(product_cells_i16_4, ROWS_4)
 PRODUCT_CELLS(product_cells_i16_6, ROWS_6)
 
 /* M [32 images][32 outputs] = or += V [cells][32][32] U [cells][2][16 pairs][16 outputs][2]. */
-INLINE void product_cells_i16(const int16_t *v, const int16_t *u, int cells, int add, float *m)
+INLINE void product_cells_i16(const int16_t *v, const int16_t *u, struct product_size size, int add, float *m)
 {
-    for (int half = 0; half < 2; half++) {
+    int cells = size.cells, last = size.last * 8;
+    for (int half = 0; half < size.outputs; half++) {
         int row = 0;
         for (; row < 24; row += 6)
-            product_cells_i16_6(v + row * BLOCK_CHANNELS, u + half * (CELL / 2), cells, add,
+            product_cells_i16_6(v + row * BLOCK_CHANNELS, u + half * (CELL / 2), cells, last, add,
                                 m + row * BLOCK_CHANNELS + half * 16);
         for (; row < BLOCK_IMAGES; row += 4)
-            product_cells_i16_4(v + row * BLOCK_CHANNELS, u + half * (CELL / 2), cells, add,
+            product_cells_i16_4(v + row * BLOCK_CHANNELS, u + half * (CELL / 2), cells, last, add,
                                 m + row * BLOCK_CHANNELS + half * 16);
     }
 }
@@ -116,14 +117,15 @@ PRODUCT_IMAGES(product_images_i16_4, ROWS_4)
 PRODUCT_IMAGES(product_images_i16_6, ROWS_6)
 
 /* sums [32 inputs][32 outputs] += scale V^T Z, both [16 pairs of images][32 channels][2]. */
-INLINE void product_images_i16(const int16_t *v, const int16_t *z, float scale, float *sums)
+INLINE void product_images_i16(const int16_t *v, const int16_t *z, int row_halves, int column_halves, float scale,
+                               float *sums)
 {
     vec by = vec_set(scale);
-    for (int half = 0; half < 2; half++) {
+    for (int half = 0; half < column_halves; half++) {
         int row = 0;
-        for (; row < 24; row += 6)
+        for (; row + 6 <= row_halves * 16 && row < 24; row += 6)
             product_images_i16_6(v + 2 * row, z + half * 32, by, sums + row * BLOCK_CHANNELS + half * 16);
-        for (; row < BLOCK_CHANNELS; row += 4)
+        for (; row < row_halves * 16; row += 4)
             product_images_i16_4(v + 2 * row, z + half * 32, by, sums + row * BLOCK_CHANNELS + half * 16);
     }
 }
@@ -152,33 +154,34 @@ INLINE void multiply_add_f32(vec *sum, vec a, vec b)
 #define OPEN_F32(i)                                                      \
     vec low##i = add ? vec_load(sums + i * BLOCK_CHANNELS) : vec_zero(); \
     vec high##i = add ? vec_load(sums + i * BLOCK_CHANNELS + LANES) : vec_zero();
-#define PRODUCT_F32(name, rows)                                                         \
-    TILE_FUNCTION name(const float *v, const float *u, int cells, int add, float *sums) \
-    {                                                                                   \
-        rows(OPEN_F32) for (int c = 0; c < cells; c++)                                  \
-        {                                                                               \
-            const float *a = v + c * CELL, *b = u + c * CELL;                           \
-            for (int j = 0; j < BLOCK_CHANNELS; j++, b += BLOCK_CHANNELS) {             \
-                vec b_low = vec_load(b), b_high = vec_load(b + LANES);                  \
-                rows(ROW_OF_CELL)                                                       \
-            }                                                                           \
-        }                                                                               \
-        rows(STORE_F32)                                                                 \
+#define PRODUCT_F32(name, rows)                                                                      \
+    TILE_FUNCTION name(const float *v, const float *u, int cells, int last, int add, float *sums)    \
+    {                                                                                                \
+        rows(OPEN_F32) for (int c = 0; c < cells; c++)                                               \
+        {                                                                                            \
+            const float *a = v + c * CELL, *b = u + c * CELL;                                        \
+            for (int j = 0; j < (c + 1 < cells ? BLOCK_CHANNELS : last); j++, b += BLOCK_CHANNELS) { \
+                vec b_low = vec_load(b), b_high = vec_load(b + LANES);                               \
+                rows(ROW_OF_CELL)                                                                    \
+            }                                                                                        \
+        }                                                                                            \
+        rows(STORE_F32)                                                                              \
     }
 
 PRODUCT_F32(product_cells_f32_4, ROWS_4)
 PRODUCT_F32(product_cells_f32_6, ROWS_6)
 
 /* M [32 images][32 outputs] = or += V [cells][32][32] U [cells][32][32]. */
-INLINE void product_cells_f32(const float *v, const float *u, int cells, int add, float *m)
+INLINE void product_cells_f32(const float *v, const float *u, struct product_size size, int add, float *m)
 {
-    for (int half = 0; half < 2; half++) {
+    int cells = size.cells, last = size.last * 16;
+    for (int half = 0; half < size.outputs; half++) {
         int row = 0;
         for (; row < 24; row += 6)
-            product_cells_f32_6(v + row * BLOCK_CHANNELS, u + half * 16, cells, add,
+            product_cells_f32_6(v + row * BLOCK_CHANNELS, u + half * 16, cells, last, add,
                                 m + row * BLOCK_CHANNELS + half * 16);
         for (; row < BLOCK_IMAGES; row += 4)
-            product_cells_f32_4(v + row * BLOCK_CHANNELS, u + half * 16, cells, add,
+            product_cells_f32_4(v + row * BLOCK_CHANNELS, u + half * 16, cells, last, add,
                                 m + row * BLOCK_CHANNELS + half * 16);
     }
 }
@@ -199,14 +202,15 @@ PRODUCT_TURNED(product_images_f32_4, ROWS_4)
 PRODUCT_TURNED(product_images_f32_6, ROWS_6)
 
 /* sums [32 inputs][32 outputs] += V^T Z, both [32 images][32 channels]; scale: 1. */
-INLINE void product_images_f32(const float *v, const float *z, float scale, float *sums)
+INLINE void product_images_f32(const float *v, const float *z, int row_halves, int column_halves, float scale,
+                               float *sums)
 {
     (void)scale;
-    for (int half = 0; half < 2; half++) {
+    for (int half = 0; half < column_halves; half++) {
         int row = 0;
-        for (; row < 24; row += 6)
+        for (; row + 6 <= row_halves * 16 && row < 24; row += 6)
             product_images_f32_6(v + row, z + half * 16, sums + row * BLOCK_CHANNELS + half * 16);
-        for (; row < BLOCK_CHANNELS; row += 4)
+        for (; row < row_halves * 16; row += 4)
             product_images_f32_4(v + row, z + half * 16, sums + row * BLOCK_CHANNELS + half * 16);
     }
 }

@@ -32,15 +32,16 @@ INLINE void square_close(float *sums)
 /* Rows from the first of a, b and sums on; runs of `steps` cells side by side in both. */
 #define SQUARE_ROWS(name, rows)                                                                            \
     TILE_FUNCTION name(float *sums, const float *const *a_runs, size_t a_first, const bf16 *const *b_runs, \
-                       size_t b_first, int runs, int steps)                                                \
+                       size_t b_first, int runs, int steps, int last)                                      \
     {                                                                                                      \
         rows(LOAD_F32) for (int r = 0; r < runs; r++)                                                      \
         {                                                                                                  \
             const float *floats = a_runs[r] + a_first;                                                     \
             const float *b = (const float *)(const void *)b_runs[r] + b_first;                             \
-            for (int step = 0; step < steps; step++, floats += CELL)                                       \
-                for (int j = 0; j < BLOCK_CHANNELS; j++, b += BLOCK_CHANNELS) {                            \
-                    vec b_low = vec_load(b), b_high = vec_load(b + LANES);                                 \
+            for (int step = 0; step < steps; step++, floats += CELL, b += CELL)                            \
+                for (int j = 0; j < (step + 1 < steps ? BLOCK_CHANNELS : last); j++) {                     \
+                    vec b_low = vec_load(b + j * BLOCK_CHANNELS);                                          \
+                    vec b_high = vec_load(b + j * BLOCK_CHANNELS + LANES);                                 \
                     rows(FLOAT_ROW)                                                                        \
                 }                                                                                          \
         }                                                                                                  \
@@ -50,13 +51,15 @@ INLINE void square_close(float *sums)
 SQUARE_ROWS(square_rows_4, ROWS_4)
 SQUARE_ROWS(square_rows_6, ROWS_6)
 
-/* Adds `runs` runs of `steps` cells, [32 rows][32] floats; cells of a run lie side by side. */
-INLINE void square_add(float *sums, const float *const *a, const bf16 *const *b, int runs, int steps)
+/* Adds `runs` runs of `steps` cells, [32 rows][32] floats; cells of a run lie side by side. last, outputs: halves of
+ * each run's last cell, and of the columns, that are not zeros. */
+INLINE void square_add(float *sums, const float *const *a, const bf16 *const *b, int runs, int steps, int last,
+                       int outputs)
 {
-    for (size_t half = 0; half < 32; half += 16)
+    for (size_t half = 0; half < (size_t)outputs * 16; half += 16)
         for (size_t row = 0; row < BLOCK_IMAGES; row += row < 24 ? 6 : 4)
             (row < 24 ? square_rows_6 : square_rows_4)(sums + row * BLOCK_CHANNELS + half, a, row * BLOCK_CHANNELS,
-                                                       b, half, runs, steps);
+                                                       b, half, runs, steps, last * 16);
 }
 
 #define TURNED_ROWS(name, rows)                                                                              \
@@ -76,18 +79,19 @@ INLINE void square_add(float *sums, const float *const *a, const bf16 *const *b,
 TURNED_ROWS(turned_rows_4, ROWS_4)
 TURNED_ROWS(turned_rows_6, ROWS_6)
 
-/* One run of `steps` turned cells of floats; steps between cells in bf16, as block_weight.inc counts. */
+/* One run of `steps` turned cells of floats; steps between cells in bf16, as block_weight.inc counts. Halves of rows
+ * and columns: those with real channels. */
 INLINE void square_add_turned(float *sums, const bf16 *a, size_t a_step, const bf16 *b, size_t b_step, int steps,
-                              int planes)
+                              int planes, int row_halves, int column_halves)
 {
     const float *x = (const float *)(const void *)a, *y = (const float *)(const void *)b;
     (void)planes;
-    for (size_t half = 0; half < 32; half += 16) {
+    for (size_t half = 0; half < (size_t)column_halves * 16; half += 16) {
         int row = 0;
-        for (; row < 24; row += 6)
+        for (; row + 6 <= row_halves * 16 && row < 24; row += 6)
             turned_rows_6(sums + (size_t)row * BLOCK_CHANNELS + half, x + row, a_step / 2, y + half, b_step / 2,
                           steps);
-        for (; row < BLOCK_CHANNELS; row += 4)
+        for (; row < row_halves * 16; row += 4)
             turned_rows_4(sums + (size_t)row * BLOCK_CHANNELS + half, x + row, a_step / 2, y + half, b_step / 2,
                           steps);
     }

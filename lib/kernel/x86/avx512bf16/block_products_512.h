@@ -94,8 +94,9 @@ PRODUCT_CELLS(product_cells_8, ROWS_8)
 PRODUCT_CELLS(product_cells_12, ROWS_12)
 
 /* M [32 images][32 outputs] = or += V [cells][32][32] U [cells][2][16 pairs][16 outputs][2]. */
-INLINE void product_cells(const int16_t *v, const int16_t *u, int cells, int add, float *m)
+INLINE void product_cells(const int16_t *v, const int16_t *u, struct product_size size, int add, float *m)
 {
+    int cells = size.cells;
     product_cells_12(v, u, cells, 0, add, m);
     product_cells_12(v, u, cells, 12, add, m);
     product_cells_8(v, u, cells, 24, add, m);
@@ -127,8 +128,10 @@ PRODUCT_IMAGES(product_images_8, ROWS_8)
 PRODUCT_IMAGES(product_images_12, ROWS_12)
 
 /* sums [32 inputs][32 outputs] += scale V^T Z, both [16 pairs of images][32 channels][2]. */
-INLINE void product_images(const int16_t *v, const int16_t *z, float scale, float *sums)
+INLINE void product_images(const int16_t *v, const int16_t *z, int row_halves, int column_halves, float scale,
+                           float *sums)
 {
+    (void)row_halves, (void)column_halves;
     __m512 by = _mm512_set1_ps(scale);
     product_images_12(v, z, 0, by, sums);
     product_images_12(v, z, 12, by, sums);

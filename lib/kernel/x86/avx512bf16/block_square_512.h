@@ -106,8 +106,9 @@ ALWAYS_INLINE void square_add(float *sums, const bf16 *const *a, size_t a_step, 
 
 /* The same of one run of `steps` turned cells. */
 ALWAYS_INLINE void square_add_turned(float *sums, const bf16 *a, size_t a_step, const bf16 *b, size_t b_step,
-                                     int steps, int planes)
+                                     int steps, int planes, int row_halves, int column_halves)
 {
+    (void)row_halves, (void)column_halves;
     if (planes == 1)
         square_add(sums, &a, a_step, &b, b_step, 1, steps, 1);
     else

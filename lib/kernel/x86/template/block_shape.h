@@ -22,6 +22,32 @@ static inline int cells_of(int channels)
     return block_channels(channels) / BLOCK_CHANNELS;
 }
 
+/* How many of a cell's halves of 16 channels hold real ones: 1 or 2. A half without any is zeros; sets of narrow
+ * registers leave it out. */
+static inline int halves_of(int channels, int cell)
+{
+    return channels - cell * BLOCK_CHANNELS > BLOCK_CHANNELS / 2 ? 2 : 1;
+}
+
+static inline int last_halves(int channels)
+{
+    return halves_of(channels, cells_of(channels) - 1);
+}
+
+/* A product of cells: reduces over `cells`, of the last one over so many halves (halves_of); so many halves of outputs,
+ * the others are left as they are. A set may compute more. */
+struct product_size {
+    int cells, last, outputs;
+};
+
+/* `count` cells from `first` on. */
+static inline struct product_size product_part(struct product_size s, int first, int most)
+{
+    int left = s.cells - first;
+    return left <= most ? (struct product_size){left, s.last, s.outputs}
+                        : (struct product_size){most, 2, s.outputs};
+}
+
 /* bf16 from one image of a cell to the next: a float32 takes two. */
 static inline int row_step(int planes)
 {

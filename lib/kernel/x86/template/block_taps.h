@@ -15,6 +15,7 @@ struct taps {
 struct way {
     int source_h, source_w, source_cells; /* cells of one plane a pixel */
     int w, cells;                         /* the destination */
+    int inputs, outputs;                  /* real channels of both */
     int forward;
     size_t tap_values;   /* packed weights of one tap and 32 outputs */
     size_t panel_values; /* of all taps */
@@ -25,6 +26,8 @@ static inline struct way way_of(const struct block_conv *s, enum block_direction
 {
     struct way y = {.forward = d == BLOCK_FORWARD};
     int in = cells_of(conv_inputs(s)), out = cells_of(s->k);
+    y.inputs = y.forward ? conv_inputs(s) : s->k;
+    y.outputs = y.forward ? s->k : conv_inputs(s);
     y.source_h = y.forward ? s->h : s->out_h;
     y.source_w = y.forward ? s->w : s->out_w;
     y.source_cells = y.forward ? in : out;

@@ -79,10 +79,11 @@ INLINE void weight_transform(const vec g[3], vec o[SIDE])
     o[5] = g[2];
 }
 
-/* What both directions need: a map of `in` cells a pixel to a map of `out` cells. */
+/* What both directions need: a map of `in` cells a pixel, of so many inputs, to a map of `out` cells. */
 struct winograd_way {
     const struct block_conv *s;
     int source_h, source_w, in, h, w, out, pad;
+    int inputs, outputs; /* real channels */
     size_t v_plane; /* values from a point to the next: no power of two, which would share one set of the cache */
 };
 
@@ -94,8 +95,10 @@ static inline struct winograd_way winograd_way_of(const struct block_conv *s, en
     y.source_w = forward ? s->w : s->out_w;
     y.h = forward ? s->out_h : s->h;
     y.w = forward ? s->out_w : s->w;
-    y.in = cells_of(forward ? s->c : s->k);
-    y.out = cells_of(forward ? s->k : s->c);
+    y.inputs = forward ? s->c : s->k;
+    y.outputs = forward ? s->k : s->c;
+    y.in = cells_of(y.inputs);
+    y.out = cells_of(y.outputs);
     y.pad = forward ? s->pad : 2 - s->pad;
     y.v_plane = (size_t)y.in * CELL + BLOCK_CHANNELS;
     return y;
