@@ -117,7 +117,7 @@ static void take_recipe(const struct budget_given *g, int i, double passes, stru
     b->epochs = epochs_of(g, passes);
     b->images = fit(passes / (double)b->epochs, 1, g->train);
     b->batch = passes < 60000 ? 32 : passes < 720000 ? 64 : 128;
-    b->rate = 0.2 * b->batch / 128;
+    b->rate = round(20 * sqrt(b->batch / 128.0)) / 100;
     b->peak = b->epochs < 16 ? 0.25 : 0.2;
     double steps = ceil((double)b->images / b->batch) * (double)b->epochs;
     b->ema = fmax(0.9, fmin(0.9999, round((1 - 20 / steps) * 1e4) / 1e4));

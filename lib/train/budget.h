@@ -17,8 +17,8 @@
  *                       a few; never more than 100
  *     mini-batch        32 below 60,000 passes, 64 below 720,000 (16 epochs of CIFAR-10), 128 above: few images need
  *                       many steps
- *     learning rate     0.2 for each 128 images of a mini-batch; its peak at a quarter of the run, of 16 epochs and more
- *                       at a fifth
+ *     learning rate     0.2 for mini-batches of 128 images, and as the root of their size for others: 0.1, 0.14, 0.2; one
+ *                       cycle, its peak at a quarter of the run, of 16 epochs and more at a fifth
  *     averaged weights  over a twentieth of the steps: 1 - 20 / steps
  *     augmentation      crop and flip; from 8 epochs on a little colour, from 16 cutout of 8 pixels, from 40 of 12 and
  *                       a small rotation: the more often an image is seen, the more it is varied

@@ -39,7 +39,7 @@ static int print_training(const struct budget_given *g, const struct budget *b, 
         b->width, (long long)b->epochs, or_all(b->images, g->train), augmentation(b->epochs)));
     return text_add(
         t, m,
-        "# Few images need many steps: small mini-batches. The rate is 0.2 for each 128 images of one; weights "
+        "# Few images need many steps: small mini-batches. The rate is 0.2 sqrt(mini-batch / 128); weights "
         "are\n"
         "# averaged over a twentieth of the steps. %s\n"
         "TRAIN_FLAGS = --batch %d --learning-rate %s --peak %g --label-smoothing 0.1 --ema %s%s --validate-every "

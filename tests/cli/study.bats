@@ -283,7 +283,7 @@ hostile() {
     [ "$(grep -c '^plan: ' log)" -eq 2 ]
     grep -qx 'RUN = mine' results/mine/profile.mk
     grep -qx 'PLANNED_MINUTES = 2' results/mine/profile.mk
-    "$BIN/inspect" made-by results/mine/best_float_model.safetensors | grep -q 'train-fp32 .* batch=32 .* learning-rate=0.05 '
+    "$BIN/inspect" made-by results/mine/best_float_model.safetensors | grep -q 'train-fp32 .* batch=32 .* learning-rate=0.1 '
     cp results/mine/profile.mk planned
     run -0 auto RUN=mine models
     [[ $output != *"plan: "* ]]

@@ -403,6 +403,13 @@ pty.spawn(["bash", "-c", "{ head -c 300000 '$T/train'; sleep 0.4; tail -c +30000
 PY
     grep -qa 'resq-train-fp32 [0-9]*/[0-9]* ' shown
     run ! grep -aE $'(^|\r|K)train-fp32 ' shown
+    # It ends where the terminal does.
+    python3 - > narrow <<PY
+import os, pty
+pty.spawn(["bash", "-c", "stty cols 30; { head -c 300000 '$T/train'; sleep 0.4; tail -c +300001 '$T/train'; } | ./resq-train-fp32 --epochs 3 --width 2 -b 32 -o out"])
+PY
+    tr '\r' '\n' < narrow | sed 's/\x1b\[K//' | grep -qa '^resq-train-fp32 [0-9]*/[0-9]* '
+    [ "$(tr '\r' '\n' < narrow | sed 's/\x1b\[K//' | awk 'length > 29' | wc -l)" -eq 0 ]
 }
 
 @test "mean and deviation that a stage puts into the batches count, whatever the data set is called" {

@@ -111,7 +111,7 @@ static void test_the_recipe_follows_from_the_passes(void **state)
     struct budget_given g = machine(10);
     struct budget b = plan(&g);
     assert_int_equal(b.batch, 64);
-    assert_true(b.rate == 0.1 && b.peak == 0.25 && b.is_bf16 && b.is_timed_widely);
+    assert_true(b.rate == 0.14 && b.peak == 0.25 && b.is_bf16 && b.is_timed_widely);
     double steps = ceil((double)b.images / 64) * (double)b.epochs;
     assert_true(fabs((1 - b.ema) * steps - 20) < 0.5);
     assert_int_equal(b.held_out, 5000);
@@ -124,6 +124,7 @@ static void test_the_recipe_follows_from_the_passes(void **state)
     g = machine(1);
     b = plan(&g);
     assert_int_equal(b.batch, 32);
+    assert_true(b.rate == 0.1);
     assert_false(b.is_timed_widely);
     assert_true(b.test < 10000 && b.test >= 1000 && b.held_out < 5000 && b.held_out >= 500);
     for (int i = 0; i < BUDGET_WIDTHS; i++)
@@ -176,7 +177,7 @@ static void test_the_profile_says_all_of_it(void **state)
         "\nEPOCHS = 5\n",
         "\nTEST_IMAGES = 0\n",
         "\nBENCH_THREADS = 1,2\n",
-        " --batch 64 --learning-rate 0.1 --peak 0.25 --label-smoothing 0.1 --ema 0.99",
+        " --batch 64 --learning-rate 0.14 --peak 0.25 --label-smoothing 0.1 --ema 0.99",
         "\nSTAGE_SECONDS = train:"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         assert_non_null(strstr(t.data, lines[i]));
