@@ -72,3 +72,41 @@ pretrained() {
     [[ $output == *"train-fp32: $PWD/model: "* ]]
     diff -r "$BATS_FILE_TMPDIR/stand-in" there
 }
+
+@test "what is carried to another machine leaves out what the repository has, and finds it there" {
+    run ! grep -n 'pipelines/data' "$TREE/pipelines/cuda.mk"
+    mkdir -p checkout/pipelines/data checkout/build/carry/bin
+    cp "$TREE/pipelines/with-cuda" checkout/build/carry/
+    [ "$(checkout/build/carry/with-cuda printenv RESQ_DATA)" -ef checkout/pipelines/data ]
+    mkdir -p elsewhere/carry/bin
+    cp "$TREE/pipelines/with-cuda" elsewhere/carry/
+    [ "$(cd checkout && ../elsewhere/carry/with-cuda printenv RESQ_DATA)" = ./pipelines/data ]
+    [ "$(RESQ_DATA=mine checkout/build/carry/with-cuda printenv RESQ_DATA)" = mine ]
+    run -1 elsewhere/carry/with-cuda printenv RESQ_DATA
+}
+
+@test "what studies of several lengths gave is a table of the page" {
+    local run
+    for run in budget-1 budget-10 budget-pretrained; do
+        mkdir -p runs/$run
+        printf '# images: 45000\nepoch\tstep\tlearning_rate\tloss\taccuracy_train\taccuracy_held_out\timages_per_s\tseconds\n' > runs/$run/float.log.tsv
+        printf '# dataset: x\nmodel\tdataset\timages\taccuracy\nfloat\tx\t100\t80.123\nptq\tx\t100\t79.9\nqat\tx\t100\t80\n' > runs/$run/summary.tsv
+        echo 594 > runs/$run/took
+    done
+    for run in 1 10; do
+        printf '1\t9\t0.1\t1\t70\t79.5\t1\t1\n2\t9\t0.1\t1\t70\t-\t1\t1\n3\t9\t0.1\t1\t70\t81.25\t1\t1\n' >> runs/budget-$run/float.log.tsv
+        printf 'RUN = budget-%d\nPLANNED_MINUTES = %d\nWIDTH = 16\nEPOCHS = 3\n' $run $run > runs/budget-$run/profile.mk
+    done
+    printf 'before\n<!-- budgets -->\nold\n<!-- end -->\nafter\n' > page.md
+    "$TREE/pipelines/budgets" page.md table.tsv runs/budget-1 runs/budget-10 runs/budget-pretrained
+    [ "$(wc -l < table.tsv)" -eq 4 ]
+    grep -qx '| `MINUTES=10` | 16 | 3, 45000 | 9.9 | 81.25 | 80.12 | 79.90 | 80.00 |' page.md
+    grep -qx '| `PROFILE=pretrained` | - | - | 9.9 | - | 80.12 | 79.90 | 80.00 |' page.md
+    [ "$(sed -n '1p;$p' page.md | xargs)" = "before after" ]
+    run ! grep -qx old page.md
+    cp page.md again.md
+    rm runs/budget-10/summary.tsv # not finished
+    run "$TREE/pipelines/budgets" page.md table.tsv runs/budget-1 runs/budget-10
+    [ "$status" -ne 0 ]
+    cmp again.md page.md
+}
