@@ -13,16 +13,22 @@ SANITIZER := -fsanitize=$(if $(filter thread,$(SANITIZE)),thread,address,undefin
 endif
 RESQ_CPPFLAGS := -Ilib -I. $(CPPFLAGS)
 FONT_LIBRARIES := freetype2 fontconfig
-RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --libs $(FONT_LIBRARIES)) -lnettle -lz -lpthread -lm $(LDLIBS)
+# ONNX files go through protobuf-c, whose compiler makes C of lib/onnx/onnx.proto. Where either is missing, or with ONNX= on the
+# command line, onnx-import and onnx-export are not built, which `make` says; everything else is.
+ONNX := $(and $(shell command -v protoc-c 2> /dev/null),$(shell pkg-config --exists libprotobuf-c 2> /dev/null && echo yes))
+RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --libs $(FONT_LIBRARIES)) \
+	$(if $(ONNX),$(shell pkg-config --libs libprotobuf-c)) -lnettle -lz -lpthread -lm $(LDLIBS)
 
 # Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
 # does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
 # unit test of a layer links only what that layer's folders see.
-LAYERS := page train exec pass quant graph report data kernel record base
-SEES_tools        := tools/common data exec/infer graph page pass quant record report train
+LAYERS := page emit train exec pass onnx quant graph report data kernel record base
+SEES_tools        := tools/common data emit exec/infer graph onnx page pass quant record report train
 SEES_tools/common := data exec/device exec/infer exec/plan graph pass quant record report train
 
 SEES_page := data graph quant record report
+
+SEES_emit := exec/infer exec/plan graph kernel/contract quant record
 
 SEES_train := data exec/infer exec/plan exec/train graph pass quant record
 
@@ -37,6 +43,7 @@ SEES_exec/train/block  := exec/train exec/train/image
 SEES_exec/train/device := exec/device exec/train kernel/contract
 
 SEES_pass     := graph quant
+SEES_onnx     := graph quant record
 SEES_quant    := graph record
 SEES_graph    := record
 SEES_graph/op := graph
@@ -85,16 +92,22 @@ OPT_kernel/ref := -O3
 OPT_quant := -O3
 # Not instruction sets, but of one folder alone too: where its libraries' headers lie.
 CPPFLAGS_report := $(shell pkg-config --cflags $(FONT_LIBRARIES))
+CPPFLAGS_onnx := -I$(B)/generated
 
 sources_kernel := $(foreach d,$(KERNEL_DIRS),$(wildcard lib/$(d)/*.c))
 $(foreach l,$(filter-out kernel,$(LAYERS)),$(eval sources_$(l) := $(wildcard lib/$(l)/*.c lib/$(l)/*/*.c lib/$(l)/*/*/*.c)))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
+ifeq ($(ONNX),)
+sources_onnx :=
+endif
 
-TOOLS := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
+TOOLS := $(filter-out $(if $(ONNX),,onnx-%),$(patsubst tools/%.c,%,$(wildcard tools/*.c)))
 TOOL_COMMON := $(wildcard tools/common/*.c)
 
-all: $(TOOLS:%=$(BIN)/%)
-.PHONY: all
+all: $(TOOLS:%=$(BIN)/%) $(if $(ONNX),,without-onnx)
+without-onnx:
+	@echo "onnx-import and onnx-export are left out: protoc-c and libprotobuf-c (./setup installs them) were not found" >&2
+.PHONY: all without-onnx
 
 $(B)/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
@@ -107,6 +120,17 @@ $(B)/flags: FORCE
 FORCE:
 .PHONY: FORCE
 
+# What an emitted C file is made of, lib/emit/code/*.c99, as strings in one source of the layer.
+EMIT_CODE := $(sort $(wildcard lib/emit/code/*.c99))
+$(B)/emit_code.c: $(EMIT_CODE) | $(B)/flags
+	@for f in $(EMIT_CODE); do name=$${f##*/}; echo "extern const char emit_code_$${name%.c99}[];"; \
+		echo "const char emit_code_$${name%.c99}[] ="; sed 's/["\\]/\\&/g; s/.*/    "&\\n"/' $$f; echo "    ;"; done > $@.new
+	@mv $@.new $@
+$(B)/lib/emit/emit_code.o: $(B)/emit_code.c
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) $(SANITIZER) -c $< -o $@
+$(B)/libemit.a: $(B)/lib/emit/emit_code.o
+
 define layer_rule
 $(B)/lib$(1).a: $(call objects,$(sources_$(1)))
 	@rm -f $$@; ar rcs $$@ $$^
@@ -114,6 +138,18 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
 $(B)/libtool.a: $(call objects,$(TOOL_COMMON))
 	@rm -f $@; ar rcs $@ $^
+
+# The generated code is protobuf-c's, and held to its warnings.
+ONNX_CODE := $(B)/generated/onnx/onnx.pb-c
+$(ONNX_CODE).c $(ONNX_CODE).h &: lib/onnx/onnx.proto
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(B)/generated --proto_path=lib onnx/onnx.proto
+$(ONNX_CODE).o: $(ONNX_CODE).c | $(B)/flags
+	$(CC) -std=c11 -w $(CFLAGS) $(SANITIZER) $(CPPFLAGS) -I$(B)/generated -c $< -o $@
+ifneq ($(ONNX),)
+$(call objects,$(sources_onnx)): | $(ONNX_CODE).h
+$(B)/libonnx.a: $(ONNX_CODE).o
+endif
 
 $(BIN)/%: $(B)/tools/%.o $(B)/libtool.a $(call archives,$(LAYERS))
 	@mkdir -p $(@D)
@@ -134,7 +170,7 @@ $(B)/resq-faults.so: $(B)/pic/tests/faults/inject.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $^
 
 # Unit tests: tests/unit/LAYER/test_*.c, one program each, linked with the layers that LAYER may see.
-UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c)
+UNIT_SOURCES := $(filter-out $(if $(ONNX),,tests/unit/onnx/%),$(wildcard tests/unit/*/test_*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SOURCES))
 define unit_rule
 $(B)/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(call archives,$(call links,$(1)))

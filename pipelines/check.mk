@@ -50,7 +50,7 @@ lint-sizes:
 FUZZ_SECONDS = 60
 FUZZ_B := build/fuzz
 FUZZ_CC = clang
-FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZERS := $(filter-out $(if $(ONNX),,fuzz_onnx),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 FUZZ_FLAGS := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 fuzz:
@@ -59,7 +59,7 @@ $(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ_B)/fuzz/%
 	@mkdir -p $(FUZZ_B)/corpus/$* $(FUZZ_B)/found
 	@python3 tests/fuzz/seeds.py $(FUZZ_B)/seeds/$* $*
 	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=$(FUZZ_B)/found/$*- \
-		$(FUZZ_B)/corpus/$* $(FUZZ_B)/seeds/$* $(wildcard tests/fuzz/$* tests/bad)
+		$(FUZZ_B)/corpus/$* $(FUZZ_B)/seeds/$* $(wildcard tests/fuzz/$* tests/bad $(FUZZ_MORE_$*))
 # Each links the layers that its own sees, as a unit test does; all where it names none.
 FUZZ_LAYER_fuzz_record := record
 FUZZ_LAYER_fuzz_cifar := data
@@ -67,6 +67,8 @@ FUZZ_LAYER_fuzz_pictures := data
 FUZZ_LAYER_fuzz_graph := pass
 FUZZ_LAYER_fuzz_ranges := quant
 FUZZ_LAYER_fuzz_predictions := report
+FUZZ_LAYER_fuzz_onnx := onnx
+FUZZ_MORE_fuzz_onnx := tests/bad/onnx tests/reference/onnx
 define fuzz_rule
 $(FUZZ_B)/fuzz/$(1): $(B)/tests/fuzz/$(1).o $(call archives,$(if $(FUZZ_LAYER_$(1)),$(call links,$(FUZZ_LAYER_$(1))),$(LAYERS)))
 	@mkdir -p $$(@D)

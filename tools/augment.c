@@ -54,7 +54,9 @@ struct stream {
 
 static int batch_run(struct stream *s, struct batch *b, struct record **last, struct message *m)
 {
-    augment_batch(&s->o->augment, s->pool, b);
+    int status = augment_batch(&s->o->augment, s->pool, b, m);
+    if (status < 0)
+        return message_prefix(m, status, "stdin");
     TRY(lineage_apply(b->record, b->record, "augment", &s->lineage, NULL, 0, m));
     TRY(writer_put(s->writer, b->record, m));
     progress_show(&s->progress, s->reader.images, NULL);
@@ -111,8 +113,10 @@ int main(int argc, char **argv)
     struct options o = {.pad = "zero", .seed = 1, .threads = threads_online()};
     struct augment_options *a = &o.augment;
     const struct option_spec options[] = {
-        {"crop", 0, OPTION_INTEGER, &o.crop, 0, 16, "PAD", "pad each side by PAD pixels and cut 32x32 out anywhere",
-         0, 1},
+        {"resized-crop", 0, OPTION_NUMBER, &a->resized_crop, 0, 1, "SHARE",
+         "cut out SHARE to all of the area, anywhere and 3:4 to 4:3, and resize it", 0, RECORDED_IF_GIVEN},
+        {"crop", 0, OPTION_INTEGER, &o.crop, 0, 256, "PAD",
+         "pad each side by PAD pixels and cut the images' size out anywhere", 0, 1},
         {"pad", 0, OPTION_CHOICE, &o.pad, 0, 0, 0, "what to pad with", "zero|reflect", 1},
         {"flip", 0, OPTION_NUMBER, &a->flip, 0, 1, "P", "mirror left and right with probability P", 0, 1},
         {"flip-alternate", 0, OPTION_FLAG, &a->is_flip_alternate, 0, 0, 0,
@@ -123,7 +127,7 @@ int main(int argc, char **argv)
         {"hue", 0, OPTION_NUMBER, &a->hue, 0, 0.5, "H", "turn from -H to H of the whole circle", 0, 1},
         {"jitter", 0, OPTION_STRING, &o.jitter, 0, 0, "B,C,S,H", "those four at once; their order is random", 0, 0},
         {"rotation", 0, OPTION_NUMBER, &a->rotation, 0, 180, "DEG", "rotate by -DEG to DEG degrees", 0, 1},
-        {"cutout", 0, OPTION_INTEGER, &o.cutout, 0, 32, "SIDE", "cover a square of SIDE pixels with grey", 0, 1},
+        {"cutout", 0, OPTION_INTEGER, &o.cutout, 0, 512, "SIDE", "cover a square of SIDE pixels with grey", 0, 1},
         OPTION_SEED(&o.seed),
         OPTION_THREADS(&o.threads),
         OPTION_OUTPUT(&o.output),

@@ -15,7 +15,8 @@
 struct opts {
     struct string_list models, precisions;
     struct integer_list batches, threads;
-    const char *output, *images, *ranges;
+    const char *output, *images, *ranges, *size;
+    int image[3];
     int64_t width;
     double seconds;
     int layers, train;
@@ -73,7 +74,7 @@ static int load_models(struct run *r, struct message *m)
     }
     if (r->o->width > 0) {
         struct graph g = {0};
-        TRY(resnet18_build(&g, (int)r->o->width, 10, NULL, NULL, m));
+        TRY(resnet18_build_for(&g, r->o->image, (int)r->o->width, 10, NULL, NULL, m));
         TRY(model_initialise(&r->models[r->model_count], &g, 1, m));
         snprintf(r->names[r->model_count++], sizeof r->names[0], "resnet18-width%d", (int)r->o->width);
     }
@@ -85,9 +86,10 @@ static int make_images(struct run *r, int i, const struct image_set *set, struct
 {
     size_t bytes = exec_image_bytes(r->execs[r->case_count - 1]);
     struct random_stream draw = random_open(1, RANDOM_TEST, 0, 0);
-    if (set->count > 0 && bytes != IMAGE_BYTES)
-        return message_set(m, STATUS_MISMATCH, "%s: wants images of %zu bytes, not %d", r->names[i], bytes,
-                           IMAGE_BYTES);
+    const struct node *input = &r->models[i].graph.nodes[0];
+    int status = set->count > 0 ? images_match_input(set->shape, input->h, input->w, input->c, m) : 0;
+    if (status < 0)
+        return message_prefix(m, status, "%s", r->names[i]);
     r->images[i] = memory_new((size_t)r->batch, bytes, m);
     if (!r->images[i])
         return STATUS_NOMEM;
@@ -194,8 +196,9 @@ static int run(struct opts *o, struct message *m)
 
 static int run_train(struct opts *o, struct message *m)
 {
-    const struct bench_train train = {&o->models, &o->precisions, &o->batches, &o->threads, o->ranges, o->images,
-                                      o->output,  o->width,       o->seconds,  o->layers,   o->where,  &o->given};
+    const struct bench_train train = {&o->models, &o->precisions, &o->batches, &o->threads, o->ranges,
+                                      o->images,  o->output,      o->image,    o->width,    o->seconds,
+                                      o->layers,  o->where,       &o->given};
     return bench_train_run(&train, m);
 }
 
@@ -206,6 +209,7 @@ int main(int argc, char **argv)
         OPTION_MODELS(&o.models),
         {"width", 0, OPTION_INTEGER, &o.width, 0, 512, "N", "also a ResNet-18 of this width, untrained; 0: none", 0,
          0},
+        {"size", 0, OPTION_STRING, &o.size, 0, 0, "HxW[xC]", "the images of --width's network", 0, 0},
         OPTION_BATCHES(&o.batches),
         OPTION_THREADS_LIST(&o.threads),
         OPTION_OUTPUT(&o.output),
@@ -227,6 +231,12 @@ int main(int argc, char **argv)
         return status;
     if (o.models.count == 0 && o.width == 0)
         return tool_misuse(&tool, "missing option -m MODEL (or --width N)");
+    struct image_shape image = IMAGE_CIFAR;
+    if (o.size && o.width == 0)
+        return tool_misuse(&tool, "--size: is of --width's network; models have their own");
+    if (o.size && image_input_parse(o.size, &image, &m) < 0)
+        return tool_misuse(&tool, "--size: %s", m.text);
+    memcpy(o.image, (const int[3]){image.height, image.width, image.channels}, sizeof o.image);
     if (!o.train && o.ranges)
         return tool_misuse(&tool, "--ranges: needs --train");
     if (device_resolve(&tool, &o.where, 0, &m) < 0)

@@ -32,10 +32,11 @@ struct opts {
 
 /* How many images there are, of a split: all of it, or its held-out part. */
 static int count_images(const char *path, const char *split, int64_t *count, int64_t *held_out, int *classes,
-                        struct message *m)
+                        struct image_shape *shape, struct message *m)
 {
     struct dataset d;
-    TRY(dataset_open(&d, path, split, NULL, NULL, NULL, m));
+    TRY(dataset_open(&d, path, split, NULL, NULL, NULL, NULL, m));
+    *shape = d.shape;
     int64_t *indices = memory_new((size_t)d.count, sizeof *indices, m);
     *count = d.count;
     *classes = d.class_count;
@@ -46,12 +47,13 @@ static int count_images(const char *path, const char *split, int64_t *count, int
     return indices ? STATUS_OK : STATUS_NOMEM;
 }
 
-static int look(const struct opts *o, struct budget_given *g, int *classes, struct message *m)
+static int look(const struct opts *o, struct budget_given *g, int *classes, struct image_shape *shape,
+                struct message *m)
 {
     char path[PATH_MAX];
     TRY(images_find(o->data, path, m));
-    TRY(count_images(path, "test", &g->test, NULL, classes, m));
-    TRY(count_images(path, "train", &g->train, &g->held_out, classes, m));
+    TRY(count_images(path, "test", &g->test, NULL, classes, shape, m));
+    TRY(count_images(path, "train", &g->train, &g->held_out, classes, shape, m));
     g->train -= g->held_out;
     if (g->train < 1 || g->held_out < 1 || g->test < 1)
         return message_set(m, STATUS_RANGE, "%s: too few images: %lld to train on, %lld held out, %lld to test",
@@ -87,13 +89,14 @@ static int run(const struct tool *tool, const struct opts *o, struct message *m)
     struct budget_given g = {.threads = (int)o->threads};
     struct budget b;
     struct text t = {0};
+    struct image_shape shape;
     int classes;
     char minutes[32];
     format_number(minutes, o->minutes);
     TRY(output_check(o->output, m));
-    TRY(look(o, &g, &classes, m));
+    TRY(look(o, &g, &classes, &shape, m));
     g.seconds = o->minutes * 60 - fmin(o->spent, o->minutes * 12);
-    TRY(o->timings ? plan_read(&g, o->timings, m) : plan_measure(&g, classes, m));
+    TRY(o->timings ? plan_read(&g, o->timings, m) : plan_measure(&g, shape, classes, m));
     int status = budget_plan(&g, &b, m);
     if (status < 0)
         return message_prefix(m, status, "%s minutes are too few", minutes);

@@ -81,14 +81,15 @@ static int job_run(struct plot_job *job, const struct kind *kind, struct message
 
 int main(int argc, char **argv)
 {
-    struct plot_job job = {.columns = 8, .scale = 5};
+    struct plot_job job = {.columns = 8};
     const struct option_spec options[] = {
         OPTION_OUTPUT(&job.output),
         OPTION_MODEL(&job.model),
         {"count", 'n', OPTION_INTEGER, &job.count, 0, 10000, "N", "images a grid shows; 0: 40, of augmented 8 rows",
          0, 0},
         {"columns", 0, OPTION_INTEGER, &job.columns, 1, 64, "N", "columns of a grid", 0, 0},
-        {"scale", 0, OPTION_INTEGER, &job.scale, 1, 16, "N", "enlargement of the pictures in a grid", 0, 0},
+        {"scale", 0, OPTION_INTEGER, &job.scale, 0, 16, "N",
+         "enlargement of the pictures in a grid; 0: to about 160 pixels", 0, 0},
         {"images", 0, OPTION_STRING, &job.images, 0, 0, "FILE", "read batches here instead of standard input", 0,
          0},
         {"originals", 0, OPTION_STRING, &job.originals, 0, 0, "FILE", "batches of the images before augmentation",

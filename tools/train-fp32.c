@@ -42,6 +42,7 @@ struct options {
     struct trainer_arguments shared;
     struct float_training training;
     struct model_arguments given; /* of --init */
+    const char *size;
 };
 
 static int run(const struct tool *tool, struct options *o)
@@ -53,6 +54,11 @@ static int run(const struct tool *tool, struct options *o)
         return tool_misuse(tool, "--graph: brings its own width and normalisation");
     if (!t->init && o->given.eps)
         return tool_misuse(tool, "--eps: is of a model without graph, which --init names");
+    struct message m = {{0}};
+    if (o->size && (o->shared.epochs > 0 || t->init || o->given.graph))
+        return tool_misuse(tool, "--size: is of a ResNet-18 with --epochs 0; trained networks take their images'");
+    if (o->size && image_input_parse(o->size, &t->image, &m) < 0)
+        return tool_misuse(tool, "--size: %s", m.text);
     int status = model_arguments_take(&o->given, tool, o->shared.quiet);
     if (status >= 0)
         return status;
@@ -78,8 +84,10 @@ int main(int argc, char **argv)
         {"graph", 0, OPTION_STRING, &o.given.graph, 0, 0, "FILE", "train this network instead", 0, 0},
         {"init", 0, OPTION_STRING, &o.training.init, 0, 0, "MODEL",
          "start from this float model, network and weights", 0, 0},
-        {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 256, "K",
+        {"classes", 0, OPTION_INTEGER, &o.training.classes, 0, 65535, "K",
          "how many; 0: as the images have, or 10 with --epochs 0", 0, 0},
+        {"size", 0, OPTION_STRING, &o.size, 0, 0, "HxW[xC]",
+         "with --epochs 0: the network's images, C channels 3 or 1; else as they come", 0, 0},
         {"normalize", 0, OPTION_STRING, &o.given.normalize, 0, 0, "M,M,M:S,S,S",
          "mean and deviation / 255 of each channel, or M:S of all; else the batches' or CIFAR-10's", 0, 0},
         {"eps", 0, OPTION_STRING, &o.given.eps, 0, 0, "EPS", "--init without graph: its batch norms'", 0, 0},

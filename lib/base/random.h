@@ -30,6 +30,7 @@ enum random_purpose {
     RANDOM_JITTER = 5,
     RANDOM_ROTATION = 6,
     RANDOM_CUTOUT = 7,
+    RANDOM_RESIZED_CROP = 8,
     RANDOM_TEST = 100
 };
 

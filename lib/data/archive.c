@@ -220,7 +220,7 @@ static int members_read(struct unpacker *u, struct message *m)
 
 static int unpacker_open(struct unpacker *u, const char *path, struct message *m)
 {
-    u->pictures = pictures_new(m);
+    u->pictures = pictures_new(&u->files->wish, m);
     u->buffer = u->pictures ? memory_new_raw(PICTURE_MAX_BYTES, 1, m) : NULL;
     u->archive = u->buffer ? archive_read_new() : NULL;
     if (!u->archive)

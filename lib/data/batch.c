@@ -2,7 +2,20 @@
 #include "base/text.h"
 #include <string.h>
 
-enum { MAX_COUNT = 1 << 24 }; /* images a batch: 48 GiB, more than any machine that could use it */
+enum { MAX_COUNT = 1 << 24, NARROW_CLASSES = 256 /* at most, where a label is a byte */ };
+
+int batch_label(const struct batch *b, int64_t i)
+{
+    return b->has_wide_labels ? ((const uint16_t *)b->labels)[i] : ((const uint8_t *)b->labels)[i];
+}
+
+void batch_label_set(struct batch *b, int64_t i, int label)
+{
+    if (b->has_wide_labels)
+        ((uint16_t *)b->labels)[i] = (uint16_t)label;
+    else
+        ((uint8_t *)b->labels)[i] = (uint8_t)label;
+}
 
 /* The metadata value as a count, or 0 where it is absent. */
 static int count_get(const struct record *record, const char *key, int64_t *value, struct message *m)
@@ -15,8 +28,8 @@ static int count_get(const struct record *record, const char *key, int64_t *valu
 static int values_check(const struct batch *b, int class_count, struct message *m)
 {
     for (int64_t i = 0; i < b->count; i++) {
-        if (b->labels[i] >= class_count)
-            return message_set(m, STATUS_RANGE, "labels[%lld]: %d, want 0..%d", (long long)i, b->labels[i],
+        if (batch_label(b, i) >= class_count)
+            return message_set(m, STATUS_RANGE, "labels[%lld]: %d, want 0..%d", (long long)i, batch_label(b, i),
                                class_count - 1);
         if (b->indices[i] < 0)
             return message_set(m, STATUS_RANGE, "indices[%lld]: %lld is negative", (long long)i,
@@ -25,16 +38,36 @@ static int values_check(const struct batch *b, int class_count, struct message *
     return 0;
 }
 
+/* What the record says its images are, where it does, must be what they are. */
+static int shape_find(struct batch *b, const struct tensor *images, struct message *m)
+{
+    char is[IMAGE_SHAPE_SIZE];
+    const char *said = record_get(b->record, "image");
+    for (int i = 1; i < 4; i++)
+        if (images->shape[i] > IMAGE_MOST_SIDE)
+            return message_set(m, STATUS_RANGE, "images: dimension %d is %lld, want at most %d", i,
+                               (long long)images->shape[i], IMAGE_MOST_SIDE);
+    b->shape = (struct image_shape){(int)images->shape[1], (int)images->shape[2], (int)images->shape[3]};
+    TRY(image_shape_check(b->shape, m));
+    image_shape_print(b->shape, is);
+    if (said && strcmp(said, is) != 0)
+        return message_set(m, STATUS_MISMATCH, "image: is said to be %.64s, the images are %s", said, is);
+    return 0;
+}
+
 /* Points b into its record's tensors. */
 static int tensors_find(struct batch *b, struct message *m)
 {
-    const int64_t image_shape[4] = {-1, IMAGE_SIDE, IMAGE_SIDE, 3};
+    const int64_t any[4] = {-1, -1, -1, -1};
     struct tensor *images, *labels, *indices;
-    TRY(record_require(b->record, "images", DTYPE_U8, 4, image_shape, &images, m));
+    TRY(record_require(b->record, "images", DTYPE_U8, 4, any, &images, m));
     b->count = images->shape[0];
     if (b->count < 1 || b->count > MAX_COUNT)
         return message_set(m, STATUS_RANGE, "images: batch of %lld, want 1..%d", (long long)b->count, MAX_COUNT);
-    TRY(record_require(b->record, "labels", DTYPE_U8, 1, &b->count, &labels, m));
+    TRY(shape_find(b, images, m));
+    labels = record_find(b->record, "labels");
+    b->has_wide_labels = labels && labels->dtype == DTYPE_U16;
+    TRY(record_require(b->record, "labels", b->has_wide_labels ? DTYPE_U16 : DTYPE_U8, 1, &b->count, &labels, m));
     TRY(record_require(b->record, "indices", DTYPE_I64, 1, &b->count, &indices, m));
     b->images = images->data;
     b->labels = labels->data;
@@ -62,20 +95,26 @@ void batch_free(struct batch *b)
     *b = (struct batch){0};
 }
 
-static int tensors_add(struct batch *b, int64_t count, struct message *m)
+/* `image` is said of other pictures than CIFAR-10's alone: what older programs can read they are to read. */
+static int tensors_add(struct batch *b, struct image_shape of, int class_count, int64_t count, struct message *m)
 {
-    const int64_t shape[4] = {count, IMAGE_SIDE, IMAGE_SIDE, 3};
+    const int64_t shape[4] = {count, of.height, of.width, of.channels};
+    const enum dtype labels = class_count > NARROW_CLASSES ? DTYPE_U16 : DTYPE_U8;
+    char text[IMAGE_SHAPE_SIZE];
     TRY(record_set(b->record, "kind", "batch", m));
+    image_shape_print(of, text);
+    if (!image_shape_is(of, IMAGE_CIFAR))
+        TRY(record_set(b->record, "image", text, m));
     TRY(record_add(b->record, "indices", DTYPE_I64, 1, shape, NULL, m));
     TRY(record_add(b->record, "images", DTYPE_U8, 4, shape, NULL, m));
-    TRY(record_add(b->record, "labels", DTYPE_U8, 1, shape, NULL, m));
+    TRY(record_add(b->record, "labels", labels, 1, shape, NULL, m));
     return tensors_find(b, m);
 }
 
-int batch_new(struct batch *b, int64_t count, struct message *m)
+int batch_new(struct batch *b, struct image_shape shape, int class_count, int64_t count, struct message *m)
 {
     *b = (struct batch){.record = record_new(m)};
-    int status = b->record ? tensors_add(b, count, m) : STATUS_NOMEM;
+    int status = b->record ? tensors_add(b, shape, class_count, count, m) : STATUS_NOMEM;
     if (status < 0)
         batch_free(b);
     return status;
@@ -98,14 +137,15 @@ int batch_from_dataset(struct batch *b, const struct dataset *d, const char *par
                        const int64_t *indices, int64_t count, int64_t epoch, int64_t position, int64_t total,
                        struct message *m)
 {
-    TRY(batch_new(b, count, m));
+    const size_t bytes = image_shape_bytes(d->shape);
+    TRY(batch_new(b, d->shape, d->class_count, count, m));
     b->epoch = epoch;
     b->position = position;
     b->total = total;
     for (int64_t i = 0; i < count; i++) {
         b->indices[i] = indices[i];
-        b->labels[i] = d->labels[indices[i]];
-        memcpy(b->images + i * IMAGE_BYTES, d->images + indices[i] * IMAGE_BYTES, IMAGE_BYTES);
+        batch_label_set(b, i, d->labels[indices[i]]);
+        memcpy(b->images + (size_t)i * bytes, d->images + (size_t)indices[i] * bytes, bytes);
     }
     int status = metadata_fill(b, d, part, classes, m);
     if (status < 0)

@@ -12,15 +12,23 @@ struct batch {
     struct record *record; /* owned */
     int64_t count;
     int64_t *indices;
-    uint8_t *images, *labels;
+    struct image_shape shape; /* of an image */
+    uint8_t *images;          /* [count,H,W,C] */
+    void *labels;             /* [count], see batch_label */
+    int has_wide_labels;      /* of 16 bits, else of 8 */
     int64_t epoch, position, total;
 };
+
+int batch_label(const struct batch *b, int64_t i);
+void batch_label_set(struct batch *b, int64_t i,
+                     int label); /* which fits: 0..255, or ..65535 where they are wide */
 
 struct batch_reader {
     struct record_reader *reader;
     char dataset[128], digest[72], split[8], part[16]; /* of the stream, set by the first batch and then enforced */
     int class_count;
     char **classes;
+    struct image_shape shape;
     int64_t images, epoch, position; /* so far; where the next batch must begin */
     int started, ended;
     struct record *first; /* metadata of the first batch (tensors removed), for lineage */
@@ -29,8 +37,8 @@ struct batch_reader {
 int batch_reader_open(struct batch_reader *r, const char *path, struct message *m) RESQ_USE_RESULT;
 /* 1: *b is a batch (release with batch_free); 0: the end record was read, its count was right and nothing follows;
  * negative: failure. A stream without any batch is `empty input`; end of file before the end record is
- * STATUS_TRUNCATED `truncated stream after N records`; a change of data set, classes, split, part, mean or std
- * within the stream, a gap in position, or a batch that spans two epochs is STATUS_MISMATCH. */
+ * STATUS_TRUNCATED `truncated stream after N records`; a change of data set, classes, split, part, image, mean or
+ * std within the stream, a gap in position, or a batch that spans two epochs is STATUS_MISMATCH. */
 int batch_reader_next(struct batch_reader *r, struct batch *b, struct message *m) RESQ_USE_RESULT;
 void batch_reader_close(struct batch_reader *r);
 void batch_free(struct batch *b);
@@ -38,8 +46,9 @@ void batch_free(struct batch *b);
  * 0. */
 int batch_from_record(struct batch *b, struct record *record, int class_count, struct message *m) RESQ_USE_RESULT;
 
-/* New batch record with zeroed tensors for count images. */
-int batch_new(struct batch *b, int64_t count, struct message *m) RESQ_USE_RESULT;
+/* New batch record with zeroed tensors for count images; labels are wide where there are more than 256 classes. */
+int batch_new(struct batch *b, struct image_shape shape, int class_count, int64_t count,
+              struct message *m) RESQ_USE_RESULT;
 /* New batch of d's images indices[count], with all of a batch's metadata but made-by. classes: d's as JSON. */
 int batch_from_dataset(struct batch *b, const struct dataset *d, const char *part, const char *classes,
                        const int64_t *indices, int64_t count, int64_t epoch, int64_t position, int64_t total,
@@ -57,13 +66,19 @@ void classes_free(char **classes, int count);
 struct image_set {
     int64_t count;
     int64_t *indices;
-    uint8_t *images, *labels;
+    struct image_shape shape;
+    uint8_t *images;
+    uint16_t *labels;
     struct record *first; /* metadata */
     int class_count;
     char **classes;
 };
 int image_set_load(struct image_set *s, const char *path, struct message *m) RESQ_USE_RESULT;
 void image_set_free(struct image_set *s);
+/* 0 where images of this shape are what a network takes whose input has `height`, `width` and `channels`; else
+ * STATUS_MISMATCH, with both shapes. */
+int images_match_input(struct image_shape images, int height, int width, int channels,
+                       struct message *m) RESQ_USE_RESULT;
 /* 0 where the images may be used with this model (a field that either lacks is not compared): same number of
  * classes and names and the same data set (allow_other_data lets the digest differ); failure says which field
  * differs. model_metadata: the model's record. */

@@ -4,7 +4,8 @@
 #include <string.h>
 
 /* What may not change within a stream. */
-static const char *const fixed_keys[] = {"dataset", "dataset-digest", "classes", "split", "part", "mean", "std"};
+static const char *const fixed_keys[] = {"dataset", "dataset-digest", "classes", "split",
+                                         "part",    "image",          "mean",    "std"};
 enum { FIXED_KEYS = sizeof fixed_keys / sizeof fixed_keys[0] };
 
 int batch_reader_open(struct batch_reader *r, const char *path, struct message *m)
@@ -91,6 +92,16 @@ static int place_check(const struct batch_reader *r, struct batch *b, struct mes
     return 0;
 }
 
+static int shape_check(const struct batch_reader *r, const struct batch *b, struct message *m)
+{
+    char first[IMAGE_SHAPE_SIZE], now[IMAGE_SHAPE_SIZE];
+    if (image_shape_is(r->shape, b->shape))
+        return 0;
+    image_shape_print(r->shape, first);
+    image_shape_print(b->shape, now);
+    return message_set(m, STATUS_MISMATCH, "images: change within the stream from %s to %s", first, now);
+}
+
 static int batch_accept(struct batch_reader *r, struct batch *b, struct record *record, struct message *m)
 {
     TRY(record_require_kind(record, "batch", m));
@@ -99,7 +110,11 @@ static int batch_accept(struct batch_reader *r, struct batch *b, struct record *
     else
         TRY(fixed_check(r, record, m));
     TRY(batch_from_record(b, record, r->class_count, m));
-    int status = place_check(r, b, m);
+    if (r->images == 0)
+        r->shape = b->shape;
+    int status = shape_check(r, b, m);
+    if (status >= 0)
+        status = place_check(r, b, m);
     if (status < 0) {
         *b = (struct batch){0}; /* the record stays the caller's */
         return status;

@@ -14,13 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HEX = DIGEST_HEX - 1, TEXT_MAX_BYTES = 1 << 20, MAX_RECORDS = SPLIT_COUNT * SPLIT_MAX_FILES * FILE_RECORDS };
+enum { HEX = DIGEST_HEX - 1, TEXT_MAX_BYTES = 1 << 24, MAX_RECORDS = SPLIT_COUNT * SPLIT_MAX_FILES * FILE_RECORDS };
 
-static const char magic[32] = "resq decoded images 1\n";
+static const char magic[32] = "resq decoded images 2\n";
 
 struct copy_head {
     char magic[sizeof magic], digest[72];
-    uint64_t text, records, blocks, sample; /* the index begins here */
+    uint64_t text, records, blocks, sample, height, width, channels, label; /* the index begins here */
 };
 enum { INDEX_AT = sizeof magic + 72 };
 
@@ -45,7 +45,7 @@ const uint8_t *copy_labels(const struct image_copy *c)
 
 static const char *index_digests(const struct image_copy *c)
 {
-    return (const char *)copy_labels(c) + c->head.records;
+    return (const char *)copy_labels(c) + c->head.records * c->head.label;
 }
 
 static const char *index_sample(const struct image_copy *c)
@@ -55,12 +55,29 @@ static const char *index_sample(const struct image_copy *c)
 
 static size_t index_bytes(const struct copy_head *h)
 {
-    return sizeof *h - INDEX_AT + h->text + h->records + h->blocks * HEX + h->sample;
+    return sizeof *h - INDEX_AT + h->text + h->records * h->label + h->blocks * HEX + h->sample;
 }
 
-static int copy_path(char out[PATH_MAX], const char *cache, const char *source)
+static struct image_shape head_shape(const struct copy_head *h)
 {
-    int n = snprintf(out, PATH_MAX, "%s/%s-%d", cache, source, COPY_FORMAT);
+    return (struct image_shape){(int)h->height, (int)h->width, (int)h->channels};
+}
+
+static uint64_t record_bytes(const struct copy_head *h)
+{
+    return h->label + image_shape_bytes(head_shape(h));
+}
+
+/* "SOURCE-2", and "-HxWxC-FIT-FILTER-COARSE-HOLD_OUT" where anything is asked for. */
+static int copy_path(char out[PATH_MAX], const char *cache, const struct image_files *s)
+{
+    static const struct dataset_wish none;
+    const struct dataset_wish *w = &s->wish;
+    const struct image_wish *i = &w->image;
+    int n = snprintf(out, PATH_MAX, "%s/%s-%d", cache, s->source, COPY_FORMAT);
+    if (memcmp(w, &none, sizeof none) != 0 && n > 0 && n < PATH_MAX)
+        n += snprintf(out + n, (size_t)(PATH_MAX - n), "-%dx%dx%d-%d-%d-%d-%d", i->height, i->width, i->channels,
+                      (int)i->fit, (int)i->filter, w->coarse, w->hold_out);
     return n > 0 && n < PATH_MAX;
 }
 
@@ -85,9 +102,11 @@ static int read_at(int fd, void *bytes, size_t count, int64_t offset)
 static int head_check(const struct copy_head *h, int64_t size)
 {
     if (memcmp(h->magic, magic, sizeof magic) != 0 || h->text < 1 || h->text > TEXT_MAX_BYTES || h->records < 1 ||
-        h->records > MAX_RECORDS || h->blocks < 1 || h->blocks > h->records || h->sample > PICTURE_MAX_BYTES)
+        h->records > MAX_RECORDS || h->blocks < 1 || h->blocks > h->records || h->sample > PICTURE_MAX_BYTES ||
+        h->label < 1 || h->label > 2 || h->height > IMAGE_MOST_SIDE || h->width > IMAGE_MOST_SIDE ||
+        h->channels > 3 || image_shape_check(head_shape(h), NULL) < 0)
         return 0;
-    return size == INDEX_AT + (int64_t)(index_bytes(h) + h->records * CIFAR_RECORD_BYTES);
+    return size == INDEX_AT + (int64_t)(index_bytes(h) + h->records * record_bytes(h));
 }
 
 static int index_read(struct image_copy *c, struct message *m)
@@ -127,16 +146,23 @@ static int sizes_read(struct image_files *s, int split, const char *text, struct
         memcpy(word, text, length);
         word[length] = '\0';
         TRY(parse_integer(word, 1, FILE_RECORDS, "size", &records, m));
-        s->files[split][s->count[split]++].size = (size_t)records * CIFAR_RECORD_BYTES;
+        s->files[split][s->count[split]++].size = (size_t)records * files_record_bytes(s);
         text += length;
         text += *text == ' ';
     }
     return 0;
 }
 
-static int64_t file_blocks(size_t size)
+/* Records of a block. */
+static size_t block_records(const struct image_files *s)
 {
-    return ((int64_t)(size / CIFAR_RECORD_BYTES) + COPY_BLOCK - 1) / COPY_BLOCK;
+    size_t most = COPY_BLOCK * CIFAR_RECORD_BYTES / files_record_bytes(s);
+    return most > COPY_BLOCK ? COPY_BLOCK : most > 0 ? most : 1;
+}
+
+static int64_t file_blocks(const struct image_files *s, size_t size)
+{
+    return (int64_t)((size / files_record_bytes(s) + block_records(s) - 1) / block_records(s));
 }
 
 static int64_t blocks_count(const struct image_files *s)
@@ -144,7 +170,7 @@ static int64_t blocks_count(const struct image_files *s)
     int64_t blocks = 0;
     for (int split = 0; split < SPLIT_COUNT; split++)
         for (int i = 0; i < s->count[split]; i++)
-            blocks += file_blocks(s->files[split][i].size);
+            blocks += file_blocks(s, s->files[split][i].size);
     return blocks;
 }
 
@@ -152,12 +178,13 @@ static int64_t blocks_count(const struct image_files *s)
  */
 static int sample_check(const struct image_copy *c, const char *want, struct message *m)
 {
-    uint8_t image[IMAGE_BYTES];
+    struct decoded d;
     char hex[DIGEST_HEX];
     if (c->head.sample == 0)
         return 0;
-    TRY(picture_decode(index_sample(c), c->head.sample, image, m));
-    digest_bytes(image, sizeof image, hex);
+    TRY(picture_decode(index_sample(c), c->head.sample, &d, m));
+    digest_bytes(d.pixels, image_shape_bytes(d.shape), hex);
+    decoded_free(&d);
     return strcmp(hex, want) == 0 ? 0 : message_set(m, STATUS_MISMATCH, "made by another JPEG decoder");
 }
 
@@ -165,6 +192,8 @@ static int index_take(struct image_files *s, const struct image_copy *c, struct 
 {
     const char *text = index_text(c);
     char sizes[SPLIT_COUNT][SPLIT_MAX_FILES * 6 + 1], pictures[2], sample[DIGEST_HEX] = "";
+    s->shape = head_shape(&c->head);
+    s->label_bytes = (int)c->head.label;
     for (int split = 0; split < SPLIT_COUNT; split++)
         if (note_copy(text, split_names[split], sizes[split], sizeof sizes[split]))
             TRY(sizes_read(s, split, sizes[split], m));
@@ -188,7 +217,7 @@ int copy_open(struct image_files *s, const char *cache, struct message *said)
     if (!c)
         return 0;
     c->fd = -1;
-    int status = copy_path(c->path, cache, s->source) ? index_read(c, &m) : STATUS_RANGE;
+    int status = copy_path(c->path, cache, s) ? index_read(c, &m) : STATUS_RANGE;
     if (status >= 0) {
         status = index_take(s, c, &m);
         if (status < 0)
@@ -211,17 +240,18 @@ int copy_open(struct image_files *s, const char *cache, struct message *said)
 /* ---- records ---- */
 
 /* Block `block` of a file, number `number` among all, whose first record stands `records_before` in the copy. */
-static int block_read(struct image_copy *c, struct bin_file *f, int64_t block, int64_t number,
+static int block_read(const struct image_files *s, struct bin_file *f, int64_t block, int64_t number,
                       int64_t records_before, struct message *m)
 {
     char hex[DIGEST_HEX];
-    size_t offset = (size_t)block * COPY_BLOCK * CIFAR_RECORD_BYTES, bytes = COPY_BLOCK * CIFAR_RECORD_BYTES;
+    struct image_copy *c = s->copy;
+    size_t bytes = block_records(s) * files_record_bytes(s), offset = (size_t)block * bytes;
     if (c->done[number])
         return 0;
     if (bytes > f->size - offset)
         bytes = f->size - offset;
     if (!read_at(c->fd, f->bytes + offset, bytes,
-                 c->records_at + records_before * CIFAR_RECORD_BYTES + (int64_t)offset))
+                 c->records_at + records_before * (int64_t)files_record_bytes(s) + (int64_t)offset))
         return message_set(m, STATUS_FORMAT, "decoded copy ends early");
     digest_bytes(f->bytes + offset, bytes, hex);
     if (memcmp(hex, index_digests(c) + number * HEX, HEX) != 0)
@@ -231,13 +261,14 @@ static int block_read(struct image_copy *c, struct bin_file *f, int64_t block, i
 }
 
 /* Records from..to - 1 of a file. */
-static int file_fetch(struct image_copy *c, struct bin_file *f, int64_t from, int64_t to, int64_t number,
+static int file_fetch(const struct image_files *s, struct bin_file *f, int64_t from, int64_t to, int64_t number,
                       int64_t records_before, struct message *m)
 {
     if (!f->bytes && !(f->bytes = memory_new_raw(f->size, 1, m)))
         return STATUS_NOMEM;
-    for (int64_t b = from / COPY_BLOCK; b * COPY_BLOCK < to; b++)
-        TRY(block_read(c, f, b, number + b, records_before, m));
+    const int64_t block = (int64_t)block_records(s);
+    for (int64_t b = from / block; b * block < to; b++)
+        TRY(block_read(s, f, b, number + b, records_before, m));
     return 0;
 }
 
@@ -247,12 +278,12 @@ static int split_fetch(struct image_files *s, int split, int64_t first, int64_t 
     for (int of = SPLIT_TRAIN; of <= split; of++)
         for (int i = 0; i < s->count[of]; i++) {
             struct bin_file *f = &s->files[of][i];
-            int64_t records = (int64_t)(f->size / CIFAR_RECORD_BYTES);
+            int64_t records = (int64_t)(f->size / files_record_bytes(s));
             int64_t from = first > at ? first - at : 0,
                     to = first + count - at < records ? first + count - at : records;
             if (of == split && from < to)
-                TRY(file_fetch(s->copy, f, from, to, number, before, m));
-            number += file_blocks(f->size);
+                TRY(file_fetch(s, f, from, to, number, before, m));
+            number += file_blocks(s, f->size);
             before += records;
             at += of == split ? records : 0;
         }
@@ -286,20 +317,26 @@ static int text_make(const struct image_files *s, struct text *t, struct message
         status = text_add(t, m, "sample\t%s\n", s->sample_digest);
     for (int split = 0; split < SPLIT_COUNT; split++)
         for (int i = 0; i < s->count[split] && status >= 0; i++)
-            status = text_add(t, m, "%s%s%zu%s", i == 0 ? split_names[split] : "", i == 0 ? "\t" : " ",
-                              s->files[split][i].size / CIFAR_RECORD_BYTES, i == s->count[split] - 1 ? "\n" : "");
+            status =
+                text_add(t, m, "%s%s%zu%s", i == 0 ? split_names[split] : "", i == 0 ? "\t" : " ",
+                         s->files[split][i].size / files_record_bytes(s), i == s->count[split] - 1 ? "\n" : "");
     return status >= 0 ? text_add_bytes(t, "", 1, m) : status;
 }
 
 static int labels_add(const struct image_files *s, struct text *index, struct message *m)
 {
     for (int split = 0; split < SPLIT_COUNT; split++) {
-        size_t count = (size_t)files_records(s, split);
-        uint8_t *labels = memory_new_raw(count, 1, m);
+        const size_t count = (size_t)files_records(s, split), bytes = (size_t)s->label_bytes;
+        uint16_t *labels = memory_new_raw(count, sizeof *labels, m);
         if (!labels)
             return STATUS_NOMEM;
         files_labels(s, split, labels);
-        int status = text_add_bytes(index, labels, count, m);
+        int status = 0;
+        for (size_t i = 0; i < count && status >= 0; i++) {
+            uint8_t label[2];
+            files_label_put(s, label, labels[i]);
+            status = text_add_bytes(index, label, bytes, m);
+        }
         memory_free(labels);
         TRY(status);
     }
@@ -312,8 +349,9 @@ static int digests_add(const struct image_files *s, struct text *index, struct m
     for (int split = 0; split < SPLIT_COUNT; split++)
         for (int i = 0; i < s->count[split]; i++) {
             const struct bin_file *f = &s->files[split][i];
-            for (size_t at = 0; at < f->size; at += COPY_BLOCK * CIFAR_RECORD_BYTES) {
-                size_t left = f->size - at, block = COPY_BLOCK * CIFAR_RECORD_BYTES;
+            const size_t block = block_records(s) * files_record_bytes(s);
+            for (size_t at = 0; at < f->size; at += block) {
+                size_t left = f->size - at;
                 digest_bytes(f->bytes + at, left < block ? left : block, hex);
                 TRY(text_add_bytes(index, hex, HEX, m));
             }
@@ -326,7 +364,11 @@ static int index_make(const struct image_files *s, struct text *index, struct me
     struct text note = {0};
     struct copy_head h = {.records = (uint64_t)(files_records(s, SPLIT_TRAIN) + files_records(s, SPLIT_TEST)),
                           .blocks = (uint64_t)blocks_count(s),
-                          .sample = s->sample.length};
+                          .sample = s->sample.length,
+                          .height = (uint64_t)s->shape.height,
+                          .width = (uint64_t)s->shape.width,
+                          .channels = (uint64_t)s->shape.channels,
+                          .label = (uint64_t)s->label_bytes};
     int status = text_make(s, &note, m);
     h.text = note.length;
     if (status >= 0)
@@ -411,7 +453,7 @@ static void copies_trim(const char *cache, const char *kept)
 static int copy_make(const struct image_files *s, const char *cache, const char *path, struct message *m)
 {
     struct text index = {0};
-    int64_t bytes = (files_records(s, SPLIT_TRAIN) + files_records(s, SPLIT_TEST)) * CIFAR_RECORD_BYTES;
+    int64_t bytes = (files_records(s, SPLIT_TRAIN) + files_records(s, SPLIT_TEST)) * (int64_t)files_record_bytes(s);
     if (bytes > COPY_MAX_BYTES)
         return message_set(m, STATUS_RANGE, "it would take %lld bytes, more than %lld", (long long)bytes,
                            (long long)COPY_MAX_BYTES);
@@ -430,7 +472,7 @@ void copy_write(const struct image_files *s, const char *cache, struct message *
 {
     char path[PATH_MAX];
     struct message m = {{0}};
-    if (!copy_path(path, cache, s->source))
+    if (!copy_path(path, cache, s))
         return;
     if (copy_make(s, cache, path, &m) < 0)
         message_set(said, 0, "no decoded copy: %s", m.text);

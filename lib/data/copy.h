@@ -3,20 +3,22 @@
  * data.
  *
  *     char magic[32], digest[72]     sha256, in hex, of all up to the records
- *     u64 text, records, blocks, sample
+ *     u64 text, records, blocks, sample, height, width, channels, bytes of a label
  *     char text[]                    in dataset.tsv's form: what is known of the set but its name
- *     u8 labels[records]
- *     char digests[blocks][64]       sha256, in hex, of each COPY_BLOCK records of a file
+ *     u8 labels[records]             or of 16 bits, as in files.h
+ *     char digests[blocks][64]       sha256, in hex, of each block of records of a file: COPY_BLOCK, or as many
+ *                                    as take no more room than so many of CIFAR-10's
  *     u8 sample[]                    one of the archive's JPEGs: another decoder than the copy's is told by it
- *     u8 records[records][3073]      as in .bin files
- */
+ *     u8 records[records][..]        as in .bin files
+ *
+ * Its name says also what was asked to be made of the pictures. */
 #ifndef RESQ_DATA_COPY_H
 #define RESQ_DATA_COPY_H
 
 #include "data/files.h"
 
 enum {
-    COPY_FORMAT = 1,  /* changes with these bytes and with the rule of what a set is */
+    COPY_FORMAT = 2,  /* changes with these bytes and with the rule of what a set is */
     COPY_BLOCK = 250, /* records that are checked together: 3/4 MB */
 };
 #define COPY_MAX_BYTES ((int64_t)1 << 30)   /* of a copy; larger sets are decoded each time */

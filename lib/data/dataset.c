@@ -5,24 +5,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { PLANE = IMAGE_SIDE * IMAGE_SIDE };
-
-/* One record's planes -> interleaved pixels. */
-static void planes_interleave(const uint8_t *planes, uint8_t *image)
-{
-    for (int i = 0; i < PLANE; i++) {
-        image[3 * i] = planes[i];
-        image[3 * i + 1] = planes[PLANE + i];
-        image[3 * i + 2] = planes[2 * PLANE + i];
-    }
-}
-
 /* What is known of the set moves from s to d. */
 static int dataset_take(struct dataset *d, struct image_files *s, int split, struct message *m)
 {
     d->count = files_records(s, d->from);
-    d->labels = memory_new_raw((size_t)d->count, 1, m);
-    d->images = d->labels ? memory_new_raw((size_t)d->count, IMAGE_BYTES, m) : NULL;
+    d->shape = s->shape;
+    d->labels = memory_new_raw((size_t)d->count, sizeof *d->labels, m);
+    d->images = d->labels ? memory_new_raw((size_t)d->count, image_shape_bytes(d->shape), m) : NULL;
     if (!d->images)
         return STATUS_NOMEM;
     files_labels(s, d->from, d->labels);
@@ -46,8 +35,8 @@ static int split_refuse(const struct image_files *s, const char *path, int split
                        split == SPLIT_TEST ? "test_batch.bin" : "data_batch_1.bin");
 }
 
-int dataset_open(struct dataset *d, const char *path, const char *split, const char *cache, struct message *warning,
-                 struct message *said, struct message *m)
+int dataset_open(struct dataset *d, const char *path, const char *split, const struct dataset_wish *wish,
+                 const char *cache, struct message *warning, struct message *said, struct message *m)
 {
     *d = (struct dataset){0};
     int status, which = strcmp(split, split_names[SPLIT_TEST]) == 0 ? SPLIT_TEST : SPLIT_TRAIN;
@@ -57,7 +46,7 @@ int dataset_open(struct dataset *d, const char *path, const char *split, const c
         dataset_free(d);
         return STATUS_NOMEM;
     }
-    TRY_GOTO(files_open(d->files, path, cache, warning, said, m), fail);
+    TRY_GOTO(files_open(d->files, path, wish, cache, warning, said, m), fail);
     d->from = d->files->single ? SPLIT_TRAIN : which;
     if (d->files->count[d->from] == 0) {
         status = split_refuse(d->files, path, which, m);
@@ -73,8 +62,9 @@ fail:
 /* A decoded copy that turns out damaged is done without; the source must still be what it was. */
 static int source_reopen(struct dataset *d, struct message *m)
 {
+    const struct dataset_wish wish = d->files->wish;
     files_free(d->files);
-    TRY(files_open(d->files, d->path, NULL, NULL, NULL, m));
+    TRY(files_open(d->files, d->path, &wish, NULL, NULL, NULL, m));
     if (strcmp(d->digest, d->files->digest) != 0 || files_records(d->files, d->from) != d->count)
         return message_set(m, STATUS_MISMATCH, "%s: changes while it is read", d->path);
     return 0;
@@ -95,15 +85,16 @@ static void images_fill(struct dataset *d, const int64_t *indices, int64_t count
 {
     int64_t first[SPLIT_MAX_FILES + 1] = {0};
     const struct image_files *s = d->files;
+    const size_t record_bytes = files_record_bytes(s), image_bytes = image_shape_bytes(d->shape);
     int files = s->count[d->from], at = 0;
     for (int i = 0; i < files; i++)
-        first[i + 1] = first[i] + (int64_t)(s->files[d->from][i].size / CIFAR_RECORD_BYTES);
+        first[i + 1] = first[i] + (int64_t)(s->files[d->from][i].size / record_bytes);
     for (int64_t i = 0; i < count; i++) {
         int64_t n = indices ? indices[i] : i;
         for (at = n < first[at] ? 0 : at; n >= first[at + 1];)
             at++;
-        const uint8_t *record = s->files[d->from][at].bytes + (n - first[at]) * CIFAR_RECORD_BYTES;
-        planes_interleave(record + 1, d->images + n * IMAGE_BYTES);
+        const uint8_t *record = s->files[d->from][at].bytes + (size_t)(n - first[at]) * record_bytes;
+        planes_to_pixels(record + s->label_bytes, d->shape, d->images + (size_t)n * image_bytes);
     }
 }
 
@@ -120,7 +111,7 @@ int dataset_read(struct dataset *d, const int64_t *indices, int64_t count, struc
 
 int dataset_load(struct dataset *d, const char *path, const char *split, struct message *warning, struct message *m)
 {
-    TRY(dataset_open(d, path, split, NULL, warning, NULL, m));
+    TRY(dataset_open(d, path, split, NULL, NULL, warning, NULL, m));
     int status = dataset_read(d, NULL, 0, m);
     if (status < 0)
         dataset_free(d);
@@ -143,10 +134,13 @@ void dataset_free(struct dataset *d)
 
 int64_t dataset_part(const struct dataset *d, const char *part, int64_t *indices)
 {
-    int64_t seen[DATASET_MAX_CLASSES] = {0}, count = 0;
+    unsigned char ones[DATASET_MAX_CLASSES] = {0}; /* how many of a class came since its last tenth */
+    int64_t count = 0;
     int all = strcmp(part, "all") == 0, held_out = strcmp(part, "held-out") == 0;
     for (int64_t i = 0; i < d->count; i++) {
-        int is_tenth = ++seen[d->labels[i]] % 10 == 0;
+        unsigned char *seen = &ones[d->labels[i]];
+        *seen = (unsigned char)((*seen + 1) % 10);
+        int is_tenth = *seen == 0;
         if (all || is_tenth == held_out)
             indices[count++] = i;
     }
@@ -186,16 +180,17 @@ int dataset_select(const struct dataset *d, const char *part, int64_t offset, in
 void dataset_statistics(const struct dataset *d, const int64_t *indices, int64_t count, double mean[3],
                         double std[3])
 {
-    int64_t sum[3] = {0}, squares[3] = {0}; /* exact: 2^63 is far beyond 2^31 images * 1024 * 255^2 */
+    const size_t bytes = image_shape_bytes(d->shape), channels = (size_t)d->shape.channels;
+    int64_t sum[3] = {0}, squares[3] = {0}; /* exact: 2^63 is beyond 2^28 images * 512^2 * 255^2 */
     for (int64_t n = 0; n < count; n++) {
-        const uint8_t *image = d->images + indices[n] * IMAGE_BYTES;
-        for (int i = 0; i < IMAGE_BYTES; i++) {
-            sum[i % 3] += image[i];
-            squares[i % 3] += image[i] * image[i];
+        const uint8_t *image = d->images + (size_t)indices[n] * bytes;
+        for (size_t i = 0; i < bytes; i++) {
+            sum[i % channels] += image[i];
+            squares[i % channels] += image[i] * image[i];
         }
     }
-    double pixels = (double)(count > 0 ? count : 1) * PLANE;
-    for (int c = 0; c < 3; c++) {
+    double pixels = (double)(count > 0 ? count : 1) * (double)(bytes / channels);
+    for (size_t c = 0; c < channels; c++) {
         double average = (double)sum[c] / pixels;
         double variance = (double)squares[c] / pixels - average * average;
         mean[c] = average / 255;

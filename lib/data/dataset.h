@@ -1,18 +1,22 @@
-/* dataset.h: labelled 32x32 RGB pictures of one split, in memory, wherever they came from. */
+/* dataset.h: labelled pictures of one split, all of one shape, in memory, wherever they came from. */
 #ifndef RESQ_DATA_DATASET_H
 #define RESQ_DATA_DATASET_H
 
 #include "base/status.h"
+#include "data/image.h"
 #include <stdint.h>
 
-enum { IMAGE_SIDE = 32, IMAGE_BYTES = 32 * 32 * 3, CIFAR_RECORD_BYTES = 3073, DATASET_MAX_CLASSES = 256 };
+/* Of CIFAR-10's pictures, and of its files' records. */
+enum { IMAGE_SIDE = 32, IMAGE_BYTES = 32 * 32 * 3, CIFAR_RECORD_BYTES = 3073 };
+enum { DATASET_MAX_CLASSES = 65535 };
 
 struct image_files; /* opaque */
 
 struct dataset {
     int64_t count;
-    uint8_t *images; /* [count,32,32,3] NHWC */
-    uint8_t *labels; /* [count] */
+    struct image_shape shape;
+    uint8_t *images;  /* [count,H,W,C] */
+    uint16_t *labels; /* [count] */
     int class_count;
     char **classes;
     char name[128];  /* "CIFAR-10", "CIFAR-10 (JPEG q75)", or the path's last component without suffixes */
@@ -23,11 +27,19 @@ struct dataset {
     char *path;
 };
 
+/* What is to be made of a source. All-zero: what it is. */
+struct dataset_wish {
+    struct image_wish image;
+    int coarse;   /* of CIFAR-100: the 20 superclasses */
+    int hold_out; /* of a folder CLASS/NAME without splits: every so manieth picture of each class is the test split;
+                   * 0: such a folder is refused */
+};
+
 /* Everything but the pixels, which one dataset_read brings.
  *
  * path: a folder of official .bin files (also its parent), one .bin file of whole records, a .tar.gz (or any tar
- * that libarchive reads) or .zip of those, an ImageFolder folder or archive SPLIT/CLASS/NAME.{png,jpg,jpeg} of
- * 32x32 pictures. A single .bin file serves either split. Archive members with absolute paths, "..", links,
+ * that libarchive reads) or .zip of those, an ImageFolder folder or archive SPLIT/CLASS/NAME.{png,jpg,jpeg}; or
+ * what data/raw.h reads. A single .bin file serves either split. Archive members with absolute paths, "..", links,
  * devices, duplicates or sizes over the limit are refused by name.
  *
  * What is a picture of the set says the same rule in folders and archives (data/member.h): SPLIT is train or test,
@@ -39,8 +51,9 @@ struct dataset {
  * cache: a folder for decoded copies of archives, made where it is missing, or NULL. No result depends on it: a
  * copy that is missing or damaged, or cannot be written, costs time alone. said (may be NULL): what became of it,
  * or "". */
-int dataset_open(struct dataset *d, const char *path, const char *split, const char *cache, struct message *warning,
-                 struct message *said, struct message *m) RESQ_USE_RESULT;
+int dataset_open(struct dataset *d, const char *path, const char *split, const struct dataset_wish *wish,
+                 const char *cache, struct message *warning, struct message *said,
+                 struct message *m) RESQ_USE_RESULT;
 /* Brings the pixels of these images (indices NULL: of all); the others' stay undefined. Once. */
 int dataset_read(struct dataset *d, const int64_t *indices, int64_t count, struct message *m) RESQ_USE_RESULT;
 /* Both, of all images and without a cache. */
@@ -48,11 +61,11 @@ int dataset_load(struct dataset *d, const char *path, const char *split, struct 
                  struct message *m) RESQ_USE_RESULT;
 void dataset_free(struct dataset *d);
 
-/* Writes both splits in the official binary layout (data_batch_1..5.bin, test_batch.bin, batches.meta.txt, and
+/* Of pictures of 32x32 in colour, in at most 256 classes: writes both splits in the official binary layout (data_batch_1..5.bin, test_batch.bin, batches.meta.txt, and
  * dataset.tsv with name, digest and classes, which dataset_load reads back) into the new folder directory, whole or
  * not at all. */
-int dataset_export(const char *path, const char *directory, struct message *warning,
-                   struct message *m) RESQ_USE_RESULT;
+int dataset_export(const char *path, const struct dataset_wish *wish, const char *directory,
+                   struct message *warning, struct message *m) RESQ_USE_RESULT;
 /* Removes what an unfinished dataset_export has written; async-signal-safe, for a signal handler. */
 void dataset_export_abandon(void);
 
@@ -67,7 +80,8 @@ int64_t dataset_part(const struct dataset *d, const char *part, int64_t *indices
 int dataset_select(const struct dataset *d, const char *part, int64_t offset, int64_t count, int64_t **indices,
                    int64_t *selected, struct message *m) RESQ_USE_RESULT;
 
-/* Mean and standard deviation of x/255 per channel over the given images, which have been read, in double. */
+/* Mean and standard deviation of x/255 for each of the channels over the given images, which have been read, in
+ * double. */
 void dataset_statistics(const struct dataset *d, const int64_t *indices, int64_t count, double mean[3],
                         double std[3]);
 /* Permutes indices in place: Fisher-Yates by random_open(seed, RANDOM_SHUFFLE, epoch, 0). */

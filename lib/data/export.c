@@ -156,14 +156,29 @@ static int export_begin(const char *directory, char target[PATH_MAX], struct mes
     return 0;
 }
 
-int dataset_export(const char *path, const char *directory, struct message *warning, struct message *m)
+static int layout_check(const struct image_files *s, struct message *m)
+{
+    char shape[IMAGE_SHAPE_SIZE];
+    image_shape_print(s->shape, shape);
+    if (s->label_bytes == 1 && image_shape_is(s->shape, IMAGE_CIFAR))
+        return 0;
+    return message_set(
+        m, STATUS_UNSUPPORTED,
+        "%s: .bin files in CIFAR-10's layout hold u8[32,32,3] in at most 256 classes, these are %s in %d", s->name,
+        shape, s->class_count);
+}
+
+int dataset_export(const char *path, const struct dataset_wish *wish, const char *directory,
+                   struct message *warning, struct message *m)
 {
     char target[PATH_MAX];
     TRY(export_begin(directory, target, m));
     struct image_files *s = memory_new(1, sizeof *s, m);
-    int status = s ? files_open(s, path, NULL, warning, NULL, m) : STATUS_NOMEM;
+    int status = s ? files_open(s, path, wish, NULL, warning, NULL, m) : STATUS_NOMEM;
     if (status >= 0) {
-        status = files_write(s, m);
+        status = layout_check(s, m);
+        if (status >= 0)
+            status = files_write(s, m);
         files_free(s);
     }
     memory_free(s);

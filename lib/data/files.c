@@ -51,18 +51,18 @@ int files_add(struct image_files *s, int split, int index, uint8_t *bytes, size_
               struct message *m)
 {
     struct bin_file *f = &s->files[split][index];
-    size_t whole = size / CIFAR_RECORD_BYTES;
+    size_t record = files_record_bytes(s), whole = size / record;
     if (f->bytes)
         return message_set(m, STATUS_FORMAT, "duplicate file");
     if (size == 0)
         return message_set(m, STATUS_TRUNCATED, "empty input");
-    const char *foreign = size % CIFAR_RECORD_BYTES != 0 ? foreign_content(bytes, size) : NULL;
+    const char *foreign = size % record != 0 ? foreign_content(bytes, size) : NULL;
     if (foreign)
         return message_set(m, STATUS_FORMAT, "%s", foreign);
-    if (size % CIFAR_RECORD_BYTES != 0)
+    if (size % record != 0)
         return message_set(m, STATUS_TRUNCATED,
-                           "%zu bytes is not a multiple of %d: record %zu at offset %zu is cut", size,
-                           CIFAR_RECORD_BYTES, whole, whole * CIFAR_RECORD_BYTES);
+                           "%zu bytes is not a multiple of %zu: record %zu at offset %zu is cut", size, record,
+                           whole, whole * record);
     *f = (struct bin_file){.bytes = bytes, .size = size, .mapped = mapped};
     if (s->count[split] <= index)
         s->count[split] = index + 1;
@@ -106,7 +106,7 @@ int64_t files_records(const struct image_files *s, int split)
 {
     int64_t records = 0;
     for (int i = 0; i < s->count[split]; i++)
-        records += (int64_t)(s->files[split][i].size / CIFAR_RECORD_BYTES);
+        records += (int64_t)(s->files[split][i].size / files_record_bytes(s));
     return records;
 }
 
@@ -115,16 +115,42 @@ int files_fetch(struct image_files *s, int split, int64_t first, int64_t count, 
     return s->copy ? copy_fetch(s, split, first, count, m) : 0;
 }
 
-void files_labels(const struct image_files *s, int split, uint8_t *labels)
+size_t files_record_bytes(const struct image_files *s)
 {
+    return (size_t)s->label_bytes + image_shape_bytes(s->shape);
+}
+
+int files_label_bytes(int class_count)
+{
+    return class_count > 256 ? 2 : 1;
+}
+
+int files_label_get(const struct image_files *s, const uint8_t *record)
+{
+    return s->label_bytes == 1 ? record[0] : record[0] | record[1] << 8;
+}
+
+void files_label_put(const struct image_files *s, uint8_t *record, int label)
+{
+    record[0] = (uint8_t)label;
+    if (s->label_bytes == 2)
+        record[1] = (uint8_t)(label >> 8);
+}
+
+void files_labels(const struct image_files *s, int split, uint16_t *labels)
+{
+    const size_t step = s->copy ? (size_t)s->label_bytes : files_record_bytes(s);
     if (s->copy) {
-        memcpy(labels, copy_labels(s->copy) + (split == SPLIT_TEST ? files_records(s, SPLIT_TRAIN) : 0),
-               (size_t)files_records(s, split));
+        const uint8_t *at = copy_labels(s->copy);
+        if (split == SPLIT_TEST)
+            at += (size_t)files_records(s, SPLIT_TRAIN) * step;
+        for (int64_t i = 0; i < files_records(s, split); i++)
+            labels[i] = (uint16_t)files_label_get(s, at + (size_t)i * step);
         return;
     }
     for (int i = 0; i < s->count[split]; i++)
-        for (size_t at = 0; at < s->files[split][i].size; at += CIFAR_RECORD_BYTES)
-            *labels++ = s->files[split][i].bytes[at];
+        for (size_t at = 0; at < s->files[split][i].size; at += step)
+            *labels++ = (uint16_t)files_label_get(s, s->files[split][i].bytes + at);
 }
 
 void files_free(struct image_files *s)
@@ -147,7 +173,7 @@ void files_free(struct image_files *s)
     memory_free(s->instead);
     text_free(&s->sample);
     copy_close(s->copy);
-    *s = (struct image_files){0};
+    *s = (struct image_files){.wish = s->wish, .shape = IMAGE_CIFAR, .label_bytes = 1};
 }
 
 static int lone_file_open(struct image_files *s, const char *path, struct message *m)
@@ -208,14 +234,18 @@ static int files_complete(const struct image_files *s, const char *path, struct 
     return 0;
 }
 
-int files_open(struct image_files *s, const char *path, const char *cache, struct message *warning,
-               struct message *said, struct message *m)
+int files_open(struct image_files *s, const char *path, const struct dataset_wish *wish, const char *cache,
+               struct message *warning, struct message *said, struct message *m)
 {
-    *s = (struct image_files){0};
+    *s = (struct image_files){.shape = IMAGE_CIFAR, .label_bytes = 1};
+    if (wish)
+        s->wish = *wish;
     int status;
     TRY_GOTO(source_open(s, path, cache, said, m), fail);
     TRY_GOTO(files_complete(s, path, m), fail);
     status = files_classes(s, m);
+    if (status >= 0)
+        status = files_convert(s, m);
     if (status < 0) {
         message_prefix(m, status, "%s", path);
         goto fail;

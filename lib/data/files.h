@@ -1,6 +1,7 @@
 /* files.h: a whole data set, both splits, as a list of .bin files in CIFAR-10's layout, whether they were mapped,
- * unpacked from an archive, or made from pictures. Digest, name, export and loading all start here. Internal to
- * data. */
+ * unpacked from an archive, or made from pictures: records of a label (of two bytes, the lower first, where there are
+ * more than 256 classes) and one plane a channel. Digest, name, export and loading all start here. Internal to data.
+ */
 #ifndef RESQ_DATA_FILES_H
 #define RESQ_DATA_FILES_H
 
@@ -15,7 +16,7 @@ enum {
     FILE_BYTES = FILE_RECORDS * CIFAR_RECORD_BYTES,
     SPLIT_MAX_FILES = 256,
     NOTE_MAX_BYTES = 1 << 20, /* of batches.meta.txt and dataset.tsv */
-    PICTURE_MAX_BYTES = 1 << 20
+    PICTURE_MAX_BYTES = 32 << 20
 };
 
 #define NAME_OFFICIAL "CIFAR-10"
@@ -28,12 +29,15 @@ struct bin_file {
     char digest[DIGEST_HEX];
 };
 
-/* All-zero is empty. files[SPLIT][N - 1] is data_batch_N.bin; test_batch.bin, then test_batch_2.bin .. */
+/* All-zero but for wish, shape and label_bytes is empty. files[SPLIT][N - 1] is data_batch_N.bin; test_batch.bin, then test_batch_2.bin .. */
 struct image_files {
     struct bin_file files[SPLIT_COUNT][SPLIT_MAX_FILES];
     int count[SPLIT_COUNT]; /* files, contiguous from 0 once files_finish has passed */
     int single;             /* one lone .bin file: serves either split */
     int from_pictures;
+    struct dataset_wish wish;
+    struct image_shape shape; /* of every record's image */
+    int label_bytes;          /* 1 or 2 */
     char **classes;
     int class_count;
     char *notes[2];     /* texts of batches.meta.txt and dataset.tsv, or NULL */
@@ -55,14 +59,22 @@ extern const char *const note_names[2];            /* "batches.meta.txt", "datas
 /* Opens whatever path is, checks every label, finds name and digest. warning as in dataset_load. cache: a folder
  * for decoded copies of archives, or NULL; said gets what became of it. Of a copy no record is there before
  * files_fetch. */
-int files_open(struct image_files *s, const char *path, const char *cache, struct message *warning,
-               struct message *said, struct message *m) RESQ_USE_RESULT;
+int files_open(struct image_files *s, const char *path, const struct dataset_wish *wish, const char *cache,
+               struct message *warning, struct message *said, struct message *m) RESQ_USE_RESULT;
 void files_free(struct image_files *s);
 /* Makes records first..first + count - 1 of a split readable, in the file that holds them. Fails only where a
  * decoded copy is damaged. */
 int files_fetch(struct image_files *s, int split, int64_t first, int64_t count, struct message *m) RESQ_USE_RESULT;
 /* The labels of a split, in order. */
-void files_labels(const struct image_files *s, int split, uint8_t *labels);
+void files_labels(const struct image_files *s, int split, uint16_t *labels);
+
+/* Bytes of a record, and of the label in front of its planes. */
+size_t files_record_bytes(const struct image_files *s);
+int files_label_bytes(int class_count);
+int files_label_get(const struct image_files *s, const uint8_t *record);
+void files_label_put(const struct image_files *s, uint8_t *record, int label);
+/* Makes of records of another shape what wish asks for. Nothing is done to those that are so. */
+int files_convert(struct image_files *s, struct message *m) RESQ_USE_RESULT;
 
 /* The name of file `index` (0-based) of a split; out holds 32 bytes. And back: 1 where name is one of those. */
 void file_name(int split, int index, char out[32]);

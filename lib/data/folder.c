@@ -265,7 +265,7 @@ static int folder_read(struct image_files *s, const char *path, int max_depth, s
     r->files = s;
     r->base = path;
     int status = listing_make(&l, path, max_depth, m);
-    if (status >= 0 && !(r->pictures = pictures_new(m)))
+    if (status >= 0 && !(r->pictures = pictures_new(&s->wish, m)))
         status = STATUS_NOMEM;
     if (status >= 0)
         status = listing_take(r, &l, m);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+enum { NOTED_CLASSES = 256 /* of .bin files, whose labels are bytes */ };
 enum { OFFICIAL_CLASSES = 10, OFFICIAL_TRAIN_FILES = 5, OFFICIAL_TEST_FILES = 1 };
 
 static const char *const official_classes[OFFICIAL_CLASSES] = {"airplane", "automobile", "bird",  "cat",  "deer",
@@ -93,8 +94,8 @@ char *dataset_note(const struct image_files *s, struct message *m)
 
 static int class_add(struct image_files *s, const char *name, size_t length, struct message *m)
 {
-    if (s->class_count == DATASET_MAX_CLASSES)
-        return message_set(m, STATUS_RANGE, "more than %d classes", DATASET_MAX_CLASSES);
+    if (s->class_count == NOTED_CLASSES)
+        return message_set(m, STATUS_RANGE, "more than %d classes", NOTED_CLASSES);
     char *copy = memory_printf(m, "%.*s", (int)length, name);
     if (!copy)
         return STATUS_NOMEM;
@@ -147,7 +148,7 @@ int files_classes(struct image_files *s, struct message *m)
         status = classes_from_note(s, s->notes[NOTE_DATASET], m);
         return status < 0 ? message_prefix(m, status, "%s", note_names[NOTE_DATASET]) : 0;
     }
-    s->classes = memory_new(DATASET_MAX_CLASSES, sizeof *s->classes, m);
+    s->classes = memory_new(NOTED_CLASSES, sizeof *s->classes, m);
     if (!s->classes)
         return STATUS_NOMEM;
     if (s->notes[NOTE_CLASSES]) {
@@ -165,19 +166,20 @@ static int label_refuse(const struct image_files *s, int split, int64_t record, 
 {
     char name[32];
     int i = 0;
-    for (; record >= (int64_t)(s->files[split][i].size / CIFAR_RECORD_BYTES); i++)
-        record -= (int64_t)(s->files[split][i].size / CIFAR_RECORD_BYTES);
+    const size_t bytes = files_record_bytes(s);
+    for (; record >= (int64_t)(s->files[split][i].size / bytes); i++)
+        record -= (int64_t)(s->files[split][i].size / bytes);
     file_name(split, i, name);
     return message_set(m, STATUS_FORMAT, "%s%srecord %lld at offset %lld: label %d, want 0..%d",
                        s->single ? "" : name, s->single ? "" : ": ", (long long)record,
-                       (long long)record * CIFAR_RECORD_BYTES, label, s->class_count - 1);
+                       (long long)record * (long long)bytes, label, s->class_count - 1);
 }
 
 /* counts[K] gets how many records of the split each class has. */
 static int labels_check(const struct image_files *s, int split, int64_t *counts, struct message *m)
 {
     int64_t records = files_records(s, split);
-    uint8_t *labels = memory_new_raw((size_t)records, 1, m);
+    uint16_t *labels = memory_new_raw((size_t)records, sizeof *labels, m);
     int status = labels ? 0 : STATUS_NOMEM;
     if (labels)
         files_labels(s, split, labels);
@@ -193,8 +195,8 @@ static int labels_check(const struct image_files *s, int split, int64_t *counts,
 
 static int layout_official(const struct image_files *s)
 {
-    if (s->class_count != OFFICIAL_CLASSES || s->count[SPLIT_TRAIN] != OFFICIAL_TRAIN_FILES ||
-        s->count[SPLIT_TEST] != OFFICIAL_TEST_FILES)
+    if (!image_shape_is(s->shape, IMAGE_CIFAR) || s->class_count != OFFICIAL_CLASSES ||
+        s->count[SPLIT_TRAIN] != OFFICIAL_TRAIN_FILES || s->count[SPLIT_TEST] != OFFICIAL_TEST_FILES)
         return 0;
     for (int split = 0; split < SPLIT_COUNT; split++)
         for (int i = 0; i < s->count[split]; i++)
@@ -230,6 +232,11 @@ static int digest_records(struct image_files *s, struct message *m)
     struct digest *d = digest_new(m);
     if (!d)
         return STATUS_NOMEM;
+    if (!image_shape_is(s->shape, IMAGE_CIFAR) || s->label_bytes > 1) { /* the same bytes may be other pictures */
+        char shape[IMAGE_SHAPE_SIZE], line[IMAGE_SHAPE_SIZE + 16];
+        image_shape_print(s->shape, shape);
+        digest_add(d, line, (size_t)snprintf(line, sizeof line, "%s %d\n", shape, s->label_bytes));
+    }
     for (int split = 0; split < SPLIT_COUNT; split++)
         for (int i = 0; i < s->count[split]; i++)
             digest_add(d, s->files[split][i].bytes, s->files[split][i].size);
@@ -262,7 +269,7 @@ static void name_from_path(struct image_files *s, const char *path)
 }
 
 /* 1 where the files are laid out like CIFAR-10 itself: names, sizes, and the same count of every class. */
-static int looks_official(const struct image_files *s, int64_t counts[SPLIT_COUNT][DATASET_MAX_CLASSES])
+static int looks_official(const struct image_files *s, int64_t *const counts[SPLIT_COUNT])
 {
     if (!layout_official(s) || !classes_official(s))
         return 0;
@@ -309,8 +316,8 @@ static int files_digest(struct image_files *s, struct message *m)
 }
 
 /* Classes that are folders alone. */
-static int classes_empty(const struct image_files *s, int64_t counts[SPLIT_COUNT][DATASET_MAX_CLASSES],
-                         struct text *out, struct message *m)
+static int classes_empty(const struct image_files *s, int64_t *const counts[SPLIT_COUNT], struct text *out,
+                         struct message *m)
 {
     int empty = 0, first = 0;
     for (int k = s->class_count - 1; k >= 0 && s->from_pictures; k--)
@@ -326,9 +333,8 @@ static int classes_empty(const struct image_files *s, int64_t counts[SPLIT_COUNT
 }
 
 /* What a person is to know, in one line. */
-static int warning_make(const struct image_files *s, const char *path,
-                        int64_t counts[SPLIT_COUNT][DATASET_MAX_CLASSES], struct message *warning,
-                        struct message *m)
+static int warning_make(const struct image_files *s, const char *path, int64_t *const counts[SPLIT_COUNT],
+                        struct message *warning, struct message *m)
 {
     struct text t = {0};
     int status = classes_empty(s, counts, &t, m);
@@ -345,9 +351,9 @@ static int warning_make(const struct image_files *s, const char *path,
     return status;
 }
 
-int files_identify(struct image_files *s, const char *path, struct message *warning, struct message *m)
+static int identify(struct image_files *s, const char *path, int64_t *const counts[SPLIT_COUNT],
+                    struct message *warning, struct message *m)
 {
-    int64_t counts[SPLIT_COUNT][DATASET_MAX_CLASSES] = {{0}};
     for (int split = 0; split < SPLIT_COUNT; split++) {
         int status = labels_check(s, split, counts[split], m);
         if (status < 0)
@@ -360,4 +366,16 @@ int files_identify(struct image_files *s, const char *path, struct message *warn
                            note_names[NOTE_DATASET], noted);
     TRY(files_name(s, path, looks_official(s, counts), m));
     return warning_make(s, path, counts, warning, m);
+}
+
+int files_identify(struct image_files *s, const char *path, struct message *warning, struct message *m)
+{
+    const size_t classes = (size_t)s->class_count;
+    int64_t *all = memory_new(SPLIT_COUNT * classes, sizeof *all, m);
+    if (!all)
+        return STATUS_NOMEM;
+    int64_t *const counts[SPLIT_COUNT] = {all, all + classes};
+    int status = identify(s, path, counts, warning, m);
+    memory_free(all);
+    return status;
 }

@@ -1,10 +1,12 @@
 /* image_color.c: the augmentations that change colours. Every type and cast counts: the bytes are those of 8-bit
  * image libraries that blend in float and convert to and from 8-bit HSV. */
 #include "data/augment.h"
-#include "data/dataset.h"
 #include <math.h>
 
-enum { PIXELS = IMAGE_SIDE * IMAGE_SIDE };
+static int pixels_of(struct image_shape s)
+{
+    return s.height * s.width;
+}
 
 /* from + factor * (to - from): between the two truncated, beyond them clipped first. */
 static uint8_t blend(int from, int to, float factor)
@@ -19,31 +21,31 @@ static int luma(const uint8_t *pixel)
 }
 
 /* Every byte moved away from, or towards, the same grey. */
-static void blend_constant(uint8_t *image, int grey, double factor)
+static void blend_constant(struct image_shape s, uint8_t *image, int grey, double factor)
 {
     uint8_t table[256];
     for (int i = 0; i < 256; i++)
         table[i] = blend(grey, i, (float)factor);
-    for (int i = 0; i < IMAGE_BYTES; i++)
+    for (size_t i = 0; i < image_shape_bytes(s); i++)
         image[i] = table[image[i]];
 }
 
-void image_brightness(uint8_t *image, double factor)
+void image_brightness(struct image_shape s, uint8_t *image, double factor)
 {
-    blend_constant(image, 0, factor);
+    blend_constant(s, image, 0, factor);
 }
 
-void image_contrast(uint8_t *image, double factor)
+void image_contrast(struct image_shape s, uint8_t *image, double factor)
 {
-    int sum = 0;
-    for (int i = 0; i < PIXELS; i++)
-        sum += luma(image + 3 * i);
-    blend_constant(image, (sum + PIXELS / 2) / PIXELS, factor);
+    int sum = 0, pixels = pixels_of(s); /* at most 2^18 * 255 */
+    for (int i = 0; i < pixels; i++)
+        sum += s.channels == 1 ? image[i] : luma(image + 3 * i);
+    blend_constant(s, image, (sum + pixels / 2) / pixels, factor);
 }
 
-void image_saturation(uint8_t *image, double factor)
+void image_saturation(struct image_shape s, uint8_t *image, double factor)
 {
-    for (int i = 0; i < PIXELS; i++) {
+    for (int i = 0; i < pixels_of(s) && s.channels == 3; i++) {
         uint8_t *pixel = image + 3 * i;
         int grey = luma(pixel);
         for (int c = 0; c < 3; c++)
@@ -132,12 +134,12 @@ static void from_hsv(uint8_t *pixel, struct sector s, int saturation, uint8_t v)
     }
 }
 
-void image_hue(uint8_t *image, double shift)
+void image_hue(struct image_shape s, uint8_t *image, double shift)
 {
     struct sector sectors[256];
     int steps = (int)(shift * 255.0);
     sectors_make(sectors);
-    for (int i = 0; i < PIXELS; i++) {
+    for (int i = 0; i < pixels_of(s) && s.channels == 3; i++) {
         uint8_t *pixel = image + 3 * i;
         int r = pixel[0], g = pixel[1], b = pixel[2], hue, saturation;
         int high = r > g ? (r > b ? r : b) : (g > b ? g : b), low = r < g ? (r < b ? r : b) : (g < b ? g : b);

@@ -8,11 +8,12 @@ static int set_grow(struct image_set *s, int64_t *capacity, int64_t more, struct
         return 0;
     int64_t want = s->count + more > 2 * *capacity ? s->count + more : 2 * *capacity;
     size_t old = (size_t)s->count, wanted = (size_t)want;
-    void *p = memory_resize(s->images, old * IMAGE_BYTES, wanted, IMAGE_BYTES, m);
+    const size_t bytes = image_shape_bytes(s->shape);
+    void *p = memory_resize(s->images, old * bytes, wanted, bytes, m);
     if (!p)
         return STATUS_NOMEM;
     s->images = p;
-    if (!(p = memory_resize(s->labels, old, wanted, 1, m)))
+    if (!(p = memory_resize(s->labels, old * sizeof *s->labels, wanted, sizeof *s->labels, m)))
         return STATUS_NOMEM;
     s->labels = p;
     if (!(p = memory_resize(s->indices, old * sizeof *s->indices, wanted, sizeof *s->indices, m)))
@@ -28,10 +29,13 @@ static int set_read(struct image_set *s, struct batch_reader *r, struct message 
     int64_t capacity = 0;
     int status;
     while ((status = batch_reader_next(r, &b, m)) > 0) {
+        const size_t bytes = image_shape_bytes(b.shape);
+        s->shape = b.shape;
         status = set_grow(s, &capacity, b.count, m);
         if (status >= 0) {
-            memcpy(s->images + s->count * IMAGE_BYTES, b.images, (size_t)b.count * IMAGE_BYTES);
-            memcpy(s->labels + s->count, b.labels, (size_t)b.count);
+            memcpy(s->images + (size_t)s->count * bytes, b.images, (size_t)b.count * bytes);
+            for (int64_t i = 0; i < b.count; i++)
+                s->labels[s->count + i] = (uint16_t)batch_label(&b, i);
             memcpy(s->indices + s->count, b.indices, (size_t)b.count * sizeof *b.indices);
             s->count += b.count;
         }
@@ -69,6 +73,17 @@ void image_set_free(struct image_set *s)
     record_free(s->first);
     classes_free(s->classes, s->class_count);
     *s = (struct image_set){0};
+}
+
+int images_match_input(struct image_shape images, int height, int width, int channels, struct message *m)
+{
+    char is[IMAGE_SHAPE_SIZE], want[IMAGE_SHAPE_SIZE];
+    const struct image_shape input = {height, width, channels};
+    if (image_shape_is(images, input))
+        return 0;
+    image_shape_print(images, is);
+    image_shape_print(input, want);
+    return message_set(m, STATUS_MISMATCH, "images: are %s, the model wants %s", is, want);
 }
 
 static int classes_match(const char *of_images, const char *of_model, struct message *m)

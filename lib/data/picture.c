@@ -1,11 +1,31 @@
 #include "data/picture.h"
-#include "data/dataset.h"
 #include "data/foreign.h"
+#include "base/memory.h"
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 #include <jpeglib.h>
 #include <png.h>
+
+static const char exif_mark[6] = "Exif\0";
+
+void decoded_free(struct decoded *d)
+{
+    memory_free(d->pixels);
+    memory_free(d->scratch);
+    *d = (struct decoded){0};
+}
+
+/* Room for a picture of this size. */
+static int decoded_begin(struct decoded *d, uint32_t height, uint32_t width, int channels, struct message *m)
+{
+    if ((uint64_t)height * width > PICTURE_MAX_PIXELS)
+        return message_set(m, STATUS_FORMAT, "picture is %ux%u pixels, more than %d in all", width, height,
+                           PICTURE_MAX_PIXELS);
+    d->shape = (struct image_shape){(int)height, (int)width, channels};
+    d->pixels = memory_new_raw(image_shape_bytes(d->shape), 1, m);
+    return d->pixels ? 0 : STATUS_NOMEM;
+}
 
 /* ---- JPEG ---- */
 
@@ -31,14 +51,6 @@ static void jpeg_complain(j_common_ptr jpeg, int level)
         jpeg_fail(jpeg);
 }
 
-static int jpeg_size_check(struct jpeg_decompress_struct *jpeg, struct message *m)
-{
-    if (jpeg->image_width == IMAGE_SIDE && jpeg->image_height == IMAGE_SIDE)
-        return 0;
-    return message_set(m, STATUS_FORMAT, "picture is %ux%u pixels, want 32x32", jpeg->image_width,
-                       jpeg->image_height);
-}
-
 /* a * b / 255, rounded, as Pillow has it. */
 static int scale_255(int a, int b)
 {
@@ -48,31 +60,59 @@ static int scale_255(int a, int b)
 
 /* Four inks to red, green and blue in Pillow's arithmetic. JPEG's inks are stored as what they leave of the light
  * (Adobe's habit, which Pillow takes for granted): 255 - value is the ink. */
-static void inks_convert(const JSAMPLE *inks, uint8_t *out)
+static void inks_convert(const JSAMPLE *inks, int width, uint8_t *out)
 {
-    for (int x = 0; x < IMAGE_SIDE; x++)
+    for (int x = 0; x < width; x++)
         for (int c = 0; c < 3; c++) {
             int light = inks[4 * x + 3], colour = light - scale_255(255 - inks[4 * x + c], light);
             out[3 * x + c] = (uint8_t)(colour < 0 ? 0 : colour);
         }
 }
 
-static void jpeg_read_rows(struct jpeg_decompress_struct *jpeg, uint8_t *image)
+static void jpeg_read_rows(struct jpeg_decompress_struct *jpeg, struct decoded *out)
 {
-    JSAMPLE inks[4 * IMAGE_SIDE];
     int is_inks = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
-    jpeg->out_color_space = is_inks ? JCS_CMYK : JCS_RGB;
+    size_t line = (size_t)out->shape.width * (size_t)out->shape.channels;
+    JSAMPARRAY inks = NULL; /* libjpeg's, which frees it with all else */
+    jpeg->out_color_space = is_inks ? JCS_CMYK : out->shape.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_start_decompress(jpeg);
-    while (jpeg->output_scanline < IMAGE_SIDE) {
-        uint8_t *out = image + jpeg->output_scanline * 3 * IMAGE_SIDE;
-        JSAMPROW row = is_inks ? inks : out;
+    if (is_inks)
+        inks = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, 4 * jpeg->output_width, 1);
+    while (jpeg->output_scanline < jpeg->output_height) {
+        uint8_t *to = out->pixels + jpeg->output_scanline * line;
+        JSAMPROW row = is_inks ? inks[0] : to;
         jpeg_read_scanlines(jpeg, &row, 1);
         if (is_inks)
-            inks_convert(inks, out);
+            inks_convert(row, out->shape.width, to);
     }
 }
 
-static int decode_jpeg(const void *bytes, size_t count, uint8_t *image, struct message *m)
+static int jpeg_orientation(const struct jpeg_decompress_struct *jpeg)
+{
+    const size_t mark = sizeof exif_mark;
+    for (jpeg_saved_marker_ptr p = jpeg->marker_list; p; p = p->next)
+        if (p->data_length > mark && memcmp(p->data, exif_mark, mark) == 0)
+            return exif_orientation(p->data + mark, p->data_length - mark);
+    return 1;
+}
+
+/* Whatever is allocated belongs to jpeg or out. */
+static int jpeg_read(struct jpeg_decompress_struct *jpeg, const void *bytes, size_t count, struct decoded *out,
+                     int *orientation, struct message *m)
+{
+    jpeg_create_decompress(jpeg);
+    jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
+    jpeg_mem_src(jpeg, bytes, (unsigned long)count);
+    jpeg_read_header(jpeg, TRUE);
+    int channels = jpeg->jpeg_color_space == JCS_GRAYSCALE ? 1 : 3;
+    TRY(decoded_begin(out, jpeg->image_height, jpeg->image_width, channels, m));
+    *orientation = jpeg_orientation(jpeg);
+    jpeg_read_rows(jpeg, out);
+    jpeg_finish_decompress(jpeg);
+    return 0;
+}
+
+static int decode_jpeg(const void *bytes, size_t count, struct decoded *out, int *orientation, struct message *m)
 {
     struct jpeg_errors errors = {.message = m};
     struct jpeg_decompress_struct jpeg;
@@ -84,17 +124,9 @@ static int decode_jpeg(const void *bytes, size_t count, uint8_t *image, struct m
         jpeg_destroy_decompress(&jpeg);
         return STATUS_FORMAT;
     }
-    jpeg_create_decompress(&jpeg);
-    jpeg_mem_src(&jpeg, bytes, (unsigned long)count);
-    jpeg_read_header(&jpeg, TRUE);
-    if (jpeg_size_check(&jpeg, m) < 0) {
-        jpeg_destroy_decompress(&jpeg);
-        return STATUS_FORMAT;
-    }
-    jpeg_read_rows(&jpeg, image);
-    jpeg_finish_decompress(&jpeg);
+    int status = jpeg_read(&jpeg, bytes, count, out, orientation, m);
     jpeg_destroy_decompress(&jpeg);
-    return 0;
+    return status;
 }
 
 /* ---- PNG ---- */
@@ -128,31 +160,47 @@ static void png_take(png_structp png, png_bytep out, size_t count)
     source->offset += count;
 }
 
-static void png_read_rgb(png_structp png, png_infop info, uint8_t *image)
+static int png_orientation(png_structp png, png_infop info)
+{
+#ifdef PNG_eXIf_SUPPORTED
+    png_uint_32 count = 0;
+    png_bytep exif = NULL;
+    if (png_get_eXIf_1(png, info, &count, &exif) && exif)
+        return exif_orientation(exif, count);
+#endif
+    (void)png;
+    (void)info;
+    return 1;
+}
+
+/* Whatever is allocated belongs to png or out. */
+static int png_read(png_structp png, png_infop info, struct decoded *out, int *orientation, struct message *m)
 {
     png_read_info(png, info);
     png_uint_32 width = png_get_image_width(png, info), height = png_get_image_height(png, info);
-    if (width != IMAGE_SIDE || height != IMAGE_SIDE) {
-        char text[80];
-        snprintf(text, sizeof text, "picture is %ux%u pixels, want 32x32", width, height);
-        png_error(png, text);
-    }
+    int channels = png_get_color_type(png, info) & PNG_COLOR_MASK_COLOR ? 3 : 1;
+    TRY(decoded_begin(out, height, width, channels, m));
     png_set_expand(png);
     png_set_strip_16(png);
     png_set_strip_alpha(png);
-    png_set_gray_to_rgb(png);
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
-    if (png_get_rowbytes(png, info) != 3 * IMAGE_SIDE)
+    size_t line = (size_t)width * (size_t)channels;
+    if (png_get_rowbytes(png, info) != line)
         png_error(png, "pixels cannot be made RGB");
-    png_bytep rows[IMAGE_SIDE];
-    for (int y = 0; y < IMAGE_SIDE; y++)
-        rows[y] = image + y * 3 * IMAGE_SIDE;
+    png_bytep *rows = memory_new(height, sizeof *rows, m);
+    if (!rows)
+        return STATUS_NOMEM;
+    out->scratch = rows;
+    for (png_uint_32 y = 0; y < height; y++)
+        rows[y] = out->pixels + y * line;
     png_read_image(png, rows);
-    png_read_end(png, NULL);
+    png_read_end(png, info);
+    *orientation = png_orientation(png, info);
+    return 0;
 }
 
-static int decode_png(const void *bytes, size_t count, uint8_t *image, struct message *m)
+static int decode_png(const void *bytes, size_t count, struct decoded *out, int *orientation, struct message *m)
 {
     struct png_source source = {.bytes = bytes, .count = count, .message = m};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, png_fail, png_complain);
@@ -167,22 +215,34 @@ static int decode_png(const void *bytes, size_t count, uint8_t *image, struct me
     }
     png_set_read_fn(png, &source, png_take);
     png_set_chunk_malloc_max(png, 1 << 20);
-    png_read_rgb(png, info, image);
+    int status = png_read(png, info, out, orientation, m);
     png_destroy_read_struct(&png, &info, NULL);
-    return 0;
+    return status;
 }
 
-int picture_decode(const void *bytes, size_t count, uint8_t *image, struct message *m)
+static int decode(const void *bytes, size_t count, struct decoded *out, int *orientation, struct message *m)
 {
     const uint8_t *b = bytes;
     if (count == 0)
         return message_set(m, STATUS_FORMAT, "empty input");
     if (count >= 3 && b[0] == 0xff && b[1] == 0xd8 && b[2] == 0xff)
-        return decode_jpeg(bytes, count, image, m);
+        return decode_jpeg(bytes, count, out, orientation, m);
     if (count >= 8 && png_sig_cmp(b, 0, 8) == 0)
-        return decode_png(bytes, count, image, m);
+        return decode_png(bytes, count, out, orientation, m);
     const char *foreign = foreign_content(bytes, count);
     if (foreign)
         return message_set(m, STATUS_FORMAT, "%s", foreign);
     return message_set(m, STATUS_FORMAT, "neither a JPEG nor a PNG picture");
+}
+
+int picture_decode(const void *bytes, size_t count, struct decoded *out, struct message *m)
+{
+    int orientation = 1;
+    *out = (struct decoded){0};
+    int status = decode(bytes, count, out, &orientation, m);
+    if (status >= 0)
+        status = decoded_orient(out, orientation, m);
+    if (status < 0)
+        decoded_free(out);
+    return status;
 }

@@ -1,7 +1,9 @@
 #include "data/pictures.h"
+#include "data/class_table.h"
 #include "data/picture.h"
 #include "base/memory.h"
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,21 +16,19 @@ struct picture {
 struct picture_list {
     struct picture *pictures;
     int64_t count, capacity;
-    uint8_t *chunks[SPLIT_MAX_FILES]; /* FILE_RECORDS records each */
+    uint8_t *chunks[SPLIT_MAX_FILES]; /* chunk_slots(p) slots each */
 };
 
-struct class_entry {
-    char *name;
-    int root;
-    unsigned folders; /* bit i: seen in folder_names[i] */
-    int rank;         /* among those of the set; -1: not one of them */
-};
+/* In front of a slot's planes, until it is known how many classes there are. */
+enum { LABEL_ROOM = 2 };
 
 struct pictures {
     struct picture_list lists[FOLDER_COUNT];
-    struct class_entry *classes;
-    int class_count, class_capacity, last_class;
-    struct text sample; /* the first JPEG that came, and the digest of its pixels */
+    struct class_table classes;
+    const struct dataset_wish *wish;
+    struct image_shape shape, first_shape; /* of all, once one came; of that one as it came */
+    char first[512];                       /* its name */
+    struct text sample;                    /* the first JPEG that came, and the digest of its pixels */
     char sample_digest[DIGEST_HEX];
 };
 
@@ -63,9 +63,24 @@ int natural_compare(const char *a, const char *b)
 
 /* ---- gathering ---- */
 
-struct pictures *pictures_new(struct message *m)
+struct pictures *pictures_new(const struct dataset_wish *wish, struct message *m)
 {
-    return memory_new(1, sizeof(struct pictures), m);
+    struct pictures *p = memory_new(1, sizeof *p, m);
+    if (p)
+        p->wish = wish;
+    return p;
+}
+
+/* A chunk takes what a file of CIFAR-10's does, and not more records; grey pictures may yet become colour. */
+static int64_t chunk_slots(const struct pictures *p)
+{
+    int64_t pixels = (int64_t)p->shape.height * p->shape.width;
+    return pixels <= IMAGE_SIDE * IMAGE_SIDE ? FILE_RECORDS : FILE_BYTES / (3 * pixels + LABEL_ROOM);
+}
+
+static size_t slot_bytes(const struct pictures *p)
+{
+    return LABEL_ROOM + image_shape_bytes(p->shape);
 }
 
 void pictures_free(struct pictures *p)
@@ -78,56 +93,19 @@ void pictures_free(struct pictures *p)
         for (int i = 0; i < SPLIT_MAX_FILES; i++)
             memory_free(l->chunks[i]);
     }
-    for (int i = 0; p && i < p->class_count; i++)
-        memory_free(p->classes[i].name);
     if (p) {
-        memory_free(p->classes);
+        class_table_free(&p->classes);
         text_free(&p->sample);
     }
     memory_free(p);
 }
 
-static int class_is(const struct class_entry *c, int root, const char *name)
-{
-    return c->root == root && strcmp(c->name, name) == 0;
-}
-
-static int class_append(struct pictures *p, int root, const char *name, struct message *m)
-{
-    if (p->class_count == p->class_capacity) {
-        size_t bytes = (size_t)p->class_count * sizeof *p->classes;
-        int capacity = p->class_count + DATASET_MAX_CLASSES;
-        void *grown = memory_resize(p->classes, bytes, (size_t)capacity, sizeof *p->classes, m);
-        if (!grown)
-            return STATUS_NOMEM;
-        p->classes = grown;
-        p->class_capacity = capacity;
-    }
-    char *copy = memory_strdup(name, m);
-    if (!copy)
-        return STATUS_NOMEM;
-    p->classes[p->class_count] = (struct class_entry){.name = copy, .root = root};
-    return p->class_count++;
-}
-
-/* The class's place in the table, where it is put if it is new. */
 static int class_find(struct pictures *p, int root, const struct member_path *path, struct message *m)
 {
-    int found = -1, of_root = 0;
-    if (p->class_count > 0 && class_is(&p->classes[p->last_class], root, path->class_name))
-        found = p->last_class;
-    for (int i = 0; i < p->class_count && found < 0; i++) {
-        of_root += p->classes[i].root == root;
-        if (class_is(&p->classes[i], root, path->class_name))
-            found = i;
-    }
-    if (found < 0 && of_root == DATASET_MAX_CLASSES)
-        return message_set(m, STATUS_RANGE, "more than %d classes", DATASET_MAX_CLASSES);
-    if (found < 0)
-        found = class_append(p, root, path->class_name, m);
+    int found = class_table_find(&p->classes, root, path->class_name, m);
     TRY(found);
-    p->classes[found].folders |= 1u << path->folder;
-    return p->last_class = found;
+    p->classes.at[found].folders |= 1u << path->folder;
+    return found;
 }
 
 int pictures_add_class(struct pictures *p, int root, const struct member_path *path, struct message *m)
@@ -135,12 +113,12 @@ int pictures_add_class(struct pictures *p, int root, const struct member_path *p
     return class_find(p, root, path, m);
 }
 
-static uint8_t *record_at(const struct picture_list *l, int64_t slot)
+static uint8_t *record_at(const struct pictures *p, const struct picture_list *l, int64_t slot)
 {
-    return l->chunks[slot / FILE_RECORDS] + (size_t)(slot % FILE_RECORDS) * CIFAR_RECORD_BYTES;
+    return l->chunks[slot / chunk_slots(p)] + (size_t)(slot % chunk_slots(p)) * slot_bytes(p);
 }
 
-static int list_grow(struct picture_list *l, struct message *m)
+static int list_grow(const struct pictures *p, struct picture_list *l, struct message *m)
 {
     if (l->count == l->capacity) {
         size_t bytes = (size_t)l->capacity * sizeof *l->pictures;
@@ -151,39 +129,122 @@ static int list_grow(struct picture_list *l, struct message *m)
         l->pictures = grown;
         l->capacity = capacity;
     }
-    int64_t chunk = l->count / FILE_RECORDS;
+    int64_t chunk = l->count / chunk_slots(p);
     if (chunk == SPLIT_MAX_FILES)
-        return message_set(m, STATUS_RANGE, "more than %d pictures", SPLIT_MAX_FILES * FILE_RECORDS);
-    if (!l->chunks[chunk] && !(l->chunks[chunk] = memory_new_raw(FILE_RECORDS, CIFAR_RECORD_BYTES, m)))
+        return message_set(m, STATUS_RANGE, "more than %lld pictures",
+                           (long long)(SPLIT_MAX_FILES * chunk_slots(p)));
+    if (!l->chunks[chunk] && !(l->chunks[chunk] = memory_new_raw((size_t)chunk_slots(p), slot_bytes(p), m)))
         return STATUS_NOMEM;
     return 0;
+}
+
+/* ---- one shape for all ---- */
+
+static int list_spread(const struct pictures *p, struct picture_list *l, struct message *m)
+{
+    size_t plane = image_shape_bytes(p->shape), old = slot_bytes(p), new = LABEL_ROOM + 3 * plane;
+    for (int i = 0; i < SPLIT_MAX_FILES && l->chunks[i]; i++) {
+        uint8_t *spread = memory_new_raw((size_t)chunk_slots(p), new, m), *from = l->chunks[i];
+        int64_t slots = l->count - i * chunk_slots(p);
+        if (!spread)
+            return STATUS_NOMEM;
+        for (int64_t k = 0; k < slots && k < chunk_slots(p); k++)
+            for (size_t c = 0; c < 3; c++)
+                memcpy(spread + (size_t)k * new + LABEL_ROOM + c *plane, from + (size_t)k * old + LABEL_ROOM,
+                       plane);
+        memory_free(from);
+        l->chunks[i] = spread;
+    }
+    return 0;
+}
+
+/* The first colour picture behind grey ones makes all of them colour. A failure leaves lists that only
+ * pictures_free may touch. */
+static int colour_begin(struct pictures *p, struct message *m)
+{
+    for (int i = 0; i < FOLDER_COUNT; i++)
+        TRY(list_spread(p, &p->lists[i], m));
+    p->shape.channels = 3;
+    return 0;
+}
+
+static int first_take(struct pictures *p, const struct member_path *path, struct image_shape shape,
+                      struct message *m)
+{
+    const struct image_wish *wish = &p->wish->image;
+    p->first_shape = p->shape = shape;
+    if (wish->height) {
+        p->shape.height = wish->height;
+        p->shape.width = wish->width;
+    }
+    if (wish->channels)
+        p->shape.channels = wish->channels;
+    snprintf(p->first, sizeof p->first, "%s/%s/%.200s", folder_names[path->folder], path->class_name, path->name);
+    if (image_shape_check(p->shape, NULL) >= 0)
+        return 0;
+    p->shape = (struct image_shape){0};
+    return message_set(m, STATUS_FORMAT,
+                       "picture is %dx%d pixels, want sides of %d to %d: --size HxW makes them so", shape.height,
+                       shape.width, IMAGE_LEAST_SIDE, IMAGE_MOST_SIDE);
+}
+
+/* Settles what all pictures are to be, as far as this one has a say in it. */
+static int shape_settle(struct pictures *p, const struct member_path *path, struct image_shape shape,
+                        struct message *m)
+{
+    if (p->shape.height == 0)
+        TRY(first_take(p, path, shape, m));
+    if (!p->wish->image.height && (shape.height != p->shape.height || shape.width != p->shape.width))
+        return message_set(m, STATUS_FORMAT, "picture is %dx%d pixels, but %s is %dx%d: --size HxW makes them one",
+                           shape.height, shape.width, p->first, p->first_shape.height, p->first_shape.width);
+    if (!p->wish->image.channels && shape.channels > p->shape.channels)
+        return colour_begin(p, m);
+    return 0;
+}
+
+static int picture_put(struct pictures *p, int class_id, const struct member_path *path, const struct decoded *d,
+                       struct message *m)
+{
+    struct picture_list *l = &p->lists[path->folder];
+    TRY(shape_settle(p, path, d->shape, m));
+    TRY(list_grow(p, l, m));
+    uint8_t *image = memory_new_raw(image_shape_bytes(p->shape), 1, m);
+    if (!image)
+        return STATUS_NOMEM;
+    struct picture picture = {NULL, class_id, l->count};
+    int status = image_convert(d->pixels, d->shape, &p->wish->image, image, p->shape, m);
+    if (status >= 0 && !(picture.name = memory_strdup(path->name, m)))
+        status = STATUS_NOMEM;
+    if (status >= 0) {
+        pixels_to_planes(image, p->shape, record_at(p, l, l->count) + LABEL_ROOM);
+        l->pictures[l->count++] = picture;
+    }
+    memory_free(image);
+    return status;
+}
+
+/* By it a decoded copy knows another decoder. */
+static int sample_take(struct pictures *p, const void *bytes, size_t count, const struct decoded *d,
+                       struct message *m)
+{
+    if (p->sample.length > 0 || *(const uint8_t *)bytes != 0xff)
+        return 0;
+    digest_bytes(d->pixels, image_shape_bytes(d->shape), p->sample_digest);
+    return text_add_bytes(&p->sample, bytes, count, m);
 }
 
 int pictures_add(struct pictures *p, int root, const struct member_path *path, const void *bytes, size_t count,
                  struct message *m)
 {
-    enum { PLANE = IMAGE_SIDE * IMAGE_SIDE };
-    struct picture_list *l = &p->lists[path->folder];
-    uint8_t image[IMAGE_BYTES];
+    struct decoded d;
     if (!path->is_read)
         return message_set(m, STATUS_FORMAT, "not a .png, .jpg or .jpeg file: convert it or take it out");
-    TRY(picture_decode(bytes, count, image, m));
-    if (p->sample.length == 0 && *(const uint8_t *)bytes == 0xff) {
-        TRY(text_add_bytes(&p->sample, bytes, count, m));
-        digest_bytes(image, sizeof image, p->sample_digest);
-    }
-    int class_id = class_find(p, root, path, m);
-    TRY(class_id);
-    TRY(list_grow(l, m));
-    struct picture picture = {memory_strdup(path->name, m), class_id, l->count};
-    if (!picture.name)
-        return STATUS_NOMEM;
-    uint8_t *record = record_at(l, l->count);
-    for (int i = 0; i < PLANE; i++)
-        for (int c = 0; c < 3; c++)
-            record[1 + c * PLANE + i] = image[3 * i + c];
-    l->pictures[l->count++] = picture;
-    return 0;
+    TRY(picture_decode(bytes, count, &d, m));
+    int status = sample_take(p, bytes, count, &d, m);
+    int class_id = status < 0 ? status : class_find(p, root, path, m);
+    status = class_id < 0 ? class_id : picture_put(p, class_id, path, &d, m);
+    decoded_free(&d);
+    return status;
 }
 
 /* ---- order ---- */
@@ -201,26 +262,27 @@ static unsigned folder_bit(const struct survey *survey, int split)
 /* Ranks the set's classes by name and moves them into s. */
 static int classes_finish(struct pictures *p, const struct survey *survey, struct image_files *s, struct message *m)
 {
-    struct class_entry *sorted[DATASET_MAX_CLASSES];
+    struct class_entry **sorted = memory_new((size_t)p->classes.count, sizeof *sorted, m);
     unsigned folders = folder_bit(survey, SPLIT_TRAIN) | folder_bit(survey, SPLIT_TEST);
     int count = 0;
-    for (int i = 0; i < p->class_count; i++) {
-        struct class_entry *c = &p->classes[i];
+    if (!sorted)
+        return STATUS_NOMEM;
+    for (int i = 0; i < p->classes.count; i++) {
+        struct class_entry *c = &p->classes.at[i];
         c->rank = -1;
         if (c->root == survey->root && (c->folders & folders))
             sorted[count++] = c;
     }
     qsort(sorted, (size_t)count, sizeof(struct class_entry *), class_order);
     s->classes = memory_new((size_t)count, sizeof *s->classes, m);
-    if (!s->classes)
-        return STATUS_NOMEM;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && s->classes; i++) {
         sorted[i]->rank = i;
         s->classes[i] = sorted[i]->name;
         sorted[i]->name = NULL;
     }
-    s->class_count = count;
-    return 0;
+    memory_free(sorted);
+    s->class_count = s->classes ? count : 0;
+    return s->classes ? 0 : STATUS_NOMEM;
 }
 
 /* Keeps the pictures of the set alone, their records without gaps; class_id becomes the class's rank. */
@@ -229,13 +291,13 @@ static void list_filter(const struct pictures *p, struct picture_list *l)
     int64_t kept = 0;
     for (int64_t i = 0; i < l->count; i++) {
         struct picture picture = l->pictures[i];
-        picture.class_id = p->classes[picture.class_id].rank;
+        picture.class_id = p->classes.at[picture.class_id].rank;
         if (picture.class_id < 0) {
             memory_free(picture.name);
             continue;
         }
         if (picture.slot != kept)
-            memcpy(record_at(l, kept), record_at(l, picture.slot), CIFAR_RECORD_BYTES);
+            memcpy(record_at(p, l, kept), record_at(p, l, picture.slot), slot_bytes(p));
         picture.slot = kept;
         l->pictures[kept++] = picture;
     }
@@ -249,28 +311,39 @@ static int picture_order(const void *a, const void *b)
     return order ? order : (x->class_id > y->class_id) - (x->class_id < y->class_id);
 }
 
-/* Moves records so that picture i stands in slot i, following each cycle of the permutation once. */
-static void records_permute(struct picture_list *l)
+/* Moves records so that picture i stands in slot i, following each cycle of the permutation once. held: a slot. */
+static void records_permute(const struct pictures *p, struct picture_list *l, uint8_t *held)
 {
-    uint8_t held[CIFAR_RECORD_BYTES];
+    const size_t bytes = slot_bytes(p);
     for (int64_t start = 0; start < l->count; start++) {
         if (l->pictures[start].slot == start)
             continue;
-        memcpy(held, record_at(l, start), sizeof held);
+        memcpy(held, record_at(p, l, start), bytes);
         int64_t to = start;
         for (;;) {
             int64_t from = l->pictures[to].slot;
             l->pictures[to].slot = to;
             if (from == start)
                 break;
-            memcpy(record_at(l, to), record_at(l, from), sizeof held);
+            memcpy(record_at(p, l, to), record_at(p, l, from), bytes);
             to = from;
         }
-        memcpy(record_at(l, to), held, sizeof held);
+        memcpy(record_at(p, l, to), held, bytes);
     }
 }
 
-static int list_finish(struct picture_list *l, int split, struct image_files *s, struct message *m)
+/* Slots become records: a chunk's labels are of as many bytes as the set's. */
+static void records_pack(const struct pictures *p, const struct picture_list *l, const struct image_files *s)
+{
+    const size_t record = files_record_bytes(s), label = (size_t)s->label_bytes;
+    for (int64_t i = 0; i < l->count; i++) {
+        uint8_t *to = l->chunks[i / chunk_slots(p)] + (size_t)(i % chunk_slots(p)) * record;
+        memmove(to + label, record_at(p, l, i) + LABEL_ROOM, record - label);
+        files_label_put(s, to, l->pictures[i].class_id);
+    }
+}
+
+static int list_order(struct picture_list *l, int split, const struct image_files *s, struct message *m)
 {
     if (l->count > 0)
         qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, picture_order);
@@ -278,13 +351,22 @@ static int list_finish(struct picture_list *l, int split, struct image_files *s,
         if (picture_order(&l->pictures[i - 1], &l->pictures[i]) == 0)
             return message_set(m, STATUS_FORMAT, "%s/%s/%s: duplicate member", split_names[split],
                                s->classes[l->pictures[i].class_id], l->pictures[i].name);
-    records_permute(l);
-    for (int64_t i = 0; i < l->count; i++)
-        record_at(l, i)[0] = (uint8_t)l->pictures[i].class_id;
-    for (int64_t first = 0; first < l->count; first += FILE_RECORDS) {
-        int64_t records = l->count - first < FILE_RECORDS ? l->count - first : FILE_RECORDS;
-        int chunk = (int)(first / FILE_RECORDS);
-        TRY(files_add(s, split, chunk, l->chunks[chunk], (size_t)records * CIFAR_RECORD_BYTES, 0, m));
+    return 0;
+}
+
+static int list_finish(const struct pictures *p, struct picture_list *l, int split, struct image_files *s,
+                       struct message *m)
+{
+    uint8_t *held = memory_new_raw(slot_bytes(p), 1, m);
+    if (!held)
+        return STATUS_NOMEM;
+    records_permute(p, l, held);
+    memory_free(held);
+    records_pack(p, l, s);
+    for (int64_t first = 0; first < l->count; first += chunk_slots(p)) {
+        int64_t records = l->count - first < chunk_slots(p) ? l->count - first : chunk_slots(p);
+        int chunk = (int)(first / chunk_slots(p));
+        TRY(files_add(s, split, chunk, l->chunks[chunk], (size_t)records * files_record_bytes(s), 0, m));
         l->chunks[chunk] = NULL;
     }
     return 0;
@@ -294,6 +376,8 @@ int pictures_finish(struct pictures *p, const struct survey *survey, struct imag
 {
     TRY(classes_finish(p, survey, s, m));
     s->from_pictures = 1;
+    s->shape = p->shape;
+    s->label_bytes = files_label_bytes(s->class_count);
     s->sample = p->sample;
     memcpy(s->sample_digest, p->sample_digest, sizeof s->sample_digest);
     p->sample = (struct text){0};
@@ -302,7 +386,8 @@ int pictures_finish(struct pictures *p, const struct survey *survey, struct imag
             continue;
         struct picture_list *l = &p->lists[survey->folders[split]];
         list_filter(p, l);
-        TRY(list_finish(l, split, s, m));
+        TRY(list_order(l, split, s, m));
+        TRY(list_finish(p, l, split, s, m));
     }
     return 0;
 }

@@ -7,7 +7,9 @@
 
 struct pictures; /* opaque */
 
-struct pictures *pictures_new(struct message *m) RESQ_USE_RESULT;
+/* wish: what the pictures are to become, the caller's. Without a size they must all be of that of the first one;
+ * without channels they are grey where all are. */
+struct pictures *pictures_new(const struct dataset_wish *wish, struct message *m) RESQ_USE_RESULT;
 void pictures_free(struct pictures *p); /* NULL is fine */
 /* Decodes one; root: as survey_add counts them. */
 int pictures_add(struct pictures *p, int root, const struct member_path *path, const void *bytes, size_t count,

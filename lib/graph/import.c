@@ -167,16 +167,17 @@ static int build_resnet(struct graph *g, const struct record *r, const char *loo
         return message_set(
             m, STATUS_MISMATCH,
             "conv1.weight: got %s, want F32[%lld,3,3,3]: torchvision's stock model has the 7x7 stem for "
-            "ImageNet, this network the 3x3 stem for 32x32 images",
+            "ImageNet, this network the 3x3 stem for small images",
             got, (long long)stem->shape[0]);
     if (stem->rank != 4 || stem->shape[0] < 1 || stem->shape[0] > 512)
         return message_set(m, STATUS_MISMATCH, "conv1.weight: got %s, want F32[width,3,3,3], width 1..512", got);
+    const int image[3] = {32, 32, stem->shape[1] == 1 ? 1 : 3};
     tensor_describe(head, got);
-    if (head->rank != 2 || head->shape[0] < 2 || head->shape[0] > 1000)
-        return message_set(m, STATUS_MISMATCH, "fc.weight: got %s, want F32[classes,%lld], classes 2..1000", got,
+    if (head->rank != 2 || head->shape[0] < 2 || head->shape[0] > 65535)
+        return message_set(m, STATUS_MISMATCH, "fc.weight: got %s, want F32[classes,%lld], classes 2..65535", got,
                            8 * (long long)stem->shape[0]);
     const float *mean = given && given->has_normalize ? given->mean : NULL;
-    TRY(resnet18_build(g, (int)stem->shape[0], (int)head->shape[0], mean, mean ? given->std : NULL, m));
+    TRY(resnet18_build_for(g, image, (int)stem->shape[0], (int)head->shape[0], mean, mean ? given->std : NULL, m));
     for (int i = 0; i < g->count && given && given->has_eps; i++)
         g->nodes[i].eps = given->eps;
     return 0;
@@ -194,7 +195,11 @@ void state_dict_warn(const struct graph *g, const struct model_given *given)
     }
     int used =
         snprintf(line, sizeof line, "has no graph: taken as ResNet-18 with a 3x3 stem of stride 1, no max-pool");
-    if (!given->has_normalize)
+    if (!given->has_normalize && norm->c == 1)
+        used +=
+            snprintf(line + used, sizeof line - (size_t)used,
+                     ", grey images normalized by mean %s and deviation %s (CIFAR-10's)", numbers[0], numbers[3]);
+    if (!given->has_normalize && norm->c == 3)
         used += snprintf(line + used, sizeof line - (size_t)used,
                          ", images normalized by mean %s,%s,%s and deviation %s,%s,%s (CIFAR-10's)", numbers[0],
                          numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]);
@@ -255,8 +260,8 @@ void model_given_lineage(const struct model_given *given, struct lineage *l)
     }
 }
 
-/* One or three numbers up to `end`; returns what follows them, or NULL. */
-static const char *parse_channels(const char *text, char end, double low, float out[3])
+/* One or three numbers up to `end`; returns what follows them, or NULL. *most: the larger of it and their count. */
+static const char *parse_channels(const char *text, char end, double low, float out[3], int *most)
 {
     struct message unused;
     const char *stop = end ? strchr(text, end) : text + strlen(text);
@@ -276,14 +281,16 @@ static const char *parse_channels(const char *text, char end, double low, float 
     }
     if (count == 1)
         out[1] = out[2] = out[0];
+    *most = count > *most ? count : *most;
     return count == 1 || count == 3 ? stop + (end != '\0') : NULL;
 }
 
 int normalize_parse(const char *text, float mean[3], float std[3], struct message *m)
 {
-    const char *rest = parse_channels(text, ':', -NORMALIZE_MAX, mean);
-    if (rest && parse_channels(rest, '\0', STD_MIN, std))
-        return STATUS_OK;
+    int channels = 1;
+    const char *rest = parse_channels(text, ':', -NORMALIZE_MAX, mean, &channels);
+    if (rest && parse_channels(rest, '\0', STD_MIN, std, &channels))
+        return channels;
     return message_set(m, STATUS_RANGE,
                        "--normalize: '%s' is not mean,mean,mean:deviation,deviation,deviation, nor mean:deviation",
                        text);

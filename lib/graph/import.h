@@ -21,7 +21,8 @@ struct model_given {
 #define NORMALIZE_MAX 1e6 /* of a mean's size, and of a deviation */
 #define STD_MIN 1e-6
 
-/* "M,M,M:S,S,S" or "M:S", mean and deviation of x/255, every deviation positive. */
+/* "M,M,M:S,S,S" or "M:S", mean and deviation of x/255, every deviation positive. Returns for how many channels they
+ * are: 3, or 1 where both are one number, which all three elements get. */
 int normalize_parse(const char *text, float mean[3], float std[3], struct message *m) RESQ_USE_RESULT;
 
 /* Prefixes of wrappers are taken off the tensors' names (module., _orig_mod., model., net., backbone., nested too,

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MOST_CLASSES = 65535 };
+
 /* A graph under construction; a failure sticks, so that the network below reads as a network. */
 struct builder {
     struct graph *g;
@@ -49,25 +51,29 @@ static int basic_block(struct builder *b, int x, int in, int out, int stride)
     return append(b, OP_RELU, "relu2", y, -1);
 }
 
-static int stem(struct builder *b, int width, const float *mean, const float *std)
+static int stem(struct builder *b, const int image[3], int width, const float *mean, const float *std)
 {
     static const float cifar_mean[3] = {0.4914f, 0.4822f, 0.4465f}, cifar_std[3] = {0.2470f, 0.2435f, 0.2616f};
+    static const float grey_mean[1] = {0.4809f}, grey_std[1] = {0.2392f};
+    size_t bytes = (size_t)image[2] * sizeof(float);
     int x = append(b, OP_INPUT, "x", -1, -1);
     int norm = append(b, OP_NORMALIZE, "norm", x, -1);
     if (b->status < 0)
         return 0;
-    b->g->nodes[x].h = b->g->nodes[x].w = 32;
-    b->g->nodes[x].c = 3;
-    memcpy(b->g->nodes[norm].mean, mean ? mean : cifar_mean, sizeof cifar_mean);
-    memcpy(b->g->nodes[norm].std, std ? std : cifar_std, sizeof cifar_std);
+    b->g->nodes[x].h = image[0];
+    b->g->nodes[x].w = image[1];
+    b->g->nodes[x].c = image[2];
+    memcpy(b->g->nodes[norm].mean, mean ? mean : image[2] == 1 ? grey_mean : cifar_mean, bytes);
+    memcpy(b->g->nodes[norm].std, std ? std : image[2] == 1 ? grey_std : cifar_std, bytes);
     int y = conv_norm(b, "conv1", "bn1", norm, width, 3, 1);
     return append(b, OP_RELU, "relu", y, -1);
 }
 
-static int build(struct graph *g, int width, int classes, const float *mean, const float *std, struct message *m)
+static int build(struct graph *g, const int image[3], int width, int classes, const float *mean, const float *std,
+                 struct message *m)
 {
     struct builder b = {.g = g, .m = m};
-    int in = width, y = stem(&b, width, mean, std);
+    int in = width, y = stem(&b, image, width, mean, std);
     for (int layer = 1; layer <= 4; layer++) {
         int out = width << (layer - 1);
         for (int block = 0; block < 2; block++) {
@@ -85,17 +91,26 @@ static int build(struct graph *g, int width, int classes, const float *mean, con
     return graph_verify(g, m);
 }
 
-int resnet18_build(struct graph *g, int width, int classes, const float *mean, const float *std, struct message *m)
+int resnet18_build_for(struct graph *g, const int image[3], int width, int classes, const float *mean,
+                       const float *std, struct message *m)
 {
     *g = (struct graph){0};
+    if (image[2] != 1 && image[2] != 3)
+        return message_set(m, STATUS_RANGE, "images of %d channels, want 1 or 3", image[2]);
     if (width < 1 || width > 512)
         return message_set(m, STATUS_RANGE, "width %d is not in 1..512", width);
-    if (classes < 2 || classes > 1000)
-        return message_set(m, STATUS_RANGE, "%d classes, want 2..1000", classes);
-    int status = build(g, width, classes, mean, std, m);
+    if (classes < 2 || classes > MOST_CLASSES)
+        return message_set(m, STATUS_RANGE, "%d classes, want 2..%d", classes, MOST_CLASSES);
+    int status = build(g, image, width, classes, mean, std, m);
     if (status < 0)
         graph_free(g);
     return status;
+}
+
+int resnet18_build(struct graph *g, int width, int classes, const float *mean, const float *std, struct message *m)
+{
+    static const int cifar[3] = {32, 32, 3};
+    return resnet18_build_for(g, cifar, width, classes, mean, std, m);
 }
 
 /* The next node from i on that has weights; count where there is none. */
@@ -136,7 +151,8 @@ int resnet18_width(const struct graph *g, int *width, struct message *m)
     struct graph resnet = {0};
     int first = next_layer(g, 0), classes = g->count ? g->nodes[g->count - 1].c : 0;
     *width = 0;
-    if (first == g->count || g->nodes[first].out < 1 || g->nodes[first].out > 512 || classes < 2 || classes > 1000)
+    if (first == g->count || g->nodes[first].out < 1 || g->nodes[first].out > 512 || classes < 2 ||
+        classes > MOST_CLASSES)
         return 0;
     int status = resnet18_build(&resnet, g->nodes[first].out, classes, NULL, NULL, m);
     if (status >= 0 && has_layers_of(g, &resnet) && residual_count(g) == residual_count(&resnet))

@@ -49,17 +49,21 @@ static int64_t place_of(const struct image_set *s, int64_t index)
 
 /* ---- a picture ---- */
 
-static void put_picture(struct html *h, const uint8_t *pixels, const char *label)
+/* 64 pixels along its longer side, in the picture's own proportions. */
+static void put_picture(struct html *h, struct image_shape s, const uint8_t *pixels, const char *label)
 {
-    uint8_t copy[IMAGE_BYTES];
-    struct picture picture = {IMAGE_SIDE, IMAGE_SIDE, copy};
+    const size_t count_of_pixels = (size_t)s.height * (size_t)s.width;
+    struct picture picture = {s.width, s.height, memory_new_raw(count_of_pixels, 3, h->m)};
     void *bytes = NULL;
     size_t count = 0;
-    memcpy(copy, pixels, sizeof copy);
-    html_check(h, picture_encode(&picture, &bytes, &count, h->m));
+    int longer = s.width > s.height ? s.width : s.height;
+    if (picture.pixels)
+        image_recolour(pixels, s.channels, picture.pixels, 3, count_of_pixels);
+    html_check(h, picture.pixels ? picture_encode(&picture, &bytes, &count, h->m) : STATUS_NOMEM);
+    memory_free(picture.pixels);
     if (h->status < 0)
         return;
-    html_raw(h, "<img width=\"64\" height=\"64\" src=\"");
+    html_put(h, "<img width=\"%d\" height=\"%d\" src=\"", 64 * s.width / longer, 64 * s.height / longer);
     html_data(h, "image/png", bytes, count);
     html_put(h, "\" alt=\"a picture of class %.40s\">", label);
     memory_free(bytes);
@@ -87,7 +91,7 @@ static void put_changed(struct html *h, const struct run *r, const struct image_
         return;
     }
     html_put(h, "<figure class=\"picture\" data-class=\"%.40s\">", label);
-    put_picture(h, images->images + place * IMAGE_BYTES, label);
+    put_picture(h, images->shape, images->images + (size_t)place * image_shape_bytes(images->shape), label);
     html_put(h, "<figcaption><b>%.40s</b> <small>#%lld</small>", label, (long long)p->indices[i]);
     put_answer(h, r, a, i);
     put_answer(h, r, b, i);

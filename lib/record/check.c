@@ -4,8 +4,9 @@
 
 static int batch_count(struct file_summary *s, const struct record *batch, struct message *m)
 {
-    struct tensor *labels;
-    TRY(record_require(batch, "labels", DTYPE_U8, 1, (int64_t[]){-1}, &labels, m));
+    struct tensor *labels = record_find(batch, "labels");
+    enum dtype type = labels && labels->dtype == DTYPE_U16 ? DTYPE_U16 : DTYPE_U8;
+    TRY(record_require(batch, "labels", type, 1, (int64_t[]){-1}, &labels, m));
     s->images += labels->shape[0];
     s->records++;
     return STATUS_OK;

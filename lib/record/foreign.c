@@ -17,10 +17,7 @@ static const char numpy_zip[] = "is a numpy archive (.npz): save it as safetenso
 static const char keras_zip[] =
     "is a Keras model (.keras): save its weights as safetensors in PyTorch's layout and names";
 static const char any_zip[] = "is a zip archive, not a record: unpack it first" PICTURES;
-static const char onnx[] =
-    "looks like an ONNX model: save its weights as safetensors, in Python: import onnx; from safetensors.numpy "
-    "import save_file; save_file({t.name: onnx.numpy_helper.to_array(t) for t in "
-    "onnx.load('IN').graph.initializer}, 'OUT.safetensors') (batch norm must not be folded)";
+static const char onnx[] = "is an ONNX model: onnx-import reads it";
 static const char any_text[] = "is a text file, not a record";
 
 static const struct {

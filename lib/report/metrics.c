@@ -71,7 +71,7 @@ static int row_check(const float *row, int classes, int label, int64_t image, st
     return 0;
 }
 
-int metrics_compute(struct metrics *out, const float *logits, const uint8_t *labels, int64_t n, int classes,
+int metrics_compute(struct metrics *out, const float *logits, const uint16_t *labels, int64_t n, int classes,
                     struct message *m)
 {
     memset(out, 0, sizeof *out);

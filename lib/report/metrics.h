@@ -1,4 +1,4 @@
-/* metrics.h: what is said about predictions. logits f32 [N,K], labels u8 [N]. */
+/* metrics.h: what is said about predictions. logits f32 [N,K], labels u16 [N]. */
 #ifndef RESQ_REPORT_METRICS_H
 #define RESQ_REPORT_METRICS_H
 
@@ -23,7 +23,7 @@ struct metrics {
 };
 
 /* The predicted class is the first of the largest logits. A NaN or Inf logit is STATUS_RANGE with its image. */
-int metrics_compute(struct metrics *out, const float *logits, const uint8_t *labels, int64_t n, int classes,
+int metrics_compute(struct metrics *out, const float *logits, const uint16_t *labels, int64_t n, int classes,
                     struct message *m) RESQ_USE_RESULT;
 void metrics_free(struct metrics *x);
 

@@ -106,9 +106,9 @@ static int text_width(struct font *font, enum font_style style, int size, const 
 
 static void draw_enlarged(struct picture *p, int x, int y, const struct grid *g, const uint8_t *pixels)
 {
-    for (int row = 0; row < g->side; row++) {
-        for (int column = 0; column < g->side; column++) {
-            const uint8_t *from = pixels + (row * g->side + column) * 3;
+    for (int row = 0; row < g->height; row++) {
+        for (int column = 0; column < g->width; column++) {
+            const uint8_t *from = pixels + (row * g->width + column) * 3;
             struct colour c = {from[0], from[1], from[2]};
             fill(p, x + column * g->scale, y + row * g->scale, g->scale, g->scale, c);
         }
@@ -116,13 +116,13 @@ static void draw_enlarged(struct picture *p, int x, int y, const struct grid *g,
 }
 
 /* A red frame around the picture and a white cross on red in its corner. */
-static void draw_mark(struct picture *p, int x, int y, int size)
+static void draw_mark(struct picture *p, int x, int y, int width, int height)
 {
-    fill(p, x - FRAME, y - FRAME, size + 2 * FRAME, FRAME, red);
-    fill(p, x - FRAME, y + size, size + 2 * FRAME, FRAME, red);
-    fill(p, x - FRAME, y, FRAME, size, red);
-    fill(p, x + size, y, FRAME, size, red);
-    int left = x + size - CROSS, inner = 5;
+    fill(p, x - FRAME, y - FRAME, width + 2 * FRAME, FRAME, red);
+    fill(p, x - FRAME, y + height, width + 2 * FRAME, FRAME, red);
+    fill(p, x - FRAME, y, FRAME, height, red);
+    fill(p, x + width, y, FRAME, height, red);
+    int left = x + width - CROSS, inner = 5;
     fill(p, left - 2, y, CROSS + 2, CROSS + 2, white);
     fill(p, left, y, CROSS, CROSS, red);
     for (int i = 0; i < CROSS - 2 * inner; i++) {
@@ -136,17 +136,17 @@ static int draw_cell(struct picture *p, struct font *font, int x, int y, const s
 {
     if (!cell->pixels)
         return 0;
-    int size = g->side * g->scale;
-    fill(p, x - 1, y - 1, size + 2, size + 2, edge); /* white pictures end somewhere too */
+    int width = g->width * g->scale, height = g->height * g->scale;
+    fill(p, x - 1, y - 1, width + 2, height + 2, edge); /* white pictures end somewhere too */
     draw_enlarged(p, x, y, g, cell->pixels);
     if (cell->is_marked)
-        draw_mark(p, x, y, size);
+        draw_mark(p, x, y, width, height);
     for (int i = 0; i < GRID_LINES; i++) {
         struct setting set = {.style = FONT_PLAIN,
                               .size = TEXT_SIZE,
                               .x = x,
-                              .y = y + size + FRAME + 4 + i * LINE_HEIGHT + BASELINE,
-                              .most = size + GAP - CAPTION_GAP,
+                              .y = y + height + FRAME + 4 + i * LINE_HEIGHT + BASELINE,
+                              .most = width + GAP - CAPTION_GAP,
                               .colour = cell->is_marked && i + 1 == GRID_LINES ? red : ink};
         TRY(draw_text(p, font, set, cell->lines[i].name, cell->lines[i].more, m));
     }
@@ -179,20 +179,21 @@ static int largest(int a, int b)
 /* Where things stand, in output pixels. */
 struct layout {
     int64_t width, height;
-    int columns, rows, size, pitch_y, subtitle_y, top, legend_y;
+    int columns, rows, width_of_one, pitch_y, subtitle_y, top, legend_y;
 };
 
 static struct layout layout_make(const struct grid *g)
 {
-    struct layout l = {.columns = g->columns < g->count ? g->columns : g->count, .size = g->side * g->scale};
+    struct layout l = {.columns = g->columns < g->count ? g->columns : g->count,
+                       .width_of_one = g->width * g->scale};
     l.rows = (g->count - 1) / l.columns + 1;
-    l.pitch_y = l.size + 2 * FRAME + 8 + lines_used(g) * LINE_HEIGHT + GAP / 2;
+    l.pitch_y = g->height * g->scale + 2 * FRAME + 8 + lines_used(g) * LINE_HEIGHT + GAP / 2;
     l.subtitle_y = MARGIN + (is_shown(g->title) ? TITLE_HEIGHT : 0);
     l.top = l.subtitle_y + (is_shown(g->subtitle) ? LINE_HEIGHT + 12 : 0);
     l.height = l.top + (int64_t)l.rows * l.pitch_y + (is_shown(g->legend) ? LINE_HEIGHT + 8 : 0) + MARGIN / 2;
     l.legend_y = l.top + l.rows * l.pitch_y;
     /* Captions may run into the gap on the right of their picture, the last column's too. */
-    l.width = MARGIN + (int64_t)l.columns * (l.size + GAP);
+    l.width = MARGIN + (int64_t)l.columns * (l.width_of_one + GAP);
     return l;
 }
 
@@ -218,7 +219,7 @@ static int draw_all(struct picture *p, struct font *font, const struct grid *g, 
     TRY(draw_text(p, font, title, g->title, "", m));
     TRY(draw_text(p, font, subtitle, g->subtitle, "", m));
     for (int i = 0; i < g->count; i++)
-        TRY(draw_cell(p, font, MARGIN + i % l->columns * (l->size + GAP),
+        TRY(draw_cell(p, font, MARGIN + i % l->columns * (l->width_of_one + GAP),
                       l->top + FRAME + i / l->columns * l->pitch_y, g, &g->cells[i], m));
     return draw_text(p, font, legend, g->legend, "", m);
 }
@@ -246,8 +247,8 @@ static int render(const struct grid *g, struct font *font, struct picture *out, 
 int grid_render(const struct grid *g, struct picture *out, struct message *m)
 {
     memset(out, 0, sizeof *out);
-    if (g->count < 1 || g->count > GRID_MAX_COUNT || g->columns < 1 || g->side < 1 || g->side > 1024 ||
-        g->scale < 1 || g->scale > GRID_MAX_SCALE)
+    if (g->count < 1 || g->count > GRID_MAX_COUNT || g->columns < 1 || g->height < 1 || g->height > 1024 ||
+        g->width < 1 || g->width > 1024 || g->scale < 1 || g->scale > GRID_MAX_SCALE)
         return message_set(m, STATUS_RANGE, "a grid of %d pictures in %d columns cannot be drawn", g->count,
                            g->columns);
     struct font *font;

@@ -22,7 +22,7 @@ struct grid_caption {
 };
 
 struct grid_cell {
-    const uint8_t *pixels; /* RGB [side,side,3], borrowed; NULL leaves the place empty */
+    const uint8_t *pixels; /* RGB [height,width,3], borrowed; NULL leaves the place empty */
     struct grid_caption lines[GRID_LINES];
     int is_marked; /* wrong: a frame and a cross, which reads in grey too */
 };
@@ -31,7 +31,7 @@ struct grid {
     /* Above the grid, and below it, what the captions mean; "" or NULL: none. The picture is as wide as they need,
      * up to GRID_TEXT_WIDTH; what is longer is shortened. */
     const char *title, *subtitle, *legend;
-    int side, scale, columns; /* scale: whole-number enlargement, nearest neighbour */
+    int height, width, scale, columns; /* scale: whole-number enlargement, nearest neighbour */
     int count;
     const struct grid_cell *cells; /* [count], row by row */
 };

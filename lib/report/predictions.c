@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+enum { NARROW_CLASSES = 256 /* at most, where a label is a byte */ };
 enum { MAX_CLASSES = 65536 };
 
 static int grow(void **block, int64_t used, int64_t capacity, size_t size, struct message *m)
@@ -65,15 +66,18 @@ int predictions_from_record(struct predictions *p, const struct record *record, 
         return message_set(m, STATUS_MISMATCH, "logits: no predictions of 1 to %d classes", MAX_CLASSES);
     TRY(record_require(record, "indices", DTYPE_I64, 1, &n, &tensor, m));
     const int64_t *indices = tensor->data;
-    TRY(record_require(record, "labels", DTYPE_U8, 1, &n, &tensor, m));
-    const uint8_t *labels = tensor->data;
+    const struct tensor *named = record_find(record, "labels");
+    const int is_wide = named && named->dtype == DTYPE_U16;
+    TRY(record_require(record, "labels", is_wide ? DTYPE_U16 : DTYPE_U8, 1, &n, &tensor, m));
+    const void *labels = tensor->data;
 
     int status = predictions_reserve(p, n, (int)classes, m);
     if (status == 0) {
         p->count = n;
         memcpy(p->indices, indices, (size_t)n * sizeof *indices);
         memcpy(p->logits, logits, (size_t)(n * classes) * sizeof *logits);
-        memcpy(p->labels, labels, (size_t)n);
+        for (int64_t i = 0; i < n; i++)
+            p->labels[i] = is_wide ? ((const uint16_t *)labels)[i] : ((const uint8_t *)labels)[i];
         p->metadata = record_new(m);
         status = p->metadata ? record_inherit(p->metadata, record, m) : STATUS_NOMEM;
     }
@@ -101,7 +105,13 @@ int predictions_to_record(const struct predictions *p, struct record *record, st
     TRY(record_set(record, "kind", "predictions", m));
     TRY(record_add_copy(record, "indices", DTYPE_I64, 1, shape, p->indices, m));
     TRY(record_add_copy(record, "logits", DTYPE_F32, 2, shape, p->logits, m));
-    return record_add_copy(record, "labels", DTYPE_U8, 1, shape, p->labels, m);
+    if (p->classes > NARROW_CLASSES)
+        return record_add_copy(record, "labels", DTYPE_U16, 1, shape, p->labels, m);
+    TRY(record_add(record, "labels", DTYPE_U8, 1, shape, NULL, m));
+    uint8_t *narrow = record_find(record, "labels")->data;
+    for (int64_t i = 0; i < p->count; i++)
+        narrow[i] = (uint8_t)p->labels[i];
+    return 0;
 }
 
 void predictions_free(struct predictions *p)

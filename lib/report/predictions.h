@@ -12,7 +12,7 @@ struct predictions {
     int classes;             /* K */
     int64_t *indices;        /* [count] within the split */
     float *logits;           /* [count,K] */
-    uint8_t *labels;         /* [count], 0..K-1 */
+    uint16_t *labels;        /* [count], 0..K-1 */
     struct record *metadata; /* of the record read or to be written; NULL while only collected */
 };
 

@@ -24,6 +24,7 @@ struct feed {
     struct message message; /* of a failed slot */
     struct slot slots[SLOTS];
     uint8_t *storage;
+    uint16_t *labels;
 
     pthread_mutex_t lock;
     pthread_cond_t filled_changed;
@@ -85,9 +86,10 @@ static int64_t pending_take(struct feed *f, struct minibatch *b)
         return 0;
     }
     int64_t take = f->batch - b->count < left ? f->batch - b->count : left;
-    memcpy(b->images + (size_t)b->count * IMAGE_BYTES, p->images + f->offset * IMAGE_BYTES,
-           (size_t)take * IMAGE_BYTES);
-    memcpy(b->labels + b->count, p->labels + f->offset, (size_t)take);
+    const size_t bytes = image_shape_bytes(p->shape);
+    memcpy(b->images + (size_t)b->count * bytes, p->images + (size_t)f->offset * bytes, (size_t)take * bytes);
+    for (int64_t i = 0; i < take; i++)
+        b->labels[b->count + i] = (uint16_t)batch_label(p, f->offset + i);
     b->count += (int)take;
     f->offset += take;
     return take;
@@ -125,6 +127,7 @@ static void feed_release(struct feed *f)
     batch_free(&f->pending);
     batch_reader_close(&f->reader);
     memory_free(f->storage);
+    memory_free(f->labels);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->filled_changed);
     memory_free(f);
@@ -183,13 +186,14 @@ static void lock_open(struct feed *f)
 
 static int slots_open(struct feed *f, struct message *m)
 {
-    size_t slot_bytes = (size_t)f->batch * (IMAGE_BYTES + 1);
-    f->storage = memory_new_raw(SLOTS, slot_bytes, m);
-    if (!f->storage)
+    const size_t bytes = (size_t)f->batch * image_shape_bytes(f->pending.shape);
+    f->storage = memory_new_raw(SLOTS, bytes, m);
+    f->labels = memory_new_raw(SLOTS * (size_t)f->batch, sizeof *f->labels, m);
+    if (!f->storage || !f->labels)
         return STATUS_NOMEM;
     for (int i = 0; i < SLOTS; i++) {
-        f->slots[i].minibatch.images = f->storage + (size_t)i * slot_bytes;
-        f->slots[i].minibatch.labels = f->slots[i].minibatch.images + (size_t)f->batch * IMAGE_BYTES;
+        f->slots[i].minibatch.images = f->storage + (size_t)i * bytes;
+        f->slots[i].minibatch.labels = f->labels + (size_t)i * (size_t)f->batch;
     }
     return STATUS_OK;
 }
@@ -208,12 +212,12 @@ int feed_open(struct feed **out, const char *path, int batch, int64_t epochs, st
         return status;
     }
     lock_open(f);
-    TRY_GOTO(slots_open(f, m), fail);
     TRY_GOTO(pending_fetch(f, m), fail);
     if (status == 0) {
         status = message_set(m, STATUS_FORMAT, "%s: empty input", reader_name(f->reader.reader));
         goto fail;
     }
+    TRY_GOTO(slots_open(f, m), fail);
     *out = f;
     return STATUS_OK;
 fail:

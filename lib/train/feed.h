@@ -10,12 +10,12 @@
 #include <stdint.h>
 
 struct minibatch {
-    int64_t epoch;   /* 0-based */
-    int64_t step;    /* within the epoch, 0-based */
-    int count;       /* 1..batch */
-    int last;        /* ends its epoch */
-    uint8_t *images; /* [count,32,32,3] */
-    uint8_t *labels; /* [count] */
+    int64_t epoch;    /* 0-based */
+    int64_t step;     /* within the epoch, 0-based */
+    int count;        /* 1..batch */
+    int last;         /* ends its epoch */
+    uint8_t *images;  /* [count,H,W,C] */
+    uint16_t *labels; /* [count] */
 };
 
 struct feed; /* opaque */

@@ -16,8 +16,11 @@ enum { GRAPH_MAX_BYTES = 4 << 20, DEFAULT_CLASSES = 10 };
 static const char cifar_classes[] =
     "[\"airplane\",\"automobile\",\"bird\",\"cat\",\"deer\",\"dog\",\"frog\",\"horse\",\"ship\",\"truck\"]";
 
-/* A JSON list of three numbers, none below low. 1 where it is there. */
-static int metadata_three(const struct record *stream, const char *key, double low, float out[3], struct message *m)
+static const char *const count_names[] = {"no", "one", "two", "three"};
+
+/* A JSON list of as many numbers as channels, none below low. 1 where it is there. */
+static int metadata_channels(const struct record *stream, const char *key, int channels, double low, float out[3],
+                             struct message *m)
 {
     const char *text = record_get(stream, key);
     if (!text)
@@ -25,32 +28,37 @@ static int metadata_three(const struct record *stream, const char *key, double l
     json_t *list = json_parse(text, strlen(text), 0, NULL);
     if (json_exhausted())
         return message_set(m, STATUS_NOMEM, "memory exhausted: %s", key);
-    int good = json_is_array(list) && json_array_size(list) == 3;
-    for (size_t i = 0; good && i < 3; i++) {
+    size_t count = (size_t)channels;
+    int good = json_is_array(list) && json_array_size(list) == count;
+    for (size_t i = 0; good && i < count; i++) {
         double value = json_number_value(json_array_get(list, i));
         good = json_is_number(json_array_get(list, i)) && value >= low && value <= NORMALIZE_MAX;
         out[i] = (float)value;
     }
     json_decref(list);
     return good ? 1
-                : message_set(m, STATUS_FORMAT, "%s: '%.100s' is not a list of three numbers%s", key, text,
-                              low > 0 ? " above 0" : "");
+                : message_set(m, STATUS_FORMAT, "%s: '%.100s' is not a list of %s number%s%s", key, text,
+                              count_names[channels], channels == 1 ? "" : "s", low > 0 ? " above 0" : "");
 }
 
 /* 1: mean and std are set; 0: CIFAR-10's are meant. What a stage says of its images counts, whatever the data set
  * is called. */
-static int choose_normalization(const struct float_training *f, const struct record *stream, float mean[3],
-                                float std[3], struct message *m)
+static int choose_normalization(const struct float_training *f, const struct record *stream, int channels,
+                                float mean[3], float std[3], struct message *m)
 {
     if (f->normalize) {
-        TRY(normalize_parse(f->normalize, mean, std, m));
+        int given = normalize_parse(f->normalize, mean, std, m);
+        TRY(given);
+        if (given > channels)
+            return message_set(m, STATUS_MISMATCH, "--normalize: of %d channels, the images have %d", given,
+                               channels);
         return 1;
     }
     if (!stream)
         return 0;
-    int has_mean = metadata_three(stream, "mean", -NORMALIZE_MAX, mean, m);
+    int has_mean = metadata_channels(stream, "mean", channels, -NORMALIZE_MAX, mean, m);
     TRY(has_mean);
-    int has_std = metadata_three(stream, "std", STD_MIN, std, m);
+    int has_std = metadata_channels(stream, "std", channels, STD_MIN, std, m);
     TRY(has_std);
     if (has_mean != has_std)
         return message_set(m, STATUS_MISMATCH, "%s: given without %s", has_mean ? "mean" : "std",
@@ -67,16 +75,19 @@ static int stream_classes(const struct record *stream, int *count, struct messag
     return STATUS_OK;
 }
 
-static int build_resnet(const struct float_training *f, const struct record *stream, struct graph *g,
-                        struct message *m)
+static int build_resnet(const struct float_training *f, const struct record *stream, struct image_shape images,
+                        struct graph *g, struct message *m)
 {
     float mean[3], std[3];
+    if (!stream)
+        images = f->image.height ? f->image : IMAGE_CIFAR;
+    const int image[3] = {images.height, images.width, images.channels};
     int classes = f->classes ? (int)f->classes : DEFAULT_CLASSES;
     if (!f->classes && stream)
         TRY(stream_classes(stream, &classes, m));
-    int own = choose_normalization(f, stream, mean, std, m);
+    int own = choose_normalization(f, stream, images.channels, mean, std, m);
     TRY(own);
-    return resnet18_build(g, (int)f->width, classes, own ? mean : NULL, own ? std : NULL, m);
+    return resnet18_build_for(g, image, (int)f->width, classes, own ? mean : NULL, own ? std : NULL, m);
 }
 
 static int check_classes(const struct graph *g, int64_t want, struct message *m)
@@ -150,11 +161,11 @@ static int load_init(struct float_training *f, const struct record *stream, stru
     return status < 0 ? message_prefix(m, status, "%s", f->init) : STATUS_OK;
 }
 
-static int make_start(const struct float_training *f, const struct record *stream, struct model *start,
-                      struct message *m)
+static int make_start(const struct float_training *f, const struct record *stream, struct image_shape images,
+                      struct model *start, struct message *m)
 {
     struct graph g = {0};
-    int status = f->graph ? read_graph(f, &g, m) : build_resnet(f, stream, &g, m);
+    int status = f->graph ? read_graph(f, &g, m) : build_resnet(f, stream, images, &g, m);
     if (status < 0) {
         graph_free(&g);
         return status;
@@ -165,13 +176,13 @@ static int make_start(const struct float_training *f, const struct record *strea
     return STATUS_OK;
 }
 
-static int prepare(void *context, const struct record *stream, struct model *start,
+static int prepare(void *context, const struct record *stream, struct image_shape images, struct model *start,
                    struct gradient_options *gradient, struct lineage *lineage, struct message *m)
 {
     struct float_training *f = context;
     char digest[MODEL_DIGEST_SIZE];
     (void)gradient;
-    TRY(f->init ? load_init(f, stream, start, lineage, m) : make_start(f, stream, start, m));
+    TRY(f->init ? load_init(f, stream, start, lineage, m) : make_start(f, stream, images, start, m));
     TRY(model_graph_digest(start, digest, m));
     lineage_add(lineage, "graph", "%s", digest);
     if (f->half)

@@ -12,7 +12,8 @@ struct float_training {
     const struct model_given *given; /* of init, where that is a state_dict; may be NULL */
     const char *graph;               /* a file with a network as text; NULL: ResNet-18 of `width` */
     int64_t width;
-    int64_t classes;       /* 0: the stream's; of a network without a stream: the graph's, or 10 */
+    int64_t classes;          /* 0: the stream's; of a network without a stream: the graph's, or 10 */
+    struct image_shape image; /* of a network without a stream; all-zero: CIFAR-10's */
     const char *normalize; /* see normalize_parse; NULL: the stream's mean and std where a stage has put them there,
                             * else CIFAR-10's. A graph file has its own */
     uint64_t seed;

@@ -108,14 +108,18 @@ static int check_model(const struct record *own, const char *path, const struct 
     return STATUS_OK;
 }
 
+/* A label counts as it travels: as one byte where that is enough. */
 static int set_digest(const struct image_set *s, char hex[DIGEST_HEX], struct message *m)
 {
     struct digest *d = digest_new(m);
     if (!d)
         return STATUS_NOMEM;
     digest_add(d, s->indices, (size_t)s->count * sizeof *s->indices);
-    digest_add(d, s->labels, (size_t)s->count);
-    digest_add(d, s->images, (size_t)s->count * IMAGE_BYTES);
+    for (int64_t i = 0; i < s->count; i++) {
+        const uint8_t label[2] = {(uint8_t)s->labels[i], (uint8_t)(s->labels[i] >> 8)};
+        digest_add(d, label, s->class_count > 256 ? 2 : 1);
+    }
+    digest_add(d, s->images, (size_t)s->count * image_shape_bytes(s->shape));
     digest_finish(d, hex);
     return STATUS_OK;
 }
@@ -155,13 +159,16 @@ int held_out_evaluate(struct held_out *h, const struct model *model, const struc
                       struct loss_sums *sums, struct message *m)
 {
     struct exec *e;
+    const struct graph *g = &model->graph;
     *sums = (struct loss_sums){0};
     TRY(exec_open(&e, model, options, m));
-    int classes = exec_classes(e), status;
+    int classes = exec_classes(e), status = STATUS_OK;
     if (classes != h->set.class_count)
         status = message_set(m, STATUS_MISMATCH, "the held-out images have %d classes, the model %d",
                              h->set.class_count, classes);
-    else
+    if (status >= 0)
+        status = images_match_input(h->set.shape, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m);
+    if (status >= 0)
         status = exec_run(e, h->set.images, h->set.count, h->logits, m);
     exec_close(e);
     if (status < 0)

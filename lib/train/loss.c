@@ -1,7 +1,7 @@
 #include "train/loss.h"
 #include "base/scalar.h"
 
-int loss_cross_entropy(const float *logits, const uint8_t *labels, int64_t count, int classes, double smoothing,
+int loss_cross_entropy(const float *logits, const uint16_t *labels, int64_t count, int classes, double smoothing,
                        float *dlogits, struct loss_sums *sums, struct message *m)
 {
     struct loss_sums new = *sums;

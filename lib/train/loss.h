@@ -16,10 +16,10 @@ struct loss_sums {
     int64_t images, correct; /* correct: the first of the largest logits is the label */
 };
 
-/* logits f32 [count,K], labels u8 [count] < K, count >= 1, smoothing in [0,1). Adds to sums; writes dlogits f32
+/* logits f32 [count,K], labels u16 [count] < K, count >= 1, smoothing in [0,1). Adds to sums; writes dlogits f32
  * [count,K] where not NULL. A row whose loss is NaN or Inf is STATUS_RANGE (`loss is nan`), and sums is as before.
  */
-int loss_cross_entropy(const float *logits, const uint8_t *labels, int64_t count, int classes, double smoothing,
+int loss_cross_entropy(const float *logits, const uint16_t *labels, int64_t count, int classes, double smoothing,
                        float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 double loss_mean(const struct loss_sums *sums);     /* 0 where empty */
 double loss_accuracy(const struct loss_sums *sums); /* in percent; 0 where empty */

@@ -14,7 +14,8 @@ enum layer_pass { LAYER_FORWARD, LAYER_DATA, LAYER_WEIGHT, LAYER_PASSES };
 
 struct step_case {
     struct gradient *gradient; /* the caller's, as opened; its parameters move */
-    const uint8_t *images, *labels;
+    const uint8_t *images;
+    const uint16_t *labels;
     int batch, classes;
     double rate; /* of learning */
     int group;

@@ -71,9 +71,10 @@ static int set_gradient(struct quantized_training *q, const struct model *start,
     return STATUS_OK;
 }
 
-static int prepare(void *context, const struct record *stream, struct model *start,
+static int prepare(void *context, const struct record *stream, struct image_shape images, struct model *start,
                    struct gradient_options *gradient, struct lineage *lineage, struct message *m)
 {
+    (void)images; /* the model brings its own */
     struct quantized_training *q = context;
     char model_hex[MODEL_DIGEST_SIZE], ranges_hex[DIGEST_HEX];
     if (stream && q->lower.keep_float)

@@ -27,7 +27,7 @@ int step_begin(struct stepper *s, struct message *m)
     return s->maker->begin(s, m);
 }
 
-int step_make(struct stepper *s, const uint8_t *images, const uint8_t *labels, int count, int64_t number,
+int step_make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
               double rate, struct step_done *done, struct message *m)
 {
     return s->maker->make(s, images, labels, count, number, rate, done, m);

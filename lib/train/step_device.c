@@ -35,7 +35,7 @@ static int take(struct step_done *to, const struct gradient_done *from, int stat
     return status;
 }
 
-static int make(struct stepper *s, const uint8_t *images, const uint8_t *labels, int count, int64_t number,
+static int make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
                 double rate, struct step_done *done, struct message *m)
 {
     struct gradient_done arrived = {.behind = -1};

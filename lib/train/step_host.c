@@ -19,7 +19,7 @@ static int begin(struct stepper *s, struct message *m)
     return STATUS_OK;
 }
 
-static int make(struct stepper *s, const uint8_t *images, const uint8_t *labels, int count, int64_t number,
+static int make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
                 double rate, struct step_done *done, struct message *m)
 {
     struct gradient *g = s->gradient;

@@ -137,6 +137,17 @@ static int check_stream(struct trainer *t, struct message *m)
     return data_require_training(t->stream, name, m);
 }
 
+static int check_held_out(const struct trainer *t, struct image_shape images, struct message *m)
+{
+    char is[IMAGE_SHAPE_SIZE], want[IMAGE_SHAPE_SIZE];
+    if (!held_out_is_open(&t->held_out) || image_shape_is(t->held_out.set.shape, images))
+        return STATUS_OK;
+    image_shape_print(t->held_out.set.shape, is);
+    image_shape_print(images, want);
+    return message_set(m, STATUS_MISMATCH, "%s: images: are %s, but the training images are %s",
+                       t->options->validate, is, want);
+}
+
 /* The stream, the start model and the held-out images, fit to each other; then the recipe. */
 static int open_inputs(struct trainer *t, struct gradient_options *gradient, struct message *m)
 {
@@ -146,12 +157,15 @@ static int open_inputs(struct trainer *t, struct gradient_options *gradient, str
     if (!t->stream)
         return STATUS_NOMEM;
     TRY(check_stream(t, m));
-    TRY(t->kind->prepare(t->context, t->stream, &t->start, gradient, t->lineage, m));
+    const struct image_shape images = feed_stream(t->feed)->shape;
+    TRY(t->kind->prepare(t->context, t->stream, images, &t->start, gradient, t->lineage, m));
     const struct graph *g = &t->start.graph;
     if (g->nodes[g->count - 1].c != feed_stream(t->feed)->class_count)
         return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the model %d",
                            feed_stream(t->feed)->class_count, g->nodes[g->count - 1].c);
+    TRY(images_match_input(images, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m));
     TRY(held_out_open(&t->held_out, o->validate, t->stream, t->start.record, m));
+    TRY(check_held_out(t, images, m));
     if (held_out_is_open(&t->held_out))
         lineage_add(t->lineage, "validate", "sha256:%s", t->held_out.digest);
     return recipe_make(&t->recipe, o->tool, t->lineage, t->stream, m);
@@ -240,7 +254,7 @@ static int run_nothing(struct trainer *t, struct message *m)
 {
     struct gradient_options unused = {0};
     TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, m));
-    TRY(t->kind->prepare(t->context, NULL, &t->start, &unused, t->lineage, m));
+    TRY(t->kind->prepare(t->context, NULL, (struct image_shape){0}, &t->start, &unused, t->lineage, m));
     return warn_of_stages(t, m);
 }
 

@@ -7,6 +7,7 @@
 #ifndef RESQ_TRAIN_TRAINING_H
 #define RESQ_TRAIN_TRAINING_H
 
+#include "data/image.h"
 #include "exec/train/gradient.h"
 #include "graph/model.h"
 #include "record/lineage.h"
@@ -53,9 +54,9 @@ struct training_options {
 
 /* What one kind of training does its own way. */
 struct training_kind {
-    /* The model to start from, and the gradient's mode. stream: the incoming batches' metadata, NULL where nothing
-     * is read. Adds digests of what it read to lineage. */
-    int (*prepare)(void *context, const struct record *stream, struct model *start,
+    /* The model to start from, and the gradient's mode. stream: the incoming batches' metadata, and images their
+     * shape; NULL and all-zero where nothing is read. Adds digests of what it read to lineage. */
+    int (*prepare)(void *context, const struct record *stream, struct image_shape images, struct model *start,
                    struct gradient_options *gradient, struct lineage *lineage, struct message *m);
     /* The model as it is validated and delivered, from these flat parameters and state (NULL: the gradient's present
      * ones); g NULL: from the start model, untrained. *out is the caller's to free. */

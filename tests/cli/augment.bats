@@ -140,7 +140,7 @@ images() {
 @test "misuse" {
     misuse "--flip" --flip 1.5
     misuse "--flip" --flip nan
-    misuse "--crop" --crop 17
+    misuse "--crop" --crop 257
     misuse "--pad: 'edge' is not one of zero|reflect" --pad edge
     misuse "--jitter: want four numbers" --jitter 1,2,3
     misuse "--jitter: want four numbers" --jitter 1,2,3,0.1,5

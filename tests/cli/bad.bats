@@ -107,7 +107,7 @@ PY
     named() { # FILE TEXT
         local file=$1 want=$2
         shift 2
-        for program in "evaluate -m $file" "fuse -m $file" "bench -m $file" "inspect check $file" "calibrate -m $file" \
+        for program in "evaluate -m $file" "fuse -m $file" "bench -m $file" "emit-c -m $file" "inspect check $file" "calibrate -m $file" \
             "quantize -m $file -r $file" "train-fp32 --init $file --epochs 0" "qat-finetune --epochs 0 -m $file -r $file"; do
             # shellcheck disable=SC2086
             run --separate-stderr "$BIN"/$program < /dev/null

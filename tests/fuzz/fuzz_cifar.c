@@ -32,8 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     char path[64];
     struct message m = {{0}};
-    uint8_t image[IMAGE_BYTES];
-    require_reason(picture_decode(bytes, count, image, &m), &m);
+    struct decoded image;
+    require_reason(picture_decode(bytes, count, &image, &m), &m);
+    decoded_free(&image);
     path_exercise(bytes, count);
     int is_bin = count > 0 && bytes[0] == 0;
     fuzz_file(path, "fuzz-cifar", is_bin ? ".bin" : "", bytes + is_bin, count - (size_t)is_bin);

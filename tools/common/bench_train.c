@@ -19,7 +19,8 @@ struct subject {
     struct model model;
     char name[BENCH_NAME_SIZE];
     struct affine *activations;
-    uint8_t *images, *labels;
+    uint8_t *images;
+    uint16_t *labels;
 };
 
 struct run {
@@ -68,7 +69,7 @@ static int load_models(struct run *r, struct message *m)
     if (r->o->width > 0) {
         struct subject *s = &r->subjects[r->subject_count];
         struct graph g = {0};
-        TRY(resnet18_build(&g, (int)r->o->width, 10, NULL, NULL, m));
+        TRY(resnet18_build_for(&g, r->o->image, (int)r->o->width, 10, NULL, NULL, m));
         TRY(model_initialise(&s->model, &g, 1, m));
         r->subject_count++;
         snprintf(s->name, sizeof s->name, "resnet18-width%d", (int)r->o->width);
@@ -83,11 +84,11 @@ static int make_images(const struct run *r, struct subject *s, const struct imag
     const struct node *x = &g->nodes[0];
     size_t bytes = (size_t)x->h * (size_t)x->w * (size_t)x->c, batch = (size_t)r->batch;
     struct random_stream draw = random_open(1, RANDOM_TEST, 0, 0);
-    if (set->count > 0 && bytes != IMAGE_BYTES)
-        return message_set(m, STATUS_MISMATCH, "%s: wants images of %zu bytes, not %d", s->name, bytes,
-                           IMAGE_BYTES);
+    int status = set->count > 0 ? images_match_input(set->shape, x->h, x->w, x->c, m) : 0;
+    if (status < 0)
+        return message_prefix(m, status, "%s", s->name);
     s->images = memory_new(batch, bytes, m);
-    s->labels = memory_new(batch, 1, m);
+    s->labels = memory_new(batch, sizeof *s->labels, m);
     if (!s->images || !s->labels)
         return STATUS_NOMEM;
     for (size_t n = 0; n < batch && set->count > 0; n++)
@@ -95,7 +96,7 @@ static int make_images(const struct run *r, struct subject *s, const struct imag
     for (size_t k = 0; set->count == 0 && k < batch * bytes; k++)
         s->images[k] = (uint8_t)random_below(&draw, 256);
     for (size_t n = 0; n < batch; n++)
-        s->labels[n] = (uint8_t)random_below(&draw, (uint32_t)g->nodes[g->count - 1].c);
+        s->labels[n] = (uint16_t)random_below(&draw, (uint32_t)g->nodes[g->count - 1].c);
     return 0;
 }
 

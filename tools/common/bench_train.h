@@ -10,6 +10,7 @@ struct bench_train {
     const struct string_list *precisions; /* none: fp32 */
     const struct integer_list *batches, *threads;
     const char *ranges, *images, *output; /* NULL: none */
+    const int *image;                     /* height, width, channels of its images */
     int64_t width;                        /* also a float ResNet-18 of this width; 0: none */
     double seconds;
     int layers;

@@ -30,10 +30,8 @@ static int check_batch(const struct calibration *c, const struct batch *b, struc
         return message_set(m, STATUS_MISMATCH,
                            "split: images of the test split must not calibrate; use the train split");
     TRY(data_matches_model(b->record, c->model.record, 0, m));
-    if (exec_image_bytes(c->exec) == IMAGE_BYTES)
-        return 0;
-    return message_set(m, STATUS_MISMATCH, "images: %d bytes each, the model wants %zu", (int)IMAGE_BYTES,
-                       exec_image_bytes(c->exec));
+    const struct node *input = &c->model.graph.nodes[0];
+    return images_match_input(b->shape, input->h, input->w, input->c, m);
 }
 
 static int observe_batch(struct calibration *c, const struct batch *b, struct message *m)

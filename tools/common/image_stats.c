@@ -17,12 +17,13 @@ static int notes_add(struct table *t, const struct dataset *d, const char *part,
 int image_stats_print(const struct dataset *d, const char *part, const int64_t *indices, int64_t count,
                       const char *path, struct message *m)
 {
-    static const char *const channels[] = {"red", "green", "blue"};
+    static const char *const colours[] = {"red", "green", "blue"}, *const grey[] = {"grey"};
+    const char *const *channels = d->shape.channels == 1 ? grey : colours;
     struct table t = {0};
     double mean[3], std[3];
     dataset_statistics(d, indices, count, mean, std);
     int status = notes_add(&t, d, part, count, m);
-    for (int c = 0; c < 3 && status >= 0; c++)
+    for (int c = 0; c < d->shape.channels && status >= 0; c++)
         status = table_rowf(&t, m, "%s\t%.8f\t%.8f", channels[c], mean[c], std[c]);
     if (status >= 0)
         status = table_save(&t, path ? path : "-", m);

@@ -80,7 +80,7 @@ int images_read(const struct tool *t, const struct images_request *r, struct dat
     struct message warning = {{0}}, said = {{0}};
     char cache[PATH_MAX];
     int has_cache = r->cache && cache_find(cache);
-    TRY(dataset_open(d, r->path, r->split, has_cache ? cache : NULL, &warning, &said, m));
+    TRY(dataset_open(d, r->path, r->split, &r->wish, has_cache ? cache : NULL, &warning, &said, m));
     if (warning.text[0] && !r->quiet)
         tool_warn(t, "%s", warning.text);
     if (said.text[0] && r->verbose)

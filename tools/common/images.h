@@ -12,6 +12,7 @@ int images_find(const char *given, char out[PATH_MAX], struct message *m) RESQ_U
 
 struct images_request {
     const char *path, *split, *part;
+    struct dataset_wish wish;
     int64_t offset, count; /* as dataset_select */
     int cache; /* 1: with decoded copies, in $XDG_CACHE_HOME/resq/images or ~/.cache/resq/images, unless the
                 * environment's RESQ_CACHE is "off" */

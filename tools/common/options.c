@@ -361,7 +361,7 @@ void tool_lineage(const struct tool *t, struct lineage *l)
     for (int i = 0; i < t->option_count; i++) {
         const struct option_spec *o = &t->options[i];
         char value[512];
-        if (!o->recorded || is_list(o->kind))
+        if (!o->recorded || is_list(o->kind) || (o->recorded == RECORDED_IF_GIVEN && !tool_was_given(t, o->name)))
             continue;
         option_value(o, value, sizeof value);
         lineage_add(l, o->name, "%s", value);

@@ -30,6 +30,7 @@ enum option_kind {
     OPTION_INTEGERS /* struct integer_list: comma-separated, each in [low, high] */
 };
 
+enum { RECORDED_IF_GIVEN = 2 };
 enum { STRING_LIST_MAX = 32, INTEGER_LIST_MAX = 32 };
 
 struct string_list {
@@ -51,7 +52,8 @@ struct option_spec {
     const char *argument; /* placeholder in the help: "FILE" */
     const char *help;     /* one line; the default is added by the help text */
     const char *choices;
-    int recorded; /* 1: can change the result, so it stands in made-by (see tool_lineage) */
+    int recorded; /* 1: can change the result, so it stands in made-by (see tool_lineage); RECORDED_IF_GIVEN: only
+                   * where the command line has it, for options that came later than files without them */
 };
 
 /* A letter means one thing everywhere. */

@@ -3,6 +3,7 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "data/augment.h"
+#include "data/dataset.h"
 #include "graph/resnet.h"
 #include "report/table.h"
 #include "train/measure_step.h"
@@ -10,33 +11,53 @@
 #include <string.h>
 
 /* A mini-batch is timed that is short enough on a slow machine; images a second hardly depend on it. */
-enum { NARROW_BATCH = 64, WIDE_BATCH = 32, WIDE = 32, PRECISIONS = 2 };
+enum { NARROW_BATCH = 64, WIDE_BATCH = 32, LEAST_BATCH = 8, WIDE = 32, PRECISIONS = 2 };
 #define SECONDS 0.6 /* a case */
 
 static const char *const precisions[PRECISIONS] = {"fp32", "bf16"};
 
 /* A network as it is initialised, and random images. */
 struct subject {
+    struct image_shape shape;
+    int classes, batch;
     struct model model;
-    int batch;
-    uint8_t images[NARROW_BATCH * IMAGE_BYTES], labels[NARROW_BATCH];
+    uint8_t *images; /* [NARROW_BATCH] */
+    uint16_t labels[NARROW_BATCH];
 };
 
-static int subject_open(struct subject *s, int width, int classes, struct message *m)
+static int subject_open(struct subject *s, struct image_shape shape, int classes, struct message *m)
 {
-    struct graph g = {0};
     struct random_stream draw = random_open(1, RANDOM_TEST, 0, 0);
-    s->batch = width < WIDE ? NARROW_BATCH : WIDE_BATCH;
-    for (size_t k = 0; k < sizeof s->images; k++)
+    size_t bytes = NARROW_BATCH * image_shape_bytes(shape);
+    *s = (struct subject){.shape = shape, .classes = s->classes, .images = memory_new(bytes, 1, m)};
+    if (!s->images)
+        return STATUS_NOMEM;
+    for (size_t k = 0; k < bytes; k++)
         s->images[k] = (uint8_t)random_below(&draw, 256);
     for (int n = 0; n < NARROW_BATCH; n++)
-        s->labels[n] = (uint8_t)random_below(&draw, (uint32_t)classes);
-    TRY(resnet18_build(&g, width, classes, NULL, NULL, m));
+        s->labels[n] = (uint16_t)random_below(&draw, (uint32_t)classes);
+    return STATUS_OK;
+}
+
+/* Fewer of large images. */
+static int batch_of(const struct subject *s, int width)
+{
+    int batch = width < WIDE ? NARROW_BATCH : WIDE_BATCH, pixels = s->shape.height * s->shape.width;
+    int fits = (int)((int64_t)batch * IMAGE_SIDE * IMAGE_SIDE / pixels);
+    return fits >= batch ? batch : fits < LEAST_BATCH ? LEAST_BATCH : fits;
+}
+
+static int subject_build(struct subject *s, int width, struct message *m)
+{
+    const int image[3] = {s->shape.height, s->shape.width, s->shape.channels};
+    struct graph g = {0};
+    s->batch = batch_of(s, width);
+    TRY(resnet18_build_for(&g, image, width, s->classes, NULL, NULL, m));
     return model_initialise(&s->model, &g, 1, m);
 }
 
-static int time_training(const struct subject *s, const struct budget_given *g, int classes,
-                         double rates[PRECISIONS], struct message *m)
+static int time_training(const struct subject *s, const struct budget_given *g, double rates[PRECISIONS],
+                         struct message *m)
 {
     struct step_case cases[PRECISIONS] = {{0}};
     int status = 0, open = 0;
@@ -47,7 +68,7 @@ static int time_training(const struct subject *s, const struct budget_given *g, 
         *c = (struct step_case){.images = s->images,
                                 .labels = s->labels,
                                 .batch = s->batch,
-                                .classes = classes,
+                                .classes = s->classes,
                                 .rate = 0.01,
                                 .group = open,
                                 .name = precisions[open]};
@@ -77,12 +98,12 @@ static int time_inference(const struct subject *s, const struct budget_given *g,
     return status;
 }
 
-static int time_width(struct subject *s, struct budget_given *g, int i, int classes, struct message *m)
+static int time_width(struct subject *s, struct budget_given *g, int i, struct message *m)
 {
     double rates[PRECISIONS] = {0};
-    int status = subject_open(s, budget_widths[i].width, classes, m);
+    int status = subject_build(s, budget_widths[i].width, m);
     if (status >= 0)
-        status = time_training(s, g, classes, rates, m);
+        status = time_training(s, g, rates, m);
     if (status >= 0)
         status = time_inference(s, g, &g->speeds[i].infer, m);
     g->speeds[i].fp32 = rates[0];
@@ -91,7 +112,7 @@ static int time_width(struct subject *s, struct budget_given *g, int i, int clas
     return status;
 }
 
-static double time_augmenting(const struct subject *s)
+static int time_augmenting(const struct subject *s, double *rate, struct message *m)
 {
     const struct augment_options o = {.seed = 1,
                                       .crop = 4,
@@ -100,24 +121,35 @@ static double time_augmenting(const struct subject *s)
                                       .brightness = 0.1,
                                       .contrast = 0.1,
                                       .saturation = 0.1};
-    static uint8_t out[IMAGE_BYTES];
+    size_t bytes = image_shape_bytes(s->shape);
+    uint8_t *out = memory_new(bytes + augment_scratch_bytes(s->shape), 1, m);
     double began = clock_seconds(), now = began;
-    uint64_t done = 0;
-    for (; now - began < SECONDS / 4; now = clock_seconds())
-        for (int k = 0; k < NARROW_BATCH; k++, done++)
-            augment_image(&o, 0, done, s->images + k * IMAGE_BYTES, out);
-    return (double)done / (now - began);
+    int64_t done = 0;
+    int status = out ? STATUS_OK : STATUS_NOMEM;
+    for (; status >= 0 && now - began < SECONDS / 4; now = clock_seconds(), done++)
+        status = augment_image(&o, s->shape, 0, (uint64_t)done, s->images + (size_t)(done % NARROW_BATCH) * bytes,
+                               out, out + bytes, m);
+    *rate = (double)done / (now - began);
+    memory_free(out);
+    return status;
 }
 
-int plan_measure(struct budget_given *g, int classes, struct message *m)
+static int measure(struct subject *s, struct budget_given *g, struct message *m)
 {
-    struct subject *s = memory_new(1, sizeof *s, m);
-    int status = s ? time_width(s, g, 0, classes, m) : STATUS_NOMEM;
+    TRY(time_augmenting(s, &g->augment, m));
+    TRY(time_width(s, g, 0, m));
+    for (int i = 1; i < BUDGET_WIDTHS && budget_is_worth_timing(g, i); i++)
+        TRY(time_width(s, g, i, m));
+    return STATUS_OK;
+}
+
+int plan_measure(struct budget_given *g, struct image_shape shape, int classes, struct message *m)
+{
+    struct subject s;
+    int status = subject_open(&s, shape, classes, m);
     if (status >= 0)
-        g->augment = time_augmenting(s);
-    for (int i = 1; i < BUDGET_WIDTHS && status >= 0 && budget_is_worth_timing(g, i); i++)
-        status = time_width(s, g, i, classes, m);
-    memory_free(s);
+        status = measure(&s, g, m);
+    memory_free(s.images);
     return status;
 }
 

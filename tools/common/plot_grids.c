@@ -8,19 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_IMAGES = 40, DEFAULT_ROWS = 8, SHORT_DIGEST = 7 + 12, DATA_SIZE = 1024 };
+enum { DEFAULT_IMAGES = 40, DEFAULT_ROWS = 8, SHORT_DIGEST = 7 + 12, DEFAULT_PIXELS = 160, DATA_SIZE = 1024 };
 
 /* One picture kept from the stream. */
 struct shown {
     int64_t index, epoch;
     int label, is_used;
-    uint8_t pixels[IMAGE_BYTES];
+    uint8_t *pixels; /* RGB; owned */
 };
 
 /* What a kind keeps: a table of rows x versions; a plain grid has one version a row. */
 struct gallery {
     struct shown *items; /* [rows * versions] */
-    int rows, versions, used_rows, used_versions;
+    int rows, versions, used_rows, used_versions, status;
     const struct predictions *predictions; /* samples: only images found here are kept */
     struct batch_reader reader;            /* of the stream, for its class names and data */
 };
@@ -34,6 +34,8 @@ static int gallery_open(struct gallery *g, int64_t rows, int64_t versions, struc
 
 static void gallery_close(struct gallery *g)
 {
+    for (int64_t i = 0; g->items && i < (int64_t)g->rows * g->versions; i++)
+        memory_free(g->items[i].pixels);
     memory_free(g->items);
     batch_reader_close(&g->reader);
 }
@@ -43,13 +45,20 @@ static struct shown *item_at(const struct gallery *g, int row, int version)
     return g->items + (size_t)row * (size_t)g->versions + version;
 }
 
-static void item_fill(struct shown *item, const struct batch *b, int64_t i)
+/* Without memory for its pixels the item stays unused, and g->status says so. */
+static void item_fill(struct gallery *g, struct shown *item, const struct batch *b, int64_t i)
 {
+    const size_t pixels = (size_t)b->shape.height * (size_t)b->shape.width;
+    item->pixels = memory_new_raw(pixels, 3, NULL);
+    if (!item->pixels) {
+        g->status = STATUS_NOMEM;
+        return;
+    }
     item->index = b->indices[i];
     item->epoch = b->epoch;
-    item->label = b->labels[i];
+    item->label = batch_label(b, i);
     item->is_used = 1;
-    memcpy(item->pixels, b->images + i * IMAGE_BYTES, IMAGE_BYTES);
+    image_recolour(b->images + (size_t)i * image_shape_bytes(b->shape), b->shape.channels, item->pixels, 3, pixels);
 }
 
 /* The row that shows this index, or -1. */
@@ -75,7 +84,7 @@ typedef void gallery_keep(struct gallery *g, const struct batch *b, int64_t i);
 static void keep_first(struct gallery *g, const struct batch *b, int64_t i)
 {
     if (g->used_rows < g->rows && (!g->predictions || prediction_of(g->predictions, b->indices[i]) >= 0))
-        item_fill(item_at(g, g->used_rows++, 0), b, i);
+        item_fill(g, item_at(g, g->used_rows++, 0), b, i);
 }
 
 /* Rows are images in their order of appearance; versions (from 1; 0 is the original's place) fill from the left. */
@@ -90,7 +99,7 @@ static void keep_versions(struct gallery *g, const struct batch *b, int64_t i)
         version++;
     if (version == g->versions)
         return;
-    item_fill(item_at(g, row, version), b, i);
+    item_fill(g, item_at(g, row, version), b, i);
     g->used_versions = version + 1 > g->used_versions ? version + 1 : g->used_versions;
 }
 
@@ -98,7 +107,7 @@ static void keep_original(struct gallery *g, const struct batch *b, int64_t i)
 {
     int row = row_of(g, b->indices[i]);
     if (row >= 0 && !item_at(g, row, 0)->is_used)
-        item_fill(item_at(g, row, 0), b, i);
+        item_fill(g, item_at(g, row, 0), b, i);
 }
 
 /* Reads a whole stream: also what is not shown is checked, and the program before us is not cut off. */
@@ -112,6 +121,8 @@ static int stream_read(struct gallery *g, struct batch_reader *reader, const cha
         for (int64_t i = 0; i < b.count; i++)
             keep(g, &b, i);
         batch_free(&b);
+        if (g->status < 0)
+            return message_set(m, g->status, "memory exhausted: pictures to show");
     }
     return status;
 }
@@ -124,10 +135,14 @@ static void data_line(const struct batch_reader *r, char *out, size_t size)
              is_part ? r->part : "", r->digest[0] ? ", " : "", (int)SHORT_DIGEST, r->digest);
 }
 
-static int grid_finish(const struct plot_job *job, struct grid *g, const struct grid_cell *cells, struct message *m)
+/* scale 0: pictures of CIFAR-10's size five times as large, others as near to that as whole numbers come. */
+static int grid_finish(const struct plot_job *job, const struct gallery *of, struct grid *g,
+                       const struct grid_cell *cells, struct message *m)
 {
-    g->side = IMAGE_SIDE;
-    g->scale = (int)job->scale;
+    g->width = of->reader.shape.width;
+    g->height = of->reader.shape.height;
+    int side = g->width > g->height ? g->width : g->height, fitting = DEFAULT_PIXELS / side;
+    g->scale = job->scale ? (int)job->scale : fitting < 1 ? 1 : fitting > GRID_MAX_SCALE ? GRID_MAX_SCALE : fitting;
     g->cells = cells;
     g->title = job->title ? job->title : g->title;
     return grid_save(g, job->output, m);
@@ -153,7 +168,7 @@ static int images_draw(const struct plot_job *job, const struct gallery *g, stru
     }
     data_line(&g->reader, data, sizeof data);
     struct grid grid = {.title = "Images", .subtitle = data, .columns = (int)job->columns, .count = g->used_rows};
-    int status = grid_finish(job, &grid, cells, m);
+    int status = grid_finish(job, g, &grid, cells, m);
     memory_free(cells);
     return status;
 }
@@ -194,7 +209,7 @@ static int augmented_draw(const struct plot_job *job, const struct gallery *g, s
     data_line(&g->reader, data, sizeof data);
     struct grid grid = {
         .title = "Augmented images", .subtitle = data, .columns = columns, .count = g->used_rows * columns};
-    int status = grid_finish(job, &grid, cells, m);
+    int status = grid_finish(job, g, &grid, cells, m);
     memory_free(cells);
     return status;
 }
@@ -299,7 +314,7 @@ static int samples_draw(const struct plot_job *job, const struct gallery *g, str
                             "above: true class; below: predicted class, its probability; framed and crossed: wrong",
                         .columns = (int)job->columns,
                         .count = g->used_rows};
-    int status = grid_finish(job, &grid, cells, m);
+    int status = grid_finish(job, g, &grid, cells, m);
     memory_free(cells);
     return status;
 }

@@ -14,10 +14,8 @@ static int batch_check(const struct batch *b, const struct batch_reader *reader,
     if (reader->class_count != exec_classes(e))
         return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the model %d", reader->class_count,
                            exec_classes(e));
-    if (exec_image_bytes(e) != IMAGE_BYTES)
-        return message_set(m, STATUS_MISMATCH, "images: %d bytes each, the model wants %zu", (int)IMAGE_BYTES,
-                           exec_image_bytes(e));
-    return 0;
+    const struct node *input = &model->graph.nodes[0];
+    return images_match_input(b->shape, input->h, input->w, input->c, m);
 }
 
 static int batch_predict(struct predictions *out, struct exec *e, const struct batch *b, struct message *m)
@@ -27,7 +25,7 @@ static int batch_predict(struct predictions *out, struct exec *e, const struct b
     TRY(exec_run(e, b->images, b->count, out->logits + out->count * classes, m));
     for (int64_t i = 0; i < b->count; i++) {
         out->indices[out->count + i] = b->indices[i];
-        out->labels[out->count + i] = b->labels[i];
+        out->labels[out->count + i] = (uint16_t)batch_label(b, i);
     }
     out->count += b->count;
     return 0;

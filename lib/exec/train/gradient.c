@@ -172,7 +172,7 @@ int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, st
     return g->engine->whole_steps->begin(g, rule, m);
 }
 
-int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
+int gradient_step(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m)
 {
     int classes = (int)g->values[g->graph.count - 1].elements;

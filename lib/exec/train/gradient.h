@@ -115,7 +115,7 @@ int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, st
 /* One step: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
  * has arrived of earlier steps. A loss that is not finite, or the 100th step skipped in a row, is STATUS_RANGE.
  * Parameters, state and the rule's buffers are stale until gradient_settle. */
-int gradient_step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
+int gradient_step(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
 /* Waits for all steps and adds the rest to *done; nothing is brought up to date. */
 int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;

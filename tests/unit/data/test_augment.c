@@ -48,11 +48,18 @@ static void check(const char *name, operation *apply)
     }
 }
 
+static void augment_one(const struct augment_options *o, uint32_t epoch, uint64_t index, const uint8_t *in,
+                        uint8_t *out)
+{
+    uint8_t scratch[IMAGE_BYTES];
+    ASSERT_OK(augment_image(o, IMAGE_CIFAR, epoch, index, in, out, scratch, &m));
+}
+
 #define IN_PLACE(name)                                                                  \
     static void apply_##name(const double *parameters, const uint8_t *in, uint8_t *out) \
     {                                                                                   \
         memcpy(out, in, IMAGE_BYTES);                                                   \
-        image_##name(out, parameters[0]);                                               \
+        image_##name(IMAGE_CIFAR, out, parameters[0]);                                  \
     }
 IN_PLACE(brightness)
 IN_PLACE(contrast)
@@ -61,34 +68,34 @@ IN_PLACE(hue)
 
 static void apply_rotate(const double *parameters, const uint8_t *in, uint8_t *out)
 {
-    image_rotate(in, out, parameters[0]);
+    image_rotate(IMAGE_CIFAR, in, out, parameters[0]);
 }
 
 static void apply_crop_zero(const double *p, const uint8_t *in, uint8_t *out)
 {
-    image_crop(in, out, (int)p[0], PAD_ZERO, (int)p[1], (int)p[2]);
+    image_crop(IMAGE_CIFAR, in, out, (int)p[0], PAD_ZERO, (int)p[1], (int)p[2]);
 }
 
 static void apply_crop_reflect(const double *p, const uint8_t *in, uint8_t *out)
 {
-    image_crop(in, out, (int)p[0], PAD_REFLECT, (int)p[1], (int)p[2]);
+    image_crop(IMAGE_CIFAR, in, out, (int)p[0], PAD_REFLECT, (int)p[1], (int)p[2]);
 }
 
 static void apply_flip(const double *p, const uint8_t *in, uint8_t *out)
 {
     (void)p;
     memcpy(out, in, IMAGE_BYTES);
-    image_flip(out);
+    image_flip(IMAGE_CIFAR, out);
 }
 
 static void apply_jitter(const double *p, const uint8_t *in, uint8_t *out)
 {
-    static void (*const operations[])(uint8_t *, double) = {image_brightness, image_contrast, image_saturation,
-                                                            image_hue};
+    static void (*const operations[])(struct image_shape, uint8_t *, double) = {image_brightness, image_contrast,
+                                                                                image_saturation, image_hue};
     memcpy(out, in, IMAGE_BYTES);
     for (int divisor = 1000; divisor > 0; divisor /= 10) {
         int which = (int)p[0] / divisor % 10;
-        operations[which](out, p[1 + which]);
+        operations[which](IMAGE_CIFAR, out, p[1 + which]);
     }
 }
 
@@ -111,7 +118,7 @@ static void test_rotation_is_counter_clockwise(void **state)
     (void)state;
     uint8_t in[IMAGE_BYTES] = {0}, out[IMAGE_BYTES];
     in[3 * (4 * IMAGE_SIDE + 16)] = 255;
-    image_rotate(in, out, 15);
+    image_rotate(IMAGE_CIFAR, in, out, 15);
     assert_int_equal(out[3 * (4 * IMAGE_SIDE + 13)], 255);
 }
 
@@ -124,7 +131,7 @@ static void test_cutout_covers_a_square_and_no_more(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t image[IMAGE_BYTES] = {0};
         int covered = 0;
-        image_cutout(image, cases[i].side, cases[i].row, cases[i].column);
+        image_cutout(IMAGE_CIFAR, image, cases[i].side, cases[i].row, cases[i].column);
         for (int p = 0; p < IMAGE_BYTES; p++) {
             covered += image[p] == 128;
             assert_true(image[p] == 128 || image[p] == 0);
@@ -159,7 +166,7 @@ static void test_nothing_asked_is_nothing_done(void **state)
     const struct augment_options none = {.seed = 3};
     uint8_t in[IMAGE_BYTES], out[IMAGE_BYTES];
     noise_make(in, 1);
-    augment_image(&none, 2, 3, in, out);
+    augment_one(&none, 2, 3, in, out);
     assert_memory_equal(in, out, IMAGE_BYTES);
 }
 
@@ -186,12 +193,12 @@ static void test_operations_draw_alone(void **state)
         for (unsigned index = 0; index < 50; index++) {
             uint8_t a[IMAGE_BYTES], b[IMAGE_BYTES], whole[IMAGE_BYTES];
             noise_make(a, index);
-            augment_image(&o, index % 3, index, a, whole);
+            augment_one(&o, index % 3, index, a, whole);
             for (int i = 0; i < 5; i++) {
                 if (i == skipped)
                     continue;
                 alone[i].seed = o.seed;
-                augment_image(&alone[i], index % 3, index, a, b);
+                augment_one(&alone[i], index % 3, index, a, b);
                 memcpy(a, b, IMAGE_BYTES);
             }
             assert_memory_equal(a, whole, IMAGE_BYTES);
@@ -214,7 +221,7 @@ static void test_jitters_draw_alone(void **state)
         uint8_t in[IMAGE_BYTES], whole[IMAGE_BYTES], a[IMAGE_BYTES], b[IMAGE_BYTES];
         int found = 0;
         noise_make(in, index);
-        augment_image(&all, 0, index, in, whole);
+        augment_one(&all, 0, index, in, whole);
         for (int order = 0; order < 256 && !found; order++) {
             int used = 0;
             for (int i = 0; i < 4; i++)
@@ -223,7 +230,7 @@ static void test_jitters_draw_alone(void **state)
                 continue;
             memcpy(a, in, IMAGE_BYTES);
             for (int i = 0; i < 4; i++) {
-                augment_image(&alone[order >> 2 * i & 3], 0, index, a, b);
+                augment_one(&alone[order >> 2 * i & 3], 0, index, a, b);
                 memcpy(a, b, IMAGE_BYTES);
             }
             found = memcmp(a, whole, IMAGE_BYTES) == 0;
@@ -242,14 +249,14 @@ static void test_draws_depend_on_seed_epoch_and_index(void **state)
     uint8_t in[IMAGE_BYTES], first[IMAGE_BYTES], out[IMAGE_BYTES];
     other.seed++;
     noise_make(in, 1);
-    augment_image(&everything, 4, 5, in, first);
-    augment_image(&everything, 4, 5, in, out);
+    augment_one(&everything, 4, 5, in, first);
+    augment_one(&everything, 4, 5, in, out);
     assert_memory_equal(first, out, IMAGE_BYTES);
-    augment_image(&everything, 5, 5, in, out);
+    augment_one(&everything, 5, 5, in, out);
     assert_memory_not_equal(first, out, IMAGE_BYTES);
-    augment_image(&everything, 4, 6, in, out);
+    augment_one(&everything, 4, 6, in, out);
     assert_memory_not_equal(first, out, IMAGE_BYTES);
-    augment_image(&other, 4, 5, in, out);
+    augment_one(&other, 4, 5, in, out);
     assert_memory_not_equal(first, out, IMAGE_BYTES);
 }
 
@@ -261,7 +268,7 @@ static void test_draws_never_change(void **state)
     for (unsigned i = 0; i < 100; i++) {
         uint8_t in[IMAGE_BYTES], out[IMAGE_BYTES];
         noise_make(in, i);
-        augment_image(&everything, i / 10, i * 1000003ull, in, out);
+        augment_one(&everything, i / 10, i * 1000003ull, in, out);
         crc = digest_crc32(crc, out, IMAGE_BYTES);
     }
     assert_int_equal(crc, 0x770766aa);
@@ -277,9 +284,9 @@ static void test_distributions(void **state)
     for (int i = 0; i < IMAGE_BYTES; i++)
         in[i] = (uint8_t)(1 + (i % 3 == 0 ? i / 3 % IMAGE_SIDE : i / 3 / IMAGE_SIDE));
     for (uint64_t i = 0; i < TRIALS; i++) {
-        augment_image(&flip, 0, i, in, out);
+        augment_one(&flip, 0, i, in, out);
         flips += out[0] != in[0];
-        augment_image(&crop, 0, i, in, out);
+        augment_one(&crop, 0, i, in, out);
         const uint8_t *centre = out + 3 * (16 * IMAGE_SIDE + 16);
         places[centre[1] - 15][centre[0] - 15]++;
     }
@@ -298,13 +305,13 @@ static void test_flips_alternate(void **state)
     int flips = 0;
     noise_make(in, 3);
     memcpy(mirrored, in, IMAGE_BYTES);
-    image_flip(mirrored);
+    image_flip(IMAGE_CIFAR, mirrored);
     for (uint64_t i = 0; i < IMAGES; i++) {
-        augment_image(&o, 0, i, in, out);
+        augment_one(&o, 0, i, in, out);
         int is_first = memcmp(out, mirrored, IMAGE_BYTES) == 0;
         flips += is_first;
         for (uint32_t epoch = 0; epoch < 5; epoch++) {
-            augment_image(&o, epoch, i, in, out);
+            augment_one(&o, epoch, i, in, out);
             assert_memory_equal(out, is_first == (epoch % 2 == 0) ? mirrored : in, IMAGE_BYTES);
         }
     }
@@ -316,7 +323,7 @@ static void test_batches_are_the_same_for_any_threads(void **state)
     (void)state;
     enum { COUNT = 77 };
     struct batch first;
-    ASSERT_OK(batch_new(&first, COUNT, &m));
+    ASSERT_OK(batch_new(&first, IMAGE_CIFAR, 10, COUNT, &m));
     for (int i = 0; i < COUNT; i++) {
         first.indices[i] = 1000 - 7 * i;
         noise_make(first.images + i * IMAGE_BYTES, (unsigned)i);
@@ -324,18 +331,18 @@ static void test_batches_are_the_same_for_any_threads(void **state)
     first.epoch = 3;
     uint8_t *images = malloc(COUNT * IMAGE_BYTES), want[IMAGE_BYTES];
     memcpy(images, first.images, COUNT * IMAGE_BYTES);
-    augment_batch(&everything, NULL, &first);
-    augment_image(&everything, 3, 1000 - 7 * 76, images + 76 * IMAGE_BYTES, want);
+    ASSERT_OK(augment_batch(&everything, NULL, &first, &m));
+    augment_one(&everything, 3, 1000 - 7 * 76, images + 76 * IMAGE_BYTES, want);
     assert_memory_equal(first.images + 76 * IMAGE_BYTES, want, IMAGE_BYTES);
     for (int threads = 1; threads <= 3; threads++) {
         struct threads *pool;
         struct batch again;
-        ASSERT_OK(batch_new(&again, COUNT, &m));
+        ASSERT_OK(batch_new(&again, IMAGE_CIFAR, 10, COUNT, &m));
         memcpy(again.images, images, COUNT * IMAGE_BYTES);
         memcpy(again.indices, first.indices, COUNT * sizeof *first.indices);
         again.epoch = 3;
         ASSERT_OK(threads_open(&pool, threads, &m));
-        augment_batch(&everything, pool, &again);
+        ASSERT_OK(augment_batch(&everything, pool, &again, &m));
         threads_close(pool);
         assert_memory_equal(first.images, again.images, COUNT * IMAGE_BYTES);
         batch_free(&again);

@@ -20,7 +20,7 @@ struct plan {
 static void plan_write(struct record_writer *w, const struct plan *p)
 {
     struct batch b;
-    ASSERT_OK(batch_new(&b, p->count, &m));
+    ASSERT_OK(batch_new(&b, IMAGE_CIFAR, 10, p->count, &m));
     ASSERT_OK(record_set(b.record, "dataset", "D", &m));
     ASSERT_OK(record_set(b.record, "dataset-digest", "sha256:1", &m));
     ASSERT_OK(record_set(b.record, "classes", ten_json, &m));
@@ -33,7 +33,7 @@ static void plan_write(struct record_writer *w, const struct plan *p)
     ASSERT_OK(record_setf(b.record, "total", &m, "%d", p->total));
     for (int i = 0; i < p->count; i++) {
         b.indices[i] = p->position + i;
-        b.labels[i] = (uint8_t)p->label;
+        batch_label_set(&b, i, p->label);
         memset(b.images + i * IMAGE_BYTES, p->position + i, IMAGE_BYTES);
     }
     for (int i = 0; i < 3 && p->change[i]; i++) {
@@ -93,7 +93,7 @@ static void test_two_epochs(void **state)
     assert_int_equal(b.count, 3);
     assert_int_equal(b.epoch, 4);
     assert_int_equal(b.total, 5);
-    assert_int_equal(b.labels[2], 1);
+    assert_int_equal(batch_label(&b, 2), 1);
     assert_int_equal(b.indices[2], 2);
     assert_int_equal(b.images[2 * IMAGE_BYTES], 2);
     assert_string_equal(r.dataset, "D");
@@ -210,7 +210,7 @@ static void test_wrong_tensors(void **state)
     (void)state;
     struct batch b, again;
     const int64_t shape[4] = {2, 32, 32, 3};
-    ASSERT_OK(batch_new(&b, 2, &m));
+    ASSERT_OK(batch_new(&b, IMAGE_CIFAR, 10, 2, &m));
     b.indices[1] = -4;
     ASSERT_FAILS(batch_from_record(&again, b.record, 10, &m), STATUS_RANGE, "indices[1]: -4 is negative");
     record_remove(b.record, "labels");
@@ -221,7 +221,7 @@ static void test_wrong_tensors(void **state)
     ASSERT_OK(record_add(b.record, "images", DTYPE_I8, 4, shape, NULL, &m));
     ASSERT_FAILS(batch_from_record(&again, b.record, 10, &m), STATUS_MISMATCH, "images");
     batch_free(&b);
-    assert_true(batch_new(&b, 0, &m) < 0);
+    assert_true(batch_new(&b, IMAGE_CIFAR, 10, 0, &m) < 0);
 }
 
 static void test_end_record_tells_the_data_and_no_place(void **state)

@@ -72,7 +72,7 @@ static void reads_the_same(void)
     static const int64_t some[] = {499, 0, 251, 250, 7};
     struct message told;
     struct dataset d;
-    ASSERT_OK(dataset_open(&d, archive(), "train", cache(), &told, &said, &m));
+    ASSERT_OK(dataset_open(&d, archive(), "train", NULL, cache(), &told, &said, &m));
     assert_string_equal(told.text, warning.text);
     assert_string_equal(d.name, "pets");
     assert_string_equal(d.digest, plain.digest);
@@ -80,7 +80,7 @@ static void reads_the_same(void)
     assert_int_equal(d.class_count, 3);
     for (int k = 0; k < 3; k++)
         assert_string_equal(d.classes[k], plain.classes[k]);
-    assert_memory_equal(d.labels, plain.labels, (size_t)d.count);
+    assert_memory_equal(d.labels, plain.labels, (size_t)d.count * sizeof *d.labels);
     ASSERT_OK(dataset_read(&d, some, 5, &m));
     for (int i = 0; i < 5; i++)
         assert_memory_equal(d.images + some[i] * IMAGE_BYTES, plain.images + some[i] * IMAGE_BYTES, IMAGE_BYTES);
@@ -99,7 +99,7 @@ static void test_a_copy_is_made_and_used(void **state)
     for (int split = 0; split < 2; split++) {
         struct dataset whole;
         ASSERT_OK(dataset_load(&whole, archive(), split ? "test" : "train", NULL, &m));
-        ASSERT_OK(dataset_open(&d, archive(), split ? "test" : "train", cache(), NULL, NULL, &m));
+        ASSERT_OK(dataset_open(&d, archive(), split ? "test" : "train", NULL, cache(), NULL, NULL, &m));
         ASSERT_OK(dataset_read(&d, NULL, 0, &m));
         assert_int_equal(d.count, whole.count);
         assert_memory_equal(d.images, whole.images, (size_t)d.count * IMAGE_BYTES);
@@ -107,7 +107,7 @@ static void test_a_copy_is_made_and_used(void **state)
         dataset_free(&whole);
     }
     rename(archive(), temporary_path("dogs.tar")); /* the name is the path's, not the copy's */
-    ASSERT_OK(dataset_open(&d, temporary_path("dogs.tar"), "train", cache(), NULL, &said, &m));
+    ASSERT_OK(dataset_open(&d, temporary_path("dogs.tar"), "train", NULL, cache(), NULL, &said, &m));
     assert_int_equal(strncmp(said.text, "decoded copy: ", 14), 0);
     assert_string_equal(d.name, "dogs");
     dataset_free(&d);
@@ -125,7 +125,7 @@ static void test_another_archive_has_another_copy(void **state)
     snprintf(command, sizeof command, "cd '%s' && rm pets/train/cat/1.png && tar cf pets.tar pets",
              temporary_folder());
     assert_int_equal(system(command), 0);
-    ASSERT_OK(dataset_open(&d, archive(), "train", cache(), NULL, &said, &m));
+    ASSERT_OK(dataset_open(&d, archive(), "train", NULL, cache(), NULL, &said, &m));
     assert_int_equal(d.count, plain.count - 1);
     unlink(strchr(said.text, '/'));
     dataset_free(&d);
@@ -187,7 +187,7 @@ static void test_no_folder_no_copy(void **state)
     (void)state;
     struct dataset d;
     file_write("file", "x", 1);
-    ASSERT_OK(dataset_open(&d, archive(), "train", temporary_path("file/cache"), NULL, &said, &m));
+    ASSERT_OK(dataset_open(&d, archive(), "train", NULL, temporary_path("file/cache"), NULL, &said, &m));
     assert_non_null(strstr(said.text, "no decoded copy: "));
     ASSERT_OK(dataset_read(&d, NULL, 0, &m));
     assert_memory_equal(d.images, plain.images, (size_t)d.count * IMAGE_BYTES);
@@ -237,7 +237,7 @@ static void test_every_allocation_may_fail(void **state)
                 reads_the_same();
             allocations_left = n;
             memory_test_hook = allocation_fails;
-            status = dataset_open(&d, archive(), "train", cache(), NULL, &said, &m);
+            status = dataset_open(&d, archive(), "train", NULL, cache(), NULL, &said, &m);
             if (status >= 0) {
                 status = dataset_read(&d, (const int64_t[]){3}, 1, &m);
                 if (status >= 0)

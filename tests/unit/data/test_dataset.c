@@ -1,6 +1,7 @@
 /* Data sets from .bin files and from ImageFolders: what is read, in which order, under which name and digest. */
 #include "sets.h"
 #include "base/memory.h"
+#include "data/class_table.h"
 #include "data/picture.h"
 #include "record/digest.h"
 #include "record/file.h"
@@ -263,12 +264,14 @@ static void test_cmyk_pictures(void **state)
     (void)state;
     static const uint8_t inks[3][4] = {{255, 255, 255, 255}, {200, 100, 50, 128}, {0, 255, 0, 255}};
     static const uint8_t want[3][3] = {{255, 255, 255}, {100, 50, 25}, {0, 255, 0}}; /* Pillow's convert("RGB") */
-    uint8_t bytes[8192], image[IMAGE_BYTES];
+    uint8_t bytes[8192];
+    struct decoded image;
     for (int i = 0; i < 3; i++) {
         size_t size = cmyk_make(bytes, inks[i]);
-        ASSERT_OK(picture_decode(bytes, size, image, &m));
+        ASSERT_OK(picture_decode(bytes, size, &image, &m));
         for (int p = 0; p < IMAGE_BYTES; p++)
-            assert_true(abs(image[p] - want[i][p % 3]) <= 1);
+            assert_true(abs(image.pixels[p] - want[i][p % 3]) <= 1);
+        decoded_free(&image);
     }
 }
 
@@ -314,20 +317,26 @@ static void test_foreign_data(void **state)
 static void test_wrong_pictures(void **state)
 {
     (void)state;
-    uint8_t bytes[8192], image[IMAGE_BYTES];
+    uint8_t bytes[8192];
+    struct decoded image;
     size_t size = png_make(bytes, 64, 0);
     file_write("bad/train/a/1.png", bytes, size);
+    size = jpeg_make(bytes, 16, 0); /* content, not name, says what it is */
+    file_write("bad/train/b/1.png", bytes, size);
     ASSERT_FAILS(load(temporary_path("bad"), "train"), STATUS_FORMAT,
-                 "train/a/1.png: picture is 64x64 pixels, want 32x32");
-    size = jpeg_make(bytes, 16, 0);
-    file_write("bad/train/a/1.png", bytes, size); /* content, not name, says what it is */
-    ASSERT_FAILS(load(temporary_path("bad"), "train"), STATUS_FORMAT, "picture is 16x16 pixels, want 32x32");
+                 "train/b/1.png: picture is 16x16 pixels, but train/a/1.png is 64x64: --size HxW makes them one");
+    unlink(temporary_path("bad/train/b/1.png"));
+    rmdir(temporary_path("bad/train/b"));
+    size = png_make(bytes, 7, 0);
+    file_write("bad/train/a/1.png", bytes, size);
+    ASSERT_FAILS(load(temporary_path("bad"), "train"), STATUS_FORMAT,
+                 "picture is 7x7 pixels, want sides of 8 to 512: --size HxW makes them so");
     size = jpeg_make(bytes, 32, 9);
     for (size_t cut = 0; cut < size; cut++) /* a decoder would fill what is missing with grey */
-        assert_int_equal(picture_decode(bytes, cut, image, &m), STATUS_FORMAT);
+        assert_int_equal(picture_decode(bytes, cut, &image, &m), STATUS_FORMAT);
     size = png_make(bytes, 32, 9);
     for (size_t cut = 0; cut < size; cut++)
-        assert_int_equal(picture_decode(bytes, cut, image, &m), STATUS_FORMAT);
+        assert_int_equal(picture_decode(bytes, cut, &image, &m), STATUS_FORMAT);
     bytes[size / 2] ^= 4; /* PNG has checksums */
     file_write("bad/train/a/1.png", bytes, size);
     ASSERT_FAILS(load(temporary_path("bad"), "train"), STATUS_FORMAT, "1.png: ");
@@ -344,34 +353,51 @@ static void test_wrong_pictures(void **state)
 static void test_flipped_bits_in_pictures(void **state)
 {
     (void)state;
-    uint8_t bytes[8192], image[IMAGE_BYTES];
+    uint8_t bytes[8192];
+    struct decoded image;
     for (int kind = 0; kind < 2; kind++) {
         size_t size = kind ? png_make(bytes, 32, 3) : jpeg_make(bytes, 32, 3);
         for (size_t bit = 0; bit < 8 * size; bit++) {
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            int status = picture_decode(bytes, size, image, &m);
+            int status = picture_decode(bytes, size, &image, &m);
             assert_true(status == 0 || status == STATUS_FORMAT);
+            decoded_free(&image);
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         }
     }
 }
 
-static void test_too_many_classes(void **state)
+static void test_many_classes(void **state)
 {
     (void)state;
     uint8_t bytes[8192];
     size_t size = png_make(bytes, 32, 0);
     char name[64];
-    for (int i = 0; i < 257; i++) {
-        snprintf(name, sizeof name, "many/train/c%d/1.png", i);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "many/train/c%03d/1.png", i);
         file_write(name, bytes, size);
-        if (i == 255) {
-            ASSERT_OK(load(temporary_path("many"), "train"));
-            assert_int_equal(d.class_count, 256);
-            assert_int_equal(d.labels[255], 255);
-        }
     }
-    ASSERT_FAILS(load(temporary_path("many"), "train"), STATUS_RANGE, "more than 256 classes");
+    ASSERT_OK(load(temporary_path("many"), "train"));
+    assert_int_equal(d.class_count, 300);
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(d.labels[i], i);
+    ASSERT_FAILS(dataset_export(temporary_path("many"), NULL, temporary_path("many-bin"), NULL, &m),
+                 STATUS_UNSUPPORTED, "at most 256 classes, these are u8[32,32,3] in 300");
+}
+
+static void test_class_table(void **state)
+{
+    (void)state;
+    struct class_table t = {0};
+    char name[16];
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < DATASET_MAX_CLASSES; i++) {
+            snprintf(name, sizeof name, "%d", i);
+            assert_int_equal(class_table_find(&t, 0, name, &m), i);
+        }
+    assert_int_equal(class_table_find(&t, 1, "7", &m), DATASET_MAX_CLASSES); /* another root's */
+    ASSERT_FAILS(class_table_find(&t, 0, "one more", &m), STATUS_RANGE, "more than 65535 classes");
+    class_table_free(&t);
 }
 
 /* ---- export ---- */
@@ -388,7 +414,7 @@ static void test_export_and_back(void **state)
     ASSERT_OK(load(temporary_path("shapes"), "train"));
     struct dataset first = d;
     d = (struct dataset){0};
-    ASSERT_OK(dataset_export(temporary_path("shapes"), temporary_path("shapes-bin/"), NULL, &m));
+    ASSERT_OK(dataset_export(temporary_path("shapes"), NULL, temporary_path("shapes-bin/"), NULL, &m));
     ASSERT_OK(load(temporary_path("shapes-bin"), "train"));
     assert_string_equal(d.name, "shapes");
     assert_string_equal(d.digest, first.digest);
@@ -396,17 +422,18 @@ static void test_export_and_back(void **state)
     assert_int_equal(d.class_count, 2);
     assert_string_equal(d.classes[0], "a \"b\"");
     assert_memory_equal(d.images, first.images, (size_t)d.count * IMAGE_BYTES);
-    assert_memory_equal(d.labels, first.labels, (size_t)d.count);
+    assert_memory_equal(d.labels, first.labels, (size_t)d.count * sizeof *d.labels);
     dataset_free(&first);
     ASSERT_OK(load(temporary_path("shapes-bin"), "test"));
     assert_int_equal(d.count, 6);
-    ASSERT_FAILS(dataset_export(temporary_path("shapes"), temporary_path("shapes-bin"), NULL, &m), STATUS_IO,
+    ASSERT_FAILS(dataset_export(temporary_path("shapes"), NULL, temporary_path("shapes-bin"), NULL, &m), STATUS_IO,
                  "shapes-bin: exists and is not an empty folder");
     mkdir(temporary_path("room"), 0777);
-    ASSERT_OK(dataset_export(temporary_path("shapes-bin"), temporary_path("room"), NULL, &m));
-    ASSERT_FAILS(dataset_export(temporary_path("shapes"), temporary_path("no/where"), NULL, &m), STATUS_IO,
+    ASSERT_OK(dataset_export(temporary_path("shapes-bin"), NULL, temporary_path("room"), NULL, &m));
+    ASSERT_FAILS(dataset_export(temporary_path("shapes"), NULL, temporary_path("no/where"), NULL, &m), STATUS_IO,
                  "no/where: cannot create: No such file");
-    ASSERT_FAILS(dataset_export(temporary_path("absent"), temporary_path("left"), NULL, &m), STATUS_IO, "absent");
+    ASSERT_FAILS(dataset_export(temporary_path("absent"), NULL, temporary_path("left"), NULL, &m), STATUS_IO,
+                 "absent");
     char command[1200];
     snprintf(command, sizeof command, "test -z \"$(ls -d '%s'/*.part.* 2>&-)\"", temporary_folder());
     assert_int_equal(system(command), 0); /* nothing left of what failed */
@@ -416,7 +443,7 @@ static void test_an_altered_export_is_refused(void **state)
 {
     (void)state;
     records_write("plain/data_batch_1.bin", 30, 10, 1);
-    ASSERT_OK(dataset_export(temporary_path("plain"), temporary_path("altered"), NULL, &m));
+    ASSERT_OK(dataset_export(temporary_path("plain"), NULL, temporary_path("altered"), NULL, &m));
     ASSERT_OK(load(temporary_path("altered"), "train"));
     records_write("altered/data_batch_1.bin", 30, 10, 2);
     ASSERT_FAILS(load(temporary_path("altered"), "train"), STATUS_MISMATCH, "digest of the files is sha256:");
@@ -584,7 +611,8 @@ int main(void)
         cmocka_unit_test(test_foreign_data),
         cmocka_unit_test(test_wrong_pictures),
         cmocka_unit_test(test_flipped_bits_in_pictures),
-        cmocka_unit_test(test_too_many_classes),
+        cmocka_unit_test(test_many_classes),
+        cmocka_unit_test(test_class_table),
         cmocka_unit_test(test_export_and_back),
         cmocka_unit_test(test_an_altered_export_is_refused),
         cmocka_unit_test(test_another_decoder_is_a_warning),

@@ -154,7 +154,7 @@ static void test_a_folder_and_its_archive_are_alike(void **state)
         assert_int_equal(a.class_count, b.class_count);
         for (int k = 0; k < a.class_count; k++)
             assert_string_equal(a.classes[k], b.classes[k]);
-        assert_memory_equal(a.labels, b.labels, (size_t)a.count);
+        assert_memory_equal(a.labels, b.labels, (size_t)a.count * sizeof *a.labels);
         dataset_free(&a);
         dataset_free(&b);
     }

@@ -273,7 +273,7 @@ static void test_a_file_of_another_kind_is_named(void **state)
     REFUSED("\x89HDF\r\n\x1a\n", "is an HDF5 file");
     REFUSED("GGUF\3\0\0\0", "is a GGUF file");
     REFUSED("\34\0\0\0TFL3", "is a TensorFlow Lite model");
-    REFUSED("\x08\x08\x12\x07pytorch", "looks like an ONNX model");
+    REFUSED("\x08\x08\x12\x07pytorch", "is an ONNX model: onnx-import reads it");
     REFUSED("\x1f\x8b\x08\0\0\0\0\0\0\3", "is compressed by gzip"); /* bytes that are a possible length too */
     REFUSED("\x1f\x8b\x08\x08\x12\x34\x56\x78\0\3", "is compressed by gzip");
     REFUSED("\xfd"

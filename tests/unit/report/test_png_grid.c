@@ -23,7 +23,8 @@ static struct grid make(void)
     }
     return (struct grid){.title = "A title",
                          .subtitle = "and more",
-                         .side = SIDE,
+                         .height = SIDE,
+                         .width = SIDE,
                          .scale = SCALE,
                          .columns = 4,
                          .count = 6,
@@ -175,7 +176,7 @@ static void test_empty_places_and_impossible_grids(void **state)
     g.columns = 0;
     assert_int_equal(grid_render(&g, &p, &m), STATUS_RANGE);
     g = make();
-    g.side = 1024;
+    g.height = g.width = 1024;
     g.scale = GRID_MAX_SCALE;
     assert_int_equal(grid_render(&g, &p, &m), STATUS_RANGE);
 }

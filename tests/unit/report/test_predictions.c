@@ -12,7 +12,7 @@ static void make(struct predictions *p, int n, const int *wrong, int wrong_count
     for (int i = 0; i < n; i++) { /* one at a time, so that growing is tested */
         ASSERT_OK(predictions_reserve(p, 1, 3, &m), m);
         p->indices[i] = 10 * i;
-        p->labels[i] = (uint8_t)(i % 3);
+        p->labels[i] = (uint16_t)(i % 3);
         int answer = i % 3;
         for (int k = 0; k < wrong_count; k++)
             answer = wrong[k] == i ? (i + 1) % 3 : answer;

@@ -103,11 +103,11 @@ static inline void put_batch(struct record_writer *w, const struct stream_spec *
     for (int k = 1; k < classes; k++)
         snprintf(names + strlen(names), sizeof names - strlen(names), ",\"%d\"", k);
     strcat(names, "]");
-    ASSERT_OK(batch_new(&b, count, &m));
+    ASSERT_OK(batch_new(&b, IMAGE_CIFAR, 10, count, &m));
     for (int i = 0; i < count; i++) {
         b.indices[i] = position + i;
-        b.labels[i] = (uint8_t)((position + i) % classes);
-        draw_image(b.images + (size_t)i * IMAGE_BYTES, b.labels[i], epoch, position + i);
+        batch_label_set(&b, i, (int)((position + i) % classes));
+        draw_image(b.images + (size_t)i * IMAGE_BYTES, batch_label(&b, i), epoch, position + i);
     }
     ASSERT_OK(record_setf(b.record, "epoch", &m, "%d", epoch));
     ASSERT_OK(record_setf(b.record, "position", &m, "%d", position));

@@ -23,7 +23,8 @@ enum {
 
 static struct model half_trained;
 static struct dataset pictures;
-static const uint8_t *fresh_images, *fresh_labels; /* IMAGES it was not trained on */
+static const uint8_t *fresh_images;
+static const uint16_t *fresh_labels; /* IMAGES it was not trained on */
 
 static inline void train_some_steps(struct gradient *g, double *first, double *last)
 {

@@ -13,7 +13,8 @@ static const char network[] = "x = input u8[8,8,3]\n"
 enum { BATCH = 6, IMAGE = 8 * 8 * 3 };
 
 static struct model model;
-static uint8_t images[2][BATCH * IMAGE], labels[BATCH];
+static uint8_t images[2][BATCH * IMAGE];
+static uint16_t labels[BATCH];
 
 static int setup(void **state)
 {
@@ -25,7 +26,7 @@ static int setup(void **state)
     for (int i = 0; i < 2 * BATCH * IMAGE; i++)
         images[i / (BATCH * IMAGE)][i % (BATCH * IMAGE)] = (uint8_t)random_below(&r, 256);
     for (int i = 0; i < BATCH; i++)
-        labels[i] = (uint8_t)(i % 10);
+        labels[i] = (uint16_t)(i % 10);
     return 0;
 }
 

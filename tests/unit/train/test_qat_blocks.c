@@ -67,7 +67,7 @@ static void compare_gradients(const char *who, struct gradient *blocks, struct g
     }
 }
 
-static void step_both(struct gradient *blocks, struct gradient *images, const uint8_t *labels, const char *who,
+static void step_both(struct gradient *blocks, struct gradient *images, const uint16_t *labels, const char *who,
                       double tolerance)
 {
     float logits[2][IMAGES * CLASSES], dlogits[IMAGES * CLASSES];

@@ -69,9 +69,9 @@ static void check_forward_is_int8(const struct model *fused, const struct ranges
     struct gradient *g;
     struct optimizer o;
     float got[16 * 10], want[16 * 10], dlogits[16 * 10];
-    uint8_t labels[16];
+    uint16_t labels[16];
     for (int i = 0; i < count; i++)
-        labels[i] = (uint8_t)(i % 10);
+        labels[i] = (uint16_t)(i % 10);
     ASSERT_OK(lower_choose_activations(fused, ranges, &lower, maps, &m));
     struct gradient_options options = {.threads = 2,
                                        .batch = 16,

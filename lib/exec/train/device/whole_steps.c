@@ -202,13 +202,13 @@ static int add_times(struct gradient *g, struct message *m)
 
 /* ---- steps ---- */
 
-static size_t fill(const struct gradient *g, unsigned char *to, const uint8_t *images, const uint8_t *labels,
+static size_t fill(const struct gradient *g, unsigned char *to, const uint8_t *images, const uint16_t *labels,
                    int count, struct device_scalars scalars)
 {
     const struct device_intake *at = &device_of(g)->at;
     size_t bytes = g->values[0].elements * (size_t)count;
     memcpy(to, &scalars, sizeof scalars);
-    memcpy(to + at->labels, labels, (size_t)count);
+    memcpy(to + at->labels, labels, (size_t)count * sizeof *labels);
     memcpy(to + at->pixels, images, bytes);
     return at->pixels + bytes;
 }
@@ -226,7 +226,7 @@ static int launch(struct gradient *g, struct device_program *p, int slot, size_t
     return g->profiling ? add_times(g, m) : 0;
 }
 
-static int step(struct gradient *g, const uint8_t *images, const uint8_t *labels, int count, double rate,
+static int step(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
                 double bias_rate, double share, struct gradient_done *done, struct message *m)
 {
     struct device_training *t = device_of(g);

@@ -4,7 +4,7 @@
 /* ---- loss: one block, which the rows of a mini-batch do not even fill ---- */
 
 /* Row r: thread r % LAUNCH_THREADS; sums over threads in a tree. */
-static __global__ void loss_rows(const float *logits, const uint8_t *labels, int n, int k, double smoothing,
+static __global__ void loss_rows(const float *logits, const uint16_t *labels, int n, int k, double smoothing,
                                  struct device_report *report)
 {
     __shared__ double losses[LAUNCH_THREADS];
@@ -27,7 +27,7 @@ static __global__ void loss_rows(const float *logits, const uint8_t *labels, int
 }
 
 template <typename T>
-__global__ void loss_gradients(const float *logits, const uint8_t *labels, int n, int k, double smoothing,
+__global__ void loss_gradients(const float *logits, const uint16_t *labels, int n, int k, double smoothing,
                                const struct device_scale *scale, T *dlogits)
 {
     size_t rows = (size_t)n;
@@ -41,7 +41,7 @@ __global__ void loss_gradients(const float *logits, const uint8_t *labels, int n
     }
 }
 
-int cuda_loss(struct device *d, const float *logits, const uint8_t *labels, int n, int k, double smoothing,
+int cuda_loss(struct device *d, const float *logits, const uint16_t *labels, int n, int k, double smoothing,
               const struct device_scale *scale, enum device_type type, void *dlogits, struct device_report *report,
               struct message *m)
 {

@@ -12,10 +12,10 @@ static void run_loss(struct device *d, const struct host_call *c)
     size_t count = (size_t)n * (size_t)k;
     const struct device_scale *scale = c->p[2];
     struct device_report *report = host_written(c->p[4]);
-    const uint8_t *labels = c->p[1];
+    const uint16_t *labels = c->p[1];
     float *logits = host_widen(c->p[0], DEVICE_F32, count, "logits"), *gradient = host_new(count, sizeof *gradient);
     (void)d;
-    host_check(labels, (size_t)n, "labels");
+    host_check(labels, (size_t)n * sizeof *labels, "labels");
     host_check(report, sizeof *report, "report");
     report->loss = 0;
     report->correct = 0;
@@ -32,7 +32,7 @@ static void run_loss(struct device *d, const struct host_call *c)
     free(logits);
 }
 
-static int loss(struct device *d, const float *logits, const uint8_t *labels, int n, int k, double smoothing,
+static int loss(struct device *d, const float *logits, const uint16_t *labels, int n, int k, double smoothing,
                 const struct device_scale *scale, enum device_type type, void *dlogits,
                 struct device_report *report, struct message *m)
 {
