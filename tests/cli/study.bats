@@ -342,7 +342,7 @@ hostile() {
             sleep 0.05
         done
         study "$PWD/results" status > said
-        kill -INT -$!
+        kill -TERM -$!
         wait || true
     )
     grep -qE '^  train +running +train-fp32 [0-9]+/144000 [0-9.]+/s [0-9:]+ left epoch [0-9]+/400 loss [0-9.]+$' said
