@@ -66,10 +66,10 @@ $(R)/ablation.tsv: $(ABLATION_ROWS) $(A)/rows.stamp pipelines/ablation-row
 	@pipelines/ablation-row --join $(A)/base_$(firstword $(ABLATION_SEEDS)).log $(call quote,$(AUGMENT_FLAGS)) \
 		$(call quote,$(TRAIN_FLAGS)) $(call quote,--width $(ABLATION_WIDTH) --epochs $(ABLATION_EPOCHS)) $(ABLATION_ROWS) \
 		> $(W)/$(@F); mv $(W)/$(@F) $@
-$(call chart_files,ablation): $(R)/ablation.tsv pipelines/ablation-chart pipelines/ablation-means plots/ablation.gp plots/style.gp
-	$(call stage,ablation/plot-$(@F),pipelines/ablation-chart $< $@)
-$(R)/ablation.md: $(R)/ablation.tsv pipelines/ablation-page pipelines/ablation-means $(call chart_files,ablation)
-	$(call stage,ablation/page,pipelines/ablation-page $< > $(W)/$(@F); mv $(W)/$(@F) $@)
+$(call chart_files,ablation): $(R)/ablation.tsv $(W)/plot.stamp
+	$(call stage,ablation/plot-$(@F),$(PLOT) ablation $< $(PLOT_FLAGS) -o $@)
+$(R)/ablation.md: $(R)/ablation.tsv $(W)/pages.stamp $(call chart_files,ablation)
+	$(call stage,ablation/page,report --as ablation $< -o $@)
 
 ablation: $(R)/ablation.md
 	@sed -n '/^|/p' $<

@@ -16,8 +16,10 @@ FONT_LIBRARIES := freetype2 fontconfig
 # ONNX files go through protobuf-c, whose compiler makes C of lib/onnx/onnx.proto. Where either is missing, or with ONNX= on the
 # command line, onnx-import and onnx-export are not built, which `make` says; everything else is.
 ONNX := $(and $(shell command -v protoc-c 2> /dev/null),$(shell pkg-config --exists libprotobuf-c 2> /dev/null && echo yes))
-RESQ_LDLIBS := -lopenblas -ljansson -larchive -ljpeg -lpng $(shell pkg-config --libs $(FONT_LIBRARIES)) \
-	$(if $(ONNX),$(shell pkg-config --libs libprotobuf-c)) -lnettle -lz -lpthread -lm $(LDLIBS)
+# GSL stands after OpenBLAS, whose cblas is then GSL's too; only where something of it is used.
+RESQ_LDLIBS := -lopenblas -Wl,--as-needed -lgsl -Wl,--no-as-needed -ljansson -larchive -ljpeg -lpng \
+	$(shell pkg-config --libs $(FONT_LIBRARIES)) $(if $(ONNX),$(shell pkg-config --libs libprotobuf-c)) \
+	-lnettle -lz -lpthread -lm $(LDLIBS)
 
 # Layers, top to bottom, and what each folder may include besides itself and base: folders, each for itself (exec/plan
 # does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a

@@ -122,6 +122,9 @@ export RESQ_PLOTS := $(CURDIR)/plots
 ifneq ($(OPENBLAS_CORETYPE),)
 export OPENBLAS_CORETYPE
 endif
+# Pages and joined tables are report's (`report --as`), whatever REPORT names.
+$(W)/pages.stamp: FORCE $(call ours,report)
+	$(call stamp,report --as)
 STAGES := data plan train fuse calibrate quantize finetune evaluate charts bench summary report
 include $(STAGES:%=pipelines/stages/%.mk)
 include pipelines/sweep.mk pipelines/ablation.mk pipelines/check-study.mk

@@ -85,12 +85,12 @@ $(R)/sweep.tsv: $(SWEEP_ROWS) $(W)/sweep.stamp pipelines/sweep-row
 	@pipelines/sweep-row --join $(S)/float.metrics $(SWEEP_ROWS) > $(W)/$(@F); mv $(W)/$(@F) $@
 
 SWEEP_CHARTS := sweep-bits sweep-parts sweep-calibration $(patsubst %,sweep-observers-%,$(filter 8 4,$(SWEEP_BITS)))
-$(call chart_files,$(SWEEP_CHARTS)): $(R)/sweep.tsv pipelines/sweep-chart pipelines/sweep-means $(wildcard plots/sweep-*.gp) \
-		plots/style.gp
-	$(call stage,sweep/plot-$(@F),pipelines/sweep-chart $(basename $(@F)) $< $@)
+$(call chart_files,$(SWEEP_CHARTS)): $(R)/sweep.tsv $(W)/plot.stamp
+	$(call stage,sweep/plot-$(@F),$(PLOT) $(patsubst sweep-observers-%,sweep-observers $< %,$(filter sweep-observers-%,$(basename $(@F)))) \
+		$(patsubst %,% $<,$(filter-out sweep-observers-%,$(basename $(@F)))) $(PLOT_FLAGS) -o $@)
 
-$(R)/sweep.md: $(R)/sweep.tsv pipelines/sweep-page pipelines/sweep-means $(call chart_files,$(SWEEP_CHARTS))
-	$(call stage,sweep/page,pipelines/sweep-page $< $(SWEEP_CHARTS) > $(W)/$(@F); mv $(W)/$(@F) $@)
+$(R)/sweep.md: $(R)/sweep.tsv $(W)/pages.stamp $(call chart_files,$(SWEEP_CHARTS))
+	$(call stage,sweep/page,report --as sweep $< $(SWEEP_CHARTS) -o $@)
 
 sweep: $(R)/sweep.md
 	@sed -n '/^## Chosen/,/^## [^C]/p' $< | sed '/^## [^C]/d'

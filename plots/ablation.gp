@@ -1,12 +1,9 @@
-# ablation.gp: how far each variant of a recipe is from it, best on top. Given: variants, names[]; $differences: difference,
-# position, half of the interval that chance alone fills.
+# ablation.gp: how far each variant of a recipe is from it, best on top. Given: variants, names[],
+# names_em, title; $differences: difference, position, half of the interval that chance alone fills.
 width = 1000
 height = 170 + 30 * variants
-longest = 0
-do for [i=1:variants] { longest = strlen(names[i]) > longest ? strlen(names[i]) : longest }
-title = 'What each change of the recipe is worth'
 load plots.'/style.gp'
-set lmargin at screen (40.0 + 9.6 * longest) / width
+set lmargin at screen (48.0 + pixels(13, names_em)) / width
 set rmargin at screen 1.0 - 90.0 / width
 set bmargin at screen 76.0 / height
 set format x '%.1f'

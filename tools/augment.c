@@ -17,12 +17,11 @@ struct options {
 };
 
 static const char details[] =
-    "Reads batches on standard input and writes them on standard output. Everything is off unless asked for, and "
-    "done in\n"
-    "the order of the list above, with the arithmetic of Pillow, byte for byte. What an image gets depends on the "
-    "seed,\n"
-    "its epoch, its index and the operation alone: not on threads or batches, nor on which other operations are "
-    "on.\n\n"
+    "Reads batches on standard input and writes them on standard output. Everything is off unless asked\n"
+    "for, and done in the order of the list above, with the arithmetic of Pillow, byte for byte. What an\n"
+    "image gets depends on the seed, its epoch, its index and the operation alone: not on threads or\n"
+    "batches, nor on which other operations are on.\n"
+    "\n"
     "  cifar-load --shuffle --epochs 5 | augment --crop 4 --flip 0.5 --jitter 0.2,0.2,0.2,0.05 | train-fp32 -o M\n";
 
 /* "B,C,S,H" into the four strengths. */

@@ -15,13 +15,12 @@ struct opts {
 };
 
 static const char details[] =
-    "Runs the float network over images of the train split and counts every activation's values, in constant "
-    "memory:\n"
-    "minimum, maximum and a histogram of integers, from which quantize chooses scales by any of its observers. "
-    "Images\n"
-    "after the first -n are read and left unused.\n"
+    "Runs the float network over images of the train split and counts every activation's values, in\n"
+    "constant memory:\n"
+    "minimum, maximum and a histogram of integers, from which quantize chooses scales by any of its\n"
+    "observers. Images after the first -n are read and left unused.\n"
     "\n"
-    "--merge adds up ranges of the same model: the result is that of one pass over all their images, in any "
+    "--merge adds up ranges of the same model: the result is that of one pass over all their images, in any\n"
     "order.\n"
     "\n"
     "  cifar-load --part train --shuffle -n 8192 | calibrate -m fused.safetensors -o ranges.safetensors\n"

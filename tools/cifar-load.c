@@ -2,6 +2,7 @@
 #include "tools/common/image_stats.h"
 #include "tools/common/images.h"
 #include "tools/common/options.h"
+#include "tools/common/wish.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "data/batch.h"
@@ -14,23 +15,14 @@
 #include <string.h>
 
 struct options {
-    const char *data, *split, *part, *output, *export, *size, *fit, *filter, *labels;
-    int64_t epochs, from, seed, count, offset, batch, hold_out;
-    int shuffle, stats, cache, grey, colour, verbose, quiet;
+    const char *data, *split, *part, *output, *export;
+    int64_t epochs, from, seed, count, offset, batch;
+    int shuffle, stats, cache, verbose, quiet;
+    struct wish_arguments pictures;
     struct dataset_wish wish;
 };
 
-static const char details[] =
-    "PATH is a folder of CIFAR-10's .bin files or one such file, a tar (plain, .gz, .xz, .bz2) or zip of them,\n"
-    "or an ImageFolder, as a folder or an archive: SPLIT/CLASS/NAME.png or .jpg. SPLIT is train or test; val,\n"
-    "valid or validation is taken for test where there is none. A class is a folder, even an empty one;\n"
-    "pictures in folders below it are its own. Other files, and pictures elsewhere, are left out and counted in\n"
-    "a warning. Without -d: the environment's CIFAR10_DIR, else the embedded archive.\n\n"
-    "Pictures have sides of 8 to 512 pixels and are grey where all of them are, else colour; --size, --grey\n"
-    "and --colour make them so, and --size is needed where they differ in size. It keeps proportions by\n"
-    "cutting off what is too much (crop) or padding with black (pad), or does not (stretch); resizing is\n"
-    "Pillow's, byte for byte. Grey is R*0.299 + G*0.587 + B*0.114. Palettes become colours, of 16 bits the\n"
-    "upper 8 count, alpha is dropped, and Exif's orientation is applied.\n\n"
+static const char details[] = WISH_HELP
     "The held-out tenth of the train split is every tenth image of each class. -n and --offset take images of\n"
     "the part in index order; --shuffle then orders them anew in each epoch. --epochs counts from the start of\n"
     "training, so that --from E leaves the batches of the epochs from E on as they were, byte for byte.\n\n"
@@ -165,24 +157,6 @@ static int run(const struct options *o, const struct tool *t, struct message *m)
     return 0;
 }
 
-static int wish_take(struct options *o, struct message *m)
-{
-    struct image_wish *w = &o->wish.image;
-    struct image_shape size = {0};
-    if (o->size && image_size_parse(o->size, &size, m) < 0)
-        return message_prefix(m, STATUS_RANGE, "--size");
-    w->height = size.height;
-    w->width = size.width;
-    w->channels = o->grey ? 1 : o->colour ? 3 : 0;
-    if (o->fit)
-        w->fit = strcmp(o->fit, "pad") == 0 ? FIT_PAD : strcmp(o->fit, "crop") == 0 ? FIT_CROP : FIT_STRETCH;
-    if (o->filter)
-        w->filter = strcmp(o->filter, "box") == 0       ? FILTER_BOX
-                    : strcmp(o->filter, "bicubic") == 0 ? FILTER_BICUBIC
-                                                        : FILTER_BILINEAR;
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     struct options o = {.split = "train", .part = "all", .epochs = 1, .seed = 1, .batch = 128, .cache = 1};
@@ -201,13 +175,7 @@ int main(int argc, char **argv)
         OPTION_OUTPUT(&o.output),
         {"export", 0, OPTION_STRING, &o.export, 0, 0, "DIR", "write both splits as .bin files into a new folder", 0,
          0},
-        {"size", 0, OPTION_STRING, &o.size, 0, 0, "HxW", "make all pictures so large", 0, RECORDED_IF_GIVEN},
-        {"fit", 0, OPTION_CHOICE, &o.fit, 0, 0, 0, "how, where proportions differ: crop unless given",
-         "crop|pad|stretch", RECORDED_IF_GIVEN},
-        {"filter", 0, OPTION_CHOICE, &o.filter, 0, 0, 0, "of resizing: bilinear unless given",
-         "box|bilinear|bicubic", RECORDED_IF_GIVEN},
-        {"grey", 0, OPTION_FLAG, &o.grey, 0, 0, 0, "make all pictures grey", 0, RECORDED_IF_GIVEN},
-        {"colour", 0, OPTION_FLAG, &o.colour, 0, 0, 0, "make all pictures colour", 0, RECORDED_IF_GIVEN},
+        WISH_OPTIONS(o.pictures),
         {"cache", 0, OPTION_FLAG, &o.cache, 0, 0, 0, "use a decoded copy of an archive, and make it", 0, 0},
         {"stats", 0, OPTION_FLAG, &o.stats, 0, 0, 0, "print mean and deviation of each channel (TSV)", 0, 0},
         OPTION_VERBOSE(&o.verbose),
@@ -224,11 +192,7 @@ int main(int argc, char **argv)
     if (o.from >= o.epochs)
         return tool_misuse(&tool, "--from: %lld is not below --epochs %lld", (long long)o.from,
                            (long long)o.epochs);
-    if (o.grey && o.colour)
-        return tool_misuse(&tool, "--grey goes with no --colour");
-    if (!o.size && (o.fit || o.filter))
-        return tool_misuse(&tool, "--%s: is of --size", o.fit ? "fit" : "filter");
-    if (wish_take(&o, &m) < 0)
+    if (wish_take(&o.pictures, &o.wish, &m) < 0)
         return tool_misuse(&tool, "%s", m.text);
     if (o.export && (o.stats || o.output))
         return tool_misuse(&tool, "--export goes with neither --stats nor --output");

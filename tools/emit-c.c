@@ -30,8 +30,9 @@ static const char details[] =
     "it computes with integers alone. Float layers give those of RESQ_ISA=ref where float and double are IEEE's "
     "(no\n"
     "-ffast-math, no x87).\n"
-    "Weights of up to 1 MiB stand in the source; others in a file beside it, OUT.bin, which the assembler takes in "
-    "(.incbin).\n"
+    "Codes that fit in 4 or 2 bits are packed. Weights of up to 1 MiB stand in the source; others in a file "
+    "beside\n"
+    "it, OUT.bin, which the assembler takes in (.incbin).\n"
     "Compiled with -DNAME_TEST the file is a program that checks itself: ten images with the logits that the model "
     "gives\n"
     "for them stand in it, the first ten of --images, or ten drawn ones, always the same.\n"
@@ -151,7 +152,7 @@ int main(int argc, char **argv)
         {"header", 0, OPTION_STRING, &o.header, 0, 0, "FILE", "also write a header, which the source includes", 0,
          0},
         {"weights", 0, OPTION_STRING, &o.weights, 0, 0, "FILE", "write the weights here, for .incbin", 0, 0},
-        {"name", 0, OPTION_STRING, &o.name, 0, 0, "NAME", "what all names begin with (default: net)", 0, 0},
+        {"name", 0, OPTION_STRING, &o.name, 0, 0, "NAME", "what all names begin with", 0, 0},
         {"images", 0, OPTION_STRING, &o.images, 0, 0, "BATCHES", "the self-test's images; without: drawn ones", 0,
          0},
         MODEL_OPTIONS(o.given),

@@ -12,28 +12,23 @@
 struct opts {
     const char *output, *model, *predictions, *precision;
     int64_t batch, threads;
-    int is_pair, quiet;
+    int is_pair, verbose, quiet;
     struct device_arguments where;
     struct model_arguments given;
 };
 
 static const char details[] =
-    "Prints a table `metric class predicted value low high`: images, accuracy and top2 with 95 % Wilson "
-    "intervals,\n"
-    "loss (mean cross-entropy), calibration_error (expected, 15 bins), precision, recall and f1 of each class (0 "
-    "where\n"
-    "nothing is divided by nothing) and the confusion counts. Shares are in percent.\n"
+    "Prints a table `metric class predicted value low high`: images, accuracy and top2 with 95 % Wilson\n"
+    "intervals, loss (mean cross-entropy), calibration_error (expected, 15 bins), precision, recall and f1\n"
+    "of each class (0 where nothing is divided by nothing) and the confusion counts. Shares are in percent.\n"
     "\n"
-    "--precision says what float layers compute in; integer layers have their own. With bf16, a CPU with tiles\n"
-    "(RESQ_ISA=amx) is several times as fast; other instruction sets give the same to rounding, and are slower. "
-    "The\n"
-    "table and the predictions name the precision.\n"
+    "--precision says what float layers compute in; integer layers have their own. With bf16, a CPU with\n"
+    "tiles (RESQ_ISA=amx) is several times as fast; other instruction sets give the same to rounding, and\n"
+    "are slower. The table and the predictions name the precision.\n"
     "\n"
-    "--pair compares two predictions of the same images, in a table `metric class value`: images, agreement "
-    "(percent),\n"
-    "both_right, both_wrong, only_first_right, only_second_right, mcnemar_p (exact, two-sided), and for each "
-    "class\n"
-    "first_right, second_right and difference (second less first).\n"
+    "--pair compares two predictions of the same images, in a table `metric class value`: images, agreement\n"
+    "(percent), both_right, both_wrong, only_first_right, only_second_right, mcnemar_p (exact, two-sided),\n"
+    "and for each class first_right, second_right and difference (second less first).\n"
     "\n"
     "Examples:\n"
     "  cifar-load --split test | evaluate -m qat.safetensors --predictions qat.predictions.safetensors > qat.tsv\n"
@@ -70,8 +65,8 @@ static int table_make(struct table *t, const struct predictions *p, const struct
 static int evaluate_model(const struct tool *tool, const struct opts *o, const struct model *model,
                           const char *model_digest, struct message *m)
 {
-    const struct predict_options how = {(int)o->threads, (int)o->batch, o->quiet,
-                                        o->where,        o->precision,  tool_called(tool)};
+    const struct predict_options how = {(int)o->threads, (int)o->batch,     o->quiet,  o->where,
+                                        o->precision,    tool_called(tool), o->verbose};
     struct predictions p = {0};
     struct batch_reader reader = {0};
     struct table table = {0};
@@ -188,6 +183,7 @@ int main(int argc, char **argv)
          0},
         OPTION_DEVICE(o.where),
         MODEL_OPTIONS(o.given),
+        OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet),
     };
     const struct tool tool =

@@ -14,10 +14,9 @@ struct opts {
 };
 
 static const char details[] =
-    "Folds each batch norm into the convolution before it and fuses ReLU and the residual add into the "
-    "convolution\n"
-    "behind which they stand; the network computes the same. A model that has none of these passes unchanged.\n"
-    "Without -m the model is read from standard input.\n"
+    "Folds each batch norm into the convolution before it and fuses ReLU and the residual add into the\n"
+    "convolution behind which they stand; the network computes the same. A model that has none of these\n"
+    "passes unchanged. Without -m the model is read from standard input.\n"
     "\n"
     "  fuse -m best_float_model.safetensors -o fused_model.safetensors\n"
     "  diff <(inspect graph float.safetensors) <(inspect graph fused.safetensors)\n";

@@ -9,11 +9,21 @@ static const struct kind {
     int is_grid;
     plot_function *run;
 } kinds[] = {
-    {"loss", 1, STRING_LIST_MAX, 0, plot_loss},   {"accuracy", 1, STRING_LIST_MAX, 0, plot_accuracy},
-    {"confusion", 1, 1, 0, plot_confusion},       {"compare-accuracy", 1, 1, 0, plot_compare_accuracy},
-    {"compare-size", 1, 1, 0, plot_compare_size}, {"compare-time", 1, 1, 0, plot_compare_time},
-    {"histogram", 2, 2, 0, plot_histogram},       {"images", 0, 0, 1, plot_images},
-    {"augmented", 0, 0, 1, plot_augmented},       {"samples", 1, 1, 1, plot_samples},
+    {"loss", 1, STRING_LIST_MAX, 0, plot_loss},
+    {"accuracy", 1, STRING_LIST_MAX, 0, plot_accuracy},
+    {"confusion", 1, 1, 0, plot_confusion},
+    {"compare-accuracy", 1, 1, 0, plot_compare_accuracy},
+    {"compare-size", 1, 1, 0, plot_compare_size},
+    {"compare-time", 1, 1, 0, plot_compare_time},
+    {"sweep-bits", 1, 1, 0, plot_sweep_bits},
+    {"sweep-parts", 1, 1, 0, plot_sweep_parts},
+    {"sweep-calibration", 1, 1, 0, plot_sweep_calibration},
+    {"sweep-observers", 2, 2, 0, plot_sweep_observers},
+    {"ablation", 1, 1, 0, plot_ablation},
+    {"histogram", 2, 2, 0, plot_histogram},
+    {"images", 0, 0, 1, plot_images},
+    {"augmented", 0, 0, 1, plot_augmented},
+    {"samples", 1, 1, 1, plot_samples},
 };
 
 static const char details[] =
@@ -24,6 +34,11 @@ static const char details[] =
     "  compare-accuracy SUMMARY    bars with intervals, one a row\n"
     "  compare-size SUMMARY        bars of file sizes\n"
     "  compare-time SUMMARY        bars of milliseconds an image\n"
+    "  sweep-bits SWEEP            accuracy over bits: PTQ by its best observer, QAT by kind of range\n"
+    "  sweep-parts SWEEP           PTQ over bits of weights alone, of activations alone, of both\n"
+    "  sweep-calibration SWEEP     PTQ at 8 bits over calibration images, a curve an observer\n"
+    "  sweep-observers SWEEP BITS  PTQ at so many bits: observers, per channel and per tensor\n"
+    "  ablation ABLATION           what each change of the recipe is worth\n"
     "  histogram RANGES NODE       values of an activation, from calibrate; with -m, where int8 codes end\n"
     "  images < BATCHES            pictures as loaded\n"
     "  augmented < BATCHES         one row an image, one column an epoch of the stream; --originals adds them\n"
@@ -88,8 +103,8 @@ int main(int argc, char **argv)
         {"count", 'n', OPTION_INTEGER, &job.count, 0, 10000, "N", "images a grid shows; 0: 40, of augmented 8 rows",
          0, 0},
         {"columns", 0, OPTION_INTEGER, &job.columns, 1, 64, "N", "columns of a grid", 0, 0},
-        {"scale", 0, OPTION_INTEGER, &job.scale, 0, 16, "N",
-         "enlargement of the pictures in a grid; 0: to about 160 pixels", 0, 0},
+        {"scale", 0, OPTION_INTEGER, &job.scale, 1, 16, "N",
+         "enlargement of the pictures in a grid; else to about 160 pixels", 0, 0},
         {"images", 0, OPTION_STRING, &job.images, 0, 0, "FILE", "read batches here instead of standard input", 0,
          0},
         {"originals", 0, OPTION_STRING, &job.originals, 0, 0, "FILE", "batches of the images before augmentation",

@@ -8,21 +8,16 @@
 #include <string.h>
 
 static const char details[] =
-    "Starts from the float model of fuse and the ranges of calibrate. The forward pass is the int8 arithmetic "
-    "that\n"
-    "evaluate and bench run, with the given lowering options; gradients pass straight through the rounding and "
-    "are\n"
-    "zero where a value is clamped. Activation ranges stay as calibrated (fixed), follow the mini-batches "
-    "(average) or\n"
-    "are trained (learned).\n\n"
-    "Before the first and after each epoch the int8 model is lowered and tested on the --validate images; the best "
-    "is\n"
-    "written (without --validate, the last). The log's epoch 0 is the model as quantize makes it: where no epoch "
-    "is "
-    "better,\n"
-    "it is what is written, with a warning, and --epochs 0 writes just that. Stream, checkpoint and log are as "
-    "for\n"
-    "train-fp32.\n\n"
+    "Starts from the float model of fuse and the ranges of calibrate. The forward pass is the int8\n"
+    "arithmetic that evaluate and bench run, with the given lowering options; gradients pass straight\n"
+    "through the rounding and are zero where a value is clamped. Activation ranges stay as calibrated\n"
+    "(fixed), follow the mini-batches (average) or are trained (learned).\n"
+    "\n"
+    "Before the first and after each epoch the int8 model is lowered and tested on the --validate images;\n"
+    "the best is written (without --validate, the last). The log's epoch 0 is the model as quantize makes\n"
+    "it: where no epoch is better, it is what is written, with a warning, and --epochs 0 writes just that.\n"
+    "Stream, checkpoint and log are as for train-fp32.\n"
+    "\n"
     "  cifar-load --part train --epochs 2 --shuffle | augment --crop 4 --flip 0.5 |\n"
     "    qat-finetune -m fused -r ranges --epochs 2 --validate held-out.batches --log log.tsv -o int8\n";
 

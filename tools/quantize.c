@@ -19,19 +19,19 @@ struct opts {
 };
 
 static const char details[] =
-    "Every convolution, average pool and linear layer becomes integer arithmetic: activations u8 with scale and "
-    "zero\n"
-    "point per tensor, weights s8, symmetric, with a scale per output channel, sums in i32 (lib/quant/QUANT.md). "
-    "For\n"
-    "every channel it is proven from its weights and bias that no sum can leave 32 bits.\n"
+    "Every convolution, average pool and linear layer becomes integer arithmetic: activations u8 with scale\n"
+    "and zero point per tensor, weights s8, symmetric, with a scale per output channel, sums in i32\n"
+    "(lib/quant/QUANT.md). For every channel it is proven from its weights and bias that no sum can leave\n"
+    "32 bits.\n"
+    "\n"
     "Observers choose what part of the values seen in calibration the codes span:\n"
     "  min-max      everything seen\n"
     "  percentile   all but (100 - P) % of the values at either end\n"
     "  mse          the range of least expected squared error\n"
     "  entropy      the range of least Kullback-Leibler divergence (as TensorRT)\n"
-    "-v prints a line for every layer: scale and zero point, signal to quantization noise (dB) of its output and "
-    "of\n"
-    "its weights, the largest value its sums can reach and how many times that is below 2^31.\n"
+    "\n"
+    "-v prints a line for every layer: scale and zero point, signal to quantization noise (dB) of its\n"
+    "output and of its weights, the largest value its sums can reach and how many times that is below 2^31.\n"
     "\n"
     "  quantize -m fused.safetensors -r ranges.safetensors -o int8.safetensors\n"
     "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --keep-float fc -o w4.safetensors\n";

@@ -142,6 +142,16 @@ int parse_number(const char *s, double low, double high, const char *what, doubl
     return STATUS_OK;
 }
 
+double round_decimals(double v, int decimals)
+{
+    char number[400]; /* a double before the point has at most 309 digits */
+    locale_t before = uselocale(locale_c());
+    snprintf(number, sizeof number, "%.*f", decimals, v);
+    double rounded = strtod(number, NULL);
+    uselocale(before);
+    return rounded;
+}
+
 /* Whole numbers of moderate size stay readable: 100000, not 1e+05. */
 static int number_is_whole(double value)
 {

@@ -23,6 +23,8 @@ int parse_integer(const char *s, int64_t low, int64_t high, const char *what, in
 /* Whole-string parse of a finite number in [low, high]; hex floats, "inf", "nan" and surplus bytes are refused. */
 int parse_number(const char *s, double low, double high, const char *what, double *value,
                  struct message *m) RESQ_USE_RESULT;
+/* The double that v, printed with so many decimals (0..20), reads as. */
+double round_decimals(double v, int decimals);
 /* Shortest decimal that reads back as the same double (or float): at most 31 bytes with the NUL. */
 void format_number(char out[32], double value);
 void format_number_f32(char out[32], float value);

@@ -1,9 +1,10 @@
 /* archive.c: a tar (plain, gzip, xz, bzip2) or zip of .bin files or of an ImageFolder, read member by member, never
  * unpacked to disk. Every member is checked, wanted or not: an archive with a hostile one is refused whole. */
 #include "data/files.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "data/gzip.h"
 #include "data/pictures.h"
+#include "data/raw.h"
 #include "base/memory.h"
 #include <archive.h>
 #include <archive_entry.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define OTHER_MAX_BYTES \
+    ((int64_t)8 << 30) /* of a member that is left out: STL-10's unlabelled pictures are 2.6 GB */
 enum { READ_BLOCK = 1 << 16, TAR_BLOCK = 512, MAX_MEMBERS = 1 << 22 };
 
 struct member {
@@ -23,6 +26,7 @@ struct member {
 struct unpacker {
     struct archive *archive;
     struct pictures *pictures;
+    struct raw_files *raw;
     struct survey survey;
     uint8_t *buffer; /* PICTURE_MAX_BYTES */
     struct image_files *files;
@@ -69,7 +73,9 @@ static int size_check(const struct member *b, struct message *m)
 {
     int64_t limit = b->what.kind == MEMBER_PICTURE ? PICTURE_MAX_BYTES
                     : b->what.kind == MEMBER_NOTE  ? NOTE_MAX_BYTES
-                                                   : FILE_BYTES;
+                    : b->what.kind == MEMBER_RAW   ? RAW_MAX_BYTES
+                    : b->what.kind == MEMBER_FILE  ? FILE_BYTES
+                                                   : OTHER_MAX_BYTES;
     if (b->size < 0 || b->size > limit)
         return message_set(m, STATUS_FORMAT, "%s: %lld bytes exceeds limit %lld", b->path, (long long)b->size,
                            (long long)limit);
@@ -133,6 +139,17 @@ static int member_read_picture(struct unpacker *u, const struct member *b, struc
     return status < 0 ? message_prefix(m, status, "%s", b->path) : 0;
 }
 
+static int member_read_raw(struct unpacker *u, const struct member *b, struct message *m)
+{
+    struct raw_name name;
+    uint8_t *bytes = memory_new_raw((size_t)b->size, 1, m);
+    int status = bytes ? data_read(u, b, bytes, m) : STATUS_NOMEM;
+    if (status >= 0 && raw_name_parse(b->path, &name))
+        status = raw_files_add(u->raw, b->path, &name, bytes, (size_t)b->size, m);
+    memory_free(bytes);
+    return status;
+}
+
 static int member_skip(struct unpacker *u, const struct member *b, struct message *m)
 {
     if (archive_read_data_skip(u->archive) < ARCHIVE_WARN)
@@ -142,7 +159,7 @@ static int member_skip(struct unpacker *u, const struct member *b, struct messag
 
 static int member_take(struct unpacker *u, struct member *b, int is_folder, struct message *m)
 {
-    int status = member_parse(b->path, is_folder, &b->what, m);
+    int status = (u->files->wish.hold_out ? member_parse_unsplit : member_parse)(b->path, is_folder, &b->what, m);
     if (status < 0)
         return message_prefix(m, status, "%s", b->path);
     if (is_folder && b->what.kind != MEMBER_CLASS)
@@ -162,6 +179,8 @@ static int member_take(struct unpacker *u, struct member *b, int is_folder, stru
         return member_read_note(u, b, m);
     case MEMBER_PICTURE:
         return member_read_picture(u, b, m);
+    case MEMBER_RAW:
+        return member_read_raw(u, b, m);
     default:
         return member_skip(u, b, m);
     }
@@ -221,7 +240,8 @@ static int members_read(struct unpacker *u, struct message *m)
 static int unpacker_open(struct unpacker *u, const char *path, struct message *m)
 {
     u->pictures = pictures_new(&u->files->wish, m);
-    u->buffer = u->pictures ? memory_new_raw(PICTURE_MAX_BYTES, 1, m) : NULL;
+    u->raw = raw_files_new(m);
+    u->buffer = u->pictures && u->raw ? memory_new_raw(PICTURE_MAX_BYTES, 1, m) : NULL;
     u->archive = u->buffer ? archive_read_new() : NULL;
     if (!u->archive)
         return message_set(m, STATUS_NOMEM, "memory exhausted");
@@ -262,6 +282,8 @@ static int archive_read_all(struct unpacker *u, const char *path, struct message
     notes_filter(u);
     if (u->survey.root >= 0)
         TRY(pictures_finish(u->pictures, &u->survey, u->files, m));
+    if (survey_leaves_raw(&u->survey) && raw_files_any(u->raw))
+        return raw_files_finish(u->raw, u->files, m);
     return survey_tell(&u->survey, u->files, m);
 }
 
@@ -297,6 +319,7 @@ int files_from_archive(struct image_files *s, const char *path, struct message *
     memory_free(u->note_roots[0]);
     memory_free(u->note_roots[1]);
     pictures_free(u->pictures);
+    raw_files_free(u->raw);
     survey_free(&u->survey);
     memory_free(u);
     return status < 0 ? message_prefix(m, status, "%s", path) : 0;

@@ -38,14 +38,14 @@ static const char *index_text(const struct image_copy *c)
     return (const char *)c->index + sizeof c->head - INDEX_AT;
 }
 
-const uint8_t *copy_labels(const struct image_copy *c)
+static const uint8_t *index_labels(const struct image_copy *c)
 {
     return (const uint8_t *)index_text(c) + c->head.text;
 }
 
 static const char *index_digests(const struct image_copy *c)
 {
-    return (const char *)copy_labels(c) + c->head.records * c->head.label;
+    return (const char *)index_labels(c) + c->head.records * c->head.label;
 }
 
 static const char *index_sample(const struct image_copy *c)
@@ -226,13 +226,14 @@ int copy_open(struct image_files *s, const char *cache, struct message *said)
     if (status < 0) {
         copy_close(c);
         memcpy(source, s->source, sizeof source);
-        files_free(s);
+        files_clear(s);
         memcpy(s->source, source, sizeof source);
         message_set(said, 0, "no decoded copy: %s", m.text);
         return 0;
     }
     (void)futimens(c->fd, NULL); /* in use: the last to make room */
     s->copy = c;
+    s->labels = index_labels(c);
     message_set(said, 0, "decoded copy: %s", c->path);
     return 1;
 }

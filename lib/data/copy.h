@@ -28,7 +28,6 @@ enum {
  * there was one, 0 where there was none that can be used. said: which, or why none. */
 int copy_open(struct image_files *s, const char *cache, struct message *said);
 void copy_close(struct image_copy *c); /* NULL is fine */
-const uint8_t *copy_labels(const struct image_copy *c);
 /* As files_fetch. A damaged copy is removed. */
 int copy_fetch(struct image_files *s, int split, int64_t first, int64_t count, struct message *m) RESQ_USE_RESULT;
 /* Makes the copy of s and room for it. Where that fails there is none; said tells why. */

@@ -1,6 +1,5 @@
 #include "data/files.h"
-#include "data/copy.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +55,7 @@ int files_add(struct image_files *s, int split, int index, uint8_t *bytes, size_
         return message_set(m, STATUS_FORMAT, "duplicate file");
     if (size == 0)
         return message_set(m, STATUS_TRUNCATED, "empty input");
-    const char *foreign = size % record != 0 ? foreign_content(bytes, size) : NULL;
+    const char *foreign = size % record != 0 ? unread_content(bytes, size) : NULL;
     if (foreign)
         return message_set(m, STATUS_FORMAT, "%s", foreign);
     if (size % record != 0)
@@ -110,11 +109,6 @@ int64_t files_records(const struct image_files *s, int split)
     return records;
 }
 
-int files_fetch(struct image_files *s, int split, int64_t first, int64_t count, struct message *m)
-{
-    return s->copy ? copy_fetch(s, split, first, count, m) : 0;
-}
-
 size_t files_record_bytes(const struct image_files *s)
 {
     return (size_t)s->label_bytes + image_shape_bytes(s->shape);
@@ -139,9 +133,9 @@ void files_label_put(const struct image_files *s, uint8_t *record, int label)
 
 void files_labels(const struct image_files *s, int split, uint16_t *labels)
 {
-    const size_t step = s->copy ? (size_t)s->label_bytes : files_record_bytes(s);
-    if (s->copy) {
-        const uint8_t *at = copy_labels(s->copy);
+    const size_t step = s->labels ? (size_t)s->label_bytes : files_record_bytes(s);
+    if (s->labels) {
+        const uint8_t *at = s->labels;
         if (split == SPLIT_TEST)
             at += (size_t)files_records(s, SPLIT_TRAIN) * step;
         for (int64_t i = 0; i < files_records(s, split); i++)
@@ -153,7 +147,7 @@ void files_labels(const struct image_files *s, int split, uint16_t *labels)
             *labels++ = (uint16_t)files_label_get(s, s->files[split][i].bytes + at);
 }
 
-void files_free(struct image_files *s)
+void files_clear(struct image_files *s)
 {
     for (int split = 0; split < SPLIT_COUNT; split++)
         for (int i = 0; i < s->count[split]; i++) {
@@ -172,89 +166,5 @@ void files_free(struct image_files *s)
     memory_free(s->found);
     memory_free(s->instead);
     text_free(&s->sample);
-    copy_close(s->copy);
     *s = (struct image_files){.wish = s->wish, .shape = IMAGE_CIFAR, .label_bytes = 1};
-}
-
-static int lone_file_open(struct image_files *s, const char *path, struct message *m)
-{
-    s->single = 1;
-    int status = files_map(s, SPLIT_TRAIN, 0, path, m);
-    if (status < 0 && status != STATUS_IO && m)
-        foreign_explain(path, m);
-    return status;
-}
-
-static int archive_open(struct image_files *s, const char *path, const char *cache, struct message *said,
-                        struct message *m)
-{
-    if (cache) {
-        TRY(digest_file(path, s->source, m));
-        if (copy_open(s, cache, said))
-            return 0;
-    }
-    int status = files_from_archive(s, path, m);
-    if (status < 0 && m) {
-        foreign_explain(path, m);
-        archive_explain(path, m);
-    }
-    return status;
-}
-
-/* Says what `path` is, opens it, and checks all that does not depend on names. */
-static int source_open(struct image_files *s, const char *path, const char *cache, struct message *said,
-                       struct message *m)
-{
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return message_errno(m, "%s: cannot open", path);
-    if (S_ISDIR(st.st_mode))
-        return files_from_folder(s, path, m);
-    if (!S_ISREG(st.st_mode))
-        return message_set(m, STATUS_FORMAT, "%s: neither a folder nor a regular file", path);
-    if (st.st_size == 0)
-        return message_set(m, STATUS_TRUNCATED, "%s: empty input", path);
-    size_t length = strlen(path);
-    if (length > 4 && strcmp(path + length - 4, ".bin") == 0)
-        return lone_file_open(s, path, m);
-    return archive_open(s, path, cache, said, m);
-}
-
-static int files_complete(const struct image_files *s, const char *path, struct message *m)
-{
-    if (s->count[SPLIT_TRAIN] + s->count[SPLIT_TEST] == 0)
-        return message_set(m, STATUS_FORMAT, "%s: %s", path, s->instead ? s->instead : "holds no images");
-    for (int split = 0; split < SPLIT_COUNT; split++)
-        for (int i = 0; i < s->count[split]; i++)
-            if (s->files[split][i].size == 0) {
-                char name[32];
-                file_name(split, i, name);
-                return message_set(m, STATUS_FORMAT, "%s: %s is missing", path, name);
-            }
-    return 0;
-}
-
-int files_open(struct image_files *s, const char *path, const struct dataset_wish *wish, const char *cache,
-               struct message *warning, struct message *said, struct message *m)
-{
-    *s = (struct image_files){.shape = IMAGE_CIFAR, .label_bytes = 1};
-    if (wish)
-        s->wish = *wish;
-    int status;
-    TRY_GOTO(source_open(s, path, cache, said, m), fail);
-    TRY_GOTO(files_complete(s, path, m), fail);
-    status = files_classes(s, m);
-    if (status >= 0)
-        status = files_convert(s, m);
-    if (status < 0) {
-        message_prefix(m, status, "%s", path);
-        goto fail;
-    }
-    TRY_GOTO(files_identify(s, path, warning, m), fail);
-    if (s->source[0] && !s->copy)
-        copy_write(s, cache, said);
-    return 0;
-fail:
-    files_free(s);
-    return status;
 }

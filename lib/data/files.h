@@ -48,6 +48,7 @@ struct image_files {
     char sample_digest[DIGEST_HEX];
     char source[DIGEST_HEX]; /* of the file that was decoded, where it was computed; else "" */
     char name[128], digest[72];
+    const uint8_t *labels;   /* of a decoded copy: of both splits, train's first; owned by the copy. Else NULL */
     struct image_copy *copy; /* not NULL: opened from a decoded copy, and records come by files_fetch */
 };
 
@@ -65,6 +66,8 @@ void files_free(struct image_files *s);
 /* Makes records first..first + count - 1 of a split readable, in the file that holds them. Fails only where a
  * decoded copy is damaged. */
 int files_fetch(struct image_files *s, int split, int64_t first, int64_t count, struct message *m) RESQ_USE_RESULT;
+/* Frees all but a copy, which files_free closes. */
+void files_clear(struct image_files *s);
 /* The labels of a split, in order. */
 void files_labels(const struct image_files *s, int split, uint16_t *labels);
 

@@ -1,8 +1,9 @@
 /* folder.c: a folder of .bin files (or its parent), or an ImageFolder: its paths are listed first, then what the
  * survey chooses is read. */
 #include "data/files.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "data/pictures.h"
+#include "data/raw.h"
 #include "base/memory.h"
 #include "record/file.h"
 #include <dirent.h>
@@ -143,9 +144,15 @@ static int listing_make(struct listing *l, const char *path, int max_depth, stru
 struct reading {
     struct image_files *files;
     struct pictures *pictures;
+    struct raw_files *raw;
     struct survey survey;
     const char *base;
 };
+
+static int path_parse(const struct reading *r, const struct entry *e, struct member_path *what, struct message *m)
+{
+    return (r->files->wish.hold_out ? member_parse_unsplit : member_parse)(e->path, e->is_folder, what, m);
+}
 
 static int note_read(struct image_files *s, int note, const char *path, struct message *m)
 {
@@ -174,6 +181,17 @@ static int picture_read(struct pictures *p, int root, const struct member_path *
     return status;
 }
 
+static int raw_read(struct raw_files *r, const char *path, struct message *m)
+{
+    struct text text = {0};
+    struct raw_name name;
+    int status = file_read(path, RAW_MAX_BYTES, &text, m);
+    if (status >= 0 && raw_name_parse(path, &name))
+        status = raw_files_add(r, path, &name, text.data, text.length, m);
+    text_free(&text);
+    return status;
+}
+
 static int class_note(struct pictures *p, int root, const struct member_path *what, const char *path,
                       struct message *m)
 {
@@ -184,6 +202,8 @@ static int class_note(struct pictures *p, int root, const struct member_path *wh
 /* 1 where the member belongs to what the survey chose. */
 static int member_is_chosen(const struct survey *v, const char *path, const struct member_path *what)
 {
+    if (what->kind == MEMBER_RAW)
+        return survey_leaves_raw(v);
     const char *root = v->file_root ? v->file_root : v->root >= 0 ? v->roots[v->root].path : NULL;
     if (!root || strlen(root) != what->root || strncmp(root, path, what->root) != 0)
         return 0;
@@ -196,12 +216,14 @@ static int member_read(struct reading *r, const struct entry *e, struct message 
 {
     struct member_path what;
     char *path = memory_printf(m, "%s/%s", r->base, e->path);
-    int status = path ? member_parse(e->path, e->is_folder, &what, m) : STATUS_NOMEM;
+    int status = path ? path_parse(r, e, &what, m) : STATUS_NOMEM;
     if (status >= 0 && member_is_chosen(&r->survey, e->path, &what)) {
         if (what.kind == MEMBER_FILE)
             status = files_map(r->files, what.split, what.index, path, m);
         else if (what.kind == MEMBER_NOTE)
             status = note_read(r->files, what.index, path, m);
+        else if (what.kind == MEMBER_RAW)
+            status = raw_read(r->raw, path, m);
         else if (what.kind == MEMBER_CLASS)
             status = class_note(r->pictures, r->survey.root, &what, path, m);
         else
@@ -217,7 +239,7 @@ static int survey_make(struct reading *r, const struct listing *l, struct messag
     int status = 0;
     for (int64_t i = 0; i < l->count && status >= 0; i++) {
         const struct entry *e = &l->entries[i];
-        status = member_parse(e->path, e->is_folder, &what, m);
+        status = path_parse(r, e, &what, m);
         if (status < 0)
             return message_prefix(m, status, "%s/%s", r->base, e->path);
         if (!e->is_folder || what.kind == MEMBER_CLASS)
@@ -235,7 +257,7 @@ static int foreign_find(struct reading *r, const struct listing *l, struct messa
         char *path = memory_printf(m, "%s/%s", r->base, l->entries[i].path);
         if (!path)
             return STATUS_NOMEM;
-        r->survey.foreign = foreign_name(path);
+        r->survey.foreign = unread_name(path);
         memory_free(path);
     }
     return 0;
@@ -250,6 +272,9 @@ static int listing_take(struct reading *r, const struct listing *l, struct messa
         int status = pictures_finish(r->pictures, &r->survey, r->files, m);
         if (status < 0)
             return message_prefix(m, status, "%s", r->base);
+    } else if (survey_leaves_raw(&r->survey) && raw_files_any(r->raw)) {
+        int status = raw_files_finish(r->raw, r->files, m);
+        return status < 0 ? message_prefix(m, status, "%s", r->base) : 0;
     } else if (!r->survey.file_root) {
         TRY(foreign_find(r, l, m));
     }
@@ -265,12 +290,13 @@ static int folder_read(struct image_files *s, const char *path, int max_depth, s
     r->files = s;
     r->base = path;
     int status = listing_make(&l, path, max_depth, m);
-    if (status >= 0 && !(r->pictures = pictures_new(&s->wish, m)))
+    if (status >= 0 && (!(r->pictures = pictures_new(&s->wish, m)) || !(r->raw = raw_files_new(m))))
         status = STATUS_NOMEM;
     if (status >= 0)
         status = listing_take(r, &l, m);
     listing_free(&l);
     pictures_free(r->pictures);
+    raw_files_free(r->raw);
     survey_free(&r->survey);
     memory_free(r);
     return status;

@@ -1,5 +1,6 @@
 #include "data/member.h"
 #include "data/files.h"
+#include "data/raw.h"
 #include "base/utf8.h"
 #include <string.h>
 #include <strings.h>
@@ -114,11 +115,14 @@ static int member_is_hidden(const char *path, const char *class_name, const stru
 
 static enum member_kind kind_outside(const char *base, int is_picture, struct member_path *out)
 {
+    struct raw_name raw;
     if (file_name_parse(base, &out->split, &out->index))
         return MEMBER_FILE;
     out->index = note_parse(base);
     if (out->index >= 0)
         return MEMBER_NOTE;
+    if (raw_name_parse(base, &raw))
+        return MEMBER_RAW;
     return is_picture ? MEMBER_STRAY : MEMBER_OTHER;
 }
 
@@ -143,5 +147,23 @@ int member_parse(const char *path, int is_folder, struct member_path *out, struc
     TRY(class_take(class_name, strcspn(class_name, "/"), out, m));
     out->kind = is_folder ? MEMBER_CLASS : MEMBER_PICTURE;
     out->is_read = is_read;
+    return 0;
+}
+
+int member_parse_unsplit(const char *path, int is_folder, struct member_path *out, struct message *m)
+{
+    TRY(member_parse(path, is_folder, out, m));
+    const char *base = strrchr(path, '/');
+    if (out->kind != MEMBER_STRAY || !base)
+        return 0;
+    const char *folder = base;
+    while (folder > path && folder[-1] != '/')
+        folder--;
+    TRY(class_take(folder, (size_t)(base - folder), out, m));
+    out->kind = MEMBER_PICTURE;
+    out->folder = FOLDER_TRAIN;
+    out->root = folder > path ? (size_t)(folder - 1 - path) : 0;
+    out->name = base + 1;
+    out->is_read = suffix_in(base + 1, read_suffixes, COUNT(read_suffixes));
     return 0;
 }

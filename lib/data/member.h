@@ -11,6 +11,7 @@ enum member_kind {
     MEMBER_HIDDEN, /* a hidden file, or one of those that systems leave behind: Thumbs.db, desktop.ini, @eaDir .. */
     MEMBER_FILE,   /* ROOT/data_batch_N.bin, ROOT/test_batch.bin .. */
     MEMBER_NOTE,   /* ROOT/batches.meta.txt, ROOT/dataset.tsv */
+    MEMBER_RAW,    /* a file of pixels, labels or names that raw.h reads */
     MEMBER_CLASS,  /* the folder ROOT/SPLIT/CLASS */
     MEMBER_PICTURE, /* ROOT/SPLIT/CLASS/NAME, where NAME may have folders of its own, as with torchvision */
     MEMBER_STRAY    /* named like a picture, but in no SPLIT/CLASS */
@@ -35,5 +36,10 @@ void member_tidy(char *path);
 /* path: tidy and relative to what was named. SPLIT is the last component that can be one: what stands before it is
  * ROOT. Negative: a class name that cannot be used (too long, a control character, not UTF-8). */
 int member_parse(const char *path, int is_folder, struct member_path *out, struct message *m) RESQ_USE_RESULT;
+
+/* The same for a set without splits, ROOT/CLASS/NAME: CLASS is the folder that a picture stands in, and all are in
+ * folder_names[FOLDER_TRAIN]. Pictures in a SPLIT stay what they are. */
+int member_parse_unsplit(const char *path, int is_folder, struct member_path *out,
+                         struct message *m) RESQ_USE_RESULT;
 
 #endif

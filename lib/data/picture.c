@@ -1,5 +1,5 @@
 #include "data/picture.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "base/memory.h"
 #include <setjmp.h>
 #include <stdio.h>
@@ -229,7 +229,7 @@ static int decode(const void *bytes, size_t count, struct decoded *out, int *ori
         return decode_jpeg(bytes, count, out, orientation, m);
     if (count >= 8 && png_sig_cmp(b, 0, 8) == 0)
         return decode_png(bytes, count, out, orientation, m);
-    const char *foreign = foreign_content(bytes, count);
+    const char *foreign = unread_content(bytes, count);
     if (foreign)
         return message_set(m, STATUS_FORMAT, "%s", foreign);
     return message_set(m, STATUS_FORMAT, "neither a JPEG nor a PNG picture");

@@ -354,6 +354,49 @@ static int list_order(struct picture_list *l, int split, const struct image_file
     return 0;
 }
 
+static int slot_order(const void *a, const void *b)
+{
+    const struct picture *x = a, *y = b;
+    return (x->slot > y->slot) - (x->slot < y->slot);
+}
+
+/* Closes the gaps between the records of l's pictures, which stay in their order. */
+static void records_close(const struct pictures *p, struct picture_list *l)
+{
+    if (l->count == 0)
+        return;
+    qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, slot_order);
+    for (int64_t i = 0; i < l->count; i++) {
+        if (l->pictures[i].slot != i)
+            memcpy(record_at(p, l, i), record_at(p, l, l->pictures[i].slot), slot_bytes(p));
+        l->pictures[i].slot = i;
+    }
+    qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, picture_order);
+}
+
+/* Every so manieth picture of each class moves from l, which is in order, to out. */
+static int list_divide(const struct pictures *p, struct picture_list *l, int classes, int every,
+                       struct picture_list *out, struct message *m)
+{
+    int64_t *seen = memory_new((size_t)classes, sizeof *seen, m), kept = 0;
+    int status = seen ? 0 : STATUS_NOMEM;
+    for (int64_t i = 0; i < l->count; i++) {
+        struct picture picture = l->pictures[i];
+        int moves = status >= 0 && ++seen[picture.class_id] % every == 0;
+        if (moves && (status = list_grow(p, out, m)) >= 0) {
+            memcpy(record_at(p, out, out->count), record_at(p, l, picture.slot), slot_bytes(p));
+            picture.slot = out->count;
+            out->pictures[out->count++] = picture;
+        } else {
+            l->pictures[kept++] = picture;
+        }
+    }
+    memory_free(seen);
+    l->count = kept;
+    records_close(p, l);
+    return status;
+}
+
 static int list_finish(const struct pictures *p, struct picture_list *l, int split, struct image_files *s,
                        struct message *m)
 {
@@ -372,15 +415,8 @@ static int list_finish(const struct pictures *p, struct picture_list *l, int spl
     return 0;
 }
 
-int pictures_finish(struct pictures *p, const struct survey *survey, struct image_files *s, struct message *m)
+static int lists_finish(struct pictures *p, const struct survey *survey, struct image_files *s, struct message *m)
 {
-    TRY(classes_finish(p, survey, s, m));
-    s->from_pictures = 1;
-    s->shape = p->shape;
-    s->label_bytes = files_label_bytes(s->class_count);
-    s->sample = p->sample;
-    memcpy(s->sample_digest, p->sample_digest, sizeof s->sample_digest);
-    p->sample = (struct text){0};
     for (int split = 0; split < SPLIT_COUNT; split++) {
         if (survey->folders[split] < 0)
             continue;
@@ -390,4 +426,31 @@ int pictures_finish(struct pictures *p, const struct survey *survey, struct imag
         TRY(list_finish(p, l, split, s, m));
     }
     return 0;
+}
+
+/* Of a set of one split both are made. */
+static int lists_divide(struct pictures *p, const struct survey *survey, struct image_files *s, struct message *m)
+{
+    struct picture_list *l = &p->lists[FOLDER_TRAIN], *out = &p->lists[FOLDER_TEST];
+    if (survey->folders[SPLIT_TEST] >= 0)
+        return message_set(m, STATUS_MISMATCH, "--hold-out: its test split is there already, in %s/",
+                           folder_names[survey->folders[SPLIT_TEST]]);
+    list_filter(p, l);
+    list_filter(p, out); /* other sets' */
+    TRY(list_order(l, SPLIT_TRAIN, s, m));
+    TRY(list_divide(p, l, s->class_count, p->wish->hold_out, out, m));
+    TRY(list_finish(p, l, SPLIT_TRAIN, s, m));
+    return list_finish(p, out, SPLIT_TEST, s, m);
+}
+
+int pictures_finish(struct pictures *p, const struct survey *survey, struct image_files *s, struct message *m)
+{
+    TRY(classes_finish(p, survey, s, m));
+    s->from_pictures = 1;
+    s->shape = p->shape;
+    s->label_bytes = files_label_bytes(s->class_count);
+    s->sample = p->sample;
+    memcpy(s->sample_digest, p->sample_digest, sizeof s->sample_digest);
+    p->sample = (struct text){0};
+    return p->wish->hold_out ? lists_divide(p, survey, s, m) : lists_finish(p, survey, s, m);
 }

@@ -1,5 +1,5 @@
 #include "data/survey.h"
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include <stdio.h>
@@ -83,7 +83,7 @@ static int file_root_check(struct survey *s, const char *path, size_t length, st
 int survey_add(struct survey *s, const char *path, const struct member_path *p, struct message *m)
 {
     if (!s->foreign)
-        s->foreign = foreign_name(path);
+        s->foreign = unread_name(path);
     switch (p->kind) {
     case MEMBER_OTHER:
         tally_add(&s->others, path);
@@ -98,6 +98,7 @@ int survey_add(struct survey *s, const char *path, const struct member_path *p, 
     case MEMBER_FILE:
         return file_root_check(s, path, p->root, m);
     case MEMBER_NOTE:
+    case MEMBER_RAW:
         return 0;
     case MEMBER_CLASS:
     case MEMBER_PICTURE:
@@ -181,6 +182,11 @@ int survey_choose(struct survey *s, struct message *m)
     return folders_choose(s, m);
 }
 
+int survey_leaves_raw(const struct survey *s)
+{
+    return s->root < 0 && !s->file_root;
+}
+
 /* ---- the report ---- */
 
 static int part_add(struct text *out, struct message *m, const char **before, int64_t count, const char *what,
@@ -244,8 +250,10 @@ static int instead_find(const struct survey *s, struct text *out, struct message
         return text_add(out, m, "%s", s->foreign);
     if (s->strays.count == 0)
         return text_add(out, m, "holds neither data_batch_N.bin nor pictures train/CLASS/NAME.png");
-    return text_add(out, m, "none of its %lld picture%s (such as %s) is in train/CLASS/ or test/CLASS/",
-                    (long long)s->strays.count, s->strays.count == 1 ? "" : "s", s->strays.example);
+    return text_add(out, m, "none of its %lld picture%s (such as %s) is in train/CLASS/ or test/CLASS/%s",
+                    (long long)s->strays.count, s->strays.count == 1 ? "" : "s", s->strays.example,
+                    strchr(s->strays.example, '/') ? "; --hold-out 10 takes CLASS/NAME, every tenth for testing"
+                                                   : "");
 }
 
 /* Escaped, so that it stays one line whatever the paths hold. */

@@ -38,6 +38,8 @@ int survey_add(struct survey *s, const char *path, const struct member_path *p, 
 /* The set is the .bin files, or the pictures of the root with the fewest components. Two of those, pictures beside
  * .bin files, and two stand-ins for `test` are failures. */
 int survey_choose(struct survey *s, struct message *m) RESQ_USE_RESULT;
+/* 1 where neither pictures nor .bin files of CIFAR-10 are the set: what raw.h reads may be. After survey_choose. */
+int survey_leaves_raw(const struct survey *s);
 /* Leaves in files what a person is to know: what was left out of a set of pictures or taken for another, in one
  * line; which folders there are; and, where there is no set, what was found instead. */
 int survey_tell(const struct survey *s, struct image_files *files, struct message *m) RESQ_USE_RESULT;

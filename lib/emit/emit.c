@@ -16,11 +16,12 @@ static int is_float(const struct emit *e, int node)
     return e->model->graph.nodes[node].type == NODE_F32;
 }
 
-/* The image and the logits lie where the caller wants them; what else is stored, in the arena. */
+/* The image and the logits lie where the caller wants them; what else is stored, in the arena; and there is room for
+ * weights that are packed, all the time. */
 static int plan_arena(struct emit *e, struct message *m)
 {
     int nodes = e->model->graph.count;
-    e->values = memory_new((size_t)nodes, sizeof *e->values, m);
+    e->values = memory_new((size_t)nodes + 1, sizeof *e->values, m);
     if (!e->values)
         return STATUS_NOMEM;
     lives_of_inference(&e->steps, nodes, 0, e->values);
@@ -29,7 +30,12 @@ static int plan_arena(struct emit *e, struct message *m)
             e->values[i].bytes = node_elements(&e->model->graph.nodes[i]) * (is_float(e, i) ? sizeof(float) : 1);
             e->has_float_values |= is_float(e, i);
         }
-    return lifetimes_place(e->values, nodes, &e->arena_bytes, m);
+    e->room = &e->values[nodes];
+    *e->room = (struct lifetime){.begin = 0, .end = e->steps.count};
+    for (int i = 0; i < e->steps.count; i++)
+        if (e->steps.at[i].kind == STEP_CONV)
+            e->room->bytes = max_size(e->room->bytes, weights_room(e, i));
+    return lifetimes_place(e->values, nodes + 1, &e->arena_bytes, m);
 }
 
 static int plan(struct emit *e, struct message *m)
@@ -161,6 +167,8 @@ static void put_run(struct emit *e, struct text *t)
     put(e, t, "int %s_run(const uint8_t *image, float *logits, void *arena)\n{\n", e->options->name);
     put(e, t, "    uint8_t *const at = arena;\n");
     put_values(e, t);
+    if (e->room->bytes > 0)
+        put(e, t, "    int8_t *const room = (int8_t *)(at + %zu);\n", e->room->offset);
     if (e->has_float_values)
         put(e, t, "    if ((uintptr_t)arena %% sizeof(float) != 0)\n        return -1;\n");
     if (e->options->weights)

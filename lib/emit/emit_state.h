@@ -29,6 +29,7 @@ struct emit {
     struct steps steps;
     struct step_constants *constants; /* one a step */
     struct lifetime *values;          /* one a node */
+    struct lifetime *room;            /* behind them: for unpacked weights */
     size_t arena_bytes;
     unsigned long needed;      /* a bit a piece */
     int has_float_values;      /* in the arena */
@@ -39,7 +40,7 @@ struct emit {
 
 /* printf into one of e's texts. */
 void put(struct emit *e, struct text *t, const char *format, ...) RESQ_PRINTF(3, 4);
-void emit_fail(struct emit *e, int status);
+void emit_fail(struct emit *e, int status);  /* where it is a failure */
 void need(struct emit *e, enum piece piece); /* and all that it needs */
 void put_piece(struct emit *e, struct text *t, enum piece piece);
 void put_pieces(struct emit *e, struct text *t); /* those needed, in order */
@@ -83,8 +84,11 @@ void put_test(struct emit *e, struct text *t);
 enum { POINTER_SIZE = IDENTIFIER_SIZE + 64 };
 
 /* Writes step i's weights, in the order that its code wants, into the tables or to those beside. pointer: the
- * expression for them. */
-void put_weights(struct emit *e, int i, char pointer[POINTER_SIZE]);
+ * expression for them. Codes are packed as closely as they fit, to 2, 4 or 8
+ * bits; returns which (of floats: 32). */
+int put_weights(struct emit *e, int i, char pointer[POINTER_SIZE]);
+/* Bytes in which an output's weights of step i are unpacked; 0: they are not packed. */
+size_t weights_room(const struct emit *e, int i);
 /* How the source takes in the weights beside it. */
 void put_weights_beside(struct emit *e, struct text *t);
 /* Makes NAME_run refuse others, once they are written. */

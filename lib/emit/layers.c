@@ -20,12 +20,6 @@ struct names {
     char layer[IDENTIFIER_SIZE], x[IDENTIFIER_SIZE], other[IDENTIFIER_SIZE], y[IDENTIFIER_SIZE];
 };
 
-void constant_name(const struct emit *e, int i, const char *what, char out[IDENTIFIER_SIZE])
-{
-    int node = e->steps.at[i].node;
-    identifier(out, node_at(e, node)->name, what, node);
-}
-
 void value_name(const struct emit *e, int node, char out[IDENTIFIER_SIZE])
 {
     if (node < 0)
@@ -107,7 +101,7 @@ static void conv_codes(struct emit *e, int i)
     int is_logits = node_at(e, s->output)->type != NODE_U8;
     struct names n = names_of(e, i);
     char weights[POINTER_SIZE], channels[IDENTIFIER_SIZE], arguments[ARGUMENTS_SIZE];
-    put_weights(e, i, weights);
+    int bits = put_weights(e, i, weights);
     constant_name(e, i, "_channels", channels);
     put_channels(e, i, channels, is_logits);
     put(e, &e->tables, "static const struct conv %s = {\n", n.layer);
@@ -119,12 +113,13 @@ static void conv_codes(struct emit *e, int i)
         put(e, &e->tables, ", .other_zero = %d, .other_scale = ", rq->residual_zero_point);
         put_real(e, &e->tables, rq->residual_multiplier);
     }
-    put(e, &e->tables, ",\n    .channel = %s,\n    .weights = %s};\n\n", channels, weights);
+    put(e, &e->tables, ",\n    .channel = %s, .bits = %d,\n    .weights = %s};\n\n", channels, bits, weights);
     need(e, is_logits ? PIECE_linear_codes : PIECE_conv_codes);
     if (is_logits)
-        snprintf(arguments, sizeof arguments, "&%s, %s, %s", n.layer, n.x, n.y);
+        snprintf(arguments, sizeof arguments, "&%s, %s, %s, %s", n.layer, n.x, n.y, bits < 8 ? "room" : "NULL");
     else
-        snprintf(arguments, sizeof arguments, "&%s, %s, %s, %s", n.layer, n.x, n.other, n.y);
+        snprintf(arguments, sizeof arguments, "&%s, %s, %s, %s, %s", n.layer, n.x, n.other, n.y,
+                 bits < 8 ? "room" : "NULL");
     put_call(e, i, is_logits ? "linear_codes" : "conv_codes", arguments);
 }
 

@@ -20,6 +20,11 @@ static struct order order_of(const struct emit *e, int i)
     return (struct order){s->shape.out, s->shape.kernel, s->shape.c / groups, groups};
 }
 
+static size_t row_of(const struct order *o)
+{
+    return (size_t)o->kernel * (size_t)o->kernel * (size_t)o->depth;
+}
+
 /* Of the model's [K][depth][R][R]. */
 static size_t index_of(const struct order *o, int k, int c, int r, int t)
 {
@@ -41,7 +46,7 @@ static void order_codes(const struct order *o, const int8_t *from, int8_t *to)
 static size_t floats_of(const struct order *o)
 {
     size_t each = (size_t)(o->outputs / o->groups), blocks = (each + FLOAT_OUTPUTS - 1) / FLOAT_OUTPUTS;
-    return (size_t)o->groups * blocks * (size_t)o->kernel * (size_t)o->kernel * (size_t)o->depth * FLOAT_OUTPUTS;
+    return (size_t)o->groups * blocks * row_of(o) * FLOAT_OUTPUTS;
 }
 
 static void order_floats(const struct order *o, const float *from, float *to)
@@ -56,53 +61,118 @@ static void order_floats(const struct order *o, const float *from, float *to)
                             *to++ = k < each ? from[index_of(o, g * each + k, c, r, t)] : 0;
 }
 
+/* Where all weights come from: s8 codes or floats, in the model's order. */
+static const void *model_weights(const struct emit *e, int i)
+{
+    return step_weights(&e->constants[i], e->model, &e->steps.at[i]);
+}
+
+/* ---- packed codes ---- */
+
+/* The smallest field that all codes fit in: 2, 4 or 8 bits. */
+static int bits_of(const int8_t *codes, size_t count)
+{
+    int low = 0, high = 0;
+    for (size_t i = 0; i < count; i++) {
+        low = codes[i] < low ? codes[i] : low;
+        high = codes[i] > high ? codes[i] : high;
+    }
+    return low >= -2 && high <= 1 ? 2 : low >= -8 && high <= 7 ? 4 : 8;
+}
+
+/* In place; returns how many bytes they are then. */
+static size_t codes_pack(uint8_t *codes, size_t count, int bits)
+{
+    size_t each = 8 / (size_t)bits, bytes = (count + each - 1) / each;
+    for (size_t i = 0; i < bytes && each > 1; i++) {
+        unsigned packed = 0;
+        for (size_t k = 0; k < each && i * each + k < count; k++)
+            packed |= (codes[i * each + k] & ((1u << bits) - 1)) << k * (size_t)bits;
+        codes[i] = (uint8_t)packed;
+    }
+    return bytes;
+}
+
+size_t weights_room(const struct emit *e, int i)
+{
+    struct order o = order_of(e, i);
+    if (!e->steps.at[i].is_integer)
+        return 0;
+    return bits_of(model_weights(e, i), (size_t)o.outputs * row_of(&o)) < 8 ? row_of(&o) : 0;
+}
+
 /* ---- where they go ---- */
 
-static void put_inside(struct emit *e, const char *name, const void *ordered, size_t count, int is_integer)
+struct ordered {
+    void *data; /* owned */
+    size_t count, bytes;
+    int bits; /* of an element: 32: floats; 8: signed; 2, 4: packed */
+};
+
+static void put_inside(struct emit *e, const char *name, const struct ordered *w)
 {
-    put(e, &e->tables, "static const %s %s[%zu] = {\n", is_integer ? "int8_t" : "float", name, count);
-    if (is_integer)
-        put_signed_bytes(e, &e->tables, ordered, count);
+    put(e, &e->tables, "static const %s %s[%zu] = {\n",
+        w->bits == 32  ? "float"
+        : w->bits == 8 ? "int8_t"
+                       : "uint8_t",
+        name, w->bits == 32 ? w->count : w->bytes);
+    if (w->bits == 32)
+        put_floats(e, &e->tables, w->data, w->count);
+    else if (w->bits == 8)
+        put_signed_bytes(e, &e->tables, w->data, w->count);
     else
-        put_floats(e, &e->tables, ordered, count);
+        put_bytes(e, &e->tables, w->data, w->bytes);
     put(e, &e->tables, "};\n");
 }
 
-static void put_beside(struct emit *e, const void *ordered, size_t bytes)
+static void put_beside(struct emit *e, const struct ordered *w)
 {
     static const char zeros[ALIGNMENT];
     struct text *t = &e->out->weights;
     if (e->status >= 0)
-        e->status = text_add_bytes(t, ordered, bytes, e->m);
+        e->status = text_add_bytes(t, w->data, w->bytes, e->m);
     if (e->status >= 0)
         e->status = text_add_bytes(t, zeros, round_up_64(t->length) - t->length, e->m);
 }
 
-void put_weights(struct emit *e, int i, char pointer[POINTER_SIZE])
+static int order_weights(const struct emit *e, int i, struct ordered *w)
 {
     struct order o = order_of(e, i);
-    int is_integer = e->steps.at[i].is_integer;
-    size_t count = is_integer ? shape_weights(&e->steps.at[i].shape) / (size_t)o.groups : floats_of(&o);
-    size_t bytes = count * (is_integer ? 1 : sizeof(float));
-    const void *from = step_weights(&e->constants[i], e->model, &e->steps.at[i]);
-    void *ordered = memory_new(bytes, 1, e->m);
-    if (!ordered) {
-        emit_fail(e, STATUS_NOMEM);
-        return;
+    const struct step *s = &e->steps.at[i];
+    const void *from = model_weights(e, i);
+    *w = (struct ordered){.count = s->is_integer ? (size_t)o.outputs * row_of(&o) : floats_of(&o),
+                          .bits = s->is_integer ? 8 : 32};
+    w->bytes = w->count * (size_t)w->bits / 8;
+    w->data = memory_new(w->bytes, 1, e->m);
+    if (!w->data)
+        return STATUS_NOMEM;
+    if (!s->is_integer) {
+        order_floats(&o, from, w->data);
+        return 0;
     }
-    if (is_integer)
-        order_codes(&o, from, ordered);
-    else
-        order_floats(&o, from, ordered);
+    order_codes(&o, from, w->data);
+    w->bits = bits_of(w->data, w->count);
+    w->bytes = codes_pack(w->data, w->count, w->bits);
+    return 0;
+}
+
+int put_weights(struct emit *e, int i, char pointer[POINTER_SIZE])
+{
+    struct ordered w;
+    emit_fail(e, order_weights(e, i, &w));
+    if (e->status < 0)
+        return w.bits;
     if (e->options->weights) {
-        snprintf(pointer, POINTER_SIZE, "(const %s *)(const void *)(%s_weights + %zu)",
-                 is_integer ? "int8_t" : "float", e->options->name, e->out->weights.length);
-        put_beside(e, ordered, bytes);
+        snprintf(pointer, POINTER_SIZE, "%s%s_weights + %zu%s",
+                 w.bits == 32 ? "(const float *)(const void *)(" : "", e->options->name, e->out->weights.length,
+                 w.bits == 32 ? ")" : "");
+        put_beside(e, &w);
     } else {
         constant_name(e, i, "_weights", pointer);
-        put_inside(e, pointer, ordered, count, is_integer);
+        put_inside(e, pointer, &w);
     }
-    memory_free(ordered);
+    memory_free(w.data);
+    return w.bits;
 }
 
 /* ---- taking them in ---- */

@@ -9,7 +9,7 @@ enum { LINE = 118 };
 
 void emit_fail(struct emit *e, int status)
 {
-    if (e->status >= 0)
+    if (e->status >= 0 && status < 0)
         e->status = status;
 }
 
@@ -165,4 +165,10 @@ void put_real(struct emit *e, struct text *t, float x)
         put(e, t, "{0, 0}");
     else
         put(e, t, "{%ld, %d}", lrint(ldexp(fraction, 24)), exponent - 24);
+}
+
+void constant_name(const struct emit *e, int i, const char *what, char out[IDENTIFIER_SIZE])
+{
+    int node = e->steps.at[i].node;
+    identifier(out, e->model->graph.nodes[node].name, what, node);
 }

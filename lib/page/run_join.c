@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_CLASSES = 256 };
+enum { MAX_CLASSES = 65535 };
 
 double run_number(const struct table *t, int row, const char *column)
 {
@@ -116,30 +116,90 @@ static int64_t whole_number(const struct table *t, int row)
     return value >= 0 && value < 1e15 ? (int64_t)value : -1;
 }
 
+static int classes_from_table(struct run *r, const struct table *t, int first, int count, struct message *m)
+{
+    int column = table_column(t, "class");
+    char **names = memory_new((size_t)count, sizeof *names, m);
+    if (!names)
+        return STATUS_NOMEM;
+    for (int i = 0; i < count; i++)
+        names[i] = t->cells[(first + i) * t->columns + column];
+    int status = classes_set(r, names, count, m);
+    memory_free(names);
+    return status;
+}
+
+/* The class of this name among the `count` rows from `first` on, looked for from `near` on; -1 where there is none. */
+static int class_place(const struct table *t, int first, int count, const char *name, int near)
+{
+    int column = table_column(t, "class");
+    for (int i = 0; i < count; i++)
+        if (strcmp(table_cell(t, first + (near + i) % count, column), name) == 0)
+            return (near + i) % count;
+    return -1;
+}
+
+/* Rows of a whole matrix stand in its order; of many classes only those that are not 0 are there, by name. */
+static int cells_read(const struct table *t, int first, int classes, struct confusion_cell *cells, int64_t rows,
+                      int *bad)
+{
+    int metric = table_column(t, "metric"), class = table_column(t, "class"), said = table_column(t, "predicted");
+    int is_whole = rows == (int64_t)classes * classes;
+    int64_t k = 0;
+    for (int i = 0; i < t->rows; i++) {
+        if (strcmp(table_cell(t, i, metric), "confusion") != 0)
+            continue;
+        struct confusion_cell *c = &cells[k];
+        *bad = i + 1;
+        c->count = whole_number(t, i);
+        c->label = is_whole ? (int)(k / classes)
+                            : class_place(t, first, classes, table_cell(t, i, class), k ? cells[k - 1].label : 0);
+        c->predicted = is_whole ? (int)(k % classes) : class_place(t, first, classes, table_cell(t, i, said), 0);
+        if (c->count < 0 || c->label < 0 || c->predicted < 0)
+            return STATUS_FORMAT;
+        k++;
+    }
+    return 0;
+}
+
+static int confusion_from_table(struct run_answer *a, const struct table *t, int first, struct message *m)
+{
+    enum { WHOLE = 256 };
+    struct metrics *x = &a->metrics;
+    int metric = table_column(t, "metric"), bad = 0;
+    int64_t rows = 0, most = (int64_t)x->classes * x->classes;
+    for (int i = 0; i < t->rows; i++) {
+        int is_one = strcmp(table_cell(t, i, metric), "confusion") == 0;
+        rows += is_one;
+        bad = is_one && rows == most + 1 ? i + 1 : bad;
+    }
+    struct confusion_cell *cells = memory_new((size_t)rows, sizeof *cells, m);
+    if (!cells)
+        return STATUS_NOMEM;
+    int status =
+        bad || table_column(t, "predicted") < 0 || (x->classes <= WHOLE && rows != most) ? STATUS_FORMAT : 0;
+    if (status >= 0)
+        status = cells_read(t, first, x->classes, cells, rows, &bad);
+    if (status >= 0)
+        return metrics_set_confusion(x, cells, rows, m);
+    memory_free(cells);
+    return message_set(m, status, "%s: metrics row %d: not a count of %d classes", a->name, bad, x->classes);
+}
+
 static int metrics_from_table(struct run *r, struct run_answer *a, struct message *m)
 {
     const struct table *t = a->table;
-    int first = 0, count = table_classes(t, &first), name = table_column(t, "metric"), row = 0;
+    int first = 0, count = table_classes(t, &first), row = 0;
     struct metrics *x = &a->metrics;
     if (count < 1 || count > MAX_CLASSES || first + count > t->rows)
         return message_set(m, STATUS_FORMAT, "%s: the metrics are of %d classes", a->name, count);
-    if (!r->classes) {
-        char *names[MAX_CLASSES];
-        for (int i = 0; i < count; i++)
-            names[i] = t->cells[(first + i) * t->columns + table_column(t, "class")];
-        TRY(classes_set(r, names, count, m));
-    }
+    if (!r->classes)
+        TRY(classes_from_table(r, t, first, count, m));
     x->classes = count;
-    if (!(x->confusion = memory_new((size_t)(count * count), sizeof *x->confusion, m)))
-        return STATUS_NOMEM;
-    for (int i = 0, k = 0; i < t->rows; i++) {
-        if (strcmp(table_cell(t, i, name), "confusion") != 0)
-            continue;
-        if (k == count * count || (x->confusion[k++] = whole_number(t, i)) < 0)
-            return message_set(m, STATUS_FORMAT, "%s: metrics row %d: not a count of %d classes", a->name, i + 1,
-                               count);
-        x->images += x->confusion[k - 1];
-        x->correct += (k - 1) % (count + 1) == 0 ? x->confusion[k - 1] : 0;
+    TRY(confusion_from_table(a, t, first, m));
+    for (int64_t i = 0; i < x->cells; i++) {
+        x->images += x->confusion[i].count;
+        x->correct += x->confusion[i].label == x->confusion[i].predicted ? x->confusion[i].count : 0;
     }
     if (x->images == 0)
         return message_set(m, STATUS_FORMAT, "%s: the metrics are of no image", a->name);

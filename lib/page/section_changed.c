@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MOST_PICTURES = 100, MOST_CLASSES = 256 };
+enum { MOST_PICTURES = 100 };
 
 /* Which of the paired images changed: first those that went wrong. */
 struct changed {

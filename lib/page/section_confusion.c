@@ -26,7 +26,7 @@ static void matrix(struct html *h, const struct run *r, const struct run_answer 
         int64_t images = metrics_of_class(x, c).images;
         html_put(h, "<tr><th scope=\"row\">%.40s</th>", run_class(r, c));
         for (int p = 0; p < x->classes; p++) {
-            int64_t count = x->confusion[c * x->classes + p];
+            int64_t count = metrics_confusion(x, c, p);
             double share = images ? (double)count / (double)images : 0;
             html_put(h, "<td class=\"%s\" style=\"--v:%.3f\">%lld</td>", p == c ? "hit" : "miss", sqrt(share),
                      (long long)count);
@@ -41,15 +41,17 @@ static void difference(struct html *h, const struct run *r, const struct run_ans
 {
     const struct metrics *x = &a->metrics, *y = &b->metrics;
     double most = 1;
-    for (int i = 0; i < x->classes * x->classes; i++)
-        most = fmax(most, fabs((double)(y->confusion[i] - x->confusion[i])));
+    for (int i = 0; i < x->classes * x->classes; i++) {
+        int c = i / x->classes, p = i % x->classes;
+        most = fmax(most, fabs((double)(metrics_confusion(y, c, p) - metrics_confusion(x, c, p))));
+    }
     html_put(h, "<h3>%s less %s</h3>\n", b->name, a->name);
     frame_open(h, "What changes: more images (+) or fewer (-) in each cell", "matrix");
     head_row(h, r, x->classes);
     for (int c = 0; c < x->classes; c++) {
         html_put(h, "<tr><th scope=\"row\">%.40s</th>", run_class(r, c));
         for (int p = 0; p < x->classes; p++) {
-            long long d = (long long)(y->confusion[c * x->classes + p] - x->confusion[c * x->classes + p]);
+            long long d = (long long)(metrics_confusion(y, c, p) - metrics_confusion(x, c, p));
             int is_good = (d > 0) == (p == c);
             if (d)
                 html_put(h, "<td class=\"%s\" style=\"--v:%.3f\">%+lld</td>", is_good ? "hit" : "miss",
@@ -65,37 +67,35 @@ static void difference(struct html *h, const struct run *r, const struct run_ans
 
 /* ---- of many classes, the confusions that happen most ---- */
 
-struct confusion {
-    int cell;
-    int64_t count;
-};
-
 static int by_count(const void *a, const void *b)
 {
-    const struct confusion *x = a, *y = b;
-    return x->count != y->count ? (x->count < y->count ? 1 : -1) : x->cell - y->cell;
+    const struct confusion_cell *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count < y->count ? 1 : -1;
+    return x->label != y->label ? x->label - y->label : x->predicted - y->predicted;
 }
 
 static void worst(struct html *h, const struct run *r, const struct run_answer *a)
 {
     const struct metrics *x = &a->metrics;
-    int cells = x->classes * x->classes;
-    struct confusion *all = memory_new((size_t)cells, sizeof *all, h->m);
+    int64_t count = 0;
+    struct confusion_cell *all = memory_new((size_t)x->cells, sizeof *all, h->m);
     if (!all) {
         html_check(h, STATUS_NOMEM);
         return;
     }
-    for (int i = 0; i < cells; i++)
-        all[i] = (struct confusion){i, i % (x->classes + 1) ? x->confusion[i] : 0};
-    qsort(all, (size_t)cells, sizeof *all, by_count);
+    for (int64_t i = 0; i < x->cells; i++)
+        if (x->confusion[i].label != x->confusion[i].predicted)
+            all[count++] = x->confusion[i];
+    qsort(all, (size_t)count, sizeof *all, by_count);
     html_put(h, "<h3>%s</h3>\n", a->name);
     frame_open(h, "The most frequent confusions", "sort");
     html_raw(h, "<thead><tr><th scope=\"col\">true</th><th scope=\"col\">predicted</th><th "
                 "scope=\"col\">images</th></tr></thead>"
                 "<tbody>\n");
-    for (int i = 0; i < cells && i < MOST_ROWS && all[i].count > 0; i++)
-        html_put(h, "<tr><td>%.40s</td><td>%.40s</td><td>%lld</td></tr>\n", run_class(r, all[i].cell / x->classes),
-                 run_class(r, all[i].cell % x->classes), (long long)all[i].count);
+    for (int64_t i = 0; i < count && i < MOST_ROWS; i++)
+        html_put(h, "<tr><td>%.40s</td><td>%.40s</td><td>%lld</td></tr>\n", run_class(r, all[i].label),
+                 run_class(r, all[i].predicted), (long long)all[i].count);
     html_raw(h, "</tbody>");
     frame_close(h);
     memory_free(all);

@@ -6,7 +6,9 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "report/ablation.h"
 #include "report/font.h"
+#include "report/sweep.h"
 #include "report/table.h"
 #include <stdint.h>
 
@@ -72,6 +74,15 @@ enum chart_bars { BARS_ACCURACY, BARS_SIZE, BARS_TIME };
 /* A summary (compare-accuracy.gp, compare-size.gp, compare-time.gp). */
 int chart_compare(struct chart *c, const struct table *summary, enum chart_bars kind,
                   struct message *m) RESQ_USE_RESULT;
+
+/* A sweep: over bits, over bits of one part, over calibration images (sweep-lines.gp), or the observers at `bits`
+ * (sweep-observers.gp). STATUS_FORMAT: no row belongs in it. bits: of SWEEP_OBSERVERS alone.
+ * title: instead of the kind's own; may be NULL. */
+enum chart_sweep_kind { SWEEP_BITS, SWEEP_PARTS, SWEEP_CALIBRATION, SWEEP_OBSERVERS };
+int chart_sweep(struct chart *c, const struct sweep *s, enum chart_sweep_kind kind, int bits, const char *title,
+                struct message *m) RESQ_USE_RESULT;
+/* Each variant's difference from the base (ablation.gp). STATUS_FORMAT: there is none. */
+int chart_ablation(struct chart *c, const struct ablation *a, struct message *m) RESQ_USE_RESULT;
 
 /* An activation's values (histogram.gp). clip_low < clip_high: the range that codes can represent; equal: none
  * known. */

@@ -20,12 +20,7 @@ static int row_print(struct chart *c, const struct table *t, int row, enum chart
     TRY(text_add(&c->text, m, "%d", row));
     for (int i = 0; names[i]; i++) {
         char number[32];
-        int column = table_column(t, names[i]);
-        if (column < 0)
-            return message_set(m, STATUS_FORMAT, "no column '%s'", names[i]);
-        int status = parse_number(table_cell(t, row, column), 0, most_of[kind], names[i], &values[i], m);
-        if (status < 0)
-            return message_prefix(m, status, "row %d", row + 1);
+        TRY(table_number(t, row, names[i], 0, most_of[kind], &values[i], m));
         format_number(number, values[i]);
         TRY(text_add(&c->text, m, "\t%s", number));
     }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* ZEROS_SHOWN: with more classes empty cells say so by being white. */
-enum { MAX_CLASSES = 256, CLASS_EM = 16, ZEROS_SHOWN = 20 };
+enum { MAX_CLASSES = 2048, CLASS_EM = 16, ZEROS_SHOWN = 20 };
 
 struct confusion {
     const char *classes[MAX_CLASSES]; /* in order of appearance; borrowed from the table */
@@ -25,12 +25,21 @@ static int class_place(struct confusion *x, const char *name)
     return x->count++;
 }
 
+/* Classes in their order: of many, those without any confusion have no other row. */
+static void classes_collect(struct confusion *x, const struct table *t, int metric, int class)
+{
+    for (int row = 0; row < t->rows && x->count < MAX_CLASSES; row++)
+        if (strcmp(table_cell(t, row, metric), "recall") == 0)
+            x->classes[x->count++] = table_cell(t, row, class);
+}
+
 static int confusion_collect(struct confusion *x, const struct table *t, struct message *m)
 {
     int metric = table_column(t, "metric"), class = table_column(t, "class");
     int predicted = table_column(t, "predicted"), value = table_column(t, "value");
     if (metric < 0 || class < 0 || predicted < 0 || value < 0)
         return message_set(m, STATUS_FORMAT, "no columns metric, class, predicted and value: not from evaluate");
+    classes_collect(x, t, metric, class);
     for (int row = 0; row < t->rows; row++) {
         if (strcmp(table_cell(t, row, metric), "confusion") != 0)
             continue;

@@ -77,8 +77,8 @@ int metrics_compute(struct metrics *out, const float *logits, const uint16_t *la
     memset(out, 0, sizeof *out);
     if (n < 1 || classes < 1)
         return message_set(m, STATUS_FORMAT, "empty input: no predictions");
-    int64_t *confusion = memory_new((size_t)classes, (size_t)classes * sizeof *confusion, m);
-    if (!confusion)
+    struct confusion_cell *cells = memory_new_raw((size_t)n, sizeof *cells, m);
+    if (!cells)
         return STATUS_NOMEM;
     struct calibration calibration = {0};
     double loss = 0;
@@ -86,12 +86,12 @@ int metrics_compute(struct metrics *out, const float *logits, const uint16_t *la
         const float *row = logits + i * classes;
         int status = row_check(row, classes, labels[i], i, m);
         if (status < 0) {
-            memory_free(confusion);
+            memory_free(cells);
             return status;
         }
         int predicted = argmax(row, classes), is_correct = predicted == labels[i];
         double normaliser = log_sum_exp(row, classes);
-        confusion[labels[i] * classes + predicted]++;
+        cells[i] = (struct confusion_cell){labels[i], predicted, 1};
         out->correct += is_correct;
         out->top2 += label_rank(row, classes, labels[i]) < 2;
         loss += normaliser - (double)row[labels[i]];
@@ -101,14 +101,7 @@ int metrics_compute(struct metrics *out, const float *logits, const uint16_t *la
     out->classes = classes;
     out->loss = loss / (double)n;
     out->calibration_error = calibration_finish(&calibration, n);
-    out->confusion = confusion;
-    return 0;
-}
-
-void metrics_free(struct metrics *x)
-{
-    memory_free(x->confusion);
-    memset(x, 0, sizeof *x);
+    return metrics_set_confusion(out, cells, n, m);
 }
 
 static double share(int64_t part, int64_t whole)
@@ -118,11 +111,7 @@ static double share(int64_t part, int64_t whole)
 
 struct class_metrics metrics_of_class(const struct metrics *x, int c)
 {
-    int64_t labelled = 0, predicted = 0, hits = x->confusion[c * x->classes + c];
-    for (int other = 0; other < x->classes; other++) {
-        labelled += x->confusion[c * x->classes + other];
-        predicted += x->confusion[other * x->classes + c];
-    }
+    int64_t labelled = x->labelled[c], predicted = x->predicted[c], hits = metrics_confusion(x, c, c);
     return (struct class_metrics){.images = labelled,
                                   .predicted = predicted,
                                   .hits = hits,

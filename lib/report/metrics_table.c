@@ -1,7 +1,7 @@
 #include "report/metrics_table.h"
 #include <stdio.h>
 
-enum { CELL_SIZE = 256 };
+enum { CELL_SIZE = 256, WHOLE_MATRIX = 256 /* classes: with more, cells of 0 are left out */ };
 
 /* A class name that fits a cell. */
 static const char *cell_name(const char *name, char out[CELL_SIZE])
@@ -56,10 +56,13 @@ int metrics_to_table(struct table *t, const struct metrics *x, char *const *clas
     TRY(table_rowf(t, m, "loss\t-\t-\t%.6f\t-\t-", x->loss));
     TRY(table_rowf(t, m, "calibration_error\t-\t-\t%.4f\t-\t-", 100 * x->calibration_error));
     TRY(class_rows(t, x, classes, m));
-    for (int c = 0; c < x->classes; c++)
+    for (int64_t i = 0; i < x->cells && x->classes > WHOLE_MATRIX; i++)
+        TRY(table_rowf(t, m, "confusion\t%s\t%s\t%lld\t-\t-", cell_name(classes[x->confusion[i].label], name),
+                       cell_name(classes[x->confusion[i].predicted], other), (long long)x->confusion[i].count));
+    for (int c = 0; c < x->classes && x->classes <= WHOLE_MATRIX; c++)
         for (int p = 0; p < x->classes; p++)
             TRY(table_rowf(t, m, "confusion\t%s\t%s\t%lld\t-\t-", cell_name(classes[c], name),
-                           cell_name(classes[p], other), (long long)x->confusion[c * x->classes + p]));
+                           cell_name(classes[p], other), (long long)metrics_confusion(x, c, p)));
     return 0;
 }
 

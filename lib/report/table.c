@@ -258,12 +258,28 @@ const char *table_cell(const struct table *t, int row, int column)
     return t->cells[(size_t)row * (size_t)t->columns + (size_t)column];
 }
 
+int table_number(const struct table *t, int row, const char *column, double low, double high, double *value,
+                 struct message *m)
+{
+    int at = table_column(t, column);
+    if (at < 0)
+        return message_set(m, STATUS_FORMAT, "no column '%s'", column);
+    int status = parse_number(table_cell(t, row, at), low, high, column, value, m);
+    return status < 0 ? message_prefix(m, status, "row %d", row + 1) : 0;
+}
+
 const char *table_get_note(const struct table *t, const char *key)
 {
     for (int i = 0; i < t->notes; i++)
         if (strcmp(t->note_keys[i], key) == 0)
             return t->note_values[i];
     return NULL;
+}
+
+int table_note_of(const struct table *t, const char *key, const char **value, struct message *m)
+{
+    *value = table_get_note(t, key);
+    return *value ? 0 : message_set(m, STATUS_FORMAT, "no note '%s'", key);
 }
 
 void table_free(struct table *t)

@@ -27,7 +27,12 @@ int table_save(const struct table *t, const char *path,
                struct message *m) RESQ_USE_RESULT;         /* atomic; "-": stdout */
 int table_column(const struct table *t, const char *name); /* index or -1 */
 const char *table_cell(const struct table *t, int row, int column);
+/* The number in a cell, in [low, high]: STATUS_FORMAT or STATUS_RANGE with the row (1-based) and the column's name. */
+int table_number(const struct table *t, int row, const char *column, double low, double high, double *value,
+                 struct message *m) RESQ_USE_RESULT;
 const char *table_get_note(const struct table *t, const char *key); /* NULL where absent */
+/* The same where it must be there: STATUS_FORMAT. */
+int table_note_of(const struct table *t, const char *key, const char **value, struct message *m) RESQ_USE_RESULT;
 void table_free(struct table *t);
 
 #endif

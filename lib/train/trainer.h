@@ -53,6 +53,12 @@ int trainer_check_finite(struct trainer *t, struct message *m) RESQ_USE_RESULT;
  * caller's to free. */
 int trainer_deliver(struct trainer *t, const float *values, struct model *out, struct message *m) RESQ_USE_RESULT;
 
+/* ---- room.c ---- */
+
+/* Says what the run will hold; STATUS_NOMEM, with the batch that fits, where the machine has not that much. */
+int trainer_check_room(const struct trainer *t, const struct gradient_options *options,
+                       struct message *m) RESQ_USE_RESULT;
+
 /* ---- resume.c ---- */
 
 /* The checkpoint, where one was asked for. */

@@ -220,6 +220,7 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
                                         .tf32 = o->tf32,
                                         .fast = o->fast};
     TRY(open_inputs(t, &gradient, m));
+    TRY(trainer_check_room(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
     TRY(check_counts(t, m));
     TRY(warn_of_stages(t, m));

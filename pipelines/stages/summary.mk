@@ -1,14 +1,14 @@
 # What a person reads: the joined table and the run's page; and the targets.
 SUMMARISED := $(MODELS:%=$(R)/%.metrics.tsv) $(R)/bench.tsv
-$(R)/summary.tsv: $(SUMMARISED) pipelines/summary $(foreach m,$(MODELS),$(MODEL_$(m)))
-	$(call stage,summary,pipelines/summary $(SUMMARISED) $(foreach m,$(MODELS),$(m)=$$(stat -c %s $(MODEL_$(m)))) \
-		> $(W)/$(@F); mv $(W)/$(@F) $@)
-$(R)/README.md: $(R)/summary.tsv $(PAIRS:%=$(R)/%.pair.tsv) $(LATE_CHARTS) pipelines/page pipelines/table
+$(R)/summary.tsv: $(SUMMARISED) $(W)/pages.stamp $(foreach m,$(MODELS),$(MODEL_$(m)))
+	$(call stage,summary,report --as summary $(SUMMARISED) \
+		$(foreach m,$(MODELS),$(m)=$$(stat -c %s $(MODEL_$(m)))) -o $@)
+$(R)/README.md: $(R)/summary.tsv $(PAIRS:%=$(R)/%.pair.tsv) $(LATE_CHARTS) $(W)/pages.stamp
 	$(if $(CURVE_CHARTS),,@rm -f $(call chart_files,loss accuracy))
-	$(call stage,page,pipelines/page $(R) > $(W)/$(@F); mv $(W)/$(@F) $@)
+	$(call stage,page,report --as run $(R) -o $@)
 
 results: $(R)/README.md
-	@pipelines/table $(R)/summary.tsv
+	@report --as table $(R)/summary.tsv
 	@echo "$(R)/README.md has the table and the charts; open $(R)/report.html for all of it"
 # The parts by name, for those who want less than all.
 train: $(R)/best_float_model.safetensors

@@ -48,12 +48,12 @@ column() {
     "$BIN/evaluate" --device cpu -m int8 -o ptq.metrics.tsv < images
     cp ptq.metrics.tsv qat.metrics.tsv
     awk -F'\t' -v OFS='\t' '/^#/ || $1 == "what" || $2 == "fused" { print; next } { $2 = "ptq"; print; $2 = "qat"; print }' out.tsv > bench.tsv
-    "$TREE/pipelines/summary" float.metrics.tsv ptq.metrics.tsv qat.metrics.tsv bench.tsv float=4 ptq=1 qat=1 > summary.tsv
+    "$BIN/report" --as summary float.metrics.tsv ptq.metrics.tsv qat.metrics.tsv bench.tsv float=4 ptq=1 qat=1 > summary.tsv
     [ "$(column ms_per_sample summary.tsv | head -n 1)" = "$(awk -F'\t' '$2 == "fused" && $5 == "bf16" && $8 == 1 { print $9; exit }' out.tsv)" ]
     grep -v -P '\tbf16\t' bench.tsv > without.tsv
     mv without.tsv bench.tsv
-    run -1 "$TREE/pipelines/summary" float.metrics.tsv ptq.metrics.tsv qat.metrics.tsv bench.tsv float=4 ptq=1 qat=1
-    [[ $output == *"summary: float: "*"in the same precision"* ]]
+    run -1 "$BIN/report" --as summary float.metrics.tsv ptq.metrics.tsv qat.metrics.tsv bench.tsv float=4 ptq=1 qat=1
+    [[ $output == *"report: float: "*"in the same precision"* ]]
     run -1 "$BIN/bench" --device cpu --width 2 --precision fp16 --seconds 0
     [[ $output == *": precision fp16: a CPU computes float layers in fp32 or bf16" ]]
 }

@@ -87,7 +87,7 @@ same_logits() {
 # Where a compiler may fuse products with sums, it does by default: on these, and on x86 with FMA.
 elsewhere() { # TRIPLET QEMU
     needs "$1-gcc" "$2"
-    for name in int8 mixed model; do
+    for name in low mixed model; do
         # shellcheck disable=SC2086
         RUN="$2 -L /usr/$1" IMAGES=8 same_logits $name "$1-gcc" $STRICT -std=gnu99 -O3
     done
@@ -115,7 +115,7 @@ elsewhere() { # TRIPLET QEMU
 }
 
 @test "no library but memcpy and memcmp, nothing that is written, under 24 KiB of code" {
-    for name in int8 mixed; do
+    for name in int8 low mixed; do
         "$EMIT" -m "$G/$name.st" -o net.c
         # shellcheck disable=SC2086
         gcc $STRICT -Os -c net.c
@@ -140,7 +140,10 @@ elsewhere() { # TRIPLET QEMU
     [ "$(./self | tail -n 1)" = "10 of 10 images have the model's logits" ]
     [ "$(awk '$2 == "NET_ARENA_BYTES" { print $3 }' net.c)" -le $((200 * 1024)) ]
     size -A self | awk '$1 == ".text" && $2 > 24 * 1024 { exit 1 }'
-    rm -f out
+    "$BIN/quantize" -m ../fused -r ../ranges -q --weight-bits 4 -o ../int4 2> /dev/null
+    "$EMIT" -m ../int4 -o packed.c
+    [ "$(stat -c %s packed.bin)" -lt $(($(stat -c %s net.bin) / 2 + 1024)) ]
+    [ "$(awk '$2 == "NET_ARENA_BYTES" { print $3 }' packed.c)" -le $((200 * 1024)) ]
     fails "emit-c: int8: 11164352 bytes of weights: name a file for them: --weights FILE" bash -c "cd ..; '$EMIT' -m int8"
 }
 
@@ -170,7 +173,9 @@ elsewhere() { # TRIPLET QEMU
     ld -r -b binary -z noexecstack net_weights -o linked.o
     objcopy --redefine-sym _binary_net_weights_start=net_weights linked.o
     try -DNET_WEIGHTS_LINKED linked.o
-    "$EMIT" -m "$G/low.st" --weights w.bin -o other.c
+    "$BIN/quantize" -m "$G/fused.st" -r "$G/ranges.st" -q --per-tensor -o other.st
+    "$EMIT" -m other.st --weights w.bin -o other.c
+    [ "$(stat -c %s w.bin)" -eq "$(stat -c %s else/it)" ]
     run try
     [ "$status" -ne 0 ]
     # shellcheck disable=SC2086

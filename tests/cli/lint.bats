@@ -66,3 +66,13 @@ refused() { # the whole line
     unset 'RULES[4]'
     refused "lint: $rule: middle/new"
 }
+
+@test "files of a layer that call each other in a circle are a breach, through others too" {
+    printf 'int one(void)\n{\n    return two();\n}\n' > lib/middle/one.c
+    printf 'int two(void)\n{\n    return three();\n}\n' > lib/middle/room/two.c
+    printf 'int three(void)\n{\n    return 0; /* one() "one()" */\n}\n' > lib/middle/three.c
+    lint
+    [ "$status" -eq 0 ] && [ -z "$output" ]
+    printf 'static int two(void)\n{\n    return 0;\n}\n\nint three(void)\n{\n    return one() + two();\n}\n' > lib/middle/three.c
+    refused "lint: a circle of files: lib/middle/one.c lib/middle/room/two.c lib/middle/three.c"
+}

@@ -122,6 +122,24 @@ fails() { # REASON COMMAND..: status 1, one line that ends so
     grep -q '^first_right	c256	' pair.tsv
     "$BIN/plot" samples ptq.predictions --images <("$BIN/cifar-load" -q -d . --split test) -o samples.png
     cut -f1-3 ptq.tsv | grep -q '^confusion	c299'
+    run ! grep -q '^confusion	[^	]*	[^	]*	0	' ptq.tsv # of so many classes only what was confused
+    "$BIN/plot" confusion ptq.tsv -o confusion.png
+    mkdir run && cp ptq.tsv ptq.st run
+    "$BIN/report" run -o report.html
+    grep -q 'The most frequent confusions' report.html
+}
+
+@test "confusion matrices of 100 and of 1,000 classes" {
+    for classes in 100 1000; do
+        awk -v n=$classes 'BEGIN { OFS = "\t"; print "metric", "class", "predicted", "value", "low", "high"
+            for (c = 0; c < n; c++) print "recall", "c" c, "-", 50, "-", "-"
+            for (c = 0; c < n; c++) { print "confusion", "c" c, "c" c, 5, "-", "-"; print "confusion", "c" c, "c" (c * 7 + 1) % n, 5, "-", "-" } }' > $classes.tsv
+        "$BIN/plot" confusion $classes.tsv -o $classes.png
+        run od -An -tu1 -j16 -N8 $classes.png
+        read -r -a size <<< "$output"
+        [ $((size[2] * 256 + size[3])) -gt 1400 ]
+        [ $((size[2] * 256 + size[3])) -lt 3000 ]
+    done
 }
 
 @test "pictures of several sizes are refused with two of them; --size makes them one" {
@@ -190,4 +208,58 @@ fails() { # REASON COMMAND..: status 1, one line that ends so
     [ "$status" -eq 2 ]
     run "$BIN/train-fp32" --epochs 0 --size 64x48x2
     [ "$status" -eq 2 ]
+}
+
+@test "what does not fit the machine is refused before it is allocated, with the batch that fits" {
+    pngs 64x64 3 2 8 train test
+    "$BIN/cifar-load" -q -d . --shuffle -o all
+    run --separate-stderr bash -c "ulimit -v 3000000; '$BIN/train-fp32' -j 1 --epochs 1 --width 16 -b 8192 --checkpoint c --log log -o m < all"
+    [ "$status" -eq 1 ]
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    [[ $stderr =~ ^"train-fp32: training on a mini-batch of 8192 images takes "[0-9.]+" MB, and "[0-9.]+" MB are free: -b "([0-9]+)" fits, with " ]]
+    fitting=${BASH_REMATCH[1]}
+    [ "$fitting" -gt 100 ]
+    [ "$fitting" -lt 8192 ]
+    [ ! -e m ]
+    [ ! -e c ]
+    [ ! -e log ]
+    run --separate-stderr bash -c "ulimit -v 3000000; '$BIN/train-fp32' -v -j 1 --epochs 1 --width 16 -b $((fitting * 8 / 10)) -o m < all"
+    [ "$status" -eq 0 ]
+    [[ $stderr == *"train-fp32: training on a mini-batch of $((fitting * 8 / 10)) images takes "* ]]
+    run --separate-stderr bash -c "ulimit -v 1000000; '$BIN/evaluate' -j 1 -b 65536 -m m -o metrics < all"
+    [ "$status" -eq 1 ]
+    [[ $stderr =~ ^"evaluate: a batch of 65536 images takes ".*": -b "[0-9]+" fits" ]]
+    [ ! -e metrics ]
+    run --separate-stderr "$BIN/evaluate" -v -q -m m -o metrics < all
+    [ "$status" -eq 0 ]
+    [[ $stderr =~ ^"evaluate: a batch of 64 images takes "[0-9.]+" MB"$ ]]
+}
+
+@test "folders of classes without splits: a clear message, or --hold-out" {
+    mkdir pets && (cd pets && pngs 16x16 1 2 12 .)
+    fails "none of its 24 pictures (such as c000/0.png) is in train/CLASS/ or test/CLASS/; --hold-out 10 takes CLASS/NAME" \
+        "$BIN/cifar-load" -d pets
+    "$BIN/cifar-load" -d pets --hold-out 5 -o train
+    "$BIN/inspect" show train > shown
+    grep -q '^images *U8\[20,16,16,1\]' shown
+    grep -q '^classes: \["c000","c001"\]' shown
+    "$BIN/cifar-load" -d pets --hold-out 5 --split test -o test
+    "$BIN/inspect" show test | grep -q '^images *U8\[4,16,16,1\]'
+    mkdir -p both/train both/test # the same as somebody would do it by hand: the 5th and 10th of each class, in natural order
+    for class in c000 c001; do
+        mkdir both/train/$class both/test/$class
+        cp pets/$class/{0,1,2,3,5,6,7,8,10,11}.png both/train/$class
+        cp pets/$class/{4,9}.png both/test/$class
+    done
+    "$BIN/cifar-load" -d both -o train.by-hand
+    "$BIN/cifar-load" -d both --split test -o test.by-hand
+    for split in train test; do
+        diff <("$BIN/inspect" show $split | grep digest) <("$BIN/inspect" show $split.by-hand | grep digest)
+    done
+    tar cf pets.tar -C pets c000 c001
+    diff <("$BIN/cifar-load" -d pets.tar --hold-out 5 --stats | tail -1) <("$BIN/cifar-load" -d both --stats | tail -1)
+    fails "--hold-out: its test split is there already, in test/" "$BIN/cifar-load" -d both --hold-out 5
+    rm -r both/test
+    "$BIN/cifar-load" -d both --hold-out 5 --split test -o again
+    "$BIN/inspect" show again | grep -q '^images *U8\[4,16,16,1\]'
 }

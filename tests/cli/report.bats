@@ -226,3 +226,46 @@ PY
     run "$BIN/report" run run --model-card card
     [ "$status" -eq 2 ]
 }
+
+@test "--as: the recorded pages and tables again, byte for byte" {
+    full=$TREE/plots/recorded/full
+    "$BIN/report" --as sweep "$full/sweep.tsv" sweep-{bits,parts,calibration,observers-8,observers-4} | cmp - "$full/sweep.md"
+    "$BIN/report" --as ablation "$full/ablation.tsv" -o page
+    cmp page "$full/ablation.md"
+    "$BIN/report" --as summary "$full"/{float,ptq,qat}.metrics.tsv "$full/bench.tsv" float=44753544 ptq=11221842 qat=11222610 |
+        cmp - "$full/summary.tsv"
+    "$BIN/report" --as table "$full/summary.tsv" | cmp - <(grep '^|' "$full/README.md" | head -n 5)
+}
+
+@test "--as: what is no such table is refused in one line, and nothing is left" {
+    full=$TREE/plots/recorded/full
+    printf 'a\tb\n1\n' > ragged
+    sed 's/\t92\.8000\t/\tninety\t/' "$full/sweep.tsv" > number
+    grep -v '^# images' "$full/sweep.tsv" > note
+    grep -v '^float' "$full/sweep.tsv" > float
+    sed '2s/^/\r/' "$full/ablation.tsv" > return
+    grep -v 'infer.*qat' "$full/bench.tsv" > untimed
+    while IFS='|' read -r arguments want; do
+        # shellcheck disable=SC2086 # words
+        run -1 "$BIN/report" --as $arguments -o out
+        [ "$output" = "report: $want" ] || { echo "$arguments: $output"; return 1; }
+        [ ! -e out ]
+    done <<END
+sweep ragged|ragged: line 2: 1 fields, want 2
+sweep number|number: row 1: accuracy: 'ninety' is not a number
+sweep note|note: no note 'images'
+sweep float|float: no row of the stage 'float'
+ablation $full/sweep.tsv|$full/sweep.tsv: no column 'variant'
+ablation return|return: line 2: a carriage return: lines of a table end in a line feed alone
+table $full/sweep.tsv|$full/sweep.tsv: no column 'model'
+sweep absent|absent: cannot open: No such file or directory
+run absent|absent: cannot open: No such file or directory
+summary $full/float.metrics.tsv $full/ptq.metrics.tsv $full/qat.metrics.tsv untimed float=1 ptq=1 qat=1|qat: no time in the same precision
+summary $full/float.metrics.tsv $full/ptq.metrics.tsv $full/qat.metrics.tsv $full/bench.tsv float=1 ptq=0 qat=1|ptq: '0' is not in 1..1125899906842624
+END
+    run -2 "$BIN/report" --as table
+    [ "${lines[0]}" = "report: --as table: missing operand" ]
+    run -2 "$BIN/report" --as table a b
+    [ "${lines[0]}" = "report: --as table: unexpected operand 'b'" ]
+    run -2 "$BIN/report" --as table a --model-card b
+}

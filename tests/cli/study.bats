@@ -264,9 +264,9 @@ hostile() {
         <(sed 's/^| \(float\|ptq\|qat\) | .* |$/row/; s/(.*; the float/(; the float/' results/tiny/README.md)
     run ! grep -i 'of the environment\|BASH_ENV was read' -r log errors results/tiny/README.md
     # By hand, too.
-    for file in "table $FIRST/summary.tsv" "page $FIRST"; do
+    for file in "table $FIRST/summary.tsv" "run $FIRST"; do
         # shellcheck disable=SC2086 # words
-        cmp <(PATH=$BIN:$PATH "$TREE"/pipelines/$file) <(PATH=$BIN:$PATH hostile "$TREE"/pipelines/$file)
+        cmp <("$BIN/report" --as $file) <(hostile "$BIN/report" --as $file)
     done
     cp -a "$FIRST" recorded
     PATH=$BIN:$PATH hostile "$TREE/pipelines/record" recorded out 'make results' note
@@ -369,11 +369,11 @@ hostile() {
 @test "a page whose parts cannot be made is no page" {
     copy_first
     rm results/tiny/float-qat.pair.tsv
-    PATH=$BIN:$PATH run "$TREE/pipelines/page" results/tiny
+    run "$BIN/report" --as run results/tiny
     [ "$status" -ne 0 ]
     cp "$FIRST/float-qat.pair.tsv" results/tiny
     echo broken > results/tiny/best_float_model.safetensors
-    PATH=$BIN:$PATH run "$TREE/pipelines/page" results/tiny
+    run "$BIN/report" --as run results/tiny
     [ "$status" -ne 0 ]
 }
 

@@ -22,19 +22,17 @@ struct bench_train {
 /* clang-format off */
 #define BENCH_TRAIN_HELP \
     "\n" \
-    "--train times training steps instead: forward, loss, backward, optimizer and averaged weights, always on the " \
-    "same\n" \
-    "images. Models are float ones; with -r RANGES they are fused ones, trained as qat-finetune does, and --width " \
-    "stays\n" \
-    "float; where that is the same network, a note `quantized` says what the quantized step makes of the images/s " \
-    "of its\n" \
-    "fp32 step. Steps of one start must give the same loss for every -j, or the run fails. Times are of a whole " \
-    "step. Rows:\n" \
-    "what=train (gmac_per_s: products of forward and both gradients; bytes: activations, gradients, weights); " \
-    "with\n" \
-    "--layers train-part:forward, loss, backward, update, and of forward and backward products (convolutions and " \
-    "linear\n" \
-    "layers, packing their weights included) and elementwise (the rest); train-layer:NAME:forward, data, weight.\n" \
+    "--train times training steps instead: forward, loss, backward, optimizer and averaged weights, always on\n" \
+    "the same images. Models are float ones; with -r RANGES they are fused ones, trained as qat-finetune does,\n" \
+    "and --width stays float; where that is the same network, a note `quantized` says what the quantized step\n" \
+    "makes of the images/s of its fp32 step. Steps of one start must give the same loss for every -j, or the run\n" \
+    "fails. Times are of a whole step. Rows:\n" \
+    "  what=train         gmac_per_s: products of forward and both gradients; bytes: activations, gradients,\n" \
+    "                     weights\n" \
+    "  train-part:PART    with --layers: forward, loss, backward, update; and of forward and backward `products`\n" \
+    "                     (convolutions and linear layers, packing their weights included) and `elementwise`\n" \
+    "                     (the rest)\n" \
+    "  train-layer:NAME:PASS   with --layers, one layer: forward, data, weight\n" \
     "\n" \
     "  bench --train --width 64 --precision fp32 --precision bf16 -b 128 -j 1,2 --layers\n" \
     "  bench --train -m fused.safetensors -r ranges.safetensors --width 64 -b 128 -j 2\n"

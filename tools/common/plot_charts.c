@@ -120,6 +120,70 @@ int plot_confusion(struct plot_job *job, struct message *m)
     return status;
 }
 
+static int plot_sweep(struct plot_job *job, enum chart_sweep_kind kind, int64_t bits, struct message *m)
+{
+    struct table table = {0};
+    struct sweep sweep = {0};
+    struct chart c = {0};
+    int status = chart_begin(&c, job, NULL, m);
+    if (status >= 0)
+        status = table_load(&table, job->inputs[0], m);
+    if (status >= 0) {
+        status = sweep_of_table(&sweep, &table, m);
+        if (status >= 0)
+            status = chart_sweep(&c, &sweep, kind, (int)bits, job->title, m);
+        if (status < 0)
+            message_prefix(m, status, "%s", job->inputs[0]);
+    }
+    status = chart_end(&c, job, kind == SWEEP_OBSERVERS ? "sweep-observers.gp" : "sweep-lines.gp", status, m);
+    sweep_free(&sweep);
+    table_free(&table);
+    return status;
+}
+
+int plot_sweep_bits(struct plot_job *job, struct message *m)
+{
+    return plot_sweep(job, SWEEP_BITS, 0, m);
+}
+
+int plot_sweep_parts(struct plot_job *job, struct message *m)
+{
+    return plot_sweep(job, SWEEP_PARTS, 0, m);
+}
+
+int plot_sweep_calibration(struct plot_job *job, struct message *m)
+{
+    return plot_sweep(job, SWEEP_CALIBRATION, 0, m);
+}
+
+int plot_sweep_observers(struct plot_job *job, struct message *m)
+{
+    int64_t bits;
+    TRY(parse_integer(job->inputs[1], 2, 8, "bits", &bits, m));
+    return plot_sweep(job, SWEEP_OBSERVERS, bits, m);
+}
+
+int plot_ablation(struct plot_job *job, struct message *m)
+{
+    struct table table = {0};
+    struct ablation ablation = {0};
+    struct chart c = {0};
+    int status = chart_begin(&c, job, "What each change of the recipe is worth", m);
+    if (status >= 0)
+        status = table_load(&table, job->inputs[0], m);
+    if (status >= 0) {
+        status = ablation_of_table(&ablation, &table, m);
+        if (status >= 0)
+            status = chart_ablation(&c, &ablation, m);
+        if (status < 0)
+            message_prefix(m, status, "%s", job->inputs[0]);
+    }
+    status = chart_end(&c, job, "ablation.gp", status, m);
+    ablation_free(&ablation);
+    table_free(&table);
+    return status;
+}
+
 /* ---- histogram ---- */
 
 /* The node of an int8 graph whose codes stand for the activation: itself, or the quantize node that reads it; -1:

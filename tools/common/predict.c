@@ -1,8 +1,10 @@
 #include "tools/common/predict.h"
+#include "base/available.h"
 #include "base/progress.h"
 #include "exec/infer/exec.h"
 #include "record/lineage.h"
 #include "record/stream.h"
+#include <stdio.h>
 #include <string.h>
 
 static int batch_check(const struct batch *b, const struct batch_reader *reader, const struct model *model,
@@ -31,6 +33,30 @@ static int batch_predict(struct predictions *out, struct exec *e, const struct b
     return 0;
 }
 
+struct planned {
+    const struct model *model;
+    struct exec_options how;
+};
+
+static int planned_bytes(void *context, int batch, size_t *bytes, struct message *m)
+{
+    struct planned *p = context;
+    p->how.batch = batch;
+    return exec_plan_bytes(p->model, &p->how, bytes, m);
+}
+
+/* Before anything large is allocated. */
+static int check_room(const struct model *model, const struct exec_options *how,
+                      const struct predict_options *options, struct message *m)
+{
+    struct planned p = {model, *how};
+    struct message said = {{0}};
+    TRY(batch_fits(planned_bytes, &p, how->batch, "a batch", memory_available(), &said, m));
+    if (options->verbose)
+        fprintf(stderr, "%s: %s\n", options->tool, said.text);
+    return 0;
+}
+
 int predict_stream(struct predictions *out, const struct model *model, const struct predict_options *options,
                    struct batch_reader *reader, struct predict_with *with, int *other_data, struct message *m)
 {
@@ -43,6 +69,7 @@ int predict_stream(struct predictions *out, const struct model *model, const str
     struct exec *e = NULL;
     struct batch b;
     struct progress progress;
+    TRY(check_room(model, &how, options, m));
     TRY(exec_open(&e, model, &how, m));
     progress_open(&progress, stderr, options->quiet, options->tool, 0);
     *with = (struct predict_with){exec_isa(e), exec_precision(e)};

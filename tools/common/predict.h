@@ -13,6 +13,7 @@ struct predict_options {
     struct device_arguments where; /* resolved */
     const char *precision;         /* see exec_options */
     const char *tool;              /* the progress line's name */
+    int verbose;
 };
 
 /* What computed, static strings: exec_isa and exec_precision. */

@@ -67,6 +67,22 @@ int exec_open(struct exec **out, const struct model *model, const struct exec_op
     return 0;
 }
 
+int exec_plan_bytes(const struct model *model, const struct exec_options *options, size_t *bytes, struct message *m)
+{
+    struct exec_options alone = *options;
+    struct exec *e = NULL;
+    const char *device;
+    *bytes = 0;
+    TRY(device_choose(options->device, &device, NULL, m));
+    if (strcmp(device, "cpu") != 0)
+        return 0;
+    alone.plans_alone = 1;
+    TRY(exec_open(&e, model, &alone, m));
+    *bytes = exec_arena_bytes(e);
+    exec_close(e);
+    return 0;
+}
+
 void exec_close(struct exec *e)
 {
     if (!e)

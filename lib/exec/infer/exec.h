@@ -16,6 +16,7 @@ struct exec_options {
     const char *device;    /* see device_choose of exec/device/choose.h */
     int keep_activations;  /* needed by exec_observe: every buffer stays readable */
     const char *precision; /* of float layers: "fp32" (NULL too), "bf16"; on a GPU also "fp16" */
+    int plans_alone;       /* nothing is allocated for images, and nothing may be run: see exec_plan_bytes */
     int tf32, fast;        /* a GPU's, see struct device_options of kernel/contract/device.h */
 };
 
@@ -31,6 +32,10 @@ struct exec_options {
  * the exec. */
 int exec_open(struct exec **e, const struct model *model, const struct exec_options *options,
               struct message *m) RESQ_USE_RESULT;
+/* What an exec of these options would hold in buffers, scratch and weights, without holding it; 0 on a device, which
+ * has memory of its own. */
+int exec_plan_bytes(const struct model *model, const struct exec_options *options, size_t *bytes,
+                    struct message *m) RESQ_USE_RESULT;
 /* images u8 [count,H,W,C] NHWC -> logits f32 [count,K]. Any count >= 1. The logits of an image depend on that image
  * alone: not on batch, count or threads, bit for bit. (On a GPU not on count; for integer models not on batch.) */
 int exec_run(struct exec *e, const uint8_t *images, int64_t count, float *logits,

@@ -1,5 +1,5 @@
 /* step_constants.h: what a step of inference needs beside the images, from the model's tensors: biases, tables,
- * requantization constants, folded weights. Made once, by exec_open. Private to lib/exec/infer. */
+ * requantization constants, folded weights. Made once, by exec_open. Private to lib/exec/infer and lib/emit. */
 #ifndef RESQ_EXEC_INFER_STEP_CONSTANTS_H
 #define RESQ_EXEC_INFER_STEP_CONSTANTS_H
 

@@ -1,5 +1,5 @@
 /* lifetimes.h: when the buffers of a plan are in use, and where they lie in one arena: the one rule for inference
- * and training, on every engine. Private to lib/exec.
+ * and training, on every engine. Private to lib/exec and lib/emit.
  *
  * Step i runs at time i; where there is a backward pass, that of step i runs at time 2 * steps - 1 - i. */
 #ifndef RESQ_EXEC_PLAN_LIFETIMES_H

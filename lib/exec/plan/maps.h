@@ -1,5 +1,5 @@
 /* maps.h: what integers mean, and the constants that integer kernels take. lib/quant/QUANT.md has the arithmetic.
- * Private to lib/exec. */
+ * Private to lib/exec and lib/emit. */
 #ifndef RESQ_EXEC_PLAN_MAPS_H
 #define RESQ_EXEC_PLAN_MAPS_H
 

@@ -1,4 +1,4 @@
-/* shapes.h: how large values are, and the shape a kernel is called with. Private to lib/exec. */
+/* shapes.h: how large values are, and the shape a kernel is called with. Private to lib/exec and lib/emit. */
 #ifndef RESQ_EXEC_PLAN_SHAPES_H
 #define RESQ_EXEC_PLAN_SHAPES_H
 

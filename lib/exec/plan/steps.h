@@ -1,4 +1,4 @@
-/* steps.h: a graph made into steps, one way for every engine. Private to lib/exec.
+/* steps.h: a graph made into steps, one way for every engine. Private to lib/exec and lib/emit.
  *
  * A step computes one node, or one node together with those behind it that nothing else reads. Steps stand in an
  * order in which each finds what it reads. An engine keeps what it needs besides in arrays of its own, one entry a

@@ -99,6 +99,23 @@ int gradient_open(struct gradient **out, const struct model *model, const struct
     return 0;
 }
 
+int gradient_plan_bytes(const struct model *model, const struct gradient_options *options, size_t *bytes,
+                        struct message *m)
+{
+    struct gradient_options alone = *options;
+    struct gradient *g = NULL;
+    const char *device;
+    *bytes = 0;
+    TRY(device_choose(options->device, &device, NULL, m));
+    if (strcmp(device, "cpu") != 0)
+        return 0;
+    alone.plans_alone = 1;
+    TRY(gradient_open(&g, model, &alone, m));
+    *bytes = gradient_held_bytes(g);
+    gradient_close(g);
+    return 0;
+}
+
 void gradient_close(struct gradient *g)
 {
     if (!g)

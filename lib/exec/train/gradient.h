@@ -37,6 +37,7 @@ struct gradient_options {
     const char *precision; /* "fp32" (NULL too), "bf16"; on a GPU "fp16" too; others are STATUS_UNSUPPORTED. What
                                 * comes of it: gradient_precision */
     int tf32, fast;        /* a GPU's, see struct device_options of kernel/contract/device.h */
+    int plans_alone;       /* nothing is allocated for images, and nothing may be run: see gradient_plan_bytes */
     double batchnorm_momentum; /* 0..1; 0: 0.1, PyTorch's */
     int quantized;
     /* quantized: */
@@ -61,6 +62,10 @@ struct slice {
 /* Copies the parameters out of the model (which may then be freed). */
 int gradient_open(struct gradient **g, const struct model *model, const struct gradient_options *options,
                   struct message *m) RESQ_USE_RESULT;
+/* What a gradient of these options would hold, gradient_held_bytes, without holding it; 0 on a device, which has memory
+ * of its own. */
+int gradient_plan_bytes(const struct model *model, const struct gradient_options *options, size_t *bytes,
+                        struct message *m) RESQ_USE_RESULT;
 /* 0 where a fused network can be trained quantized; else STATUS_UNSUPPORTED, which names the node. What gradient_open
  * checks itself. */
 int gradient_check_quantized(const struct graph *g, struct message *m) RESQ_USE_RESULT;

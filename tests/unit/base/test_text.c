@@ -163,6 +163,7 @@ static void test_decimal_comma_changes_nothing(void **state)
     assert_true(v == 1.5);
     assert_int_equal(parse_number("1,5", 0, 2, "x", &v, &m), STATUS_RANGE);
     format_is(1.5, "1.5");
+    assert_true(round_decimals(0.26, 1) == 0.3);
     assert_int_equal(text_add(&t, &m, "%.2f", 1.5), 0);
     assert_string_equal(t.data, "1.50");
     text_free(&t);
@@ -172,6 +173,17 @@ static void test_decimal_comma_changes_nothing(void **state)
     assert_string_equal(s, "0.25");
     memory_free(s);
     setlocale(LC_ALL, "C");
+}
+
+/* As printed, halves by the double's own value: 0.125 is one, 1.005 is less than it says. */
+static void test_round_decimals(void **state)
+{
+    (void)state;
+    assert_true(round_decimals(250.0 / 3, 3) == 83.333);
+    assert_true(round_decimals(-250.0 / 3, 0) == -83);
+    assert_true(round_decimals(0.125, 2) == 0.12 && round_decimals(1.005, 2) == 1);
+    assert_true(round_decimals(0.1 + 0.2, 4) == 0.3);
+    assert_true(round_decimals(1e300, 2) == 1e300 && isnan(round_decimals((double)NAN, 1)));
 }
 
 static void test_utf8(void **state)
@@ -198,9 +210,13 @@ static void test_utf8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text_grows), cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_format_is_short_and_exact),
-        cmocka_unit_test(test_utf8),       cmocka_unit_test(test_decimal_comma_changes_nothing),
+        cmocka_unit_test(test_text_grows),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_format_is_short_and_exact),
+        cmocka_unit_test(test_round_decimals),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_decimal_comma_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,7 @@
 #include "lib/emit/code/real_from.c99"
 #include "lib/emit/code/dot.c99"
 #include "lib/emit/code/conv.c99"
+#include "lib/emit/code/codes_row.c99"
 #include "lib/emit/code/conv_window.c99"
 #include "lib/emit/code/conv_codes.c99"
 #include "lib/emit/code/conv_floats.c99"
@@ -123,12 +124,15 @@ static void test_logits_and_quantize(void **state)
         assert_int_equal(real_code(real_from(x), 100, 0, 255), code_round(x, 100, 0, 255));
     }
     static const float odd[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 0x1p-149f, 0.5f, 1.5f, 2.5f, -0.5f, FLT_MAX};
-    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        struct real w = real_from(odd[i]);
+        assert_true(!isfinite(odd[i]) || ldexp(w.value, w.exponent) == (double)odd[i]);
         assert_int_equal(real_code(real_from(odd[i]), 100, 2, 255), code_round(odd[i], 100, 2, 255));
+    }
 }
 
 /* Against a sum pixel by pixel that knows no runs: strides, pads, groups, pictures that are no squares. */
-static int32_t plain_sum(const struct conv *c, const uint8_t *x, int k, int row, int column)
+static int32_t plain_sum(const struct conv *c, const int8_t *w, const uint8_t *x, int k, int row, int column)
 {
     int depth = c->channels / c->groups, group = k / (c->outputs / c->groups);
     int32_t sum = c->channel[k].bias;
@@ -138,7 +142,7 @@ static int32_t plain_sum(const struct conv *c, const uint8_t *x, int k, int row,
                 int y = row * c->stride - c->pad + r, z = column * c->stride - c->pad + t;
                 if (y >= 0 && y < c->height && z >= 0 && z < c->width)
                     sum += (x[(y * c->width + z) * c->channels + group * depth + i] - c->zero) *
-                           c->weights[((k * c->kernel + r) * c->kernel + t) * depth + i];
+                           w[((k * c->kernel + r) * c->kernel + t) * depth + i];
             }
     return sum;
 }
@@ -147,20 +151,23 @@ static void test_convolutions(void **state)
 {
     (void)state;
     static uint8_t x[9 * 7 * 12], other[9 * 7 * 24], y[9 * 7 * 24];
-    static int8_t weights[24 * 5 * 5 * 12];
+    static int8_t weights[24 * 5 * 5 * 12], room[7 * 7 * 12];
+    static uint8_t packed[sizeof weights];
     static struct channel channel[24];
     struct random_stream r = random_open(3, RANDOM_TEST, 0, 0);
     static const int shapes[][4] = {{3, 1, 1, 1}, {3, 2, 1, 1}, {1, 2, 0, 1},  {5, 1, 2, 1},
                                     {5, 3, 4, 1}, {3, 1, 1, 4}, {3, 2, 0, 12}, {7, 1, 3, 2}};
-    for (size_t n = 0; n < sizeof shapes / sizeof *shapes; n++) {
+    for (size_t n = 0; n < 3 * (sizeof shapes / sizeof *shapes); n++) {
+        const int *shape = shapes[n / 3];
+        int bits = 8 >> n % 3;
         struct conv c = {.height = 9,
                          .width = 7,
                          .channels = 12,
                          .outputs = 24,
-                         .kernel = shapes[n][0],
-                         .stride = shapes[n][1],
-                         .pad = shapes[n][2],
-                         .groups = shapes[n][3],
+                         .kernel = shape[0],
+                         .stride = shape[1],
+                         .pad = shape[2],
+                         .groups = shape[3],
                          .zero = 9,
                          .out_zero = 77,
                          .low = 2,
@@ -168,7 +175,8 @@ static void test_convolutions(void **state)
                          .other_zero = 31,
                          .other_scale = real_from(0.37f),
                          .channel = channel,
-                         .weights = weights};
+                         .bits = bits,
+                         .weights = bits == 8 ? (const void *)weights : packed};
         if (c.kernel == 7)
             c.channels = 4; /* the weights' room */
         c.out_height = (c.height + 2 * c.pad - c.kernel) / c.stride + 1;
@@ -178,13 +186,16 @@ static void test_convolutions(void **state)
         for (size_t i = 0; i < sizeof other; i++)
             other[i] = (uint8_t)random_u32(&r);
         for (size_t i = 0; i < sizeof weights; i++)
-            weights[i] = (int8_t)random_u32(&r);
+            weights[i] = (int8_t)((int)random_below(&r, 1u << bits) - (1 << (bits - 1)));
+        memset(packed, 0, sizeof packed);
+        for (size_t i = 0; i < sizeof weights; i++)
+            packed[i * (size_t)bits / 8] |= (uint8_t)((weights[i] & ((1 << bits) - 1)) << (i * (size_t)bits % 8));
         for (int k = 0; k < c.outputs; k++)
             channel[k] = (struct channel){any_sum(&r) >> 16, real_from(any_float(&r, -11, -9))};
-        conv_codes(&c, x, other, y);
+        conv_codes(&c, x, other, y, bits == 8 ? NULL : room);
         for (int i = 0; i < c.out_height * c.out_width * c.outputs; i++) {
             int k = i % c.outputs, row = i / c.outputs / c.out_width, column = i / c.outputs % c.out_width;
-            float v = (float)plain_sum(&c, x, k, row, column) * real_float(channel[k].scale);
+            float v = (float)plain_sum(&c, weights, x, k, row, column) * real_float(channel[k].scale);
             v += (float)(other[i] - 31) * 0.37f;
             assert_int_equal(y[i], code_round(v, 77, 2, 250));
         }

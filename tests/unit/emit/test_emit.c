@@ -142,8 +142,40 @@ static void test_same_bytes_and_pieces(void **state)
         for (int c = 0; c < 8; c++)
             for (int p = 0; p < 9; p++)
                 assert_int_equal(to[(k * 9 + p) * 8 + c], w[(k * 8 + c) * 9 + p]);
+    assert_non_null(strstr(b.source.data, ".bits = 8,"));
+    assert_null(strstr(b.source.data, "room =")); /* nothing is unpacked */
     emitted_free(&a);
     emitted_free(&b);
+    model_free(&model);
+}
+
+/* Codes that fit stand in 4 or 2 bits, whatever the model's own form of them. */
+static void test_packed(void **state)
+{
+    (void)state;
+    struct message m;
+    struct model model;
+    struct emitted out;
+    const struct emit_options o = {.name = "net", .weights = "w.bin"};
+    random_model(&model, net, 1);
+    struct tensor *w = model_tensor(&model, 4, "weight"), *fc = model_tensor(&model, 7, "weight");
+    for (size_t i = 0; i < w->count; i++)
+        ((int8_t *)w->data)[i] = (int8_t)(i % 16) - 8;
+    for (size_t i = 0; i < fc->count; i++)
+        ((int8_t *)fc->data)[i] = (int8_t)(i % 4) - 2;
+    ASSERT_OK(emit_model(&out, &model, &o, &m), m);
+    assert_int_equal(out.weights.length, 256 + 320 + 64 + 32);    /* 576 codes: 288 bytes; 40: 10 */
+    assert_int_equal((unsigned char)out.weights.data[256], 0x18); /* channel 0: -8; channel 1, nine on: 1 */
+    assert_int_equal((unsigned char)out.weights.data[256 + 320],
+                     0x4e); /* -2, -1, 0, 1 from the low bits: 2, 3, 0, 1 */
+    assert_non_null(strstr(out.source.data, ".bits = 4,"));
+    assert_non_null(strstr(out.source.data, ".bits = 2,"));
+    assert_non_null(strstr(out.source.data, "#define NET_ARENA_BYTES 1152\n")); /* 72 bytes more, and up to 64 */
+    emitted_free(&out);
+    ((int8_t *)w->data)[5] = 8;
+    ASSERT_OK(emit_model(&out, &model, &o, &m), m);
+    assert_null(strstr(out.source.data, ".bits = 4,"));
+    emitted_free(&out);
     model_free(&model);
 }
 
@@ -219,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_same_bytes_and_pieces),
+        cmocka_unit_test(test_packed),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_an_op_without_code),
         cmocka_unit_test(test_failing_allocations),

@@ -280,6 +280,12 @@ static void test_a_file_of_another_kind_is_named(void **state)
             "7zXZ\0\0\4",
             "is compressed by xz");
     REFUSED("train/cat/1.png", "is a tar archive");
+    REFUSED("PAR1\x15\0\x15\x10", "is a Parquet or Arrow file");
+    REFUSED("MATLAB 5.0 MAT-file", "is a Matlab file");
+    REFUSED("\0\0\x08\x03\0\0\xea\x60", "is an IDX file");
+    REFUSED("\x04\x22\x4d\x18\x64\x40\xa7\0", "is compressed by lz4");
+    REFUSED("Rar!\x1a\x07\1\0", "is a rar archive");
+    REFUSED("<!doctype html>", "is a web page");
     REFUSED("\x89PNG\r\n\x1a\n", "is a picture (PNG)");
 #undef ZIP_OF
 #undef REFUSED

@@ -85,7 +85,8 @@ static void test_metrics_are_those_of_others(void **state)
     assert_near(x.loss, *(const double *)get("loss")->data, 1e-9);
     assert_near(x.calibration_error, *(const double *)get("calibration_error")->data, 1e-6);
     assert_true(x.top2 == *(const int64_t *)get("top2")->data);
-    assert_memory_equal(x.confusion, get("confusion")->data, (size_t)(k * k) * sizeof(int64_t));
+    for (int i = 0; i < k * k; i++)
+        assert_int_equal(metrics_confusion(&x, i / k, i % k), ((const int64_t *)get("confusion")->data)[i]);
     int64_t correct = 0;
     for (int c = 0; c < k; c++) {
         struct class_metrics got = metrics_of_class(&x, c);
@@ -100,6 +101,31 @@ static void test_metrics_are_those_of_others(void **state)
         for (int c = 0; c < k; c++)
             assert_near(softmax_probability(rows + i * k, k, c), probability[i * k + c], 1e-12);
     metrics_free(&x);
+}
+
+/* As many classes as there may be: no table of all pairs. */
+static void test_confusions_of_65535_classes(void **state)
+{
+    (void)state;
+    enum { CLASSES = 65535, IMAGES = 5 };
+    struct message m;
+    struct metrics x;
+    float *logits = calloc((size_t)IMAGES * CLASSES, sizeof *logits);
+    const uint16_t labels[IMAGES] = {CLASSES - 1, 0, CLASSES - 1, 40000, CLASSES - 1};
+    const int said[IMAGES] = {CLASSES - 1, 65000, 3, 40000, 3};
+    for (int i = 0; i < IMAGES; i++)
+        logits[(size_t)i * CLASSES + (size_t)said[i]] = 9;
+    ASSERT_OK(metrics_compute(&x, logits, labels, IMAGES, CLASSES, &m), m);
+    assert_int_equal(x.correct, 2);
+    assert_int_equal(x.cells, 4);
+    assert_int_equal(metrics_confusion(&x, CLASSES - 1, 3), 2);
+    assert_int_equal(metrics_confusion(&x, 3, CLASSES - 1), 0);
+    struct class_metrics last = metrics_of_class(&x, CLASSES - 1);
+    assert_int_equal(last.images, 3);
+    assert_int_equal(last.predicted, 1);
+    assert_int_equal(last.hits, 1);
+    metrics_free(&x);
+    free(logits);
 }
 
 static void test_ties_go_to_the_first(void **state)
@@ -150,10 +176,10 @@ static void test_sure_and_right_is_calibrated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_intervals_are_statsmodels),    cmocka_unit_test(test_intervals_are_newcombes),
-        cmocka_unit_test(test_mcnemar_is_statsmodels),       cmocka_unit_test(test_metrics_are_those_of_others),
-        cmocka_unit_test(test_ties_go_to_the_first),         cmocka_unit_test(test_bad_values_are_named),
-        cmocka_unit_test(test_sure_and_right_is_calibrated),
+        cmocka_unit_test(test_intervals_are_statsmodels),   cmocka_unit_test(test_intervals_are_newcombes),
+        cmocka_unit_test(test_mcnemar_is_statsmodels),      cmocka_unit_test(test_metrics_are_those_of_others),
+        cmocka_unit_test(test_confusions_of_65535_classes), cmocka_unit_test(test_ties_go_to_the_first),
+        cmocka_unit_test(test_bad_values_are_named),        cmocka_unit_test(test_sure_and_right_is_calibrated),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -120,6 +120,8 @@ size_t second_level_cache(void);             /* bytes */
 /* ---- weights.c: the memory of a plan, and in it the weights of all steps, packed by all threads ---- */
 
 int weights_open(struct exec *e, struct message *m) RESQ_USE_RESULT;
+/* How many bytes weights_open takes. */
+int weights_plan(const struct exec *e, size_t *bytes, struct message *m) RESQ_USE_RESULT;
 void weights_close(struct exec *e);
 /* Before a step: what worker `worker` may bring while it computes it. All zero before the first. */
 void weights_ahead(const struct exec *e, int worker, int step, struct ahead *ahead);

@@ -59,6 +59,8 @@ static int open_engine(struct exec *e, const struct exec_options *o, struct mess
     TRY(cpu_buffers_plan(e, m));
     for (int i = 0; i < e->steps.count; i++)
         TRY(prepare_step(e, i, m));
+    if (o->plans_alone)
+        return weights_plan(e, &c->arena_bytes, m);
     TRY(weights_open(e, m));
     c->seconds = memory_new((size_t)threads_count(c->pool) * (size_t)e->steps.count, sizeof *c->seconds, m);
     c->taken = memory_new((size_t)c->segment_count, sizeof *c->taken, m);

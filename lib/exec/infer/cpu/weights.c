@@ -89,14 +89,30 @@ void weights_close(struct exec *e)
     memory_free(c->arena);
 }
 
+/* All: values and scratch, which are zeroed, then weights. */
+static int count_memory(const struct exec *e, size_t *values, size_t *scratch, size_t *bytes, struct message *m)
+{
+    const struct cpu_exec *c = cpu_of(e);
+    *values = round_up_64(c->arena_bytes);
+    if (size_multiply((size_t)threads_count(c->pool), c->scratch_stride, scratch) ||
+        __builtin_add_overflow(*values, *scratch, values) ||
+        __builtin_add_overflow(*values, weights_bytes(e), bytes))
+        return message_set(m, STATUS_NOMEM,
+                           "memory exhausted: buffers, scratch and weights exceed the address space");
+    return 0;
+}
+
+int weights_plan(const struct exec *e, size_t *bytes, struct message *m)
+{
+    size_t values, scratch;
+    return count_memory(e, &values, &scratch, bytes, m);
+}
+
 static int take_memory(struct exec *e, struct message *m)
 {
     struct cpu_exec *c = cpu_of(e);
-    size_t workers = (size_t)threads_count(c->pool), values = round_up_64(c->arena_bytes), scratch, bytes;
-    if (size_multiply(workers, c->scratch_stride, &scratch) || __builtin_add_overflow(values, scratch, &values) ||
-        __builtin_add_overflow(values, weights_bytes(e), &bytes))
-        return message_set(m, STATUS_NOMEM,
-                           "memory exhausted: buffers, scratch and weights exceed the address space");
+    size_t values, scratch, bytes;
+    TRY(count_memory(e, &values, &scratch, &bytes, m));
     c->arena = memory_new_raw(bytes, 1, m);
     if (!c->arena)
         return STATUS_NOMEM;

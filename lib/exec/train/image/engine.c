@@ -81,6 +81,8 @@ int image_prepare(struct gradient *g, size_t scratch_bytes, struct message *m)
     }
     e->scratch_stride = round_up_64(scratch);
     e->partial_stride = 2 * channels;
+    if (g->options.plans_alone)
+        return 0;
     e->arena = memory_new(e->arena_bytes, 1, m);
     if (!e->arena)
         return STATUS_NOMEM;

@@ -6,28 +6,6 @@ static const struct image_op *const ops[STEP_KINDS] = {
     [STEP_RELU] = &image_relu,           [STEP_ADD] = &image_add,   [STEP_POOL] = &image_pool,
 };
 
-/* ---- items ---- */
-
-struct items {
-    struct gradient *g;
-    int i;
-    image_item *call;
-};
-
-static void item_call(void *context, int item, int worker)
-{
-    const struct items *all = context;
-    all->call(all->g, all->i, item, worker);
-}
-
-void image_each(struct gradient *g, int i, image_item *call, int items)
-{
-    struct items all = {g, i, call};
-    threads_run(image_of(g)->pool, item_call, &all, items);
-}
-
-/* ---- steps ---- */
-
 void image_step_forward(struct gradient *g, int i)
 {
     const struct image_op *op = ops[g->steps.at[i].kind];

@@ -67,7 +67,6 @@ int kernel_queued(struct message *m, const char *kernel);
 
 int held_add(struct device *d, enum held_kind kind, void *p, struct message *m);
 int held_remove(struct device *d, enum held_kind kind, void *p); /* whether it was held */
-void held_free_all(struct device *d);
 
 int device_memory_new(size_t bytes, void **p, struct message *m); /* for the length of a plan's making */
 void device_memory_free(void *p);

@@ -49,6 +49,33 @@ int cuda_open(const struct device_options *options, struct device **d, struct me
     return status;
 }
 
+static void held_free(struct device *d, const struct held *h)
+{
+    switch (h->kind) {
+    case HELD_MEMORY:
+        cuda_release(d, h->p);
+        break;
+    case HELD_HOST:
+        cuda_release_host(d, h->p);
+        break;
+    case HELD_EVENT:
+        cuda_event_free(d, h->p);
+        break;
+    case HELD_GRAPH:
+        cuda_graph_free(d, h->p);
+        break;
+    case HELD_PLAN:
+        cuda_plan_free(d, h->p);
+        break;
+    }
+}
+
+static void held_free_all(struct device *d)
+{
+    while (d->held)
+        held_free(d, d->held);
+}
+
 void cuda_close(struct device *d)
 {
     if (!d)

@@ -27,33 +27,6 @@ int held_remove(struct device *d, enum held_kind kind, void *p)
     return 0;
 }
 
-static void held_free(struct device *d, const struct held *h)
-{
-    switch (h->kind) {
-    case HELD_MEMORY:
-        cuda_release(d, h->p);
-        break;
-    case HELD_HOST:
-        cuda_release_host(d, h->p);
-        break;
-    case HELD_EVENT:
-        cuda_event_free(d, h->p);
-        break;
-    case HELD_GRAPH:
-        cuda_graph_free(d, h->p);
-        break;
-    case HELD_PLAN:
-        cuda_plan_free(d, h->p);
-        break;
-    }
-}
-
-void held_free_all(struct device *d)
-{
-    while (d->held)
-        held_free(d, d->held);
-}
-
 int device_memory_new(size_t bytes, void **p, struct message *m)
 {
     cudaError_t error = cudaMalloc(p, bytes ? bytes : 1);

@@ -1,5 +1,6 @@
-#include "data/foreign.h"
+#include "data/unread.h"
 #include "data/files.h"
+#include "record/foreign.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,13 +8,14 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-#define AS_PICTURES "; save its pictures as SPLIT/CLASS/NAME.png, 32x32"
+#define AS_PICTURES "; save its pictures as SPLIT/CLASS/NAME.png"
 #define CIFAR_10_BINARY "; take the binary version, cifar-10-binary.tar.gz"
 #define PYTHON_VERSION "CIFAR-10's Python version is not read" CIFAR_10_BINARY
 #define MATLAB_VERSION "CIFAR-10's Matlab version is not read" CIFAR_10_BINARY
-#define CIFAR_100 "CIFAR-100 is not read" AS_PICTURES
-#define STL_10 "STL-10 (96x96 pictures) is not read" AS_PICTURES
-#define IDX "IDX files (of MNIST and its like) are not read" AS_PICTURES
+#define CIFAR_100 "CIFAR-100's Python version is not read; take the binary version, cifar-100-binary.tar.gz"
+#define STL_10 "name the folder that they stand in with their labels"
+#define IDX \
+    "one IDX file; name the folder or archive that holds images and labels, as train-images-idx3-ubyte and so on"
 #define NUMPY "NumPy's .npy and .npz are not read" AS_PICTURES
 #define PARQUET "Parquet and Arrow files are not read" AS_PICTURES
 #define TFRECORD "TFRecord files are not read" AS_PICTURES
@@ -33,64 +35,39 @@ struct form {
 
 /* Whole names; those with a slash are a folder and a name. */
 static const struct form names[] = {
-    {"data_batch_1", PYTHON_VERSION},
-    {"data_batch_2", PYTHON_VERSION},
-    {"data_batch_3", PYTHON_VERSION},
-    {"data_batch_4", PYTHON_VERSION},
-    {"data_batch_5", PYTHON_VERSION},
-    {"test_batch", PYTHON_VERSION},
-    {"batches.meta", PYTHON_VERSION},
-    {"data_batch_1.mat", MATLAB_VERSION},
-    {"test_batch.mat", MATLAB_VERSION},
-    {"batches.meta.mat", MATLAB_VERSION},
-    {"fine_label_names.txt", CIFAR_100},
-    {"coarse_label_names.txt", CIFAR_100},
-    {"cifar-100-python/train", CIFAR_100},
-    {"cifar-100-python/test", CIFAR_100},
-    {"cifar-100-binary/train.bin", CIFAR_100},
-    {"cifar-100-binary/test.bin", CIFAR_100},
-    {"train_X.bin", STL_10},
-    {"test_X.bin", STL_10},
-    {"unlabeled_X.bin", STL_10},
+    {"data_batch_1", PYTHON_VERSION},      {"data_batch_2", PYTHON_VERSION},
+    {"data_batch_3", PYTHON_VERSION},      {"data_batch_4", PYTHON_VERSION},
+    {"data_batch_5", PYTHON_VERSION},      {"test_batch", PYTHON_VERSION},
+    {"batches.meta", PYTHON_VERSION},      {"data_batch_1.mat", MATLAB_VERSION},
+    {"test_batch.mat", MATLAB_VERSION},    {"batches.meta.mat", MATLAB_VERSION},
+    {"cifar-100-python/train", CIFAR_100}, {"cifar-100-python/test", CIFAR_100},
 };
 
 static const struct form endings[] = {
-    {"-ubyte", IDX},         {".ubyte", IDX},
-    {"-ubyte.gz", IDX},      {".npy", NUMPY},
-    {".npz", NUMPY},         {".parquet", PARQUET},
-    {".arrow", PARQUET},     {".feather", PARQUET},
-    {".tfrecord", TFRECORD}, {".tfrecords", TFRECORD},
-    {".mat", MATLAB},        {".h5", HDF5},
-    {".hdf5", HDF5},         {".pkl", PICKLE},
-    {".pickle", PICKLE},     {".bin.gz", "a packed .bin file; unpack it"},
+    {".npy", NUMPY},
+    {".npz", NUMPY},
+    {".parquet", PARQUET},
+    {".arrow", PARQUET},
+    {".feather", PARQUET},
+    {".tfrecord", TFRECORD},
+    {".tfrecords", TFRECORD},
+    {".mat", MATLAB},
+    {".h5", HDF5},
+    {".hdf5", HDF5},
+    {".pkl", PICKLE},
+    {".pickle", PICKLE},
+    {".bin.gz", "a packed .bin file; unpack it"},
 };
 
-static const struct {
-    const char *key;
-    size_t length;
-    const char *what;
-} beginnings[] = {
-    {"version https://git-lfs", 23, LFS_POINTER},
-    {"PAR1", 4, PARQUET},
-    {"ARROW1", 6, PARQUET},
-    {"\x93NUMPY", 6, NUMPY},
-    {"\x89HDF\r\n", 6, HDF5},
-    {"MATLAB 5.0 MAT", 14, matlab},
-    {"\x80\x02", 2, pickle},
-    {"\x80\x03", 2, pickle},
-    {"\x80\x04", 2, pickle},
-    {"\x80\x05", 2, pickle},
-    {"\0\0\x08\x01\0", 5, IDX},
-    {"\0\0\x08\x03\0", 5, IDX},
-    {"\0\0\x08\x04\0", 5, IDX},
-    {"7z\xbc\xaf\x27\x1c", 6, PACKED},
-    {"\x28\xb5\x2f\xfd", 4, PACKED}, /* zstd */
-    {"\x04\x22\x4d\x18", 4, PACKED}, /* lz4 */
-    {"Rar!", 4, PACKED},
-    {"<!DOCTYPE", 9, WEB_PAGE},
-    {"<!doctype", 9, WEB_PAGE},
-    {"<html", 5, WEB_PAGE},
-    {"<HTML", 5, WEB_PAGE},
+/* By the first bytes; NULL: read, or only known by them where it stands in another's place (misplaced_content). */
+static const char *const contents[FOREIGN_COUNT] = {
+    [FOREIGN_TORCH] = pickle,      [FOREIGN_PICKLE] = pickle,
+    [FOREIGN_NUMPY] = NUMPY,       [FOREIGN_HDF5] = HDF5,
+    [FOREIGN_PARQUET] = PARQUET,   [FOREIGN_MATLAB] = matlab,
+    [FOREIGN_IDX] = IDX,           [FOREIGN_LFS_POINTER] = LFS_POINTER,
+    [FOREIGN_ZSTD] = PACKED,       [FOREIGN_LZ4] = PACKED,
+    [FOREIGN_7Z] = PACKED,         [FOREIGN_RAR] = PACKED,
+    [FOREIGN_WEB_PAGE] = WEB_PAGE,
 };
 
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
@@ -103,7 +80,7 @@ static int path_ends_in(const char *path, const char *name)
            (length == want || path[length - want - 1] == '/');
 }
 
-const char *foreign_name(const char *path)
+const char *unread_name(const char *path)
 {
     for (size_t i = 0; i < COUNT(names); i++)
         if (path_ends_in(path, names[i].key))
@@ -117,22 +94,20 @@ const char *foreign_name(const char *path)
     return NULL;
 }
 
-const char *foreign_content(const void *bytes, size_t count)
+const char *unread_content(const void *bytes, size_t count)
 {
-    for (size_t i = 0; i < COUNT(beginnings); i++)
-        if (count >= beginnings[i].length && memcmp(bytes, beginnings[i].key, beginnings[i].length) == 0)
-            return beginnings[i].what;
-    return NULL;
+    return contents[foreign_of(bytes, count)];
 }
 
 /* What a picture, a record of ours or an archive is when it is not what was asked for. */
 static const char *misplaced_content(const unsigned char *b, size_t count, int is_bin)
 {
-    if (count >= 8 && (memcmp(b, "\xff\xd8\xff", 3) == 0 || memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0))
+    const enum foreign kind = foreign_of(b, count);
+    if (kind == FOREIGN_PNG || kind == FOREIGN_JPEG)
         return ONE_PICTURE;
     if (count > 9 && b[8] == '{' && b[3] == 0 && b[7] == 0)
         return "a record, which the other programs read; name images";
-    if (is_bin && count >= 4 && (memcmp(b, "PK\3\4", 4) == 0 || memcmp(b, "\x1f\x8b", 2) == 0))
+    if (is_bin && (kind == FOREIGN_ZIP || kind == FOREIGN_GZIP))
         return "an archive whose name ends in .bin; rename it";
     return NULL;
 }
@@ -142,7 +117,8 @@ static const char *size_explain(int64_t size, int is_bin)
     if (!is_bin && size % CIFAR_RECORD_BYTES == 0)
         return "no archive, but of the size of CIFAR-10's records; let its name end in .bin";
     if (is_bin && size % (CIFAR_RECORD_BYTES + 1) == 0) /* two labels a record */
-        return "a whole number of CIFAR-100's records, though; " CIFAR_100;
+        return "a whole number of CIFAR-100's records, though; name the folder that it stands in with its names of "
+               "classes";
     if (is_bin && size % (96 * 96 * 3) == 0)
         return "a whole number of STL-10's pictures, though; " STL_10;
     return NULL;
@@ -166,16 +142,16 @@ static void head_read(const char *path, unsigned char raw[512], size_t *raw_coun
     }
 }
 
-void foreign_explain(const char *path, struct message *m)
+void unread_explain(const char *path, struct message *m)
 {
     unsigned char raw[512], plain[512];
     size_t raw_count, plain_count, length = strlen(path);
     struct stat st;
     int is_bin = length > 4 && strcmp(path + length - 4, ".bin") == 0;
     head_read(path, raw, &raw_count, plain, &plain_count);
-    const char *what = foreign_content(raw, raw_count), *named = foreign_name(path);
+    const char *what = unread_content(raw, raw_count), *named = unread_name(path);
     if (!what)
-        what = foreign_content(plain, plain_count);
+        what = unread_content(plain, plain_count);
     if (named && (!what || what == pickle || what == matlab)) /* which names tell more of */
         what = named;
     if (!what)
