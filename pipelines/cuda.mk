@@ -95,7 +95,8 @@ endif
 .PHONY: test-cuda
 
 # ---- carry: what a machine without our Debian packages needs to run everything, in one folder and one archive. Programs and
-# tests look for their libraries in ../lib; cuDNN, cublasLt and the driver are the machine's own, which with-cuda finds. ----
+# tests look for their libraries in ../lib; cuDNN, cublasLt and the driver are the machine's own, which with-cuda finds. So are the
+# images and the float network: they are the repository's, and not carried twice. ----
 CARRY := $(B)/carry
 CARRY_TOOLS := $(TOOLS:%=$(CARRY)/bin/%)
 CARRY_TESTS := $(CUDA_TESTS:$(B)/cuda-tests/%=$(CARRY)/cuda-tests/%) $(CARRY)/cuda-tests/probe
@@ -118,13 +119,11 @@ $(CARRY)/libraries: $(TOOLS:%=$(BIN)/%) $(CUDA_TESTS)
 	ldd $^ | awk '$$2 == "=>" && $$1 !~ /$(CARRY_NOT)/ && !seen[$$1]++ { print $$1, $$3 }' > $@
 	while read -r name file; do cp -L "$$file" "$(CARRY)/lib/$$name"; done < $@
 carry: $(CARRY).tar.xz
-$(CARRY).tar.xz: $(CARRY)/libraries $(CARRY_TOOLS) $(CARRY_TESTS) $(if $(CUDA),$(CARRY)/bin/resq-cuda.so) tests/cuda/run tests/cuda/speed tests/cuda/study pipelines/with-cuda $(wildcard pipelines/data/*)
-	@mkdir -p $(CARRY)/pipelines/data
+$(CARRY).tar.xz: $(CARRY)/libraries $(CARRY_TOOLS) $(CARRY_TESTS) $(if $(CUDA),$(CARRY)/bin/resq-cuda.so) tests/cuda/run tests/cuda/speed tests/cuda/study pipelines/with-cuda
 	cp tests/cuda/run tests/cuda/speed tests/cuda/study $(CARRY)/cuda-tests
 	cp pipelines/with-cuda $(CARRY)/with-cuda
 	printf '#!/bin/sh\n# Every test on a GPU.\ncd "$$(dirname "$$0")"\nexec ./with-cuda cuda-tests/run "$$PWD/bin/resq-cuda.so" "$$PWD/cuda-tests/probe" "$$PWD"/cuda-tests/test_*\n' > $(CARRY)/test-cuda
 	chmod +x $(CARRY)/test-cuda
-	cp $(wildcard pipelines/data/*) $(CARRY)/pipelines/data
 	tar --sort=name --owner=0 --group=0 --numeric-owner -C $(B) -c carry | xz -T0 -3 > $@
 	@ls -l $@
 .PHONY: carry

@@ -7,12 +7,15 @@ Targets
   results        the whole study: models, tables, charts and a page to read, $(R)/report.html
   data train models charts
                  parts of it: images exported; the float network; all three models; the charts
+  status         from another terminal: which stages of $(R) are done, which runs and how far it is, the time left
   check-study    does every stage take its flags, the network, the images? In seconds, in a scratch folder; runs by itself in
                  front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
   lowbit         what 8 to 2 bits cost after training, method by method, on the held-out images: $(R)/lowbit.md
   networks       a study of each of NETWORKS, and accuracy over size and time of all: $(RESULTS)/$(RUN)-networks
   ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
+  pretrained     trains the float network of PROFILE=pretrained again (an hour), or takes PRETRAINED_MODEL, and says what it is worth
+  budgets        studies of $(BUDGETS) minutes and PROFILE=$(BUDGET_PROFILES), one after the other; what they took and gave into pipelines/README.md
   record         a finished run's tables and charts to plots/recorded/$(RUN)/, its table into the README or pipelines/README.md
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
@@ -33,12 +36,13 @@ Targets
   distclean      results too
 
 Variables of the study, now:
-  PROFILE        $(PROFILE)  (one of $(sort $(basename $(notdir $(wildcard pipelines/profiles/*.mk)))), or a file like them)
+  PROFILE        $(PROFILE)  (auto, one of $(sort $(basename $(notdir $(wildcard pipelines/profiles/*.mk)))), or a file like them)
+  MINUTES        $(MINUTES)  (of PROFILE=auto: what the study may take, from the command on; the plan is $(RESULTS)/RUN/profile.mk)
   RUN            $(RUN)  (the folder in $(RESULTS)/: letters, digits and . _ + -)
   DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder)
   SEED           $(SEED)
   JOBS           $(JOBS)  (threads of each program; changes no result)
-  WIDTH $(WIDTH), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
+  WIDTH $(or $(WIDTH),as planned), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
   TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES), MATCH_IMAGES $(MATCH_IMAGES)  (at most; 0: all)
   SWEEP_OBSERVERS $(SWEEP_OBSERVERS), SWEEP_BITS $(SWEEP_BITS), SWEEP_CALIBRATION_IMAGES $(SWEEP_CALIBRATION_IMAGES),
   SWEEP_SEEDS $(SWEEP_SEEDS), SWEEP_RANGES $(SWEEP_RANGES), SWEEP_QAT_BITS $(SWEEP_QAT_BITS), SWEEP_QAT_IMAGES $(SWEEP_QAT_IMAGES),

@@ -3,18 +3,28 @@
 # command says:
 #
 #     make results PROFILE=smoke DATA=official SEED=7 RUN=mine QUANTIZE='quantize --per-tensor'
-PROFILE = quick
+PROFILE = auto
 $(call refuse,PROFILE,the name of a profile or its file,$(MAKE_SPECIAL))
-PROFILE_FILE := $(firstword $(wildcard pipelines/profiles/$(PROFILE).mk $(PROFILE)))
-ifeq ($(PROFILE_FILE),)
-$(error no profile '$(PROFILE)': take one of $(basename $(notdir $(wildcard pipelines/profiles/*.mk))), or name a file)
-endif
-RUN  = $(basename $(notdir $(PROFILE_FILE)))
 DATA = embedded
 SEED = 1
 JOBS := $(shell nproc)
 RESULTS  = results
 DATASETS = build/data
+# PROFILE=auto: the study that fits into so many minutes here. The first run of that name writes its profile, which decides
+# from then on (plan.mk).
+MINUTES = 10
+ifeq ($(PROFILE),auto)
+RUN = auto
+PROFILE_FILE := $(RESULTS)/$(RUN)/profile.mk
+IS_PLANNED := $(wildcard $(PROFILE_FILE))
+else
+PROFILE_FILE := $(firstword $(wildcard pipelines/profiles/$(PROFILE).mk $(PROFILE)))
+IS_PLANNED := $(PROFILE_FILE)
+ifeq ($(PROFILE_FILE),)
+$(error no profile '$(PROFILE)': take auto, one of $(basename $(notdir $(wildcard pipelines/profiles/*.mk))), or name a file)
+endif
+RUN = $(basename $(notdir $(PROFILE_FILE)))
+endif
 
 # The stages: any program that is called the same way may stand for ours.
 LOAD      = cifar-load
@@ -28,6 +38,7 @@ EVALUATE  = evaluate
 BENCH     = bench
 PLOT      = plot
 REPORT    = report
+PLAN      = plan
 
 # What a profile says; 0 images means all.
 EPOCHS             = 1
@@ -58,7 +69,14 @@ ABLATION_IMAGES  = 7500
 ABLATION_EPOCHS  = 60
 ABLATION_SEEDS   = 1 2
 ABLATION_THREADS = 1
-include $(PROFILE_FILE)
+# What is trained: ResNet-18 of the profile's width, or any other network: '--graph FILE', '--init MODEL'.
+NETWORK = --width $(WIDTH)
+# A file that the profile cannot do without, and where it comes from.
+NEEDED =
+NEEDED_HOW =
+# What stages are expected to take, STAGE:SECONDS each, for the time left; nothing where nobody knows.
+STAGE_SECONDS =
+include $(IS_PLANNED)
 
 $(foreach v,RUN DATA RESULTS DATASETS B BIN,$(call refuse_dollar,$(v)))
 $(call refuse,RUN,the name of a folder,/ $(MAKE_SPECIAL))
@@ -81,9 +99,9 @@ STUDY_PLOTS := $(CURDIR)/plots
 # OpenBLAS rounds by its kernel, so one is named: the same bytes on any machine with AVX2.
 OPENBLAS_CORETYPE := $(if $(X86),$(if $(shell grep -sw -m 1 avx2 /proc/cpuinfo),Haswell))
 
-# $(call stage,NAME,COMMAND): shows the command, runs it, and notes how many milliseconds it took.
-stage = @echo $(call quote,$(2)); mkdir -p $(@D); began=$${EPOCHREALTIME/./}; $(2); \
-	echo $$((($${EPOCHREALTIME/./} - began) / 1000)) > $(W)/$(1).ms
+# $(call stage,NAME,COMMAND): shows the command, runs it, and notes how many milliseconds it took: see progress.bash.
+stage = @source pipelines/progress.bash; mkdir -p $(@D); stage_begin $(W) $(1) $(call quote,$(STAGE_SECONDS)) $(call quote,$(2)); \
+	$(2); stage_end $(W) $(1)
 # $(call stamp,TEXT..): the recipe of a stage's stamp, which changes only where the text (up to four lines: commands
 # with their flags) or a program or file named in it does. What the machine adds to a result stands there too.
 texts = $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quote,$(strip $($(i)))))) \
@@ -96,6 +114,7 @@ include pipelines/networks.mk
 # What people ask for by name is made by a make of its own, which holds locks for as long as it runs: one make at a time works
 # in a run's folder, and none while another one takes times. Before it, programs are built and images exported; before any
 # stage, the whole study is checked (check-study.mk). STUDY_STEP: data, then stages.
+RUN_LOCK = $(DATASETS)/run-$$(printf %s $(call quote,$(abspath $(R))) | sha256sum | head -c 16).lock
 PARTS := data train models charts results sweep lowbit ablation record check-study
 ASKED := $(filter $(PARTS) $(RESULTS)/% $(DATASETS)/%,$(MAKECMDGOALS))
 ASKED_STAGES := $(filter-out data $(DATASETS)/%,$(ASKED))
@@ -111,25 +130,46 @@ endif
 # Pages and joined tables are report's (`report --as`), whatever REPORT names.
 $(W)/pages.stamp: FORCE $(call ours,report)
 	$(call stamp,report --as)
-STAGES := data train fuse calibrate quantize finetune evaluate charts bench summary report
+STAGES := data plan train fuse calibrate quantize finetune evaluate charts bench summary report
 include $(STAGES:%=pipelines/stages/%.mk)
 include pipelines/sweep.mk pipelines/lowbit.mk pipelines/ablation.mk pipelines/check-study.mk
 else ifneq ($(ASKED),)
 HOLD := source pipelines/locks.bash; hold
+# What is asked for, and cannot be.
+ifneq ($(filter command,$(origin MINUTES)),)
+ifneq ($(PLANNED_MINUTES),)
+ifneq ($(MINUTES),$(PLANNED_MINUTES))
+$(error MINUTES=$(MINUTES): $(PROFILE_FILE) was planned for $(PLANNED_MINUTES), and decides. RUN=$(RUN)-$(MINUTES) plans another study beside \
+	it; without the file this one is planned anew)
+endif
+else ifneq ($(PROFILE),auto)
+$(error MINUTES=$(MINUTES): the profile '$(PROFILE)' is as long as it is; PROFILE=auto fits the minutes)
+endif
+endif
+ifneq ($(NEEDED),)
+ifeq ($(wildcard $(NEEDED)),)
+$(error $(NEEDED) is not there, which the profile '$(PROFILE)' begins from: $(NEEDED_HOW))
+endif
+endif
+BEGAN := $(shell date +%s)
 IS_DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 $(ASKED): study-steps
 	@:
 study-steps:
 	@$(if $(PREBUILT),,$(HOLD) 7 $(B)/programs.lock 'another make builds the programs' -x; $(MAKE) --no-print-directory study-programs)
 	@STUDY_STEP=data $(MAKE) --no-print-directory data
-	@$(if $(ASKED_STAGES),key=$$(printf %s $(call quote,$(abspath $(R))) | sha256sum); \
-		$(HOLD) 8 $(DATASETS)/run-$${key:0:16}.lock 'another make works in $(R)' -x; \
+	@$(if $(ASKED_STAGES),$(HOLD) 8 $(RUN_LOCK) 'another make works in $(R)' -x; \
 		hold 7 $(DATASETS)/times.lock 'another make takes times' -s; \
+		$(if $(IS_PLANNED),,STUDY_STEP=plan $(MAKE) --no-print-directory -s study-plan STUDY_BEGAN=$(BEGAN);) \
 		export STUDY_STEP=stages STUDY_GOALS=$(call quote,$(ASKED_STAGES)); \
 		$(if $(IS_DRY_RUN)$(filter check-study,$(ASKED_STAGES)),,$(MAKE) --no-print-directory -s check-study-quiet;) \
 		exec $(MAKE) --no-print-directory $(ASKED_STAGES),:)
 .PHONY: $(ASKED) study-steps
 endif
+# From another terminal: how far is it?
+status:
+	@lock=$(RUN_LOCK); pipelines/status $(R) "$$lock" $(call quote,$(STAGE_SECONDS))
+.PHONY: status
 # Asked of a make of its own, in which nothing else is.
 study-programs: $(call ours,$(TOOLS))
 .PHONY: study-programs

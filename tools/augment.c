@@ -93,7 +93,7 @@ static int run(const struct options *o, const struct tool *t, struct message *m)
     TRY_GOTO(batch_reader_open(&s.reader, NULL, m), end);
     progress_open(&s.progress, stderr, o->quiet || !o->output, tool_called(t), 0);
     status = stream_run(&s, m);
-    progress_clear(&s.progress);
+    progress_close(&s.progress);
     if (status >= 0) {
         struct record_writer *w = s.writer;
         s.writer = NULL; /* commit releases it, whatever comes out */

@@ -40,7 +40,7 @@ static int calibrate(struct calibration *c, const struct opts *o, struct record 
         return message_prefix(m, status, "%s", o->model);
     progress_open(&c->progress, stderr, o->quiet, tool_called(c->tool), 0);
     status = calibration_run(c, m);
-    progress_clear(&c->progress);
+    progress_close(&c->progress);
     TRY(status);
     if (c->images < c->limit && tool_was_given(c->tool, "count") && !o->quiet)
         tool_warn(c->tool, "only %lld images came, of %lld asked for (-n): the ranges are of these",

@@ -93,7 +93,7 @@ static int stream_run(struct stream *s, const struct tool *t, struct message *m)
     progress_open(&s->progress, stderr, s->o->quiet || !s->o->output, tool_called(t),
                   s->total * (s->o->epochs - s->o->from));
     int status = batches_write(s, m);
-    progress_clear(&s->progress);
+    progress_close(&s->progress);
     return status;
 }
 

@@ -27,6 +27,9 @@ static const char details[] =
     "densenet-40), with as many classes as the images have, their size and their normalisation.\n"
     "RESQ_NETWORKS names another folder of NAME.net.\n"
     "\n"
+    "--half writes weights as F16, half the size: they are rounded before they are validated, so that what\n"
+    "was measured is what the file holds. With --init and --epochs 0 it rounds a model once.\n"
+    "\n"
     "What a later stage (fuse, qat-finetune, evaluate) cannot do with the network is a warning before it is\n"
     "trained; inspect stages says it of a file.\n"
     "\n"
@@ -110,6 +113,7 @@ int main(int argc, char **argv)
         {"normalize", 0, OPTION_STRING, &o.given.normalize, 0, 0, "M,M,M:S,S,S",
          "mean and deviation / 255 of each channel, or M:S of all; else the batches' or CIFAR-10's", 0, 0},
         {"eps", 0, OPTION_STRING, &o.given.eps, 0, 0, "EPS", "--init without graph: its batch norms'", 0, 0},
+        {"half", 0, OPTION_FLAG, &o.training.half, 0, 0, 0, "round weights to F16 and store them so", 0, 0},
         TRAINER_OPTIONS(o.shared),
     };
     const struct tool tool = TOOL("train-fp32", "--epochs N [OPTION]... [-o MODEL] < BATCHES",

@@ -1,6 +1,8 @@
 #include "graph/import.h"
+#include "graph/convert.h"
 #include "graph/resnet.h"
 #include "graph/schema.h"
+#include "record/describe.h"
 #include "record/digest.h"
 #include <math.h>
 #include <stdio.h>
@@ -104,67 +106,6 @@ static void remove_averaging(struct record *r)
 
 /* ---- types ---- */
 
-static float half_value(uint16_t bits)
-{
-    int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    double value = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
-                   : exponent     ? ldexp(1024 + fraction, exponent - 25)
-                                  : ldexp(fraction, -24);
-    return (float)(bits >> 15 ? -value : value);
-}
-
-static float bfloat_value(uint16_t bits)
-{
-    uint32_t wide = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &wide, sizeof value);
-    return value;
-}
-
-static double value_at(const struct tensor *t, size_t i)
-{
-    switch (t->dtype) {
-    case DTYPE_F16:
-        return (double)half_value(((const uint16_t *)t->data)[i]);
-    case DTYPE_BF16:
-        return (double)bfloat_value(((const uint16_t *)t->data)[i]);
-    case DTYPE_F64:
-        return ((const double *)t->data)[i];
-    case DTYPE_F32:
-        return (double)((const float *)t->data)[i];
-    case DTYPE_I32:
-        return ((const int32_t *)t->data)[i];
-    case DTYPE_I64:
-        return (double)((const int64_t *)t->data)[i];
-    default:
-        return NAN;
-    }
-}
-
-/* In place, so that the order of tensors stays. */
-static int convert(struct record *r, size_t i, enum dtype dtype, int rank, struct message *m)
-{
-    static const char spare[] = " converted"; /* no tensor's name of ours */
-    struct tensor *to, swapped;
-    int64_t shape[TENSOR_MAX_RANK];
-    memcpy(shape, r->tensors[i].shape, sizeof shape);
-    TRY(record_add(r, spare, dtype, rank, shape, &to, m));
-    struct tensor *from = &r->tensors[i];
-    for (size_t k = 0; k < to->count; k++) {
-        if (dtype == DTYPE_F32)
-            ((float *)to->data)[k] = (float)value_at(from, k);
-        else
-            ((int64_t *)to->data)[k] = (int64_t)value_at(from, k);
-    }
-    swapped = *to;
-    swapped.name = from->name;
-    from->name = to->name;
-    *to = *from;
-    *from = swapped;
-    record_remove(r, spare);
-    return 0;
-}
-
 static int convert_all(struct record *r, struct message *m)
 {
     for (size_t i = 0; i < r->tensor_count; i++) {
@@ -172,11 +113,11 @@ static int convert_all(struct record *r, struct message *m)
         const char *dot = strrchr(t->name, '.');
         int is_float = t->dtype == DTYPE_F16 || t->dtype == DTYPE_BF16 || t->dtype == DTYPE_F64;
         if (dot && strcmp(dot, ".num_batches_tracked") == 0) {
-            int is_count = t->count == 1 && value_at(t, 0) >= 0 && value_at(t, 0) < 0x1p53;
-            if (is_count && (t->dtype != DTYPE_I64 || t->rank > 0))
-                TRY(convert(r, i, DTYPE_I64, 0, m));
+            double count = t->count == 1 ? tensor_value(t, 0) : -1;
+            if (count >= 0 && count < 0x1p53 && (t->dtype != DTYPE_I64 || t->rank > 0))
+                TRY(tensor_convert(r, i, DTYPE_I64, 0, m));
         } else if (is_float) {
-            TRY(convert(r, i, DTYPE_F32, t->rank, m));
+            TRY(tensor_convert(r, i, DTYPE_F32, t->rank, m));
         }
     }
     return 0;

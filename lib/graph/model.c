@@ -1,4 +1,5 @@
 #include "graph/model.h"
+#include "graph/convert.h"
 #include "graph/import.h"
 #include "record/digest.h"
 #include "record/stream.h"
@@ -41,6 +42,8 @@ static int take_record(struct model *model, const struct model_given *given, str
         int status = graph_parse(&model->graph, text, m);
         if (status < 0)
             return message_prefix(m, status, "graph");
+        if (graph_stage(&model->graph) != STAGE_INT8)
+            TRY(tensors_widen(model->record, m));
     } else {
         TRY(state_dict_import(model->record, &model->graph, given, &notes, m));
     }

@@ -11,7 +11,8 @@ struct model {
     struct record *record; /* parameters and metadata; owned */
 };
 
-/* Loads a model file of any stage and verifies it (model_verify). Without a graph it is a state_dict: see
+/* Loads a model file of any stage and verifies it (model_verify). Tensors of a float or fused model that are stored as
+ * F16 or BF16 become F32. Without a graph it is a state_dict: see
  * graph/import.h for what is taken and what `given` says (NULL: nothing); something given with a model that has a
  * graph is STATUS_MISMATCH. */
 int model_load_given(struct model *model, const char *path, const struct model_given *given,

@@ -1,26 +1,10 @@
 /* value.c: elements of any type as numbers and as text. */
+#include "base/half.h"
 #include "record/describe.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static double half_value(uint16_t bits)
-{
-    int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    double magnitude = exponent == 31  ? (fraction ? (double)NAN : (double)INFINITY)
-                       : exponent == 0 ? ldexp(fraction, -24)
-                                       : ldexp(1024 + fraction, exponent - 25);
-    return bits & 0x8000 ? -magnitude : magnitude;
-}
-
-static double bfloat_value(uint16_t bits)
-{
-    uint32_t word = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &word, sizeof value);
-    return (double)value;
-}
 
 double tensor_value(const struct tensor *t, size_t i)
 {
@@ -36,9 +20,9 @@ double tensor_value(const struct tensor *t, size_t i)
     case DTYPE_I16:
         return ((const int16_t *)p)[i];
     case DTYPE_F16:
-        return half_value(((const uint16_t *)p)[i]);
+        return (double)half_widen((struct half16){((const uint16_t *)p)[i]});
     case DTYPE_BF16:
-        return bfloat_value(((const uint16_t *)p)[i]);
+        return (double)brain_widen((struct brain16){((const uint16_t *)p)[i]});
     case DTYPE_U32:
         return ((const uint32_t *)p)[i];
     case DTYPE_I32:

@@ -1,6 +1,7 @@
 #include "train/float_training.h"
 #include "data/batch.h"
 #include "exec/train/gradient.h"
+#include "graph/convert.h"
 #include "graph/fit.h"
 #include "graph/import.h"
 #include "graph/resnet.h"
@@ -225,6 +226,8 @@ static int prepare(void *context, const struct record *stream, struct image_shap
     TRY(f->init ? load_init(f, stream, start, lineage, m) : make_start(f, stream, images, start, m));
     TRY(model_graph_digest(start, digest, m));
     lineage_add(lineage, "graph", "%s", digest);
+    if (f->half)
+        lineage_add(lineage, "half", "1");
     if (f->network)
         lineage_add(lineage, "network", "%s", f->network_name);
     if (!f->init && !f->graph && !f->network)
@@ -235,9 +238,13 @@ static int prepare(void *context, const struct record *stream, struct image_shap
 static int deliver(void *context, const struct model *start, const struct gradient *g, const float *parameters,
                    const float *state, struct model *out, struct message *m)
 {
-    (void)context;
+    const struct float_training *f = context;
     TRY(model_copy(out, start, m));
     int status = g ? gradient_store(g, parameters, state, out, m) : STATUS_OK;
+    if (status >= 0 && f->half)
+        status = tensors_halve(out->record, m);
+    if (status >= 0 && f->half)
+        status = tensors_widen(out->record, m);
     if (status < 0)
         model_free(out);
     return status;
@@ -249,7 +256,8 @@ struct training_kind float_training_kind(struct float_training *t)
                                   .deliver = deliver,
                                   .sides = (const struct record *const *)t->sides,
                                   .side_count = t->init ? 1 : 0,
-                                  .warn_of_stages = 1};
+                                  .warn_of_stages = 1,
+                                  .half = t->half};
 }
 
 void float_training_close(struct float_training *t)

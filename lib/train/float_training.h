@@ -19,6 +19,8 @@ struct float_training {
     const char *normalize; /* see normalize_parse; NULL: the stream's mean and std where a stage has put them there,
                             * else CIFAR-10's. A graph file has its own */
     uint64_t seed;
+    int half; /* weights (tensors of rank 2 and more) are rounded to F16 before they are validated, and stored as such:
+               * what was measured is what the file holds. Training itself goes on with what is not rounded */
     /* filled by the run: */
     struct record *sides[1]; /* metadata of init */
 };

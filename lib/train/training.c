@@ -1,5 +1,6 @@
 #include "train/training.h"
 #include "base/memory.h"
+#include "graph/convert.h"
 #include "record/file.h"
 #include "record/output.h"
 #include "record/stream.h"
@@ -45,6 +46,8 @@ static int save_model(struct trainer *t, struct model *model, const char *path, 
     if (t->stream)
         TRY(data_describe(model->record, t->stream, m));
     TRY(trainer_lineage(t, model->record, m));
+    if (t->kind->half)
+        TRY(tensors_halve(model->record, m));
     return record_save(model->record, path, m);
 }
 
@@ -240,10 +243,10 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
         o->ready();
     TRY(log_save(&t->state.log, o->log, m));
     t->session_start = clock_seconds();
-    progress_open(&t->progress, o->progress, o->progress == NULL, o->tool,
+    progress_open(&t->progress, o->progress, o->progress == NULL, o->called ? o->called : o->tool,
                   o->epochs * feed_total(t->feed) - t->images_before);
     int status = loop_run(t, m);
-    progress_clear(&t->progress);
+    progress_close(&t->progress);
     return status;
 }
 

@@ -20,9 +20,10 @@
 enum { TRAINING_MAX_SIDES = 4 };
 
 struct training_options {
-    const char *tool; /* its name, for the lineage */
-    int64_t epochs;   /* 0: nothing is read, the start model is delivered */
-    int64_t batch;    /* >= 1 */
+    const char *tool;   /* its name, for the lineage */
+    const char *called; /* what the user called it, for the progress line; NULL: tool */
+    int64_t epochs;     /* 0: nothing is read, the start model is delivered */
+    int64_t batch;      /* >= 1 */
     struct schedule schedule;
     struct optimizer_options optimizer;
     double label_smoothing; /* [0,1) */
@@ -64,6 +65,7 @@ struct training_kind {
     const struct record *const *sides; /* side inputs, for the lineage; filled by prepare at the latest */
     int side_count;                    /* at most TRAINING_MAX_SIDES */
     int warn_of_stages;                /* say of the start model what later stages cannot take (train/stages.h) */
+    int half;                          /* store weights as F16 (tensors_halve); `deliver` has rounded them */
     int evaluate_start; /* validate the start model too: logged as epoch 0, and the best until an epoch is better */
 };
 

@@ -1,7 +1,6 @@
 # The float network. A checkpoint is keyed by all that the training depends on, so that only the same training goes on
 # from it; outputs get their names when the training is over. NETWORK is ResNet-18 at the profile's width, or any other
 # (NETWORK=mobilenetv2, NETWORK='--graph my-network.txt').
-NETWORK = --width $(WIDTH)
 network_flags = $(if $(filter-out -%,$(firstword $(NETWORK))),--network )$(NETWORK)
 # $(call images,EPOCHS,COUNT): what is trained on; no epochs read nothing.
 images = $(if $(filter 0,$(1)),,$(LOAD) -d $(SET) --split train --part train -n $(2) --shuffle -s $(SEED) \

@@ -274,6 +274,98 @@ hostile() {
     grep -qE '^\| train \| [0-9]+\.[0-9] \|$' out/MADE.md
 }
 
+@test "PROFILE=auto: a plan is made once, and decides from then on" {
+    # A plan's own size would take minutes: what is small is said on the command line, which wins.
+    auto() {
+        study "$PWD/results" PROFILE=auto PLAN_FLAGS=--timings=tests/cli/timings.tsv WIDTH=4 EPOCHS=2 QAT_EPOCHS=0 "$@"
+    }
+    auto RUN=mine MINUTES=2 train > log 2>&1
+    [ "$(grep -c '^plan: ' log)" -eq 2 ]
+    grep -qx 'RUN = mine' results/mine/profile.mk
+    grep -qx 'PLANNED_MINUTES = 2' results/mine/profile.mk
+    "$BIN/inspect" made-by results/mine/best_float_model.safetensors | grep -q 'train-fp32 .* batch=32 .* learning-rate=0.1 '
+    cp results/mine/profile.mk planned
+    run -0 auto RUN=mine models
+    [[ $output != *"plan: "* ]]
+    cmp planned results/mine/profile.mk
+    # As a file like any other, of a name of its own or another: the same bytes.
+    run -0 study "$PWD/again" PROFILE="$PWD/results/mine/profile.mk" WIDTH=4 EPOCHS=2 train
+    cmp results/mine/best_float_model.safetensors again/mine/best_float_model.safetensors
+    # Other minutes are another plan; minutes are nothing to other profiles.
+    run -2 auto RUN=mine MINUTES=3 train
+    [[ $output == *"MINUTES=3: $PWD/results/mine/profile.mk was planned for 2, and decides. RUN=mine-3 "* ]]
+    run -2 study "$PWD/results" MINUTES=3 train
+    [[ $output == *"MINUTES=3: the profile 'tests/cli/tiny.mk' is as long as it is"* ]]
+    run -2 auto RUN=short MINUTES=0.1 train
+    [[ $output == *"plan: 0.1 minutes are too few: "* ]]
+    [ ! -e results/short/profile.mk ]
+    run -2 auto RUN=odd MINUTES=soon train
+    [[ $output == *"plan: --minutes: 'soon' is not "* ]]
+}
+
+@test "make status says how far a study is, while it runs and after" {
+    status() {
+        study "$PWD/results" status
+    }
+    run -0 status
+    [ "$output" = "$PWD/results/tiny: nothing is there yet" ]
+    program slow "touch '$PWD/started'; while [ ! -e '$PWD/go-on' ]; do sleep 0.05; done; exec fuse \"\$@\""
+    PATH=$PWD/bin:$PATH study "$PWD/results" FUSE=slow STAGE_SECONDS='train:5 calibrate:65 rest:10' models > log 2>&1 &
+    for ((i = 0; i < 3000; i++)); do [[ ! -e started ]] || break; sleep 0.05; done
+    run -0 study "$PWD/results" STAGE_SECONDS='train:5 calibrate:65 rest:10' status
+    touch go-on
+    wait
+    [[ ${lines[0]} == "$PWD/results/tiny: running, 1 of 10 stages done" ]]
+    [[ ${lines[1]} =~ ^\ \ train\ +done\ +[0-9:]+$ ]]
+    [[ ${lines[2]} =~ ^\ \ fuse\ +running ]]
+    [[ ${lines[3]} =~ ^\ \ calibrate\ +waits\ +about\ 1:05$ ]]
+    [[ ${lines[-1]} == "at least 1:15 left" ]]
+    # Plain lines where there is no terminal, with what is left.
+    grep -qE '^\[1/10 train\] took [0-9:]+, about 1:15 of the study left$' log
+    run ! grep -q $'\r' log
+    rm -r results
+    copy_first
+    run -0 status
+    [ "${lines[0]}" = "$PWD/results/tiny: finished" ]
+    # Of a model that was made anew, all that comes from it waits.
+    study "$PWD/results" SEED=3 train
+    run -0 status
+    [ "${lines[0]}" = "$PWD/results/tiny: not running, 1 of 10 stages done" ]
+}
+
+@test "make status shows the line of the program that runs" {
+    (
+        set -m
+        study "$PWD/results" EPOCHS=400 train > log 2>&1 &
+        for ((i = 0; i < 3000; i++)); do
+            ! grep -qs epoch results/tiny/.work/train.began || break
+            sleep 0.05
+        done
+        study "$PWD/results" status > said
+        kill -TERM -$!
+        wait || true
+    )
+    grep -qE '^  train +running +train-fp32 [0-9]+/144000 [0-9.]+/s [0-9:]+ left epoch [0-9]+/400 loss [0-9.]+$' said
+    # Stopped: where it stands, and that it goes on.
+    run -0 study "$PWD/results" status
+    [ "${lines[0]}" = "$PWD/results/tiny: not running, 0 of 10 stages done" ]
+    [[ ${lines[1]} == "  train"*"stopped"* ]]
+}
+
+@test "make builds the programs first, and has nothing to do where they are" {
+    local built=$TREE/build compiler
+    [[ $BIN == "$TREE/bin" ]] || built=${BIN%/bin}
+    [[ -e $built/flags ]] || skip "no build here"
+    touch now
+    # As they were built, whatever make would build with by itself.
+    make --no-print-directory -C "$TREE" B="${built#"$TREE"/}" BIN="$BIN" FLAGS_NOW="$(< "$built/flags")" CUDA_HOME= PROFILE=tests/cli/tiny.mk \
+        RESULTS="$PWD/results" DATASETS="$BATS_FILE_TMPDIR/data" DATA="$BATS_FILE_TMPDIR/images" train > log 2>&1 || { cat log; return 1; }
+    cmp "$FIRST/best_float_model.safetensors" results/tiny/best_float_model.safetensors
+    [ -z "$(find "$BIN" -newer now -type f)" ] || { cat log; return 1; }
+    read -r compiler _ < "$built/flags"
+    run ! grep -E "^($compiler|ar) " log
+}
+
 @test "a page whose parts cannot be made is no page" {
     copy_first
     rm results/tiny/float-qat.pair.tsv

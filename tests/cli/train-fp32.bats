@@ -361,6 +361,57 @@ EOF
     [ -z "$stderr$output" ]
 }
 
+@test "--half: what is validated is what the file holds, and every program reads it" {
+    small --half --validate "$T/held-out" --log log -o half < "$T/train"
+    [ "$(stat -c %s half)" -lt $(($(stat -c %s "$T/best") * 7 / 10)) ]
+    "$BIN/inspect" check half
+    run -0 "$BIN/inspect" show half
+    [[ $output == *conv1.weight*F16* && $output == *bn1.running_var*F32* ]]
+    # Rounded once: rounding it again, or a model that was trained without, gives the same tensors.
+    small --half --init half --epochs 0 -o again < /dev/null
+    same_tensors half again
+    small --half --init "$T/best" --epochs 0 -o later < /dev/null
+    small --init half --epochs 0 -o wide < /dev/null
+    run -1 "$BIN/inspect" compare half wide # F32 of the same values
+    [ "$(awk -F '\t' '$1 == "tensor" { print $5, $6 }' <<< "$output" | sort -u)" = "0 0" ]
+    run -0 "$BIN/inspect" show wide
+    [[ $output != *F16* ]]
+    "$BIN/inspect" made-by half | grep -q '^train-fp32 .* half=1 '
+    run ! grep -q half= <("$BIN/inspect" made-by "$T/best")
+    # The log's accuracy is the file's.
+    "$BIN/evaluate" -m half -o metrics < "$T/held-out"
+    best=$(grep -v '^#' log | awk -F '\t' 'NR > 1 && $6 != "-" && $6 > best { best = $6 } END { print best }')
+    awk -F '\t' -v best="$best" '$1 == "accuracy" && $2 == "-" && ($4 - best) ^ 2 < 1e-5 { found = 1 } END { exit !found }' metrics
+    "$BIN/evaluate" -m wide -o wide.metrics < "$T/held-out"
+    diff <(grep -v '^#' metrics) <(grep -v '^#' wide.metrics)
+    "$BIN/fuse" -m half -o fused
+    "$BIN/fuse" -m wide -o wide.fused
+    same_tensors fused wide.fused
+    # Stopped and gone on with; not from the checkpoint of a training without.
+    small --half --validate "$T/held-out" --checkpoint c --checkpoint-every 3 -o whole < "$T/train"
+    cmp half whole
+    run -1 --separate-stderr small --validate "$T/held-out" --checkpoint c --resume -o other < "$T/train"
+    [[ $stderr == *"another run's checkpoint: half is 1, want absent"* ]]
+}
+
+@test "the progress line names the program as it is called" {
+    ln -s "$BIN/train-fp32" resq-train-fp32
+    # A terminal, that is a pty; slow enough for a line.
+    python3 - > shown <<PY
+import os, pty
+pty.spawn(["bash", "-c", "{ head -c 300000 '$T/train'; sleep 0.4; tail -c +300001 '$T/train'; } | ./resq-train-fp32 --epochs 3 --width 2 -b 32 -o out"])
+PY
+    grep -qa 'resq-train-fp32 [0-9]*/[0-9]* ' shown
+    run ! grep -aE $'(^|\r|K)train-fp32 ' shown
+    # It ends where the terminal does.
+    python3 - > narrow <<PY
+import os, pty
+pty.spawn(["bash", "-c", "stty cols 30; { head -c 300000 '$T/train'; sleep 0.4; tail -c +300001 '$T/train'; } | ./resq-train-fp32 --epochs 3 --width 2 -b 32 -o out"])
+PY
+    tr '\r' '\n' < narrow | sed 's/\x1b\[K//' | grep -qa '^resq-train-fp32 [0-9]*/[0-9]* '
+    [ "$(tr '\r' '\n' < narrow | sed 's/\x1b\[K//' | awk 'length > 29' | wc -l)" -eq 0 ]
+}
+
 @test "mean and deviation that a stage puts into the batches count, whatever the data set is called" {
     "$BIN/cifar-load" -d "$T/images.bin" -n 64 -o plain
     for name in pictures CIFAR-100 CIFAR-10 "CIFAR-10 (JPEG q75)"; do

@@ -83,7 +83,7 @@ int predict_stream(struct predictions *out, const struct model *model, const str
         batch_free(&b);
         progress_show(&progress, out->count, NULL);
     }
-    progress_clear(&progress);
+    progress_close(&progress);
     exec_close(e);
     return status;
 }

@@ -108,6 +108,7 @@ static struct training_options options_make(const struct tool *tool, const struc
 {
     struct training_options o = {
         .tool = tool->name,
+        .called = tool_called(tool),
         .epochs = a->epochs,
         .batch = a->batch,
         .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate},

@@ -179,7 +179,7 @@ static void test_progress_rewrites_one_line_on_a_terminal(void **state)
     assert_non_null(f);
     struct progress p;
     progress_open(&p, f, 0, "reading", 1000000);
-    assert_int_equal(p.active, 1);
+    assert_int_equal(p.is_shown, 1);
     p.shown += 1000;
     progress_show(&p, 1, "too soon"); /* within a tenth of a second */
     p.started -= 19990;               /* so long that some seconds on a busy machine do not show */
@@ -192,7 +192,7 @@ static void test_progress_rewrites_one_line_on_a_terminal(void **state)
     seen[count] = 0;
     assert_memory_equal(seen, "\r\033[Kreading 999500/1000000 50/s 0:10 left loss 0.5\r\033[K", (size_t)count);
     progress_open(&p, f, 1, "quiet", 0);
-    assert_int_equal(p.active, 0);
+    assert_int_equal(p.is_shown, 0);
     fclose(f);
     close(master);
 }

@@ -1,5 +1,6 @@
 /* Models: tensors against the graph, names against torchvision, files from elsewhere, initial values. */
 #include "samples.h"
+#include "graph/convert.h"
 #include <math.h>
 #include <unistd.h>
 #include "record/file.h"
@@ -498,6 +499,50 @@ static void test_a_file_is_named_and_round_trips(void **state)
     remove(path);
 }
 
+/* A model of ours keeps its graph and may store its weights in 16 bits: what is read is F32 of the same values. */
+static void test_a_model_may_be_stored_in_halves(void **state)
+{
+    (void)state;
+    static const uint16_t half[4] = {0x3c00, 0xc000, 0x0001, 0x3555};
+    static const float halves[4] = {1, -2, 0x1p-24f, 0.333251953125f};
+    struct message m;
+    struct model model = sample_resnet(4, 1), again;
+    ASSERT_OK(model_store(&model, &m), m);
+    float *weights = model_tensor(&model, graph_find(&model.graph, "conv1"), "weight")->data;
+    weights[0] = 0x1.ffcp+15f; /* 65504 */
+    weights[1] = 0x1.002p0f;   /* half way between two: to the even one */
+    weights[2] = 0x1.006p0f;
+    ASSERT_OK(tensors_halve(model.record, &m), m);
+    assert_int_equal(record_find(model.record, "conv1.weight")->dtype, DTYPE_F16);
+    assert_int_equal(record_find(model.record, "fc.weight")->dtype, DTYPE_F16);
+    assert_int_equal(record_find(model.record, "fc.bias")->dtype, DTYPE_F32);
+    assert_int_equal(record_find(model.record, "bn1.running_var")->dtype, DTYPE_F32);
+    struct record *r = record_copy(model.record, &m);
+    memcpy(record_find(r, "fc.weight")->data, half, sizeof half);
+    ASSERT_OK(model_from_record(&again, r, &m), m);
+    weights = record_find(again.record, "conv1.weight")->data;
+    assert_true(weights[0] == 65504 && weights[1] == 1 && weights[2] == 0x1.008p0f);
+    assert_int_equal(record_find(again.record, "conv1.weight")->dtype, DTYPE_F32);
+    assert_memory_equal(record_find(again.record, "fc.weight")->data, halves, sizeof halves);
+    /* Once rounded, for good. */
+    ASSERT_OK(tensors_halve(again.record, &m), m);
+    assert_memory_equal(record_find(again.record, "conv1.weight")->data,
+                        record_find(model.record, "conv1.weight")->data,
+                        record_find(model.record, "conv1.weight")->bytes);
+    model_free(&again);
+    r = record_copy(model.record, &m);
+    ((uint16_t *)record_find(r, "conv1.weight")->data)[5] = 0x7c00;
+    refuse(r, STATUS_RANGE, "conv1.weight: Inf at index 5");
+    model_free(&model);
+    model = sample_resnet(4, 1);
+    ((float *)record_find(model.record, "conv1.weight")->data)[7] = -65520;
+    ASSERT_FAILS(tensors_halve(model.record, &m), STATUS_RANGE, "conv1.weight: -65520 at index 7 is beyond F16", m);
+    model_free(&model);
+    r = int8_record(); /* which has no use for them */
+    replace(r, "q.scale", DTYPE_F16, 0, NULL);
+    refuse(r, STATUS_MISMATCH, "q.scale: got F16[]");
+}
+
 static void test_int8_cannot_be_initialised(void **state)
 {
     (void)state;
@@ -528,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_wrong_values_are_said_by_name_and_index),
         cmocka_unit_test(test_wrong_scales_and_codes_are_refused),
         cmocka_unit_test(test_a_file_is_named_and_round_trips),
+        cmocka_unit_test(test_a_model_may_be_stored_in_halves),
         cmocka_unit_test(test_int8_cannot_be_initialised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,83 @@
+#!/usr/bin/env bats
+# plan: a profile from made-up speeds; no test's outcome hangs on a clock.
+# shellcheck disable=SC2154 # bats sets stderr
+
+load helpers
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    mkdir images
+    make_bin images/data_batch_1.bin 400 1
+    make_bin images/test_batch.bin 100 2
+}
+
+setup() {
+    mkdir "$BATS_TEST_TMPDIR/work"
+    cd "$BATS_TEST_TMPDIR/work" || return 1
+    T=$BATS_FILE_TMPDIR
+}
+
+plan() {
+    "$BIN/plan" -d "$T/images" -j 2 --timings "$TREE/tests/cli/timings.tsv" "$@"
+}
+
+@test "the plan is said in two lines, and is a profile that make reads" {
+    run -0 --separate-stderr plan --minutes 10 --run mine -o profile.mk
+    [ -z "$output" ]
+    [ "${#stderr_lines[@]}" -eq 2 ]
+    [[ ${stderr_lines[0]} == "plan: width 8, 100 epochs of 360 images in bf16: about "*" of 10 minutes" ]]
+    [[ ${stderr_lines[1]} == "plan: it trains on 720 images a second, with 2 threads; tested on 100 images, fine-tuned on 360" ]]
+    printf 'include profile.mk\nall:\n\t@echo "$(RUN) $(PLANNED_MINUTES) $(WIDTH) $(EPOCHS) $(TRAIN_IMAGES) $(BENCH_THREADS)"\n' > Makefile
+    [ "$(make --no-print-directory)" = "mine 10 8 100 0 1,2" ]
+    plan --minutes 10 --run mine -q > again.mk 2> said
+    cmp profile.mk again.mk
+    [ ! -s said ]
+}
+
+@test "minutes that have passed are taken off, a fifth of all at most" {
+    plan --minutes 1.25 --spent 15 -q > spent.mk
+    plan --minutes 1.25 --spent 150 -q > longer.mk
+    plan --minutes 1 -q > less.mk
+    cmp spent.mk longer.mk
+    diff <(grep '=' spent.mk | grep -v MINUTES) <(grep '=' less.mk | grep -v MINUTES)
+    run ! grep -q '^PLANNED_MINUTES = 1$' spent.mk
+}
+
+@test "too few minutes: what it would take, and nothing is written" {
+    run -1 --separate-stderr plan --minutes 0.3 -o profile.mk
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    [[ $stderr == "plan: 0.3 minutes are too few: the smallest study takes about 0."?" minutes here" ]]
+    [ ! -e profile.mk ]
+    # The same where it times: no machine does it in three seconds.
+    run -1 --separate-stderr "$BIN/plan" -d "$T/images" -j 1 --minutes 0.05 -o profile.mk
+    [[ $stderr == "plan: 0.05 minutes are too few"* && ${#stderr_lines[@]} -eq 1 ]]
+    [ ! -e profile.mk ]
+}
+
+@test "tables and images that cannot be" {
+    fails() { # message: of the table in t.tsv
+        run -1 --separate-stderr "$BIN/plan" -d "$T/images" --timings t.tsv -o profile.mk
+        [[ $stderr == "plan: t.tsv: $1"* && ${#stderr_lines[@]} -eq 1 ]] || { echo "$stderr"; return 1; }
+        [ ! -e profile.mk ]
+    }
+    fails "cannot open"
+    printf 'width\ttrain_fp32\ttrain_bf16\tinfer\n8\t1\t1\t1\n' > t.tsv
+    fails "no column 'augment'"
+    printf 'width\ttrain_fp32\ttrain_bf16\tinfer\taugment\n' > t.tsv
+    fails "has 0 rows, want 1 to 4"
+    printf 'width\ttrain_fp32\ttrain_bf16\tinfer\taugment\n16\t1\t1\t1\t1\n' > t.tsv
+    fails "row 1: width 16, want 8"
+    printf 'width\ttrain_fp32\ttrain_bf16\tinfer\taugment\n8\t0\t1\t1\t1\n' > t.tsv
+    fails "train_fp32: '0' is not"
+    printf 'width\ttrain_fp32\ttrain_bf16\tinfer\taugment\n8\tnan\t1\t1\t1\n' > t.tsv
+    fails "train_fp32: 'nan' is not"
+    run -1 --separate-stderr plan -d nowhere
+    [[ $stderr == "plan: nowhere: "* ]]
+    mkdir few
+    make_bin few/data_batch_1.bin 9 1
+    make_bin few/test_batch.bin 5 2
+    run -1 --separate-stderr plan -d few
+    [[ $stderr == "plan: few: too few images: 9 to train on, 0 held out, 5 to test" ]]
+    run -2 --separate-stderr plan --minutes 0
+    [[ $stderr == *"--minutes: '0' is not"* ]]
+}
