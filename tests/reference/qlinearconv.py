@@ -115,7 +115,7 @@ def main():
         c_array("uint8_t", f"{name}_residual", nhwc(residual))
         c_array("uint8_t", f"{name}_y_residual", nhwc(y_residual))
         oh, ow = y.shape[1:]
-        rows.append(f'    {{"{name}", {{{h}, {wd}, {c}, {k}, {r}, {stride}, {pad}, {oh}, {ow}}}, {zx}, {zy}, {zr}, {hexfloat(rm)},\n'
+        rows.append(f'    {{"{name}", {{{h}, {wd}, {c}, {k}, {r}, {stride}, {pad}, {oh}, {ow}, 1}}, {zx}, {zy}, {zr}, {hexfloat(rm)},\n'
                     f"     {name}_x, {name}_w, {name}_bias, {name}_multiplier, {name}_y, {name}_residual, {name}_y_residual}},")
     print("\nstatic const struct qlinearconv_case {\n    const char *name;\n    struct conv_shape shape;\n"
           "    uint8_t zero_point_x, zero_point_y, residual_zero_point;\n    float residual_multiplier;\n"

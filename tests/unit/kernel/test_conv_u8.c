@@ -279,8 +279,9 @@ static void test_sets_equal_ref(void **state)
 static void test_ahead_is_taken(void **state)
 {
     (void)state;
-    static const struct conv_shape shapes[] = {
-        {32, 32, 64, 64, 3, 1, 1, 32, 32}, {8, 8, 256, 256, 3, 1, 1, 8, 8}, {4, 4, 512, 256, 3, 1, 1, 4, 4}};
+    static const struct conv_shape shapes[] = {{32, 32, 64, 64, 3, 1, 1, 32, 32, 1},
+                                               {8, 8, 256, 256, 3, 1, 1, 8, 8, 1},
+                                               {4, 4, 512, 256, 3, 1, 1, 4, 4, 1}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct fixture f = fixture_new(shapes[i], 50 + i, 77);
         struct way way = {.at = {.border = 1}};
