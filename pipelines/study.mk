@@ -146,6 +146,9 @@ else ifneq ($(PROFILE),auto)
 $(error MINUTES=$(MINUTES): the profile '$(PROFILE)' is as long as it is; PROFILE=auto fits the minutes)
 endif
 endif
+ifeq ($(PROFILE)$(filter command,$(origin NETWORK)),autocommand)
+$(error NETWORK=$(NETWORK): PROFILE=auto times ResNet-18 and plans for it; PROFILE=small, or any other, takes every network)
+endif
 ifneq ($(NEEDED),)
 ifeq ($(wildcard $(NEEDED)),)
 $(error $(NEEDED) is not there, which the profile '$(PROFILE)' begins from: $(NEEDED_HOW))

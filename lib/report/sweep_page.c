@@ -32,10 +32,7 @@ static int head_add(const struct page *p)
         "mean of\n"
         "the seeds, which draw the calibration images. QAT is one seed and the last epoch, whatever the held-out "
         "images say of the\n"
-        "others. Intervals are of 95 %%: smaller differences mean little. A code takes a byte at any number of "
-        "bits. "
-        "All rows:\n"
-        "[sweep.tsv](sweep.tsv).\n\n",
+        "others. Intervals are of 95 %%: smaller differences mean little. All rows: [sweep.tsv](sweep.tsv).\n\n",
         images);
     return 0;
 }

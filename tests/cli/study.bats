@@ -296,6 +296,8 @@ hostile() {
     [[ $output == *"MINUTES=3: $PWD/results/mine/profile.mk was planned for 2, and decides. RUN=mine-3 "* ]]
     run -2 study "$PWD/results" MINUTES=3 train
     [[ $output == *"MINUTES=3: the profile 'tests/cli/tiny.mk' is as long as it is"* ]]
+    run -2 auto RUN=other NETWORK=lenet5 train
+    [[ $output == *"NETWORK=lenet5: PROFILE=auto times ResNet-18"* ]]
     run -2 auto RUN=short MINUTES=0.1 train
     [[ $output == *"plan: 0.1 minutes are too few: "* ]]
     [ ! -e results/short/profile.mk ]
