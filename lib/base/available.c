@@ -59,6 +59,9 @@ int batch_fits(batch_bytes *bytes, void *context, int batch, const char *what, s
 {
     size_t need = 0, fitting = 0;
     TRY(bytes(context, batch, &need, m));
+    said->text[0] = 0;
+    if (need == 0)
+        return 0;
     if (need <= available) {
         message_set(said, 0, "%s of %d image%s takes %.1f MB", what, batch, batch == 1 ? "" : "s",
                     (double)need / 1e6);

@@ -9,9 +9,10 @@
  * control group's limit leaves, and what is left of its address space (ulimit -v). SIZE_MAX where none is known. */
 size_t memory_available(void);
 
-/* What a batch of so many images takes, of something planned but not allocated. */
+/* What a batch of so many images takes, of something planned but not allocated; 0: nothing here (a device has memory of its own). */
 typedef int batch_bytes(void *context, int batch, size_t *bytes, struct message *m);
-/* 0 where a batch of `batch` images fits; said gets one line on how much it takes. Else STATUS_NOMEM, whose reason
+/* 0 where a batch of `batch` images fits; said gets one line on how much it takes,
+ * none for 0 bytes. Else STATUS_NOMEM, whose reason
  * names the largest batch that fits, if any. what: "a mini-batch", "a batch". available: as memory_available. */
 int batch_fits(batch_bytes *bytes, void *context, int batch, const char *what, size_t available,
                struct message *said, struct message *m) RESQ_USE_RESULT;

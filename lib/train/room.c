@@ -27,6 +27,7 @@ int trainer_check_room(const struct trainer *t, const struct gradient_options *o
     struct planned p = {t, *options};
     struct message said = {{0}};
     TRY(batch_fits(planned_bytes, &p, options->batch, "training on a mini-batch", memory_available(), &said, m));
-    trainer_say(t, 1, "%s", said.text);
+    if (said.text[0])
+        trainer_say(t, 1, "%s", said.text);
     return STATUS_OK;
 }

@@ -10,7 +10,7 @@ STRICT="-std=c99 -Wall -Wextra -pedantic -Werror"
 setup_file() {
     make_models
     "$BIN/quantize" -m fused.st -r ranges.st -q -o int8.st
-    "$BIN/quantize" -m fused.st -r ranges.st -q --weight-bits 3 --activation-bits 4 -o low.st
+    "$BIN/quantize" -m fused.st -r ranges.st -q --weight-bits 3 --activation-bits 4 --match off -o low.st
     "$BIN/quantize" -m fused.st -r ranges.st -q --keep-float 'layer2*' -o mixed.st
     for name in int8 low mixed fused model; do
         RESQ_ISA=ref "$BIN/evaluate" -m $name.st -q --predictions $name.predictions -o /dev/null < all.b
@@ -140,7 +140,7 @@ elsewhere() { # TRIPLET QEMU
     [ "$(./self | tail -n 1)" = "10 of 10 images have the model's logits" ]
     [ "$(awk '$2 == "NET_ARENA_BYTES" { print $3 }' net.c)" -le $((200 * 1024)) ]
     size -A self | awk '$1 == ".text" && $2 > 24 * 1024 { exit 1 }'
-    "$BIN/quantize" -m ../fused -r ../ranges -q --weight-bits 4 -o ../int4 2> /dev/null
+    "$BIN/quantize" -m ../fused -r ../ranges -q --weight-bits 4 --match off -o ../int4 2> /dev/null
     "$EMIT" -m ../int4 -o packed.c
     [ "$(stat -c %s packed.bin)" -lt $(($(stat -c %s net.bin) / 2 + 1024)) ]
     [ "$(awk '$2 == "NET_ARENA_BYTES" { print $3 }' packed.c)" -le $((200 * 1024)) ]

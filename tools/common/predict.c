@@ -52,7 +52,7 @@ static int check_room(const struct model *model, const struct exec_options *how,
     struct planned p = {model, *how};
     struct message said = {{0}};
     TRY(batch_fits(planned_bytes, &p, how->batch, "a batch", memory_available(), &said, m));
-    if (options->verbose)
+    if (options->verbose && said.text[0])
         fprintf(stderr, "%s: %s\n", options->tool, said.text);
     return 0;
 }
