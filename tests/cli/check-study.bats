@@ -28,7 +28,7 @@ refused() {
 
 @test "flags, programs, numbers and networks that do not fit are said before the first stage" {
     refused "train-fp32: --momentum: " TRAIN_FLAGS='--momentum 2' train
-    refused "augment: " AUGMENT_FLAGS='--crop 99' results
+    refused "augment: " AUGMENT_FLAGS='--flip 2' results
     refused "qat-finetune: --keep-float: " QUANTIZATION='--weight-bits 4 --keep-float fc' results
     refused "quantize: " QUANTIZE_FLAGS=--no-such results
     refused "evaluate: " EVALUATE_FLAGS='--precision fp12' results

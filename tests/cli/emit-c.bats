@@ -140,7 +140,7 @@ elsewhere() { # TRIPLET QEMU
     [ "$(./self | tail -n 1)" = "10 of 10 images have the model's logits" ]
     [ "$(awk '$2 == "NET_ARENA_BYTES" { print $3 }' net.c)" -le $((200 * 1024)) ]
     size -A self | awk '$1 == ".text" && $2 > 24 * 1024 { exit 1 }'
-    "$BIN/quantize" -m ../fused -r ../ranges -q --weight-bits 4 --match off -o ../int4 2> /dev/null
+    "$BIN/quantize" -m ../fused -r ../ranges -q --weight-bits 4 --ends same --match off -o ../int4 2> /dev/null
     "$EMIT" -m ../int4 -o packed.c
     [ "$(stat -c %s packed.bin)" -lt $(($(stat -c %s net.bin) / 2 + 1024)) ]
     [ "$(awk '$2 == "NET_ARENA_BYTES" { print $3 }' packed.c)" -le $((200 * 1024)) ]

@@ -368,8 +368,9 @@ END
     "$BIN/plot" confusion m.tsv -o chart.svg
     look inside chart.svg
     [ "$(stat -c %s chart.svg)" -lt 1500000 ]
-    "$BIN/plot" confusion <(matrix 257 5) -o x.svg 2> line || true
-    [[ $(cat line) == *"more than 256 classes" ]]
+    "$BIN/plot" confusion <(matrix 2048 0 | head -n 1; printf 'confusion\tc %d\tc %d\t1\n' $(for ((i = 0; i < 2049; i++)); do echo $i $i; done)) \
+        -o x.svg 2> line || true
+    [[ $(cat line) == *"more than 2048 classes" ]]
     [ ! -e x.svg ]
     "$BIN/plot" confusion <(matrix 3 0) -o chart.svg
     "$BIN/plot" confusion <(matrix 30 0) -o chart.svg

@@ -356,7 +356,8 @@ EOF
 
 @test "-v says what runs where; otherwise nothing is said" {
     run --separate-stderr small -v -o out < "$T/train"
-    [[ ${stderr_lines[0]} == "train-fp32: device cpu, isa "*", threads "*", precision fp32 "*" parameters" ]]
+    [[ ${stderr_lines[0]} == "train-fp32: training on a mini-batch of "*" images takes "*" MB" ]]
+    [[ ${stderr_lines[1]} == "train-fp32: device cpu, isa "*", threads "*", precision fp32 "*" parameters" ]]
     run --separate-stderr small -o out < "$T/train"
     [ -z "$stderr$output" ]
 }

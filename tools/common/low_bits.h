@@ -15,7 +15,7 @@ struct low_bits_arguments {
 /* clang-format off */
 #define LOW_BITS_OPTIONS(a) \
     {"weight-observer", 0, OPTION_CHOICE, &(a).weight_observer, 0, 0, 0, \
-     "weight scales by the largest weight or by least squared error; without: mse below 8 bits, max at 8", "max|mse", 0}, \
+     "weight scales by largest weight or least squared error; else max at 8 bits, mse below", "max|mse", 0}, \
     {"ends", 0, OPTION_CHOICE, &(a).ends, 0, 0, 0, \
      "bits of image, first and last layer; without: 8 whatever the rest has", "8|same", 0}
 /* clang-format on */

@@ -23,7 +23,7 @@ struct matching {
 /* clang-format off */
 #define MATCHING_OPTIONS(a) \
     {"match", 0, OPTION_CHOICE, &(a).match, 0, 0, 0, \
-     "fit outputs to the float network's: mean and deviation, the mean alone; without: all below 8 bits, off at 8", \
+     "match outputs' mean and deviation to the float network's; else off at 8 bits, all below", \
      "all|bias|off", 0}, \
     {"gptq", 0, OPTION_FLAG, &(a).gptq, 0, 0, 0, "choose codes below 5 bits together, by the images (GPTQ)", 0, 0}, \
     {"match-images", 0, OPTION_INTEGER, &(a).most, 1, 1e6, "N", "by so many images of standard input", 0, 0}
