@@ -2,7 +2,7 @@
  * both precisions, to the same logits; and goes through the passes. */
 #include "fuzz.h"
 #include "base/memory.h"
-#include "exec/exec.h"
+#include "exec/infer/exec.h"
 #include "pass/pass.h"
 
 enum { MOST_MACS = 1 << 18, IMAGES = 3 };

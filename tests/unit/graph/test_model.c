@@ -307,8 +307,11 @@ static void test_what_is_given_is_in_the_graph(void **state)
         assert_true(model.graph.nodes[1].mean[c] == 0.5f && model.graph.nodes[1].std[c] == 0.25f);
     for (int i = 0; i < model.graph.count; i++)
         assert_true(model.graph.nodes[i].op != OP_BATCHNORM || model.graph.nodes[i].eps == 1e-3f);
+    model_free(&model);
     said[0] = '\0';
-    ASSERT_FAILS(model_from_record_given(&model, sample_resnet(4, 1).record, &given, &m), STATUS_MISMATCH,
+    struct model own = sample_resnet(4, 1);
+    graph_free(&own.graph);
+    ASSERT_FAILS(model_from_record_given(&model, own.record, &given, &m), STATUS_MISMATCH,
                  "has a graph of its own: --normalize", m);
     assert_string_equal(said, "");
 }
