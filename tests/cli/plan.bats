@@ -81,3 +81,9 @@ plan() {
     run -2 --separate-stderr plan --minutes 0
     [[ $stderr == *"--minutes: '0' is not"* ]]
 }
+
+@test "without a table this machine is timed, whatever it is" {
+    run -0 --separate-stderr "$BIN/plan" -d "$T/images" -j 2 --minutes 1000000 -o profile.mk
+    [[ ${stderr_lines[0]} == "plan: width "*" epochs of 360 images in "* ]]
+    grep -q '^# *width 8 *training [1-9]' profile.mk
+}

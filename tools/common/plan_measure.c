@@ -29,7 +29,7 @@ static int subject_open(struct subject *s, struct image_shape shape, int classes
 {
     struct random_stream draw = random_open(1, RANDOM_TEST, 0, 0);
     size_t bytes = NARROW_BATCH * image_shape_bytes(shape);
-    *s = (struct subject){.shape = shape, .classes = s->classes, .images = memory_new(bytes, 1, m)};
+    *s = (struct subject){.shape = shape, .classes = classes, .images = memory_new(bytes, 1, m)};
     if (!s->images)
         return STATUS_NOMEM;
     for (size_t k = 0; k < bytes; k++)
