@@ -1,45 +1,9 @@
 /* Gradients of a depthwise convolution: eight channels at a time. By the input, each pixel gathers from the outputs that saw
  * it; by the weights, an item is eight channels, each tap summed over one image in a register and over images in double. */
 #include "kernel/list.h"
-#include "kernel/contract/shape.h"
-#include <immintrin.h>
-#include <string.h>
-
-enum { LANES = 8 };
-
-static int supports(const struct conv_shape *s)
-{
-    return shape_group_inputs(s) == 1 && shape_group_outputs(s) == 1;
-}
-
-static size_t stride_of(const struct conv_shape *s)
-{
-    return (size_t)((s->out + LANES - 1) / LANES * LANES);
-}
-
-/* The first `count` of eight. */
-static __m256i mask_of(int count)
-{
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
+#include "kernel/x86/avx2/depthwise_f32.h"
 
 /* ---- by the input ---- */
-
-static size_t packed_bytes(const struct conv_shape *s)
-{
-    return round_up_64(shape_reduced(s) * stride_of(s) * sizeof(float));
-}
-
-/* [R,R,C], zeros beyond C */
-static void pack(const struct conv_shape *s, const float *weight, void *packed)
-{
-    float *to = packed;
-    memset(packed, 0, packed_bytes(s));
-    for (int r = 0; r < s->kernel; r++)
-        for (int t = 0; t < s->kernel; t++, to += stride_of(s))
-            for (int k = 0; k < s->out; k++)
-                to[k] = weight[shape_weight_at(s, k, 0, r, t)];
-}
 
 static size_t no_scratch(const struct conv_shape *s)
 {
