@@ -46,13 +46,14 @@ static int run(const struct tool *tool, struct options *o)
     q->lower.weight_bits = (int)o->weight_bits;
     q->lower.activation_bits = (int)o->activation_bits;
     low_bits_take(&o->low, &q->lower);
+    q->plan = o->low.plan;
     int status = model_arguments_take(&o->given, tool, o->shared.quiet);
     if (status >= 0)
         return status;
     q->given = &o->given.given;
     o->given.path = q->model;
     const struct training_kind kind = quantized_training_kind(q);
-    const char *const inputs[4] = {q->model, q->ranges, o->given.graph};
+    const char *const inputs[4] = {q->model, q->ranges, o->given.graph, q->plan};
     status = trainer_main(tool, &o->shared, &kind, q, inputs);
     quantized_training_close(q);
     model_arguments_free(&o->given);

@@ -11,9 +11,11 @@
 struct quantized_training {
     const char *model, *ranges;      /* files: fused float model, and its ranges */
     const struct model_given *given; /* of the model, where that is a state_dict; may be NULL */
+    const char *plan;                /* file: bits of each layer, see pass/bit_plan.h; or NULL */
     struct lower_options lower;      /* as for quantize */
     enum range_mode range_mode;
     /* filled by the run: */
+    struct bit_plan bits;
     struct ranges observed;
     struct affine *activations;   /* one a node */
     struct weight_codes *weights; /* one a node */
