@@ -50,12 +50,9 @@ static const char details[] =
     "says in how many channels, and what it cost); --for tensorrt makes every activation symmetric.\n"
     "\n"
     "  quantize -m fused.safetensors -r ranges.safetensors -o int8.safetensors\n"
-    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o w4.st
-"
-    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --match off -o w4.st
-"
-    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --plan bits.txt -o mixed.st
-";
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o w4.st\n"
+    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --match off -o w4.st\n"
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --plan bits.txt -o mixed.st\n";
 
 static void show(const struct tool *tool, const struct opts *o, const struct lower_report *report)
 {
