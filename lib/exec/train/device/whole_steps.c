@@ -10,10 +10,16 @@ static int queue_loss(struct gradient *g, struct device_program *p, struct messa
 {
     struct device_training *t = device_of(g);
     int last = g->graph.count - 1;
-    return t->context->backend->loss(t->context->device, device_at(t->arena, t->logits),
-                                     device_at(t->intake, t->at.labels), p->count, (int)g->values[last].elements,
-                                     t->rule.label_smoothing, device_scale_of(g), t->type,
-                                     device_slot_gradient(g, last), &device_outcome_of(g)->report, m);
+    const struct device_loss_call call = {.logits = device_at(t->arena, t->logits),
+                                          .labels = device_at(t->intake, t->at.labels),
+                                          .n = p->count,
+                                          .k = (int)g->values[last].elements,
+                                          .smoothing = t->rule.label_smoothing,
+                                          .scale = device_scale_of(g),
+                                          .type = t->type,
+                                          .dlogits = device_slot_gradient(g, last),
+                                          .report = &device_outcome_of(g)->report};
+    return t->context->backend->loss(t->context->device, &call, m);
 }
 
 static int queue_update(struct gradient *g, struct message *m)
