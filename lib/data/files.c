@@ -1,5 +1,4 @@
 #include "data/files.h"
-#include "data/unread.h"
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -57,32 +56,6 @@ int files_add(struct image_files *s, int split, int index, uint8_t *bytes, size_
     *f = (struct bin_file){.bytes = bytes, .size = size, .mapped = mapped};
     if (s->count[split] <= index)
         s->count[split] = index + 1;
-    return 0;
-}
-
-static int file_whole(const struct image_files *s, const struct bin_file *f, struct message *m)
-{
-    size_t record = files_record_bytes(s), whole = f->size / record;
-    if (f->size % record == 0)
-        return 0;
-    const char *foreign = unread_content(f->bytes, f->size);
-    if (foreign)
-        return message_set(m, STATUS_FORMAT, "%s", foreign);
-    return message_set(m, STATUS_TRUNCATED, "%zu bytes is not a multiple of %zu: record %zu at offset %zu is cut",
-                       f->size, record, whole, whole * record);
-}
-
-int files_whole(struct image_files *s, struct message *m)
-{
-    TRY(files_note_shape(s, m));
-    for (int split = 0; split < SPLIT_COUNT; split++)
-        for (int i = 0; i < s->count[split]; i++) {
-            char name[32];
-            int status = file_whole(s, &s->files[split][i], m);
-            file_name(split, i, name);
-            if (status < 0)
-                return s->single ? status : message_prefix(m, status, "%s", name);
-        }
     return 0;
 }
 

@@ -93,7 +93,6 @@ int files_map(struct image_files *s, int split, int index, const char *path, str
 /* Once .bin files and their notes are there: their shape and bytes a label where dataset.tsv says them, and that every
  * file is a whole number of records (the text begins with the file's name, unless it is a lone one). */
 int files_whole(struct image_files *s, struct message *m) RESQ_USE_RESULT;
-int files_note_shape(struct image_files *s, struct message *m) RESQ_USE_RESULT;
 int64_t files_records(const struct image_files *s, int split);
 
 /* The sources. Each fills files and notes, or files and classes. */

@@ -1,6 +1,7 @@
 /* identify.c: what a set of files is: its classes, its digest, its name. */
 #include "data/files.h"
 #include "data/batch.h"
+#include "data/unread.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/utf8.h"
@@ -179,7 +180,7 @@ static int shape_parse(const char *text, struct image_shape *s, struct message *
     return message_set(m, STATUS_FORMAT, "image: '%s', want u8[H,W,C]", text);
 }
 
-int files_note_shape(struct image_files *s, struct message *m)
+static int note_shape(struct image_files *s, struct message *m)
 {
     char text[IMAGE_SHAPE_SIZE];
     if (!s->notes[NOTE_DATASET])
@@ -190,6 +191,32 @@ int files_note_shape(struct image_files *s, struct message *m)
         return 0;
     int status = shape_parse(text, &s->shape, m);
     return status < 0 ? message_prefix(m, status, "%s", note_names[NOTE_DATASET]) : 0;
+}
+
+static int file_whole(const struct image_files *s, const struct bin_file *f, struct message *m)
+{
+    size_t record = files_record_bytes(s), whole = f->size / record;
+    if (f->size % record == 0)
+        return 0;
+    const char *foreign = unread_content(f->bytes, f->size);
+    if (foreign)
+        return message_set(m, STATUS_FORMAT, "%s", foreign);
+    return message_set(m, STATUS_TRUNCATED, "%zu bytes is not a multiple of %zu: record %zu at offset %zu is cut",
+                       f->size, record, whole, whole * record);
+}
+
+int files_whole(struct image_files *s, struct message *m)
+{
+    TRY(note_shape(s, m));
+    for (int split = 0; split < SPLIT_COUNT; split++)
+        for (int i = 0; i < s->count[split]; i++) {
+            char name[32];
+            int status = file_whole(s, &s->files[split][i], m);
+            file_name(split, i, name);
+            if (status < 0)
+                return s->single ? status : message_prefix(m, status, "%s", name);
+        }
+    return 0;
 }
 
 /* ---- labels and digest ---- */
