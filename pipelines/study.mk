@@ -147,7 +147,15 @@ $(error MINUTES=$(MINUTES): the profile '$(PROFILE)' is as long as it is; PROFIL
 endif
 endif
 ifeq ($(PROFILE)$(filter command,$(origin NETWORK)),autocommand)
-$(error NETWORK=$(NETWORK): PROFILE=auto times ResNet-18 and plans for it; PROFILE=small, or any other, takes every network)
+ifneq ($(filter --width%,$(NETWORK)),)
+$(error NETWORK=$(NETWORK): PROFILE=auto chooses the width; PROFILE=small, or any other, takes this one)
+endif
+ifneq ($(IS_PLANNED),)
+ifneq ($(strip $(NETWORK)),$(strip $(PLANNED_NETWORK)))
+$(error NETWORK=$(NETWORK): $(PROFILE_FILE) was planned for $(or $(PLANNED_NETWORK),ResNet-18), and decides. RUN=$(RUN)-2 plans another study \
+	beside it; without the file this one is planned anew)
+endif
+endif
 endif
 ifneq ($(NEEDED),)
 ifeq ($(wildcard $(NEEDED)),)
