@@ -28,7 +28,7 @@ static int make(struct stepper *s, const uint8_t *images, const struct targets *
     TRY(gradient_forward(g, images, count, s->logits, m));
     at[STEP_LOSS] = clock_seconds();
     TRY(loss_of_targets(s->logits, targets, count, s->options.classes, s->options.label_smoothing, s->dlogits,
-                           done->sums, m));
+                        done->sums, m));
     at[STEP_BACKWARD] = clock_seconds();
     TRY(gradient_backward(g, s->dlogits, m));
     at[STEP_UPDATE] = clock_seconds();

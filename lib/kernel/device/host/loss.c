@@ -38,13 +38,13 @@ static void run_loss(struct device *d, const struct host_call *c)
     free(logits);
 }
 
-static int loss(struct device *d, const float *logits, const struct targets *targets, int n, int k, double smoothing,
-                const struct device_scale *scale, enum device_type type, void *dlogits,
+static int loss(struct device *d, const float *logits, const struct targets *targets, int n, int k,
+                double smoothing, const struct device_scale *scale, enum device_type type, void *dlogits,
                 struct device_report *report, struct message *m)
 {
-    return HOST_QUEUE(d, "loss", run_loss, m, HOST_P(logits, targets->labels, scale, dlogits, report, targets->labels2, targets->share),
-                      HOST_I(n, k, type, targets->more),
-                      HOST_F(smoothing));
+    return HOST_QUEUE(d, "loss", run_loss, m,
+                      HOST_P(logits, targets->labels, scale, dlogits, report, targets->labels2, targets->share),
+                      HOST_I(n, k, type, targets->more), HOST_F(smoothing));
 }
 
 /* ---- loss scaling: p = {gradients, scale}, i = {count} ---- */
