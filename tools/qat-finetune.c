@@ -50,7 +50,7 @@ static int take_scales(const struct tool *tool, struct options *o)
 {
     struct quantized_training *q = &o->training;
     struct message m = {{0}};
-    int is_low = o->weight_bits < 8 || o->activation_bits < 8;
+    int is_low = o->weight_bits < 8 || o->activation_bits < 8 || o->low.plan;
     if (!o->range_mode)
         o->range_mode = is_low ? "learned" : "fixed";
     if (!o->weight_scales)
@@ -75,13 +75,14 @@ static int run(const struct tool *tool, struct options *o)
     q->lower.weight_bits = (int)o->weight_bits;
     q->lower.activation_bits = (int)o->activation_bits;
     low_bits_take(&o->low, &q->lower);
+    q->plan = o->low.plan;
     int status = model_arguments_take(&o->given, tool, o->shared.quiet);
     if (status >= 0)
         return status;
     q->given = &o->given.given;
     o->given.path = q->model;
     const struct training_kind kind = quantized_training_kind(q);
-    const char *const inputs[TRAINING_MAX_INPUTS] = {q->model, q->ranges, o->given.graph, q->init};
+    const char *const inputs[TRAINING_MAX_INPUTS] = {q->model, q->ranges, o->given.graph, q->init, q->plan};
     status = trainer_main(tool, &o->shared, &kind, q, inputs);
     quantized_training_close(q);
     model_arguments_free(&o->given);

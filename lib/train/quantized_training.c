@@ -56,6 +56,19 @@ static int load_ranges(struct quantized_training *q, const struct model *model, 
     return status < 0 ? message_prefix(m, status, "%s", q->ranges) : STATUS_OK;
 }
 
+/* After it q->lower has what the plan says. */
+static int load_plan(struct quantized_training *q, const struct model *start, struct lineage *lineage,
+                     struct message *m)
+{
+    char hex[DIGEST_HEX];
+    if (!q->plan)
+        return 0;
+    TRY(bit_plan_load(&q->bits, q->plan, &start->graph, hex, m));
+    q->lower.plan = &q->bits;
+    lineage_add(lineage, "plan", "sha256:%s", hex);
+    return 0;
+}
+
 /* ---- the start ---- */
 
 /* Scales that are searched, or learned, are found once, of the start's weights: a search for each step would cost more
@@ -165,6 +178,7 @@ static int prepare(void *context, const struct record *stream, struct image_shap
             "--keep-float: layers left in float cannot be trained with quantized ones; only --epochs 0 "
             "takes it");
     TRY(load_model(q, start, model_hex, m));
+    TRY(load_plan(q, start, lineage, m));
     TRY(load_ranges(q, start, ranges_hex, m));
     lineage_add(lineage, "model", "%s", model_hex);
     if (q->given)
@@ -296,6 +310,8 @@ struct training_kind quantized_training_kind(struct quantized_training *q)
 void quantized_training_close(struct quantized_training *q)
 {
     ranges_free(&q->observed);
+    bit_plan_free(&q->bits);
+    q->lower.plan = NULL;
     scales_free(q->weight_scales, q->nodes);
     memory_free(q->weights);
     memory_free(q->activations);

@@ -32,10 +32,10 @@ int step_begin(struct stepper *s, struct message *m)
     return s->maker->begin(s, m);
 }
 
-int step_make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
+int step_make(struct stepper *s, const uint8_t *images, const struct targets *targets, int count, int64_t number,
               double rate, struct step_done *done, struct message *m)
 {
-    return s->maker->make(s, images, labels, count, number, rate, done, m);
+    return s->maker->make(s, images, targets, count, number, rate, done, m);
 }
 
 int step_wait(struct stepper *s, struct step_done *done, struct message *m)

@@ -19,7 +19,7 @@ static int begin(struct stepper *s, struct message *m)
     return STATUS_OK;
 }
 
-static int make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
+static int make(struct stepper *s, const uint8_t *images, const struct targets *targets, int count, int64_t number,
                 double rate, struct step_done *done, struct message *m)
 {
     struct gradient *g = s->gradient;
@@ -27,7 +27,7 @@ static int make(struct stepper *s, const uint8_t *images, const uint16_t *labels
     at[STEP_FORWARD] = clock_seconds();
     TRY(gradient_forward(g, images, count, s->logits, m));
     at[STEP_LOSS] = clock_seconds();
-    TRY(loss_cross_entropy(s->logits, labels, count, s->options.classes, s->options.label_smoothing, s->dlogits,
+    TRY(loss_of_targets(s->logits, targets, count, s->options.classes, s->options.label_smoothing, s->dlogits,
                            done->sums, m));
     if (s->options.teacher)
         TRY(teacher_teach(s->options.teacher, images, count, s->options.classes, s->logits, before, s->dlogits,

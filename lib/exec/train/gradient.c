@@ -221,17 +221,20 @@ int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, st
     return g->engine->whole_steps->begin(g, rule, m);
 }
 
-int gradient_step(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
+int gradient_step(struct gradient *g, const uint8_t *images, const struct targets *targets, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m)
 {
     int classes = (int)g->values[g->graph.count - 1].elements;
     if (!g->engine->whole_steps)
         return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
     TRY(gradient_check_count(g, count, m));
-    for (int i = 0; i < count; i++)
-        if (labels[i] >= classes)
-            return message_set(m, STATUS_RANGE, "label %d of %d classes", labels[i], classes);
-    return g->engine->whole_steps->step(g, images, labels, count, rate, bias_rate, share, done, m);
+    for (int i = 0; i < count; i++) {
+        const struct target target = target_of(targets, (size_t)i);
+        for (int j = 0; j < target.count; j++)
+            if (target.labels[j] >= classes)
+                return message_set(m, STATUS_RANGE, "label %d of %d classes", target.labels[j], classes);
+    }
+    return g->engine->whole_steps->step(g, images, targets, count, rate, bias_rate, share, done, m);
 }
 
 int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m)

@@ -20,6 +20,7 @@
 #ifndef RESQ_EXEC_TRAIN_GRADIENT_H
 #define RESQ_EXEC_TRAIN_GRADIENT_H
 
+#include "base/scalar.h"
 #include "graph/model.h"
 #include "quant/affine.h"
 #include <stddef.h>
@@ -127,10 +128,10 @@ struct gradient_scale {
 int gradient_makes_steps(const struct gradient *g); /* 1: those below are to be used, else none of them */
 /* Takes parameters, state, the rule's buffers and gradient_loss_scale as they now are. */
 int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, struct message *m) RESQ_USE_RESULT;
-/* One step: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
+/* One step on what the images are to say [count]: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
  * has arrived of earlier steps. A loss that is not finite, or the 100th step skipped in a row, is STATUS_RANGE.
  * Parameters, state and the rule's buffers are stale until gradient_settle. */
-int gradient_step(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
+int gradient_step(struct gradient *g, const uint8_t *images, const struct targets *targets, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
 /* Waits for all steps and adds the rest to *done; nothing is brought up to date. */
 int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;

@@ -42,7 +42,7 @@ struct train_value {
 /* Whole steps, see gradient.h: the same arguments as the functions of that name. */
 struct gradient_whole_steps {
     int (*begin)(struct gradient *g, const struct gradient_rule *rule, struct message *m);
-    int (*step)(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
+    int (*step)(struct gradient *g, const uint8_t *images, const struct targets *targets, int count, double rate,
                 double bias_rate, double share, struct gradient_done *done, struct message *m);
     int (*wait)(struct gradient *g, struct gradient_done *done, struct message *m);
     int (*settle)(struct gradient *g, struct gradient_done *done, struct message *m);

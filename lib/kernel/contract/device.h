@@ -285,9 +285,9 @@ struct device_backend {
 
     /* ---- loss and optimizer ---- */
 
-    /* logits f32 [n][k], labels u16 [n] -> report's loss, correct and images (overwritten), as train/loss.h states them, and
+    /* logits f32 [n][k], targets [n], whose arrays are on the device -> report's loss, correct and images (overwritten), as train/loss.h states them, and
      * dlogits = (p - q) / n [* scale->scale] in `type`. */
-    int (*loss)(struct device *d, const float *logits, const uint16_t *labels, int n, int k, double smoothing,
+    int (*loss)(struct device *d, const float *logits, const struct targets *targets, int n, int k, double smoothing,
                 const struct device_scale *scale, enum device_type type, void *dlogits,
                 struct device_report *report, struct message *m);
     /* scale->overflow = any of the gradients is NaN or Inf. */

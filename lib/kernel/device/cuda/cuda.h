@@ -208,7 +208,7 @@ int cuda_bias_gradient(struct device *d, enum device_type type, const void *dy, 
                        struct message *m);
 
 /* training.cu */
-int cuda_loss(struct device *d, const float *logits, const uint16_t *labels, int n, int k, double smoothing,
+int cuda_loss(struct device *d, const float *logits, const struct targets *targets, int n, int k, double smoothing,
               const struct device_scale *scale, enum device_type type, void *dlogits, struct device_report *report,
               struct message *m);
 int cuda_scale_check(struct device *d, const float *gradients, size_t count, struct device_scale *scale,
