@@ -18,6 +18,8 @@ struct opts {
     double percentile;
     int64_t weight_bits, activation_bits;
     struct low_bits_arguments low;
+    struct bit_plan plan;
+    char plan_hex[DIGEST_HEX];
     int per_tensor, saturation_free, verbose, quiet;
     struct matching matching;
     struct model_arguments given;
@@ -49,9 +51,9 @@ static const char details[] =
     "onnxruntime wants a model by fuse --for onnxruntime, whose sums are rounded as that runtime rounds them.\n"
     "\n"
     "  quantize -m fused.safetensors -r ranges.safetensors -o int8.safetensors\n"
-    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o "
-    "w4.st\n"
-    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --match off -o w4.st\n";
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o w4.st\n"
+    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --match off -o w4.st\n"
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --plan bits.txt -o mixed.st\n";
 
 static void show(const struct tool *tool, const struct opts *o, const struct lower_report *report)
 {
@@ -76,6 +78,7 @@ static struct lower_options lower_options_of(const struct opts *o)
                                 .symmetric = strcmp(o->target, "tensorrt") == 0,
                                 .separate_sums = strcmp(o->target, "onnxruntime") == 0};
     low_bits_take(&o->low, &how);
+    how.plan = o->low.plan ? &o->plan : NULL;
     return how;
 }
 
@@ -84,6 +87,7 @@ static int lower(const struct tool *tool, struct opts *o, struct model *model, c
 {
     const struct lower_options how = lower_options_of(o);
     struct lower_report report = {0};
+    matching_choose(&o->matching, lower_is_low(&how));
     TRY(matching_open(&o->matching, model, m));
     int status = pass_lower_int8(model, ranges, &how, &report, m);
     if (status >= 0)
@@ -103,6 +107,8 @@ static int apply_lineage(const struct tool *tool, const struct opts *o, struct m
     char hex[DIGEST_HEX];
     TRY(digest_record(ranges, hex, m));
     tool_lineage(tool, &lineage);
+    if (o->low.plan)
+        lineage_add(&lineage, "plan", "sha256:%s", o->plan_hex);
     if (o->saturation_free)
         lineage_add(&lineage, "saturation-free", "1");
     if (strcmp(o->target, "openvino") != 0)
@@ -129,6 +135,8 @@ static int quantize(const struct tool *tool, struct opts *o, struct model *model
     int status = graph_require_stage(&model->graph, STAGE_FUSED, m);
     if (status < 0)
         return message_prefix(m, status, "%s", o->model);
+    if (o->low.plan)
+        TRY(bit_plan_load(&o->plan, o->low.plan, &model->graph, o->plan_hex, m));
     status = ranges_from_record(&ranges, record, m);
     if (status >= 0)
         status = ranges_match_model(record, model, m);
@@ -151,6 +159,7 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
     TRY(output_differs(o->model, o->output, m));
     TRY(output_differs(o->given.graph, o->output, m));
     TRY(output_differs(o->ranges, o->output, m));
+    TRY(output_differs(o->low.plan, o->output, m));
     TRY(model_open(&model, o->model, &o->given, m));
     int status = record_load(&ranges, o->ranges, m);
     if (status >= 0)
@@ -159,6 +168,7 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
         status = record_save(model.record, o->output, m);
     record_free(ranges);
     matching_close(&o->matching);
+    bit_plan_free(&o->plan);
     model_free(&model);
     return status;
 }
@@ -205,7 +215,6 @@ int main(int argc, char **argv)
         return status;
     if (!o.model || !o.ranges)
         return tool_misuse(&tool, "missing option: -m MODEL and -r RANGES are needed");
-    matching_choose(&o.matching, o.weight_bits < 8 || o.activation_bits < 8);
     if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
     status = tool_end(&tool, run(&tool, &o, &m), &m);

@@ -1,6 +1,7 @@
 /* Fused float -> int8. The graph is written anew, node by node; each value exists as u8, as f32 or as both, and
  * quantize and dequantize nodes appear where somebody first needs the other form. */
 #include "pass/lower.h"
+#include "graph/codes.h"
 #include "graph/op.h"
 #include "quant/observer.h"
 #include <fnmatch.h>
@@ -180,8 +181,12 @@ static int check_options(const struct lowering *l, struct message *m)
         return message_set(m, STATUS_RANGE, "%d weight and %d activation bits, want 2..8", o->weight_bits,
                            o->activation_bits);
     TRY(graph_require_stage(&l->from->graph, STAGE_FUSED, m));
+    if (o->plan && o->plan->nodes != l->from->graph.count)
+        return message_set(m, STATUS_MISMATCH, "the plan of bits is of another network");
     for (int i = 0; i < l->from->graph.count; i++) {
         const struct node *n = &l->from->graph.nodes[i];
+        if (is_kept(l, n) && o->plan && o->plan->rows[i].weights)
+            return message_set(m, STATUS_MISMATCH, "%s is to stay in float, but is in the plan of bits", n->name);
         kept += is_kept(l, n);
         if (o->separate_sums)
             TRY(check_sum(n, m));
@@ -195,11 +200,25 @@ static int check_options(const struct lowering *l, struct message *m)
     return 0;
 }
 
+/* Bits a weight of a layer takes in the file, on average over the layers that became integer. */
+static double planned_bits(const struct lowering *l)
+{
+    double weights = 0, bits = 0;
+    for (int i = 0; i < l->from->graph.count; i++) {
+        if (!becomes_integer(l, i) || op_of(&l->from->graph.nodes[i])->integer != INTEGER_LAYER)
+            continue;
+        double count = node_weight_count(&l->from->graph, &l->from->graph.nodes[i]);
+        weights += count;
+        bits += count * codes_field(lower_weight_codes(l->options, &l->from->graph, i).bits);
+    }
+    return weights > 0 ? bits / weights : 0;
+}
+
 static int describe(struct lowering *l, struct message *m)
 {
     const struct lower_options *o = l->options;
     const struct observer *observer = o->observer ? observer_find(o->observer) : NULL;
-    char parameter[64] = "", low[64] = "";
+    char parameter[64] = "", low[128] = "";
     if (observer && observer->default_parameter > 0) {
         char number[32];
         format_number(number, isnan(o->observer_parameter) ? observer->default_parameter : o->observer_parameter);
@@ -209,6 +228,8 @@ static int describe(struct lowering *l, struct message *m)
         snprintf(low, sizeof low, " ends=%s", lower_ends_name(o));
     if (lower_observer_name(o))
         snprintf(low + strlen(low), sizeof low - strlen(low), " weight-observer=%s", lower_observer_name(o));
+    if (o->plan)
+        snprintf(low + strlen(low), sizeof low - strlen(low), " plan=%.3f", planned_bits(l));
     return record_setf(l->to.record, "quantization", m,
                        "%s%s%s weight-bits=%d activation-bits=%d weights=%s%s%s%s%s%s",
                        o->observer ? "observer=" : "trained", o->observer ? o->observer : "", parameter,

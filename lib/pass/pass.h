@@ -6,6 +6,7 @@
 #define RESQ_PASS_PASS_H
 
 #include "graph/model.h"
+#include "pass/bit_plan.h"
 #include "quant/histogram.h"
 #include "quant/weights.h"
 #include "base/text.h"
@@ -37,6 +38,7 @@ struct lower_options {
     double observer_parameter;         /* NaN: the observer's default */
     int weight_bits, activation_bits;  /* 2..8 */
     int end_bits;                      /* at least so many at the ends, see lower_is_end; 0: as the rest */
+    const struct bit_plan *plan;       /* instead of the three above, for what it says something of; or NULL */
     int per_tensor;                    /* one weight scale a layer instead of one a channel */
     int weight_observer;               /* enum weight_observer, or WEIGHT_BY_BITS */
     const float *const *weight_scales; /* [nodes] given instead, each [outputs] of that layer or NULL; or NULL */
@@ -57,6 +59,8 @@ int lower_is_clamp_of_sum(const struct graph *g, int i);
 /* How the weights of layer i become codes, and in how many bits what node i gives. */
 struct weight_codes lower_weight_codes(const struct lower_options *o, const struct graph *g, int i);
 int lower_activation_bits(const struct lower_options *o, const struct graph *g, int i);
+/* 1 where anything is asked to have fewer than 8 bits. */
+int lower_is_low(const struct lower_options *o);
 /* For metadata and lineage: bits of the ends ("8", "same") and observer of the weights' scales ("max", "mse"); NULL where
  * an 8-bit model has nothing to say of it. */
 const char *lower_ends_name(const struct lower_options *o);
