@@ -1,5 +1,6 @@
 /* plan: the study that fits into some minutes here, as a profile. */
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/threads.h"
 #include "record/file.h"
 #include "tools/common/beside.h"
@@ -10,21 +11,15 @@
 #include <string.h>
 
 static const char details[] =
-    "Times a training step and the inference of ResNet-18 at several widths, a second or two each, and chooses "
-    "the\n"
-    "width, the epochs and how many images every stage of the study gets so that all of it takes --minutes with "
-    "-j\n"
-    "threads; then the recipe follows from these. The profile says every choice and why. What it chose is said in "
-    "two\n"
+    "Times a training step and the inference of ResNet-18 at several widths, a second or two each, and chooses the\n"
+    "width, the epochs and how many images every stage of the study gets so that all of it takes --minutes with -j\n"
+    "threads; then the recipe follows from these. The profile says every choice and why. What it chose is said in two\n"
     "lines on standard error; where not even the smallest study fits, one line says what that would take.\n\n"
-    "--network, --graph or --init, as of train-fp32: that network is timed instead, and planned for, however few "
-    "its\n"
+    "--network, --graph or --init, as of train-fp32: that network is timed instead, and planned for, however few its\n"
     "epochs.\n\n"
-    "--spent: so many seconds of the minutes have passed already (building, exporting images); they are taken off, "
-    "but\n"
+    "--spent: so many seconds of the minutes have passed already (building, exporting images); they are taken off, but\n"
     "never more than a fifth of the minutes. --timings FILE takes the speeds from a table instead of the clock:\n"
-    "width train_fp32 train_bf16 infer augment, in images a second (augment: on one thread), for widths 8, 16, 32, "
-    "64.\n\n"
+    "width train_fp32 train_bf16 infer augment, in images a second (augment: on one thread), for widths 8, 16, 32, 64.\n\n"
     "  plan --minutes 30 -d build/data/embedded -o thirty.mk && make results PROFILE=thirty.mk\n";
 
 struct opts {
@@ -104,7 +99,10 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
     TRY(output_check(o->output, m));
     TRY(look(o, &g, m));
     g.seconds = o->minutes * 60 - fmin(o->spent, o->minutes * 12);
+    const double began = clock_seconds();
     TRY(o->timings ? plan_read(&g, o->timings, m) : plan_measure(&g, &o->network, m));
+    if (!o->timings) /* measuring is a part of the study; what is left may be too little, but not nothing */
+        g.seconds = fmax(g.seconds - (clock_seconds() - began), 1);
     int status = budget_plan(&g, &b, m);
     if (status < 0)
         return message_prefix(m, status, "%s minutes are too few%s%s", minutes, g.network ? " for " : "",

@@ -398,3 +398,46 @@ hostile() {
         study "$PWD/results" results
     [ -z "$(remade "$PWD/now")" ]
 }
+
+@test "make tta: rows of their own, which no other table takes" {
+    copy_first
+    study "$PWD/results" tta > said
+    grep -qx '# tta: flip' results/tiny/tta.tsv
+    [ "$(grep -v '^#' results/tiny/tta.tsv | cut -f 1 | xargs)" = "model float ptq qat" ]
+    cmp "$FIRST/summary.tsv" results/tiny/summary.tsv
+    grep -q '^| qat |' said
+    study "$PWD/results" results > said
+    grep -qF '<th scope="row">qat, flip</th>' results/tiny/report.html
+    [ "$(grep -c 'flip</th>' results/tiny/report.html)" -eq 3 ]
+    cmp "$FIRST/MODEL_CARD.md" results/tiny/MODEL_CARD.md
+    # plain times are of no use to it, nor its times to others; nor is one of it among others
+    W=results/tiny/.work/tta
+    run -1 "$BIN/report" --as summary "$W"/{float,ptq,qat}.metrics.tsv results/tiny/bench.tsv float=1 ptq=1 qat=1
+    [[ $output == *"no time in the same precision, of tta flip"* ]]
+    run -1 "$BIN/report" --as summary results/tiny/{float,ptq,qat}.metrics.tsv "$W/bench.tsv" float=1 ptq=1 qat=1
+    cat "$W/bench.tsv" > two.tsv
+    grep '^infer' results/tiny/bench.tsv >> two.tsv
+    run -1 "$BIN/report" --as summary results/tiny/float.metrics.tsv "$W"/{ptq,qat}.metrics.tsv two.tsv float=1 ptq=1 qat=1
+    [[ $output == *"ptq: tta: is flip, want none"* ]]
+    # its metrics and predictions in the folder are no answers of the page
+    cp "$W/float.metrics.tsv" results/tiny/float-flip.metrics.tsv
+    "$BIN/report" results/tiny > page.html
+    [ "$(grep -c '<th scope="row">float-flip' page.html)" -eq 0 ]
+}
+
+@test "TRAIN_PART=all: all images, the last epoch, and nothing that would choose" {
+    study "$PWD/results" TRAIN_PART=all results > said
+    "$BIN/inspect" show results/tiny/best_qat_model.safetensors | grep -q 'trained-on.* train/all'
+    grep -q '^# images: 400' results/tiny/float.log.tsv
+    [ "$(grep -v '^#' results/tiny/float.log.tsv | cut -f 6 | sort -u | xargs)" = "accuracy_held_out" ] ||
+        [ "$(grep -v '^#' results/tiny/float.log.tsv | cut -f 6 | sort -u | xargs)" = "- accuracy_held_out" ]
+    run ! grep validate said
+    for what in sweep lowbit ablation; do
+        run study "$PWD/results" TRAIN_PART=all "$what"
+        [ "$status" -ne 0 ]
+        [[ $output == *"TRAIN_PART=all has trained on the held-out images: $what would choose by them"* ]]
+    done
+    run study "$PWD/results" TRAIN_PART=most train
+    [ "$status" -ne 0 ]
+    [[ $output == *"TRAIN_PART='most' is not train or all"* ]]
+}

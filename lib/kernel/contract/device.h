@@ -210,11 +210,11 @@ struct device_add_call {
     void *y;
 };
 
-/* loss: logits f32 [n][k], labels u16 [n] -> report's loss, correct and images (overwritten), as train/loss.h states
- * them, and dlogits = (p - q) / n [* scale->scale] in `type`. */
+/* loss: logits f32 [n][k], targets [n], whose arrays are on the device -> report's loss, correct and images (overwritten), as
+ * train/loss.h states them, and dlogits = (p - q) / n [* scale->scale] in `type`. */
 struct device_loss_call {
     const float *logits;
-    const uint16_t *labels;
+    struct targets targets;
     int n, k;
     double smoothing;
     const struct device_scale *scale; /* or NULL */

@@ -11,22 +11,29 @@ static void run_loss(struct device *d, const struct host_call *queued)
     const struct device_loss_call *c = &queued->loss;
     int n = c->n, k = c->k;
     size_t count = (size_t)n * (size_t)k;
+    const struct targets *targets = &c->targets;
+    const size_t more = (size_t)n * (size_t)targets->more;
     struct device_report *report = c->report;
     float *logits = host_widen(c->logits, DEVICE_F32, count, "logits");
     float *gradient = host_new(count, sizeof *gradient), factor = c->scale ? c->scale->scale : 1;
     (void)d;
-    host_check(c->labels, (size_t)n * sizeof *c->labels, "labels");
+    host_check(targets->labels, (size_t)n * sizeof *targets->labels, "labels");
+    if (more) {
+        host_check(targets->labels2, more * sizeof *targets->labels2, "further labels");
+        host_check(targets->share, more * sizeof *targets->share, "shares");
+    }
     host_check(report, sizeof *report, "report");
     report->loss = 0;
     report->correct = 0;
     report->images = n;
     for (int i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * (size_t)k;
+        const struct target target = target_of(targets, (size_t)i);
         struct loss_row r = loss_row_of(row, k);
-        report->loss += loss_row_value(&r, row, k, c->labels[i], c->smoothing);
-        report->correct += r.best == c->labels[i];
+        report->loss += loss_row_value(&r, row, k, &target, c->smoothing);
+        report->correct += r.best == target.best;
         for (int j = 0; j < k; j++)
-            gradient[i * k + j] = loss_row_gradient(&r, row, k, c->labels[i], j, c->smoothing, n, factor);
+            gradient[i * k + j] = loss_row_gradient(&r, row, k, &target, j, c->smoothing, n, factor);
     }
     host_narrow(gradient, c->type, c->dlogits, count, "dlogits");
     free(logits);
