@@ -112,8 +112,8 @@ RESQ_VALUE float weight_scale_for_bias(float bias, float scale_x, float scale_w)
 struct targets {
     const uint16_t *labels;  /* [n]: the first of each row */
     const uint16_t *labels2; /* [n][more]: further ones; may be the same. NULL where there are none */
-    const float *share;      /* [n][more]: theirs, each in [0,1], a row's sum at most 1; the first label has the rest */
-    int more;                /* 0..TARGETS_MOST - 1 */
+    const float *share; /* [n][more]: theirs, each in [0,1], a row's sum at most 1; the first label has the rest */
+    int more;           /* 0..TARGETS_MOST - 1 */
 };
 
 /* One row of them. best: the first label of the largest share, which counts as the right one. */
@@ -184,8 +184,8 @@ RESQ_VALUE double loss_row_value(const struct loss_row *r, const float *logits, 
 }
 
 /* d loss / d logit i of a mini-batch of n rows, times scale. */
-RESQ_VALUE float loss_row_gradient(const struct loss_row *r, const float *logits, int k, const struct target *target,
-                                   int i, double smoothing, int64_t n, float scale)
+RESQ_VALUE float loss_row_gradient(const struct loss_row *r, const float *logits, int k,
+                                   const struct target *target, int i, double smoothing, int64_t n, float scale)
 {
     double p = exp((double)logits[i] - r->maximum - r->log_sum), share = 0;
     for (int j = 0; j < target->count; j++)

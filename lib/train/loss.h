@@ -27,8 +27,7 @@ int loss_cross_entropy(const float *logits, const uint16_t *labels, int64_t coun
 /* The same of targets, labels and labels2 < K, shares as they must be: a mixture of labels is what their losses are
  * worth by their shares. */
 int loss_of_targets(const float *logits, const struct targets *targets, int64_t count, int classes,
-                    double smoothing, float *dlogits, struct loss_sums *sums,
-                    struct message *m) RESQ_USE_RESULT;
+                    double smoothing, float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 double loss_mean(const struct loss_sums *sums);     /* 0 where empty */
 double loss_accuracy(const struct loss_sums *sums); /* in percent; 0 where empty */
 

@@ -28,7 +28,7 @@ static int make(struct stepper *s, const uint8_t *images, const struct targets *
     TRY(gradient_forward(g, images, count, s->logits, m));
     at[STEP_LOSS] = clock_seconds();
     TRY(loss_of_targets(s->logits, targets, count, s->options.classes, s->options.label_smoothing, s->dlogits,
-                           done->sums, m));
+                        done->sums, m));
     if (s->options.teacher)
         TRY(teacher_teach(s->options.teacher, images, count, s->options.classes, s->logits, before, s->dlogits,
                           done->sums, m));

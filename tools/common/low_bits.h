@@ -23,6 +23,10 @@ struct low_bits_arguments {
      "bits of each layer, as allot writes them; of what it does not name, as the other options say", 0, 0}
 /* clang-format on */
 
+/* The observers' names, "min-max|mse|..", as an option's choices. */
+enum { OBSERVER_NAMES_SIZE = 256 };
+void observer_names(char out[OBSERVER_NAMES_SIZE]);
+
 /* Sets o's fields. */
 void low_bits_take(const struct low_bits_arguments *a, struct lower_options *o);
 

@@ -71,8 +71,8 @@ static void test_loss_of_mixed_labels_is_pytorchs(void **state)
         char name[64];
         float gradient[17 * 10];
         struct loss_sums sums = {0};
-        ASSERT_OK(loss_of_targets(reference_data("loss.logits"), &targets, 17, 10, atof(cases[i]), gradient, &sums,
-                                  &m));
+        ASSERT_OK(
+            loss_of_targets(reference_data("loss.logits"), &targets, 17, 10, atof(cases[i]), gradient, &sums, &m));
         snprintf(name, sizeof name, "mixed.value.%s", cases[i]);
         ASSERT_NEAR(loss_mean(&sums), *(const double *)reference_data(name), 1e-12);
         snprintf(name, sizeof name, "mixed.gradient.%s", cases[i]);
