@@ -47,14 +47,13 @@ static const char details[] =
     "\n"
     "For models that leave by onnx-export: --saturation-free raises a channel's weight scale where two of its\n"
     "codes could saturate a 16-bit sum, as other programs' kernels do on x86 without VNNI (ours never do; -v\n"
-    "says in how many channels, and what it cost); --for tensorrt makes every activation symmetric.\n"
+    "says in how many channels, and what it cost); --for tensorrt makes every activation symmetric; --for\n"
+    "onnxruntime wants a model by fuse --for onnxruntime, whose sums are rounded as that runtime rounds them.\n"
     "\n"
     "  quantize -m fused.safetensors -r ranges.safetensors -o int8.safetensors\n"
-    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o "
-    "w4.st\n"
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o w4.st\n"
     "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --match off -o w4.st\n"
-    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --plan bits.txt -o "
-    "mixed.st\n";
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --plan bits.txt -o mixed.st\n";
 
 static void show(const struct tool *tool, const struct opts *o, const struct lower_report *report)
 {
@@ -76,7 +75,8 @@ static struct lower_options lower_options_of(const struct opts *o)
                                 .per_tensor = o->per_tensor,
                                 .keep_float = o->keep_float,
                                 .saturation_free = o->saturation_free,
-                                .symmetric = strcmp(o->target, "tensorrt") == 0};
+                                .symmetric = strcmp(o->target, "tensorrt") == 0,
+                                .separate_sums = strcmp(o->target, "onnxruntime") == 0};
     low_bits_take(&o->low, &how);
     how.plan = o->low.plan ? &o->plan : NULL;
     return how;
@@ -111,7 +111,7 @@ static int apply_lineage(const struct tool *tool, const struct opts *o, struct m
         lineage_add(&lineage, "plan", "sha256:%s", o->plan_hex);
     if (o->saturation_free)
         lineage_add(&lineage, "saturation-free", "1");
-    if (strcmp(o->target, "tensorrt") == 0)
+    if (strcmp(o->target, "openvino") != 0)
         lineage_add(&lineage, "for", "%s", o->target);
     lineage_add(&lineage, "model", "%s", digest);
     model_given_lineage(&o->given.given, &lineage);
@@ -204,7 +204,7 @@ int main(int argc, char **argv)
         {"saturation-free", 0, OPTION_FLAG, &o.saturation_free, 0, 0, 0,
          "no two codes of a channel saturate 16 bits", 0, 0},
         {"for", 0, OPTION_CHOICE, &o.target, 0, 0, "RUNTIME", "whose codes: tensorrt's are s8 around 0",
-         "openvino|tensorrt", 0},
+         "openvino|onnxruntime|tensorrt", 0},
         MODEL_OPTIONS(o.given),
         OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet)};

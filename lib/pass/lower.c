@@ -137,14 +137,38 @@ static int lower_integer(struct lowering *l, int i, int now, struct message *m)
     return 0;
 }
 
+/* Whether codes on this map, which saturate at its ends, are all within what node i would clamp them to. */
+static int is_clamped(const struct node *n, const struct affine *map)
+{
+    if (n->op == OP_RELU)
+        return map->zero_point <= map->qmin;
+    return affine_quantize(map, n->clip.low) <= map->qmin && affine_quantize(map, n->clip.high) >= map->qmax;
+}
+
 static int lower_node(struct lowering *l, int i, struct message *m)
 {
-    int integer = becomes_integer(l, i), now = append_node(l, i, integer, m);
+    const struct node *n = &l->from->graph.nodes[i];
+    int integer = becomes_integer(l, i);
+    if (integer && lower_is_clamp_of_sum(&l->from->graph, i) && is_clamped(n, map_of(l, n->inputs[0]))) {
+        l->u8[i] = l->u8[n->inputs[0]];
+        return 0;
+    }
+    int now = append_node(l, i, integer, m);
     TRY(now);
     if (integer)
         return lower_integer(l, i, now, m);
     l->f32[i] = now;
     return copy_tensors(l, i, now, m);
+}
+
+static int check_sum(const struct node *n, struct message *m)
+{
+    int is_sum = n->op == OP_CONV2D ? n->input_count > 1 : n->op == OP_ADD && !n->is_separate;
+    return is_sum ? message_set(m, STATUS_MISMATCH,
+                                "%s: its sum is not separate, as ONNX Runtime's are: fuse the float model --for "
+                                "onnxruntime, and calibrate that",
+                                n->name)
+                  : 0;
 }
 
 static int check_options(const struct lowering *l, struct message *m)
@@ -164,6 +188,8 @@ static int check_options(const struct lowering *l, struct message *m)
         if (is_kept(l, n) && o->plan && o->plan->rows[i].weights)
             return message_set(m, STATUS_MISMATCH, "%s is to stay in float, but is in the plan of bits", n->name);
         kept += is_kept(l, n);
+        if (o->separate_sums)
+            TRY(check_sum(n, m));
         enum integer_form form = op_of(n)->integer;
         left += (form == INTEGER_LAYER || form == INTEGER_OWN_MAP) && !is_kept(l, n);
     }

@@ -36,6 +36,10 @@ int lower_choose_activations(const struct model *model, const struct ranges *ran
         int status = choose_one(&ranges->histograms[at], observer, options, bits, &activations[i], m);
         if (status < 0)
             return message_prefix(m, status, "%s", name);
+        for (int k = i; lower_is_clamp_of_sum(&model->graph, k);) {
+            k = model->graph.nodes[k].inputs[0];
+            activations[k] = activations[i];
+        }
     }
     return 0;
 }

@@ -10,6 +10,15 @@ int lower_is_end(const struct graph *g, int i, int weights)
     return op_of(n)->reads_pixels || (op_of(last)->weights && last->inputs[0] == i);
 }
 
+int lower_is_clamp_of_sum(const struct graph *g, int i)
+{
+    const struct node *n = &g->nodes[i];
+    if (n->op != OP_RELU && n->op != OP_CLIP)
+        return 0;
+    int x = n->inputs[0];
+    return graph_uses(g, x) == 1 && (g->nodes[x].is_separate || lower_is_clamp_of_sum(g, x));
+}
+
 int lower_activation_bits(const struct lower_options *o, const struct graph *g, int i)
 {
     if (o->plan && o->plan->rows[i].activations)

@@ -16,6 +16,9 @@
  * convolution or linear layer read by it alone becomes a 1x1 convolution of one channel a group, under its name; of a
  * vector it is refused by name. */
 int pass_fold_batchnorm(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
+/* Makes every add separate, so that none becomes a convolution's last step. STATUS_MISMATCH names a convolution that has
+ * taken one in. */
+int pass_separate_adds(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
 /* Moves add, relu and clip, in this order, into the convolution or linear layer before them (of add's two inputs the
  * later convolution with a single use; linear layers take no add). */
 int pass_fuse_epilogue(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
@@ -42,6 +45,7 @@ struct lower_options {
     const char *keep_float;            /* fnmatch pattern of node names left in float, or NULL */
     int saturation_free;               /* weights by quant/saturation.h */
     int symmetric;                     /* activations by affine_symmetric; 8 bits */
+    int separate_sums;                 /* STATUS_MISMATCH where a sum is not a separate add */
 };
 
 enum { WEIGHT_BY_BITS = -1 }; /* mse below 8 bits, max at 8 */
@@ -49,6 +53,9 @@ enum { WEIGHT_BY_BITS = -1 }; /* mse below 8 bits, max at 8 */
 /* The ends of a fused graph: the layers that read the image and the last one, and what these read. weights: of layer i;
  * else of what node i gives. */
 int lower_is_end(const struct graph *g, int i, int weights);
+/* 1 where node i is a relu or clip of a separate add, with nothing else reading what lies between: that add gives codes on
+ * the range that was observed behind i, to whose ends they saturate. */
+int lower_is_clamp_of_sum(const struct graph *g, int i);
 /* How the weights of layer i become codes, and in how many bits what node i gives. */
 struct weight_codes lower_weight_codes(const struct lower_options *o, const struct graph *g, int i);
 int lower_activation_bits(const struct lower_options *o, const struct graph *g, int i);

@@ -442,10 +442,52 @@ static void test_refusals(void **state)
     model_free(&model);
 }
 
+/* The relu behind a separate add is the end of its codes; in symmetric codes, which go on below zero, it stays. */
+static void test_separate_sums(void **state)
+{
+    (void)state;
+    struct message m;
+    struct setup s = {.model = sample_resnet(2, 1)};
+    ASSERT_OK(pass_fold_batchnorm(&s.model, NULL, &m), m);
+    ASSERT_OK(pass_separate_adds(&s.model, NULL, &m), m);
+    ASSERT_OK(pass_fuse_epilogue(&s.model, NULL, &m), m);
+    ASSERT_OK(model_store(&s.model, &m), m);
+    assert_int_equal(graph_stage(&s.model.graph), STAGE_FUSED);
+    assert_int_equal(count_op(&s.model.graph, OP_ADD, 0), 8);
+    s.ranges = sample_ranges(&s.model, 2);
+    struct lower_options o = defaults;
+    o.separate_sums = 1;
+    struct model model = lowered(&s, &o, NULL);
+    const struct graph *g = &model.graph;
+    assert_int_equal(count_op(g, OP_ADD, 1), 8);
+    assert_int_equal(count_op(g, OP_RELU, -1), 0);
+    assert_int_equal(count_op(g, OP_DEQUANTIZE, -1), 0);
+    int sum = graph_find(g, "layer1.0.add"), next = graph_find(g, "layer1.1.conv1");
+    assert_int_equal(g->nodes[next].inputs[0], sum);
+    assert_int_equal(*(const uint8_t *)model_tensor(&model, sum, "zero_point")->data, 0);
+    assert_true(output_sqnr(&s.model, &model, 3) > 20);
+    model_free(&model);
+    o.symmetric = 1;
+    model = lowered(&s, &o, NULL);
+    assert_int_equal(count_op(&model.graph, OP_RELU, 1), 8);
+    model_free(&model);
+    /* a network whose sums are in its convolutions, and a fused one to be taken apart, are refused by name */
+    ASSERT_OK(model_copy(&model, &resnet.model, &m), m);
+    assert_int_equal(pass_separate_adds(&model, NULL, &m), STATUS_MISMATCH);
+    assert_string_equal(m.text, "layer1.0.conv2: adds 'conv1' already: begin with the float model");
+    model_free(&model);
+    ASSERT_OK(model_copy(&model, &resnet.model, &m), m);
+    assert_int_equal(pass_lower_int8(&model, &resnet.ranges, &o, NULL, &m), STATUS_MISMATCH);
+    assert_non_null(strstr(m.text, "layer1.0.conv2: its sum is not separate"));
+    model_free(&model);
+    setup_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_small_layer_keeps_its_codes),
+        cmocka_unit_test(test_separate_sums),
         cmocka_unit_test(test_resnet_is_integer_throughout),
         cmocka_unit_test(test_lowering_is_deterministic),
         cmocka_unit_test(test_weights_and_biases_are_those_of_quant),
