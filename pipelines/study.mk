@@ -64,6 +64,7 @@ SWEEP_QAT_EPOCHS         = 1
 SWEEP_QAT_FLAGS          = $(FINETUNE_FLAGS)
 # What `make lowbit` tries: see lowbit.mk.
 LOWBIT = channel_8_8 channel_4_8 channel_4_4 channel_3_3 channel_2_8 channel_2_4 channel_2_2 tensor_4_4
+LOWBIT_MIXED = 4.5 3.2
 # Of these, what is trained on besides, on how many images how often and how: at a rate that 2 bits bear.
 LOWBIT_QAT        = $(filter-out channel_8_8 channel_4_8,$(LOWBIT))
 LOWBIT_QAT_IMAGES = $(QAT_IMAGES)
