@@ -26,7 +26,7 @@ SCRIPTS = $(sort setup .ci/run $(shell find tests pipelines -name '*.bats' -o -n
 
 lint: $(LINTS)
 	@echo "lint: clean"
-.PHONY: lint $(LINTS)
+.PHONY: lint $(LINTS) $(LINT_COMPILERS:%=lint-build-%)
 
 # What folders include, as build.mk states it, and words and calls that have no place.
 lint-rules:
@@ -38,9 +38,11 @@ lint-scripts:
 	@if ! command -v shellcheck > /dev/null; then echo "lint: no shellcheck here"; exit 0; fi; \
 	shellcheck -s bash -S warning $(filter-out %.bats %.bash,$(SCRIPTS)); \
 	shellcheck -S warning -e SC2154,SC2164,SC2238 $(filter %.bats %.bash,$(SCRIPTS))
-lint-build:
-	@$(MAKE) --no-print-directory -s B=build/lint-gcc CC=gcc WERROR=1 all units
-	@$(MAKE) --no-print-directory -s B=build/lint-clang CC=clang WERROR=1 all units
+# LINT_COMPILERS: those whose warnings are wanted.
+LINT_COMPILERS = gcc clang
+lint-build: $(LINT_COMPILERS:%=lint-build-%)
+lint-build-%:
+	@$(MAKE) --no-print-directory -s B=build/lint-$* CC=$* WERROR=1 all units
 # Shown, not enforced: files longer than a reader holds in mind.
 lint-sizes:
 	@wc -l $(C_FILES) $(SCRIPTS) | awk '$$2 != "total" && $$1 > ($$2 ~ /^tools\/[^\/]*$$/ ? 200 : 500) \
@@ -53,8 +55,15 @@ FUZZ_CC = clang
 FUZZERS := $(filter-out $(if $(ONNX),,fuzz_onnx),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 FUZZ_FLAGS := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
+FUZZ_MAKE = $(MAKE) --no-print-directory B=$(FUZZ_B) CC='$(FUZZ_CC)' CFLAGS='-O1 -g' SANITIZER='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)'
+
 fuzz:
-	@$(MAKE) --no-print-directory B=$(FUZZ_B) CC='$(FUZZ_CC)' CFLAGS='-O1 -g' SANITIZER='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)' $(FUZZERS:%=fuzz-%)
+	@$(FUZZ_MAKE) $(FUZZERS:%=fuzz-%)
+# What reads files, in a few minutes: unit tests of the layers below the kernels, and the fuzzers that link no more, from one build.
+READER_LAYERS := base record report data graph quant pass onnx
+check-readers:
+	@$(FUZZ_MAKE) reader-programs
+	@$(FUZZ_MAKE) $(READER_LAYERS:%=unit-%) $(patsubst %,fuzz-%,$(filter $(READER_FUZZERS),$(FUZZERS)))
 $(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ_B)/fuzz/%
 	@mkdir -p $(FUZZ_B)/corpus/$* $(FUZZ_B)/found
 	@python3 tests/fuzz/seeds.py $(FUZZ_B)/seeds/$* $*
@@ -67,15 +76,18 @@ FUZZ_LAYER_fuzz_pictures := data
 FUZZ_LAYER_fuzz_graph := pass
 FUZZ_LAYER_fuzz_ranges := quant
 FUZZ_LAYER_fuzz_predictions := report
+FUZZ_LAYER_fuzz_table := report
 FUZZ_LAYER_fuzz_onnx := onnx
+READER_FUZZERS = $(patsubst FUZZ_LAYER_%,%,$(filter FUZZ_LAYER_%,$(.VARIABLES)))
 FUZZ_MORE_fuzz_onnx := tests/bad/onnx tests/reference/onnx
+reader-programs: $(foreach l,$(READER_LAYERS),$(filter $(B)/unit/$(l)/%,$(UNIT_TESTS))) $(patsubst %,$(FUZZ_B)/fuzz/%,$(filter $(READER_FUZZERS),$(FUZZERS)))
 define fuzz_rule
 $(FUZZ_B)/fuzz/$(1): $(B)/tests/fuzz/$(1).o $(call archives,$(if $(FUZZ_LAYER_$(1)),$(call links,$(FUZZ_LAYER_$(1))),$(LAYERS)))
 	@mkdir -p $$(@D)
 	$(CC) -fsanitize=fuzzer,$(FUZZ_FLAGS) -g -o $$@ $$^ $(RESQ_LDLIBS)
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_rule,$(f))))
-.PHONY: fuzz $(FUZZERS:%=fuzz-%)
+.PHONY: fuzz check-readers reader-programs $(FUZZERS:%=fuzz-%)
 
 # ---- faults: each program's small runs (tests/faults/runs) with their n-th allocation, write, read.. made to fail; every n
 # that FAULT_SECONDS are enough for, of each run and kind of call (0: all); FAULT_RUNS: some of them ----

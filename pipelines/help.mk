@@ -12,7 +12,7 @@ Targets
   check-study    does every stage take its flags, the network, the images? In seconds, in a scratch folder; runs by itself in
                  front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
-  lowbit         what 8 to 2 bits cost after training, method by method, on the held-out images: $(R)/lowbit.md
+  lowbit         what 8 to 2 bits cost after training and trained on, method by method, on the held-out images: $(R)/lowbit.md
   networks       a study of each of NETWORKS, and accuracy over size and time of all: $(RESULTS)/$(RUN)-networks
   ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
   pretrained     trains the float network of PROFILE=pretrained again (an hour), or takes PRETRAINED_MODEL, and says what it is worth
@@ -50,6 +50,7 @@ Variables of the study, now:
   SWEEP_SEEDS $(SWEEP_SEEDS), SWEEP_RANGES $(SWEEP_RANGES), SWEEP_QAT_BITS $(SWEEP_QAT_BITS), SWEEP_QAT_IMAGES $(SWEEP_QAT_IMAGES),
   SWEEP_QAT_EPOCHS $(SWEEP_QAT_EPOCHS), SWEEP_QAT_FLAGS $(SWEEP_QAT_FLAGS)
   LOWBIT $(LOWBIT)
+  LOWBIT_QAT $(LOWBIT_QAT)
   ABLATIONS $(ABLATIONS),
   ABLATION_WIDTH $(ABLATION_WIDTH), ABLATION_IMAGES $(ABLATION_IMAGES), ABLATION_EPOCHS $(ABLATION_EPOCHS), ABLATION_SEEDS $(ABLATION_SEEDS), ABLATION_THREADS $(ABLATION_THREADS)
   BENCH_BATCHES $(BENCH_BATCHES), BENCH_THREADS $(BENCH_THREADS)

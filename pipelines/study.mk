@@ -64,6 +64,11 @@ SWEEP_QAT_EPOCHS         = 1
 SWEEP_QAT_FLAGS          = $(FINETUNE_FLAGS)
 # What `make lowbit` tries: see lowbit.mk.
 LOWBIT = channel_8_8 channel_4_8 channel_4_4 channel_3_3 channel_2_8 channel_2_4 channel_2_2 tensor_4_4
+# Of these, what is trained on besides, on how many images how often and how: at a rate that 2 bits bear.
+LOWBIT_QAT        = $(filter-out channel_8_8 channel_4_8,$(LOWBIT))
+LOWBIT_QAT_IMAGES = $(QAT_IMAGES)
+LOWBIT_QAT_EPOCHS = 2
+LOWBIT_QAT_FLAGS  = $(FINETUNE_FLAGS)
 # What `make ablation` trains: see ablation.mk.
 ABLATIONS        = cutout-0 cutout-16 flip-alternate jitter-none jitter-strong rotation-0 rotation-15 rate-0.1 rate-0.4 \
 	decay-0.001 smoothing-0 ema-0 momentum-plain bias-rate-16 pad-zero
@@ -150,7 +155,15 @@ $(error MINUTES=$(MINUTES): the profile '$(PROFILE)' is as long as it is; PROFIL
 endif
 endif
 ifeq ($(PROFILE)$(filter command,$(origin NETWORK)),autocommand)
-$(error NETWORK=$(NETWORK): PROFILE=auto times ResNet-18 and plans for it; PROFILE=small, or any other, takes every network)
+ifneq ($(filter --width%,$(NETWORK)),)
+$(error NETWORK=$(NETWORK): PROFILE=auto chooses the width; PROFILE=small, or any other, takes this one)
+endif
+ifneq ($(IS_PLANNED),)
+ifneq ($(strip $(NETWORK)),$(strip $(PLANNED_NETWORK)))
+$(error NETWORK=$(NETWORK): $(PROFILE_FILE) was planned for $(or $(PLANNED_NETWORK),ResNet-18), and decides. RUN=$(RUN)-2 plans another study \
+	beside it; without the file this one is planned anew)
+endif
+endif
 endif
 ifneq ($(TRAIN_PART),train)
 ifneq ($(TRAIN_PART),all)

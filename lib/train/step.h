@@ -13,14 +13,18 @@
 #include "train/average.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
+#include "train/oscillation.h"
+#include "train/teacher.h"
 
 enum step_part { STEP_FORWARD, STEP_LOSS, STEP_BACKWARD, STEP_UPDATE, STEP_PARTS };
 
 struct step_options {
     struct optimizer_options optimizer;
-    double label_smoothing; /* [0,1) */
-    double ema;             /* decay of the averaged weights; 0: off */
-    int batch, classes;     /* batch: the largest mini-batch */
+    double label_smoothing;  /* [0,1) */
+    double ema;              /* decay of the averaged weights; 0: off */
+    int batch, classes;      /* batch: the largest mini-batch */
+    struct teacher *teacher; /* the caller's; NULL: labels alone. Not where a device makes the steps */
+    struct oscillation_options oscillation; /* likewise */
 };
 
 struct step_maker; /* one of the two */
@@ -31,6 +35,7 @@ struct stepper {
     struct step_options options;
     struct optimizer optimizer;
     struct average average;
+    struct oscillation oscillation;
     double seconds[STEP_PARTS]; /* of the last step; zeros where a device makes it */
     /* made here: */
     float *logits, *dlogits; /* [batch,K] */

@@ -296,8 +296,20 @@ hostile() {
     [[ $output == *"MINUTES=3: $PWD/results/mine/profile.mk was planned for 2, and decides. RUN=mine-3 "* ]]
     run -2 study "$PWD/results" MINUTES=3 train
     [[ $output == *"MINUTES=3: the profile 'tests/cli/tiny.mk' is as long as it is"* ]]
-    run -2 auto RUN=other NETWORK=lenet5 train
-    [[ $output == *"NETWORK=lenet5: PROFILE=auto times ResNet-18"* ]]
+    run -2 auto RUN=other NETWORK='--width 8' train
+    [[ $output == *"NETWORK=--width 8: PROFILE=auto chooses the width"* ]]
+    # A network that is named is planned for, and its plan is no other network's.
+    auto RUN=named MINUTES=2 NETWORK=lenet5 train > log 2>&1
+    grep -q '^plan: lenet5, [0-9]* epochs of ' log
+    "$BIN/inspect" made-by results/named/best_float_model.safetensors | grep -q ' network=lenet5 '
+    cp results/named/profile.mk planned
+    run -0 auto RUN=named train
+    "$BIN/inspect" made-by results/named/best_float_model.safetensors | grep -q ' network=lenet5 '
+    cmp planned results/named/profile.mk
+    run -2 auto RUN=named NETWORK=resnet20 train
+    [[ $output == *"NETWORK=resnet20: $PWD/results/named/profile.mk was planned for lenet5, and decides. RUN=named-2 "* ]]
+    run -2 auto RUN=mine NETWORK=resnet20 train
+    [[ $output == *"NETWORK=resnet20: $PWD/results/mine/profile.mk was planned for ResNet-18, and decides."* ]]
     run -2 auto RUN=short MINUTES=0.1 train
     [[ $output == *"plan: 0.1 minutes are too few: "* ]]
     [ ! -e results/short/profile.mk ]

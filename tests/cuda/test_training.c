@@ -35,8 +35,17 @@ static void check_loss(int n, int k, double smoothing, enum device_type type, in
     struct both labels2 = labels_random(3 * n, k, 5), share = shares_random(n);
     struct both s_scale = struct_new(&scale, sizeof scale), dlogits = both_new(type, count);
     struct both report = both_new(DEVICE_U8, sizeof(struct device_report));
-    ON_BOTH(B->loss(D, AT(logits), &(struct targets){AT(labels), AT(labels2), AT(share), 3}, n, k, smoothing,
-                    scaled ? AT(s_scale) : NULL, type, AT(dlogits), AT(report), M));
+    ON_BOTH(B->loss(D,
+                    &(struct device_loss_call){AT(logits),
+                                               {AT(labels), AT(labels2), AT(share), 3},
+                                               n,
+                                               k,
+                                               smoothing,
+                                               scaled ? AT(s_scale) : NULL,
+                                               type,
+                                               AT(dlogits),
+                                               AT(report)},
+                    M));
     both_close(&dlogits, 1e-6, "gradient of the loss");
     struct device_report *ours = both_get(&report, OURS), *host = both_get(&report, HOST);
     assert_true(fabs(ours->loss - host->loss) <= 1e-9 * fabs(host->loss));
@@ -67,11 +76,13 @@ static void test_loss_of_odd_logits(void **state)
     const uint16_t labels[] = {0, 2, 1};
     struct both l = both_floats(DEVICE_F32, 9, logits), t = both_raw(DEVICE_U8, sizeof labels, labels);
     struct both d = both_new(DEVICE_F32, 9), report = both_new(DEVICE_U8, sizeof(struct device_report));
-    ON_BOTH(B->loss(D, AT(l), &(struct targets){.labels = AT(t)}, 2, 3, 0, NULL, DEVICE_F32, AT(d), AT(report), M));
+    ON_BOTH(B->loss(
+        D, &(struct device_loss_call){AT(l), {.labels = AT(t)}, 2, 3, 0, NULL, DEVICE_F32, AT(d), AT(report)}, M));
     struct device_report *r = both_get(&report, OURS);
     assert_int_equal(r->correct, 1);
     free(r);
-    ON_BOTH(B->loss(D, AT(l), &(struct targets){.labels = AT(t)}, 3, 3, 0, NULL, DEVICE_F32, AT(d), AT(report), M));
+    ON_BOTH(B->loss(
+        D, &(struct device_loss_call){AT(l), {.labels = AT(t)}, 3, 3, 0, NULL, DEVICE_F32, AT(d), AT(report)}, M));
     r = both_get(&report, OURS);
     assert_true(isnan(r->loss));
     free(r);

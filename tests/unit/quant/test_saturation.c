@@ -66,7 +66,7 @@ static void test_no_pair_saturates(void **state)
         assert_false(saturates(y.q + c * INPUTS, 255));
         assert_true((y.scale[c] != before.scale[c]) == saturates(own, 255));
         raised += y.scale[c] != before.scale[c];
-        assert_int_equal(y.bias_q[c], bias_code_value(y.bias[c], 0.02f, y.scale[c]));
+        assert_int_equal(y.bias_q[c], (int64_t)bias_code_value(y.bias[c], 0.02f, y.scale[c]));
         for (int i = 0; i < INPUTS; i++)
             assert_int_equal(y.q[c * INPUTS + i], weight_code(y.w[c * INPUTS + i], y.scale[c], 127));
         int8_t less[INPUTS]; /* by a scale a hundredth smaller, at most */

@@ -43,15 +43,14 @@ __global__ void loss_gradients(const float *logits, struct targets targets, int 
     }
 }
 
-int cuda_loss(struct device *d, const float *logits, const struct targets *targets, int n, int k, double smoothing,
-              const struct device_scale *scale, enum device_type type, void *dlogits, struct device_report *report,
-              struct message *m)
+int cuda_loss(struct device *d, const struct device_loss_call *call, struct message *m)
 {
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
-    LAUNCH_BLOCKS(loss_rows, 1, LAUNCH_THREADS, queue, logits, *targets, n, k, smoothing, report);
-    BY_TYPE(m, type,
-            LAUNCH((loss_gradients<T>), launch_blocks((size_t)n), LAUNCH_THREADS, queue, logits, *targets, n, k,
-                   smoothing, scale, (T *)dlogits));
+    const struct device_loss_call c = *call;
+    LAUNCH_BLOCKS(loss_rows, 1, LAUNCH_THREADS, queue, c.logits, c.targets, c.n, c.k, c.smoothing, c.report);
+    BY_TYPE(m, c.type,
+            LAUNCH((loss_gradients<T>), launch_blocks((size_t)c.n), LAUNCH_THREADS, queue, c.logits, c.targets, c.n,
+                   c.k, c.smoothing, c.scale, (T *)c.dlogits));
     return kernel_queued(m, "loss");
 }
 
