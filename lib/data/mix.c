@@ -131,15 +131,14 @@ void mixture_make(const struct mix_options *o, struct image_shape s, const struc
 
 /* ---- a stream of them ---- */
 
-/* Room for what is kept and the batch, whose images and labels are taken as they are now. */
+/* Room for what is kept and the batch, whose images and labels are taken as they are now. (Nobody looks back beyond the
+ * beginning of the epoch.) */
 static int take(struct mixer *x, const struct batch *b, struct message *m)
 {
     const size_t bytes = image_shape_bytes(b->shape);
     const int64_t want = MIX_WINDOW + b->count;
     void *p;
     x->shape = b->shape;
-    if (b->position == 0)
-        x->kept = 0;
     if (want > x->capacity) {
         if (!(p = memory_resize(x->images, (size_t)x->capacity * bytes, (size_t)want, bytes, m)))
             return STATUS_NOMEM;

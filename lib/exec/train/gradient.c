@@ -75,14 +75,21 @@ static int check_stage(const struct model *model, const struct gradient_options 
     return 0;
 }
 
-/* The one place that knows which engine trains what: the first that suits. g has its steps by now. */
+static int is_taken(const struct gradient_engine *e, const struct gradient *g)
+{
+    if (e->suits && !e->suits(g))
+        return 0;
+    return !e->pays || g->options.over_blocks || e->pays(g);
+}
+
+/* The one place that knows which engine trains what: the first that suits and pays. g has its steps by now. */
 static const struct gradient_engine *engine_for(const struct gradient *g, const char *device)
 {
     static const struct gradient_engine *const of_cpu[] = {&block_gradient_engine, &image_gradient_engine};
     int i = 0;
     if (strcmp(device, "cpu") != 0)
         return &device_gradient_engine;
-    while (of_cpu[i]->suits && !of_cpu[i]->suits(g))
+    while (!is_taken(of_cpu[i], g))
         i++;
     return of_cpu[i];
 }

@@ -38,6 +38,7 @@ struct gradient_options {
     const char *precision; /* "fp32" (NULL too), "bf16"; on a GPU "fp16" too; others are STATUS_UNSUPPORTED. What
                                 * comes of it: gradient_precision */
     int tf32, fast;        /* a GPU's, see struct device_options of kernel/contract/device.h */
+    int over_blocks;       /* wherever that can be, also where image by image is faster: for tests */
     int plans_alone;       /* nothing is allocated for images, and nothing may be run: see gradient_plan_bytes */
     double batchnorm_momentum; /* 0..1; 0: 0.1, PyTorch's */
     int quantized;

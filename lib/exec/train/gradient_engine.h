@@ -54,6 +54,8 @@ struct gradient_engine {
     const struct gradient_whole_steps *whole_steps; /* NULL: the caller makes them of forward and backward */
     /* 1 where it can train this network in this mode on this machine; g has its steps. NULL: always. */
     int (*suits)(const struct gradient *g);
+    /* 1 where it is also the faster one for it. NULL: always. */
+    int (*pays)(const struct gradient *g);
     /* g has its steps, slices and maps: places values, sets g->own. After a failure `close` is called too. */
     int (*open)(struct gradient *g, struct message *m);
     void (*close)(struct gradient *g); /* g->own may be NULL */

@@ -119,7 +119,11 @@ struct block_norm_backward_call {
 /* In kernels.inc an operation `block`: `const struct block_kernel block_ISA_ALGORITHM`. */
 struct block_kernel {
     const char *algorithm;
-    int float_planes;                            /* how float32 training lies: BLOCK_PLAIN or 3 */
+    int float_planes; /* how float32 training lies: BLOCK_PLAIN or 3 */
+    /* Channels are multiplied in multiples of grain. Where that makes more than `worth` times a network's real products,
+     * it is faster trained in float32 image by image; 0: nowhere. */
+    int grain;
+    double worth;
     int (*supports)(const struct block_conv *s); /* NULL: every shape; of conv and weight_gradient */
     /* The side of the tiles that all passes of a shape are computed in (see above), 0: none; NULL: never. Calls of
      * conv for such a shape should begin at rows that are multiples of it, and take all outputs: what outputs share

@@ -229,8 +229,12 @@ static void follow(void *context, int node, int is_gradient, double *values)
 static struct gradient *open_engine(const struct engine *e)
 {
     struct gradient *g;
-    struct gradient_options o = {
-        .batch = IMAGES, .threads = 2, .isa = e->isa, .precision = e->precision, .batchnorm_momentum = 1};
+    struct gradient_options o = {.batch = IMAGES,
+                                 .threads = 2,
+                                 .isa = e->isa,
+                                 .precision = e->precision,
+                                 .batchnorm_momentum = 1,
+                                 .over_blocks = 1};
     int status = gradient_open(&g, &half_trained, &o, &m);
     if (status == STATUS_UNSUPPORTED)
         return NULL; /* no such instruction set here */

@@ -50,6 +50,7 @@ static struct gradient *open_engine(const char *isa, const char *precision, enum
 {
     struct gradient *g;
     const struct gradient_options o = {.threads = 2,
+                                       .over_blocks = 1,
                                        .batch = IMAGES,
                                        .isa = isa,
                                        .precision = precision,

@@ -68,6 +68,9 @@ static inline struct block_engine *block_of(const struct gradient *g)
 /* plan.c. 1 where the network can be trained over blocks in this mode: batch norms right behind convolutions without
  * bias, one pool, then linear layers. */
 int block_suits(const struct gradient *g);
+/* 1 where that is also faster than image by image, or no slower to speak of (quantized), or where there is
+ * no other way (in bfloat16). */
+int block_pays(const struct gradient *g);
 /* Steps, values and where they lie; image_begin was called. */
 int block_plan(struct gradient *g, struct message *m) RESQ_USE_RESULT;
 /* memory.c: packed weights, tables, sums. */

@@ -93,6 +93,7 @@ static double peak(const struct gradient *g)
 const struct gradient_engine block_gradient_engine = {
     .name = "block",
     .suits = block_suits,
+    .pays = block_pays,
     .open = open_engine,
     .close = close_engine,
     .forward = forward,
