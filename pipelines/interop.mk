@@ -15,7 +15,7 @@ $(INTEROP)/fused.safetensors: | $(call ours,$(LOAD) $(TRAIN) $(FUSE))
 	$(BIN)/fuse -m $(INTEROP)/float.safetensors -o $@
 $(INTEROP)/ranges.safetensors: $(INTEROP)/fused.safetensors | $(call ours,$(LOAD) $(CALIBRATE))
 	$(BIN)/cifar-load --part train -n 512 | $(BIN)/calibrate -m $< -o $@
-test-interop: all $(INTEROP)/ranges.safetensors $(if $(filter $(PEERS_PYTHON),$(INTEROP_PYTHON)),$(PEERS)/venv.stamp)
+test-interop: all $(INTEROP)/ranges.safetensors $(if $(filter $(PEERS_PYTHON),$(INTEROP_PYTHON)),$(PEERS_HOME)/venv.stamp)
 	@$(BIN)/cifar-load --split test -n $(INTEROP_IMAGES) -o $(INTEROP)/images.batches
 	$(INTEROP_PYTHON) -B tests/interop/run.py $(BIN) $(INTEROP)/images.batches $(INTEROP)/work $(INTEROP_NETWORKS) -o $(INTEROP_TABLE)
 .PHONY: test-interop
