@@ -18,7 +18,7 @@ $(INTEROP)/%.safetensors: | $(call ours,$(LOAD) $(TRAIN))
 $(INTEROP)/squeezenet.safetensors: | $(call ours,$(TRAIN)) # without batch norms it does not train by these options: as it begins
 	@mkdir -p $(@D)
 	$(BIN)/train-fp32 -q --network squeezenet --epochs 0 -o $@
-test-interop: all $(INTEROP_FAMILIES:%=$(INTEROP)/%.safetensors) $(if $(filter $(PEERS_PYTHON),$(INTEROP_PYTHON)),$(PEERS)/venv.stamp)
+test-interop: all $(INTEROP_FAMILIES:%=$(INTEROP)/%.safetensors) $(if $(filter $(PEERS_PYTHON),$(INTEROP_PYTHON)),$(PEERS_HOME)/venv.stamp)
 	@$(BIN)/cifar-load --part train -n 512 -o $(INTEROP)/calibration.batches
 	@$(BIN)/cifar-load --split test -n $(INTEROP_IMAGES) -o $(INTEROP)/images.batches
 	$(INTEROP_PYTHON) -B tests/interop/run.py $(BIN) $(INTEROP)/calibration.batches $(INTEROP)/images.batches $(INTEROP)/work $(INTEROP_NETWORKS) \

@@ -2,13 +2,24 @@
 # turns. It needs PyPI the first time, and is no part of `make test`. MODEL_FLOAT and MODEL_INT8: a fused and an int8 model of
 # any width, by default those of a study that was run here (of the first of these names), so that accuracies can stand beside
 # times; where there is none, a network of full width as it is initialised, calibrated on a few images, which is as fast as any.
-PEERS         := build/peers
-PEERS_RESULTS  = $(RESULTS)/peers
-PEERS_PYTHON  := $(PEERS)/venv/bin/python
-PEERS_RUN     := $(firstword $(foreach r,full pretrained auto quick small,$(if $(and $(wildcard $(RESULTS)/$(r)/fused_model.safetensors),\
+# NETWORK=mobilenetv2: that network, of the study $(RESULTS)/*-mobilenetv2 where `make networks` left one, else as it is initialised.
+PEERS_NAMED   := $(if $(filter command,$(origin NETWORK)),$(NETWORK))
+ifneq ($(or $(word 2,$(PEERS_NAMED)),$(filter -%,$(PEERS_NAMED))),)
+ifneq ($(filter peers%,$(MAKECMDGOALS)),)
+$(error NETWORK=$(NETWORK): peers takes a network by its name, or MODEL_FLOAT= and MODEL_INT8=)
+endif
+endif
+PEERS_HOME    := build/peers
+PEERS         := $(PEERS_HOME)$(if $(PEERS_NAMED),/$(PEERS_NAMED))
+PEERS_RESULTS  = $(RESULTS)/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED))
+PEERS_PYTHON  := $(PEERS_HOME)/venv/bin/python
+PEERS_RUN     := $(firstword $(foreach r,$(if $(PEERS_NAMED),$(foreach r,full auto quick small networks,$(r)-$(PEERS_NAMED)),full pretrained auto quick \
+	small),$(if $(and $(wildcard $(RESULTS)/$(r)/fused_model.safetensors),\
 	$(wildcard $(RESULTS)/$(r)/final_ptq_quantized_model.safetensors)),$(RESULTS)/$(r))))
 MODEL_FLOAT    = $(if $(PEERS_RUN),$(PEERS_RUN)/fused_model.safetensors,$(PEERS)/fused.safetensors)
 MODEL_INT8     = $(if $(PEERS_RUN),$(PEERS_RUN)/final_ptq_quantized_model.safetensors,$(PEERS)/int8.safetensors)
+# What training is compared on: of a network by name the one before it was fused.
+MODEL_TRAIN    = $(if $(PEERS_NAMED),$(if $(PEERS_RUN),$(PEERS_RUN)/best_float_model.safetensors,$(PEERS)/float.safetensors),$(MODEL_FLOAT))
 PEERS_ROUNDS           = 30
 PEERS_TRAINING_ROUNDS  = 8
 # About how long each of the two comparisons may take, once packages are installed: fewer rounds where more would not fit.
@@ -22,27 +33,27 @@ $(B)/peers/worker: $(B)/tests/peers/worker.o $(call archives,$(LAYERS))
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -o $@ $< $(call archives,$(LAYERS)) $(RESQ_LDLIBS)
 
 # The virtual environment: every package pinned, nothing else resolved.
-$(PEERS)/venv.stamp: tests/peers/requirements.txt
-	@mkdir -p $(PEERS); rm -rf $(PEERS)/venv; \
-	{ python3 -m venv $(PEERS)/venv && $(PEERS_PYTHON) -m pip install --no-deps -r $<; } > $(PEERS)/install.log 2>&1 \
-		|| { echo "peers: PyTorch, ONNX Runtime and OpenVINO cannot be installed: $$(tail -n 1 $(PEERS)/install.log)" >&2; exit 1; }; \
-	$(PEERS_PYTHON) -c 'import numpy, onnx, onnxruntime, openvino, torch' > $(PEERS)/install.log 2>&1 \
-		|| { echo "peers: what was installed does not run: $$(tail -n 1 $(PEERS)/install.log)" >&2; exit 1; }; \
+$(PEERS_HOME)/venv.stamp: tests/peers/requirements.txt
+	@mkdir -p $(PEERS_HOME); rm -rf $(PEERS_HOME)/venv; \
+	{ python3 -m venv $(PEERS_HOME)/venv && $(PEERS_PYTHON) -m pip install --no-deps -r $<; } > $(PEERS_HOME)/install.log 2>&1 \
+		|| { echo "peers: PyTorch, ONNX Runtime and OpenVINO cannot be installed: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; exit 1; }; \
+	$(PEERS_PYTHON) -c 'import numpy, onnx, onnxruntime, openvino, torch' > $(PEERS_HOME)/install.log 2>&1 \
+		|| { echo "peers: what was installed does not run: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; exit 1; }; \
 	touch $@
 
 # OpenVINO's release notes admit that 2026.4 is slower at convolutions on some processors: the faster of two versions stands for it.
 PEERS_OPENVINO_OLDER := openvino==2026.2.1
-$(PEERS)/openvino-older.stamp: pipelines/peers.mk $(PEERS)/venv.stamp
-	@rm -rf $(PEERS)/openvino-older; \
-	$(PEERS_PYTHON) -m pip install --no-deps --target $(PEERS)/openvino-older $(PEERS_OPENVINO_OLDER) > $(PEERS)/install.log 2>&1 \
-		|| { echo "peers: $(PEERS_OPENVINO_OLDER) cannot be installed: $$(tail -n 1 $(PEERS)/install.log)" >&2; exit 1; }; \
+$(PEERS_HOME)/openvino-older.stamp: pipelines/peers.mk $(PEERS_HOME)/venv.stamp
+	@rm -rf $(PEERS_HOME)/openvino-older; \
+	$(PEERS_PYTHON) -m pip install --no-deps --target $(PEERS_HOME)/openvino-older $(PEERS_OPENVINO_OLDER) > $(PEERS_HOME)/install.log 2>&1 \
+		|| { echo "peers: $(PEERS_OPENVINO_OLDER) cannot be installed: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; exit 1; }; \
 	touch $@
 
 # The models and images.
 PEERS_IMAGES := 512
 $(PEERS)/float.safetensors: | $(call ours,$(TRAIN))
 	@mkdir -p $(@D)
-	$(BIN)/train-fp32 --width 64 --epochs 0 -o $@ < /dev/null
+	$(BIN)/train-fp32 $(if $(PEERS_NAMED),--network $(PEERS_NAMED),--width 64) --epochs 0 -o $@ < /dev/null
 $(PEERS)/fused.safetensors: $(PEERS)/float.safetensors | $(call ours,$(FUSE))
 	$(BIN)/fuse -m $< -o $@
 $(PEERS)/int8.safetensors: $(PEERS)/fused.safetensors | $(call ours,$(LOAD) $(CALIBRATE) $(QUANTIZE))
@@ -57,21 +68,23 @@ $(PEERS)/test.batches: | $(call ours,$(LOAD))
 # Which models they are, so that graphs of others are not taken for theirs.
 $(PEERS)/models.stamp: FORCE $(MODEL_FLOAT) $(MODEL_INT8)
 	@pipelines/stamp $@ $(call quote,models $(MODEL_FLOAT) $(MODEL_INT8))
-$(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(PEERS)/models.stamp $(PEERS)/images.batches $(PEERS)/venv.stamp
+$(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(PEERS)/models.stamp $(PEERS)/images.batches $(PEERS_HOME)/venv.stamp
 	$(PEERS_PYTHON) -B tests/peers/export.py $(MODEL_FLOAT) $(MODEL_INT8) $(PEERS)/images.batches $(PEERS)
 	@touch $@
 
 # Measured anew each time, alone.
 PEERS_FILES = --float $(MODEL_FLOAT) --int8 $(MODEL_INT8) --images $(PEERS)/images.batches --work $(PEERS)
-peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS)/openvino-older.stamp $(call ours,inspect)
+peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp $(call ours,inspect)
 	@mkdir -p $(PEERS_RESULTS)
 	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
 	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --test $(PEERS)/test.batches \
-		--packages openvino-older=$(PEERS)/openvino-older --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
+		--packages openvino-older=$(PEERS_HOME)/openvino-older --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
-peers-training: $(PEERS)/graphs.stamp $(call ours,$(BENCH))
+peers-training: $(PEERS)/graphs.stamp $(MODEL_TRAIN) $(call ours,$(BENCH) inspect)
 	@mkdir -p $(PEERS_RESULTS)
-	$(PEERS_PYTHON) -B tests/peers/compare_training.py --bench $(BIN)/bench $(PEERS_FILES) --minutes $(PEERS_TRAINING_MINUTES) \
+	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
+	$(PEERS_PYTHON) -B tests/peers/compare_training.py --bench $(BIN)/bench --network "$$network" $(PEERS_FILES) --float $(MODEL_TRAIN) \
+		--minutes $(PEERS_TRAINING_MINUTES) \
 		--rounds $(PEERS_TRAINING_ROUNDS) \
 		$(PEERS_TRAINING_FLAGS) -o $(PEERS_RESULTS)/peers-training.tsv
 # One after the other, also under `make -j`: they take times.
@@ -104,11 +117,11 @@ $(CURVES)/resq_%.log.tsv: | $(CURVES)/held-out.batches $(call ours,$(LOAD) $(AUG
 	$(call curves_batches,$(word 2,$(subst _, ,$*))) | $(BIN)/train-fp32 $(call curves_options,$(word 2,$(subst _, ,$*))) \
 		--precision $(word 1,$(subst _, ,$*)) -o $@.model
 	@rm $@.model; mv $@.new $@
-$(CURVES)/torch_%.log.tsv: | $(CURVES)/held-out.batches $(call ours,$(LOAD) $(AUGMENT)) $(PEERS)/venv.stamp
+$(CURVES)/torch_%.log.tsv: | $(CURVES)/held-out.batches $(call ours,$(LOAD) $(AUGMENT)) $(PEERS_HOME)/venv.stamp
 	$(call curves_batches,$(word 2,$(subst _, ,$*))) | $(PEERS_PYTHON) -B tests/peers/train.py \
 		$(call curves_options,$(word 2,$(subst _, ,$*))) --precision $(word 1,$(subst _, ,$*))
 	@mv $@.new $@
-peers-curves: $(CURVES_LOGS) $(PEERS)/venv.stamp
+peers-curves: $(CURVES_LOGS) $(PEERS_HOME)/venv.stamp
 	@mkdir -p $(PEERS_RESULTS)/curves; rm -f $(PEERS_RESULTS)/curves/*; cp $(CURVES_LOGS) $(PEERS_RESULTS)/curves
 	$(PEERS_PYTHON) -B tests/peers/curves.py $(PEERS_RESULTS)/curves $(call quote,$(CURVES_AUGMENT) $(CURVES_RECIPE))
 	@sed -n '/^|/p' $(PEERS_RESULTS)/curves/curves.md
@@ -116,5 +129,5 @@ peers-curves: $(CURVES_LOGS) $(PEERS)/venv.stamp
 # Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/, with a page of them; measures nothing.
 # A part that was not measured stays as it was recorded before.
 record-peers:
-	@tests/peers/record $(PEERS_RESULTS) plots/recorded/peers
+	@tests/peers/record $(PEERS_RESULTS) plots/recorded/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED))
 .PHONY: peers peers-inference peers-training peers-curves record-peers

@@ -124,3 +124,29 @@ LIST
     grep -q '>resnet20<' results/a-b-networks/networks.svg
     [ -s results/a-b-lenet5/README.md ]
 }
+
+@test "state dicts of torchvision's names are models of the networks by --graph" {
+    for name in mobilenetv2 resnet34 resnet50 squeezenet vgg16-bn; do
+        python3 - "$name" "$TREE/tests/reference/torchvision_networks.txt" <<'PY'
+import array, json, math, re, struct, sys
+header, data = {}, bytearray()
+for line in open(sys.argv[2]):
+    network, key, kind = line.split()
+    if network != sys.argv[1]:
+        continue
+    dtype, dims = re.fullmatch(r"(\w+)\[(.*)\]", kind).groups()
+    shape = [int(d) for d in dims.split(",") if d]
+    values = [1] if dtype == "I64" else [0.5 if key.endswith("running_var") else 0.01] * math.prod(shape)
+    begin = len(data)
+    data += array.array("q" if dtype == "I64" else "f", values).tobytes()
+    header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, len(data)]}
+assert header
+text = json.dumps(header).encode()
+open("theirs.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + data)
+PY
+        "$BIN/fuse" -m theirs.safetensors --graph "$TREE/pipelines/networks/$name.net" -q -o fused.st || { echo "$name"; return 1; }
+        "$BIN/inspect" graph fused.st > graph
+        grep -q 'f32\[10\]$' graph
+        rm theirs.safetensors fused.st
+    done
+}

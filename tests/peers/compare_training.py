@@ -3,6 +3,7 @@ backward, SGD with Nesterov momentum.
 
     compare_training.py --bench BENCH --float MODEL --int8 MODEL --images BATCHES --work FOLDER -o TABLE
 
+MODEL of --float: a network with its batch norms is trained as it is; of one that is fused, a ResNet-18 of its width.
 PyTorch: channels last, compiled by Inductor and eager; the faster form, by a trial, is what it is represented by. fp32 is strict,
 bf16 is autocast; where the processor would only emulate bf16, PyTorch stands there with its fp32, and `form` says so. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is
 resq's images a second over the program's, from minima and from medians of the turns.
@@ -45,7 +46,8 @@ class Resq:
 
     def __init__(self, o, precision, threads):
         self.precision, self.batch, self.threads, self.rounds = precision, o.batch, threads, []
-        self.command = [o.bench, "--train", "--width", str(o.width), "--precision", precision]
+        what = ["-m", o.float] if o.is_named else ["--width", str(o.width)]
+        self.command = [o.bench, "--train", *what, "--precision", precision]
         self.command += ["-b", str(o.batch), "-j", str(threads)]
 
     def turn(self, seconds):
@@ -124,6 +126,7 @@ def options():
     p = turns.options("time training steps of resq and PyTorch in turns", rounds=8, turn=3)
     p.add_argument("--bench", required=True)
     p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--network", help="what to call it in titles, as `inspect network` does")
     p.add_argument("--precisions", type=lambda s: s.split(","), default=["fp32", "bf16"])
     return p.parse_args()
 
@@ -132,7 +135,8 @@ def main():
     o = options()
     o.clock = turns.Clock("training", o.minutes)
     o.bench = os.path.abspath(o.bench)
-    o.width = record.Model(o.float).width
+    model = record.Model(o.float)
+    o.width, o.is_named = model.width, model.stage == "float"
     can = can_train(o.bench)
     if not can:
         turns.say("peers: bench has no --train here: the training table is PyTorch's alone")
@@ -147,7 +151,7 @@ def main():
     rounds = o.clock.rounds(o.rounds, one_round)
     notes = turns.common_notes("tests/peers/compare_training.py")
     notes |= {
-        "network": f"ResNet-18, width {o.width}",
+        "network": o.network or f"ResNet-18, width {o.width}",
         "rounds": f"{rounds}, order rotated; turns of {o.turn:g} s, at least two steps, after an untimed one",
         "speed-up": "resq's images a second / the program's; interval 95 %, bootstrap over rounds",
     }

@@ -73,9 +73,21 @@ def convolution(b, node, x, residual, x_scale, inner):
             y = b.quantize_pair(y, node.name + ".inner", *inner[node.name])
         y = b.add("Add", [y, residual], node.name + ".add")
     # A code's lower bound is the ReLU where the zero point is 0; the runtimes find more to fuse without it.
-    if node.relu and not (inner and b.model.zero_point(node.name) == 0):
-        y = b.add("Relu", [y], node.name + ".relu")
-    return y
+    if inner and node.relu and b.model.zero_point(node.name) == 0:
+        return y
+    return activation(b, node, y)
+
+
+def activation(b, node, y):
+    if node.clip:
+        low, high = (b.constant(f"{node.name}.{end}", np.float32(value)) for end, value in zip(("low", "high"), node.clip))
+        return b.add("Clip", [y, low, high], node.name + ".clip")
+    return b.add("Relu", [y], node.name + ".relu") if node.relu or node.op == "relu" else y
+
+
+def window(node):
+    kernel, stride, pad = node.window
+    return {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [pad] * 4}
 
 
 def export(model, path, inner=None):
@@ -91,15 +103,29 @@ def export(model, path, inner=None):
             y = x
         elif node.op == "conv2d":
             y = convolution(b, node, x, values.get(node.residual), x_scale, inner)
+        elif node.op in ("relu", "clip"):
+            y = activation(b, node, x)
+        elif node.op == "add":
+            y = b.add("Add", [x, values[node.inputs[1]]], node.name + ".sum")
+        elif node.op == "concat":
+            y = b.add("Concat", [values[i] for i in node.inputs], node.name + ".all", axis=1)
+        elif node.op == "maxpool":
+            y = b.add("MaxPool", [x], node.name + ".pool", **window(node))
+        elif node.op == "avgpool" and node.window:
+            y = b.add("AveragePool", [x], node.name + ".pool", count_include_pad=1, **window(node))
         elif node.op == "avgpool":
             y = b.add("GlobalAveragePool", [x], node.name + ".pool")
+        elif node.op == "flatten":
+            y = b.add("Flatten", [x], node.name + ".flat")
         elif node.op == "linear":
-            y = b.add("Gemm", [x, *b.weights(node, x_scale)], "logits", transB=1)
+            last = node is model.nodes[-1]
+            y = b.add("Gemm", [x, *b.weights(node, x_scale)], "logits" if last else node.name + ".product", transB=1)
+            y = activation(b, node, y)
         else:
             raise SystemExit(f"{node.name}: no ONNX form of {node.op}")
         if node.type == "u8" and node.op != "input":
             y = b.quantize_pair(y, node.name, model.scale(node.name), model.zero_point(node.name))
-        if node.op == "avgpool":
+        if node.op == "avgpool" and not node.window:
             y = b.add("Flatten", [y], node.name)
         values[node.name] = y
     b.save(path, y)
@@ -107,26 +133,22 @@ def export(model, path, inner=None):
 
 def inner_scales(model, images):
     """Scale and zero point of every convolution before its residual, from extremes over normalised images (quant/QUANT.md)."""
+    import network
     import torch
 
-    values, found = {}, {}
-    for node in model.nodes:
-        if node.op in ("input", "normalize"):
-            values[node.name] = torch.from_numpy(images)
-        elif node.op == "conv2d":
-            y = torch.nn.functional.conv2d(
-                values[node.inputs[0]],
-                torch.from_numpy(model[node.name + ".weight"].copy()),
-                torch.from_numpy(model[node.name + ".bias"].copy()),
-                node.integer("stride", 1),
-                node.integer("pad"),
-            )
-            if node.residual:
+    found = {}
+
+    class Observed(network.FloatNetwork):
+        def product(self, n, x):
+            y = super().product(n, x)
+            if n.residual:
                 low, high = min(0.0, y.min().item()), max(0.0, y.max().item())
                 scale = max((high - low) / 255, 2.0**-23)
-                found[node.name] = (scale, int(np.clip(-np.rint(low / scale), 0, 255)))
-                y = y + values[node.residual]
-            values[node.name] = y.relu() if node.relu else y
+                found[n.name] = (scale, int(np.clip(-np.rint(low / scale), 0, 255)))
+            return y
+
+    with torch.no_grad():
+        Observed(model)(torch.from_numpy(images))
     return found
 
 

@@ -16,7 +16,7 @@ def tensor(a):
 
 
 class Network(torch.nn.Module):
-    """Walks the nodes; values by name."""
+    """Walks the nodes; values by name. Each op is a method: its node, its first input, and its others (a residual too)."""
 
     def __init__(self, model):
         super().__init__()
@@ -26,17 +26,48 @@ class Network(torch.nn.Module):
     def forward(self, x):
         values = {self.first: self.enter(x)}
         for n in self.nodes:
-            values[n.name] = getattr(self, n.op)(n, values[n.inputs[0]], values.get(n.residual))
+            others = [values[name] for name in (*n.inputs[1:], *([n.residual] if n.residual else []))]
+            values[n.name] = self.leave(n, getattr(self, n.op)(n, values[n.inputs[0]], *others))
         return values[self.nodes[-1].name]
 
     def enter(self, x):
         return x
+
+    def leave(self, n, y):
+        return y
+
+    def relu(self, n, x):
+        return x.relu()
+
+    def clip(self, n, x):
+        return x.clamp(*n.clip)
+
+    def add(self, n, x, other):
+        return x + other
+
+    def concat(self, n, *inputs):
+        return torch.cat(inputs, 1)
+
+    def flatten(self, n, x):
+        return x.flatten(1)
+
+    def maxpool(self, n, x):
+        return F.max_pool2d(x, *n.window)
+
+    def avgpool(self, n, x):
+        return F.avg_pool2d(x, *n.window) if n.window else x.mean((2, 3))
 
     def parameter(self, name, value):
         self.register_buffer(name.replace(".", "_"), value)
 
     def __getitem__(self, name):
         return getattr(self, name.replace(".", "_"))
+
+
+def activation(n, y):
+    if n.clip:
+        return y.clamp(*n.clip)
+    return y.relu() if n.relu else y
 
 
 def geometry(n):
@@ -51,16 +82,42 @@ class FloatNetwork(Network):
                 for part in ".weight", ".bias":
                     self.parameter(n.name + part, tensor(model[n.name + part]))
 
-    def conv2d(self, n, x, residual):
-        y = F.conv2d(x, self[n.name + ".weight"], self[n.name + ".bias"], *geometry(n))
-        y = y if residual is None else y + residual
-        return y.relu() if n.relu else y
+    def product(self, n, x):
+        return F.conv2d(x, self[n.name + ".weight"], self[n.name + ".bias"], *geometry(n))
 
-    def avgpool(self, n, x, _):
-        return x.mean((2, 3))
+    def conv2d(self, n, x, *residual):
+        return activation(n, sum(residual, self.product(n, x)))
 
-    def linear(self, n, x, _):
-        return F.linear(x, self[n.name + ".weight"], self[n.name + ".bias"])
+    def linear(self, n, x):
+        return activation(n, F.linear(x, self[n.name + ".weight"], self[n.name + ".bias"]))
+
+
+class TrainedNetwork(Network):
+    """A float network with its batch norms, to be trained on: the mini-batch's statistics, averages moved by a tenth."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        for n in self.nodes:
+            for part in ".weight", ".bias", ".running_mean", ".running_var":
+                if n.name + part in model.tensors:
+                    value = tensor(model[n.name + part])
+                    if "running" in part:
+                        self.parameter(n.name + part, value)
+                    else:
+                        self.register_parameter((n.name + part).replace(".", "_"), torch.nn.Parameter(value))
+
+    def bias(self, n):
+        return self[n.name + ".bias"] if "bias" in n.options else None
+
+    def conv2d(self, n, x, *residual):
+        return activation(n, sum(residual, F.conv2d(x, self[n.name + ".weight"], self.bias(n), *geometry(n))))
+
+    def batchnorm(self, n, x):
+        state = self[n.name + ".running_mean"], self[n.name + ".running_var"]
+        return F.batch_norm(x, *state, self[n.name + ".weight"], self[n.name + ".bias"], True, 0.1, float(n.options.get("eps", 1e-5)))
+
+    def linear(self, n, x):
+        return activation(n, F.linear(x, self[n.name + ".weight"], self.bias(n)))
 
 
 class Scales:
@@ -95,19 +152,17 @@ class PairsNetwork(Network):
         w = self[n.name + ".weight"], self[n.name + ".scale"], self[n.name + ".zero"]
         return pairs.dequantize_per_channel.default(*w, 0, -128, 127, torch.int8)
 
-    def quantize(self, n, x, _):
-        return self.pair(n, x)
+    def leave(self, n, y):
+        return self.pair(n, y)
 
-    def conv2d(self, n, x, residual):
-        y = F.conv2d(x, self.weight(n), self[n.name + ".bias"], *geometry(n))
-        y = y if residual is None else y + residual
-        return self.pair(n, y.relu() if n.relu else y)
+    def quantize(self, n, x):
+        return x
 
-    def avgpool(self, n, x, _):
-        return self.pair(n, x.mean((2, 3)))
+    def conv2d(self, n, x, *residual):
+        return activation(n, sum(residual, F.conv2d(x, self.weight(n), self[n.name + ".bias"], *geometry(n))))
 
-    def linear(self, n, x, _):
-        return F.linear(x, self.weight(n), self[n.name + ".bias"])
+    def linear(self, n, x):
+        return activation(n, F.linear(x, self.weight(n), self[n.name + ".bias"]))
 
 
 class IntegerNetwork(Network):
@@ -134,23 +189,31 @@ class IntegerNetwork(Network):
                 self.parameter(n.name + ".weight", weight.dequantize())
                 self.parameter(n.name + ".bias", bias)
 
-    def quantize(self, n, x, _):
+    def quantize(self, n, x):
         return torch.quantize_per_tensor(x, *self.scales.of[n.name], torch.quint8)
 
-    def conv2d(self, n, x, residual):
+    def conv2d(self, n, x, *residual):
         op, packed, out = torch.ops.quantized, self.packed[n.name], self.scales.of[n.name]
-        if residual is None:
-            return (op.conv2d_relu if n.relu else op.conv2d)(x, packed, *out)
+        if not residual:
+            y = (op.conv2d_relu if n.relu else op.conv2d)(x, packed, *out)
+            return y.clamp(*n.clip) if n.clip else y
         if self.is_added:
-            return (op.conv2d_add_relu if n.relu else op.conv2d_add)(x, residual, packed, *out)
+            return (op.conv2d_add_relu if n.relu else op.conv2d_add)(x, *residual, packed, *out)
         y = op.conv2d(x, packed, *self.inner[n.name])
-        return (op.add_relu if n.relu else op.add)(y, residual, *out)
+        return (op.add_relu if n.relu else op.add)(y, *residual, *out)
 
-    def avgpool(self, n, x, _):
-        return x.dequantize().mean((2, 3))
+    def add(self, n, x, other):
+        return torch.ops.quantized.add(x, other, *self.scales.of[n.name])
 
-    def linear(self, n, x, _):
-        return F.linear(x, self[n.name + ".weight"], self[n.name + ".bias"])
+    def concat(self, n, *inputs):
+        return torch.ops.quantized.cat(list(inputs), 1, *self.scales.of[n.name])
+
+    def avgpool(self, n, x):
+        return super().avgpool(n, x.dequantize())
+
+    def linear(self, n, x):
+        x = x.dequantize() if x.is_quantized else x
+        return activation(n, F.linear(x, self[n.name + ".weight"], self[n.name + ".bias"]))
 
 
 def load_inner(work):

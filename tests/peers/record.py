@@ -81,6 +81,19 @@ class Node:
         return "relu" in self.options
 
     @property
+    def clip(self):
+        """(low, high) of a convolution's or linear layer's last step, or of a `clip`; else None."""
+        if self.op == "clip":
+            return float(self.options["low"]), float(self.options["high"])
+        return tuple(map(float, self.options["clip"].split(","))) if "clip" in self.options else None
+
+    @property
+    def window(self):
+        """(kernel, stride, pad) of a pool; None: over all pixels."""
+        kernel = self.integer("kernel")
+        return (kernel, self.integer("stride", kernel), self.integer("pad")) if kernel else None
+
+    @property
     def residual(self):
         return self.options.get("add")
 

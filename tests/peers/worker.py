@@ -166,10 +166,11 @@ class TorchTraining:
     """A call is a step on the same images: forward, backward, SGD with Nesterov momentum. fp32 is strict; bf16 is autocast."""
 
     def __init__(self, threads, work):
+        import network
         import resnet
         import torch
 
-        self.torch, self.resnet = torch, resnet
+        self.torch, self.network, self.resnet = torch, network, resnet
         torch.set_num_threads(threads)
 
     def about(self):
@@ -181,7 +182,10 @@ class TorchTraining:
     def open(self, precision, batch, form, x):
         torch = self.torch
         torch.manual_seed(1)
-        net = self.resnet.ResNet18(self.models["float"].width, 10).to(memory_format=torch.channels_last)
+        model = self.models["float"]
+        is_named = model.stage == "float"  # as it stands before `fuse`: with batch norms to train
+        net = self.network.TrainedNetwork(model) if is_named else self.resnet.ResNet18(model.width, 10)
+        net = net.to(memory_format=torch.channels_last)
         images = torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
         labels = torch.arange(batch) % 10
         optimizer = torch.optim.SGD(
