@@ -45,7 +45,7 @@ static double pass_seconds(const struct budget_given *g, int i)
 static double bench_cost(const struct budget_given *g, const struct budget_speed *s, struct budget *b, double time)
 {
     int lists = b->is_timed_widely ? (g->threads > 1 ? 4 : 2) : 1; /* of batches and threads */
-    double one = 1 / (s->infer / g->threads), seconds = time / 20 / (TIMED_MODELS * lists), all = 0;
+    double one = 1 / (s->infer / g->threads), seconds = time / 40 / (TIMED_MODELS * lists), all = 0;
     b->bench_seconds = fmax(0.5, fmin(3, floor(seconds * 10) / 10));
     for (int k = 0; k < lists; k++) {
         double call = one * (k % 2 ? TIMED_BATCH : 1) / (k / 2 ? g->threads : 1);
@@ -67,7 +67,7 @@ static void set_aside(const struct budget_given *g, int i, double time, struct b
     b->test = fit(time * 2 / 25 / tested, LEAST_TEST, g->test);
     b->calibration = fit(time * 3 / 100 * s->infer / CALIBRATE_SHARE, LEAST_CALIBRATION,
                          g->train < MOST_CALIBRATION ? g->train : MOST_CALIBRATION);
-    b->qat = fit(time * 3 / 50 / step, LEAST_QAT, g->train < MOST_QAT ? g->train : MOST_QAT);
+    b->qat = fit(time / 25 / step, LEAST_QAT, g->train < MOST_QAT ? g->train : MOST_QAT);
     b->seconds[BUDGET_CALIBRATE] = CALIBRATE_SHARE * (double)b->calibration / s->infer;
     b->seconds[BUDGET_FINETUNE] = step * (double)b->qat + 2 * INT8_SHARE * (double)b->held_out / s->infer;
     b->seconds[BUDGET_EVALUATE_FLOAT] = (double)b->test / s->infer;

@@ -6,8 +6,9 @@
  *     held-out images   all, but no more than a pass of which takes 1/50 of the time (at least 500)
  *     test images       all, but no more than three models are through in 2/25 (at least 1000)
  *     calibration       8192 images, but no more than 3/100 (at least 256)
- *     QAT               an epoch of 12800 images, but no more than 3/50 (at least 640)
- *     timing            three models at batch 1 on one thread; from five minutes on also at 64 and on all threads
+ *     QAT               an epoch of 12800 images, but no more than 1/25 (at least 640)
+ *     timing            three models at batch 1 on one thread; from five minutes on also at 64 and on all threads: 1/40 in all, but
+ *                       half a second each and seven calls
  *     the rest          BUDGET_REST seconds: images, checks, charts, pages
  *
  * What is left is trained. A width is worth its time where its passes reach a least number (budget_widths): the widest
@@ -20,8 +21,9 @@
  *     learning rate     0.2 for mini-batches of 128 images, and as the root of their size for others: 0.1, 0.14, 0.2; one
  *                       cycle, its peak at a quarter of the run, of 16 epochs and more at a fifth
  *     averaged weights  over a twentieth of the steps: 1 - 20 / steps
- *     augmentation      crop and flip; from 8 epochs on a little colour, from 16 cutout of 8 pixels, from 40 of 12 and
- *                       a small rotation: the more often an image is seen, the more it is varied
+ *     augmentation      crop and flip (below 8 epochs to the other side every other epoch, so that few show both), from 8 a
+ *                       little colour, from 16 cutout of 8 pixels, from 40 of 12 and a small rotation: the more often an
+ *                       image is seen, the more it is varied
  *     validation        at most eight times, and no more than 1/25 of the time
  *     precision         bf16 where its steps are at least a twentieth faster */
 #ifndef RESQ_TRAIN_BUDGET_H

@@ -23,7 +23,7 @@ static int print_speeds(const struct budget_given *g, struct text *t, struct mes
 
 static const char *augmentation(int64_t epochs)
 {
-    return epochs < 8    ? "--crop 4 --pad reflect --flip 0.5"
+    return epochs < 8    ? "--crop 4 --pad reflect --flip 0.5 --flip-alternate"
            : epochs < 16 ? "--crop 4 --pad reflect --flip 0.5 --jitter 0.1,0.1,0.1,0"
            : epochs < 40 ? "--crop 4 --pad reflect --flip 0.5 --jitter 0.1,0.1,0.1,0 --cutout 8"
                          : "--crop 4 --pad reflect --flip 0.5 --jitter 0.1,0.1,0.1,0.02 --rotation 3 --cutout 12";
