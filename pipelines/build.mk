@@ -46,7 +46,7 @@ SEES_exec/train/image  := exec/train kernel/contract
 SEES_exec/train/block  := exec/train exec/train/image
 SEES_exec/train/device := exec/device exec/plan exec/train kernel/contract
 
-SEES_pass     := graph quant
+SEES_pass     := graph quant record
 SEES_onnx     := graph quant record
 SEES_quant    := graph record
 SEES_graph    := record

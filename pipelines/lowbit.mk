@@ -1,7 +1,7 @@
-# `make lowbit`: what few bits cost the run's fused float network after training, method by method, on the held-out images.
-# Leaves lowbit.md and lowbit.tsv in $(R)/, and the models of the default method in $(R)/lowbit/.
+# `make lowbit`: what few bits cost the run's fused float network after training and by training on, method by method, on the
+# held-out images. Leaves lowbit.md and lowbit.tsv in $(R)/, and the models of the default methods in $(R)/lowbit/.
 #
-#     make lowbit PROFILE=full LOWBIT='channel_4_4 tensor_4_4'
+#     make lowbit PROFILE=full LOWBIT='channel_4_4 tensor_4_4' LOWBIT_QAT=channel_4_4
 #
 # A configuration is GRANULARITY_WEIGHT-BITS_ACTIVATION-BITS; each with each method has a file of its own in $(W)/lowbit/, so that an
 # interrupted table goes on where it was. The images that choose are not those that count: the test split stays shut.
@@ -13,12 +13,20 @@ LOWBIT_mse  := --match off
 LOWBIT_bias := --match bias
 LOWBIT_all  := --match all
 LOWBIT_NAMES := $(foreach c,$(LOWBIT),$(foreach m,$(LOWBIT_METHODS),$(c)_$(m)))
+# Trained on, those of LOWBIT_QAT, the last epoch counts, so that the images that are held out choose nothing: only ranges and
+# searched scales as they are at first, as before they were learned; from the matched model, all scales learned; with the float
+# network as teacher besides.
+LOWBIT_QAT_METHODS := fixed learned taught
+LOWBIT_QAT_fixed   := --range-mode fixed --weight-scales fixed
+LOWBIT_QAT_learned := --range-mode learned --weight-scales learned
+LOWBIT_QAT_taught  := $(LOWBIT_QAT_learned) --teacher $(R)/fused_model.safetensors
+LOWBIT_QAT_NAMES := $(foreach c,$(filter $(LOWBIT),$(LOWBIT_QAT)),$(foreach m,$(LOWBIT_QAT_METHODS),$(c)_$(m)))
 lowbit_field = $(word $(2),$(subst _, ,$(1)))
 
 $(L)/quantize.stamp: FORCE $(call ours,$(QUANTIZE))
 	$(call stamp,$(QUANTIZE) $(QUANTIZE_FLAGS) --match-images $(MATCH_IMAGES))
 $(W)/lowbit.stamp: FORCE
-	$(call stamp,$(LOWBIT))
+	$(call stamp,$(LOWBIT),$(LOWBIT_QAT))
 
 $(L)/float.row: $(R)/fused_model.safetensors $(W)/held-out.batches $(W)/evaluate.stamp
 	$(call stage,lowbit/float,$(call measure,$<))
@@ -36,7 +44,27 @@ $(L)/$(1).row: $(R)/fused_model.safetensors $(R)/ranges.safetensors $(W)/match.b
 endef
 $(foreach c,$(LOWBIT_NAMES),$(eval $(call lowbit_rule,$(c))))
 
-LOWBIT_ROWS := $(L)/float.row $(LOWBIT_NAMES:%=$(L)/%.row)
+$(L)/finetune.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(FINETUNE)) $(SET)/dataset.tsv
+	$(call stamp,$(LOAD) -n $(LOWBIT_QAT_IMAGES) --epochs $(LOWBIT_QAT_EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(FINETUNE) \
+		$(LOWBIT_QAT_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
+lowbit_config = $(call lowbit_field,$(1),1)_$(call lowbit_field,$(1),2)_$(call lowbit_field,$(1),3)
+
+define lowbit_qat_rule
+$(L)/$(1).row: $(R)/fused_model.safetensors $(R)/ranges.safetensors $(L)/$(call lowbit_config,$(1))_all.row $(W)/held-out.batches \
+		$(L)/finetune.stamp $(W)/evaluate.stamp
+	$$(call stage,lowbit/$(1),$$(call images,$$(LOWBIT_QAT_EPOCHS),$$(LOWBIT_QAT_IMAGES))$$(FINETUNE) $$(LOWBIT_QAT_FLAGS) \
+		--weight-bits $(call lowbit_field,$(1),2) --activation-bits $(call lowbit_field,$(1),3) \
+		$(if $(filter tensor,$(call lowbit_field,$(1),1)),--per-tensor) $(LOWBIT_QAT_$(call lowbit_field,$(1),4)) \
+		$(if $(filter-out fixed,$(call lowbit_field,$(1),4)),--init $(R)/lowbit/$(call lowbit_config,$(1)).safetensors) \
+		--epochs $$(LOWBIT_QAT_EPOCHS) -s $$(SEED) -j $$(JOBS) -m $$< -r $(R)/ranges.safetensors \
+		--checkpoint $$(call CHECKPOINT,lowbit/$(1)) --resume -o $(L)/$(1).model; $$(call measure,$(L)/$(1).model))
+	@rm -f $(L)/$(1)-*.checkpoint
+	@pipelines/lowbit-row $(1) $(L)/$(1).model $$(@:.row=.metrics) > $$@.new
+	@$(if $(filter %_taught,$(1)),mv $(L)/$(1).model $(R)/lowbit/$(1:_taught=_qat).safetensors,rm $(L)/$(1).model); mv $$@.new $$@
+endef
+$(foreach c,$(LOWBIT_QAT_NAMES),$(eval $(call lowbit_qat_rule,$(c))))
+
+LOWBIT_ROWS := $(L)/float.row $(LOWBIT_NAMES:%=$(L)/%.row) $(LOWBIT_QAT_NAMES:%=$(L)/%.row)
 $(R)/lowbit.tsv: $(LOWBIT_ROWS) $(W)/lowbit.stamp pipelines/lowbit-row
 	@pipelines/lowbit-row --join $(L)/float.metrics $(LOWBIT_ROWS) > $(W)/$(@F); mv $(W)/$(@F) $@
 $(R)/lowbit.md: $(R)/lowbit.tsv pipelines/lowbit-page

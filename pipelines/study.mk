@@ -49,6 +49,9 @@ HELD_OUT_IMAGES    = 0
 TEST_IMAGES        = 0
 CALIBRATION_IMAGES = 8192
 MATCH_IMAGES       = 512
+# What is trained on: `train`, with every tenth image held out to choose by, or `all`: nothing is held out, nothing chosen, and the
+# last epoch is delivered. For when everything is settled (PROFILE=last).
+TRAIN_PART         = train
 # What `make sweep` tries: see sweep.mk.
 SWEEP_OBSERVERS          = min-max percentile mse entropy
 SWEEP_BITS               = 8 6 4 3 2
@@ -61,6 +64,11 @@ SWEEP_QAT_EPOCHS         = 1
 SWEEP_QAT_FLAGS          = $(FINETUNE_FLAGS)
 # What `make lowbit` tries: see lowbit.mk.
 LOWBIT = channel_8_8 channel_4_8 channel_4_4 channel_3_3 channel_2_8 channel_2_4 channel_2_2 tensor_4_4
+# Of these, what is trained on besides, on how many images how often and how: at a rate that 2 bits bear.
+LOWBIT_QAT        = $(filter-out channel_8_8 channel_4_8,$(LOWBIT))
+LOWBIT_QAT_IMAGES = $(QAT_IMAGES)
+LOWBIT_QAT_EPOCHS = 2
+LOWBIT_QAT_FLAGS  = $(FINETUNE_FLAGS)
 # What `make ablation` trains: see ablation.mk.
 ABLATIONS        = cutout-0 cutout-16 flip-alternate jitter-none jitter-strong rotation-0 rotation-15 rate-0.1 rate-0.4 \
 	decay-0.001 smoothing-0 ema-0 momentum-plain bias-rate-16 pad-zero
@@ -115,7 +123,7 @@ include pipelines/networks.mk
 # in a run's folder, and none while another one takes times. Before it, programs are built and images exported; before any
 # stage, the whole study is checked (check-study.mk). STUDY_STEP: data, then stages.
 RUN_LOCK = $(DATASETS)/run-$$(printf %s $(call quote,$(abspath $(R))) | sha256sum | head -c 16).lock
-PARTS := data train models charts results sweep lowbit ablation record check-study
+PARTS := data train models charts results tta sweep lowbit ablation record check-study
 ASKED := $(filter $(PARTS) $(RESULTS)/% $(DATASETS)/%,$(MAKECMDGOALS))
 ASKED_STAGES := $(filter-out data $(DATASETS)/%,$(ASKED))
 ifeq ($(MAKELEVEL),0)
@@ -130,7 +138,7 @@ endif
 # Pages and joined tables are report's (`report --as`), whatever REPORT names.
 $(W)/pages.stamp: FORCE $(call ours,report)
 	$(call stamp,report --as)
-STAGES := data plan train fuse calibrate quantize finetune evaluate charts bench summary report
+STAGES := data plan train fuse calibrate quantize finetune evaluate charts bench summary tta report
 include $(STAGES:%=pipelines/stages/%.mk)
 include pipelines/sweep.mk pipelines/lowbit.mk pipelines/ablation.mk pipelines/check-study.mk
 else ifneq ($(ASKED),)
@@ -147,7 +155,23 @@ $(error MINUTES=$(MINUTES): the profile '$(PROFILE)' is as long as it is; PROFIL
 endif
 endif
 ifeq ($(PROFILE)$(filter command,$(origin NETWORK)),autocommand)
-$(error NETWORK=$(NETWORK): PROFILE=auto times ResNet-18 and plans for it; PROFILE=small, or any other, takes every network)
+ifneq ($(filter --width%,$(NETWORK)),)
+$(error NETWORK=$(NETWORK): PROFILE=auto chooses the width; PROFILE=small, or any other, takes this one)
+endif
+ifneq ($(IS_PLANNED),)
+ifneq ($(strip $(NETWORK)),$(strip $(PLANNED_NETWORK)))
+$(error NETWORK=$(NETWORK): $(PROFILE_FILE) was planned for $(or $(PLANNED_NETWORK),ResNet-18), and decides. RUN=$(RUN)-2 plans another study \
+	beside it; without the file this one is planned anew)
+endif
+endif
+endif
+ifneq ($(TRAIN_PART),train)
+ifneq ($(TRAIN_PART),all)
+$(error TRAIN_PART='$(TRAIN_PART)' is not train or all)
+endif
+ifneq ($(filter sweep lowbit ablation,$(ASKED)),)
+$(error TRAIN_PART=all has trained on the held-out images: $(filter sweep lowbit ablation,$(ASKED)) would choose by them)
+endif
 endif
 ifneq ($(NEEDED),)
 ifeq ($(wildcard $(NEEDED)),)

@@ -5,12 +5,15 @@
 #include "base/threads.h"
 #include "data/augment.h"
 #include "data/batch.h"
+#include "data/mix.h"
 #include "record/stream.h"
 #include <stdio.h>
 #include <string.h>
 
 struct options {
     struct augment_options augment;
+    struct mix_options mix;
+    double cutmix, mixup, ricap;
     int64_t crop, cutout, seed, threads;
     const char *pad, *jitter, *output;
     int quiet;
@@ -21,6 +24,10 @@ static const char details[] =
     "for, and done in the order of the list above, with the arithmetic of Pillow, byte for byte. What an\n"
     "image gets depends on the seed, its epoch, its index and the operation alone: not on threads or\n"
     "batches, nor on which other operations are on.\n"
+    "\n"
+    "--cutmix, --mixup and --ricap come last. Such images have several labels with shares, which training takes\n"
+    "(`labels2` and `share` of lib/FORMATS.md); the others in them are of the 127 before it in its epoch. With\n"
+    "them what an image becomes depends on the order too: --shuffle.\n"
     "\n"
     "  cifar-load --shuffle --epochs 5 | augment --crop 4 --flip 0.5 --jitter 0.2,0.2,0.2,0.05 | train-fp32 -o M\n";
 
@@ -42,11 +49,22 @@ static int jitter_parse(const char *list, struct augment_options *a, struct mess
     return 0;
 }
 
+static void mix_take(struct options *o)
+{
+    o->mix = (struct mix_options){.kind = o->cutmix > 0  ? MIX_CUTMIX
+                                          : o->mixup > 0 ? MIX_MIXUP
+                                          : o->ricap > 0 ? MIX_RICAP
+                                                         : MIX_NONE,
+                                  .strength = o->cutmix + o->mixup + o->ricap, /* of which one is not 0 */
+                                  .seed = (uint64_t)o->seed};
+}
+
 struct stream {
     const struct options *o;
     struct batch_reader reader;
     struct record_writer *writer;
     struct threads *pool;
+    struct mixer mixer;
     struct lineage lineage;
     struct progress progress;
 };
@@ -54,6 +72,8 @@ struct stream {
 static int batch_run(struct stream *s, struct batch *b, struct record **last, struct message *m)
 {
     int status = augment_batch(&s->o->augment, s->pool, b, m);
+    if (status >= 0 && s->mixer.options.kind != MIX_NONE)
+        status = mixer_batch(&s->mixer, s->pool, b, m);
     if (status < 0)
         return message_prefix(m, status, "stdin");
     TRY(lineage_apply(b->record, b->record, "augment", &s->lineage, NULL, 0, m));
@@ -84,13 +104,14 @@ static int stream_run(struct stream *s, struct message *m)
 
 static int run(const struct options *o, const struct tool *t, struct message *m)
 {
-    struct stream s = {.o = o};
+    struct stream s = {.o = o, .mixer.options = o->mix};
     int status;
     s.lineage.message = m;
     tool_lineage(t, &s.lineage);
     TRY_GOTO(writer_open(&s.writer, o->output, m), end);
     TRY_GOTO(threads_open(&s.pool, (int)o->threads, m), end);
     TRY_GOTO(batch_reader_open(&s.reader, NULL, m), end);
+    s.reader.takes_mixed = 1;
     progress_open(&s.progress, stderr, o->quiet || !o->output, tool_called(t), 0);
     status = stream_run(&s, m);
     progress_close(&s.progress);
@@ -102,6 +123,7 @@ static int run(const struct options *o, const struct tool *t, struct message *m)
 end:
     writer_abandon(s.writer);
     batch_reader_close(&s.reader);
+    mixer_close(&s.mixer);
     threads_close(s.pool);
     lineage_free(&s.lineage);
     return status;
@@ -127,6 +149,12 @@ int main(int argc, char **argv)
         {"jitter", 0, OPTION_STRING, &o.jitter, 0, 0, "B,C,S,H", "those four at once; their order is random", 0, 0},
         {"rotation", 0, OPTION_NUMBER, &a->rotation, 0, 180, "DEG", "rotate by -DEG to DEG degrees", 0, 1},
         {"cutout", 0, OPTION_INTEGER, &o.cutout, 0, 512, "SIDE", "cover a square of SIDE pixels with grey", 0, 1},
+        {"cutmix", 0, OPTION_NUMBER, &o.cutmix, 0, 1, "P", "with probability P, put a box of another image in", 0,
+         RECORDED_IF_GIVEN},
+        {"mixup", 0, OPTION_NUMBER, &o.mixup, 0, 100, "A", "blend with another image, by Beta(A,A)", 0,
+         RECORDED_IF_GIVEN},
+        {"ricap", 0, OPTION_NUMBER, &o.ricap, 0, 100, "B",
+         "put pieces of four images together, which meet by Beta(B,B)", 0, RECORDED_IF_GIVEN},
         OPTION_SEED(&o.seed),
         OPTION_THREADS(&o.threads),
         OPTION_OUTPUT(&o.output),
@@ -144,6 +172,9 @@ int main(int argc, char **argv)
         return tool_misuse(&tool, "%s", m.text);
     if (a->is_flip_alternate && a->flip == 0)
         return tool_misuse(&tool, "--flip-alternate goes with --flip");
+    if ((o.cutmix > 0) + (o.mixup > 0) + (o.ricap > 0) > 1)
+        return tool_misuse(&tool, "of --cutmix, --mixup and --ricap only one goes");
+    mix_take(&o);
     a->seed = (uint64_t)o.seed;
     a->crop = (int)o.crop;
     a->cutout = (int)o.cutout;

@@ -1,6 +1,7 @@
 /* bench: how long models take: all cases in one run, taking turns, with the machine's own peak beside them. */
 #include "base/memory.h"
 #include "base/random.h"
+#include "data/augment.h"
 #include "data/batch.h"
 #include "exec/infer/measure.h"
 #include "graph/resnet.h"
@@ -15,7 +16,7 @@
 struct opts {
     struct string_list models, precisions;
     struct integer_list batches, threads;
-    const char *output, *images, *ranges, *size;
+    const char *output, *images, *ranges, *size, *tta;
     int image[3];
     int64_t width;
     double seconds;
@@ -44,6 +45,7 @@ static const char details[] =
     "Rows:\n"
     "  what=infer        a whole network; algorithm: that of its largest layer; bytes: activations and packed\n"
     "                    weights\n"
+    "  what=infer:flip   with --tta flip: a call has each image and its mirror image; times are an image's\n"
     "  what=layer:NAME   with --layers, one step of it; bytes: packed weights. Where there is another algorithm\n"
     "                    for it, ms_alone and ms_other are the times of the chosen and the other one on one\n"
     "                    thread, in turns\n"
@@ -77,6 +79,22 @@ static int load_models(struct run *r, struct message *m)
     return 0;
 }
 
+static int views_of(const struct opts *o)
+{
+    return o->tta ? 2 : 1;
+}
+
+/* Every second image becomes the one before it, mirrored: a case takes as many of both as it wants. */
+static void make_mirrors(uint8_t *images, int batch, struct image_shape s)
+{
+    const size_t bytes = image_shape_bytes(s);
+    for (int n = 0; n + 1 < batch; n += 2) {
+        uint8_t *mirror = images + (size_t)(n + 1) * bytes;
+        memcpy(mirror, mirror - bytes, bytes);
+        image_flip(s, mirror);
+    }
+}
+
 /* r->batch images for one model: from the set, over and over, or drawn. */
 static int make_images(struct run *r, int i, const struct image_set *set, struct message *m)
 {
@@ -93,6 +111,8 @@ static int make_images(struct run *r, int i, const struct image_set *set, struct
         memcpy(r->images[i] + (size_t)n * bytes, set->images + (size_t)(n % set->count) * bytes, bytes);
     for (size_t k = 0; set->count == 0 && k < (size_t)r->batch * bytes; k++)
         r->images[i][k] = (uint8_t)random_below(&draw, 256);
+    if (r->o->tta)
+        make_mirrors(r->images[i], r->batch, (struct image_shape){input->h, input->w, input->c});
     return 0;
 }
 
@@ -101,7 +121,8 @@ static int make_images(struct run *r, int i, const struct image_set *set, struct
 static int make_case(struct run *r, int i, int k, struct message *m)
 {
     const struct opts *o = r->o;
-    int each = o->threads.count * o->batches.count, batch = (int)o->batches.items[k % o->batches.count];
+    int each = o->threads.count * o->batches.count;
+    int batch = (int)o->batches.items[k % o->batches.count] * views_of(o);
     int integer = graph_stage(&r->models[i].graph) == STAGE_INT8;
     if (integer && k >= each)
         return 0;
@@ -115,7 +136,8 @@ static int make_case(struct run *r, int i, int k, struct message *m)
     int status = exec_open(&r->execs[r->case_count], &r->models[i], &how, m);
     if (status < 0)
         return message_prefix(m, status, "%s", r->names[i]);
-    *c = (struct measure_case){.exec = r->execs[r->case_count++], .batch = batch, .name = r->names[i]};
+    *c = (struct measure_case){
+        .exec = r->execs[r->case_count++], .batch = batch, .views = views_of(o), .name = r->names[i]};
     return 0;
 }
 
@@ -143,6 +165,7 @@ static int make_cases(struct run *r, struct message *m)
         return STATUS_NOMEM;
     for (int i = 0; i < o->batches.count; i++)
         r->batch = r->batch > (int)o->batches.items[i] ? r->batch : (int)o->batches.items[i];
+    r->batch *= views_of(o);
     if (o->images)
         TRY(image_set_load(&set, o->images, m));
     int status = 0;
@@ -211,6 +234,8 @@ int main(int argc, char **argv)
         OPTION_OUTPUT(&o.output),
         {"seconds", 0, OPTION_NUMBER, &o.seconds, 0, 3600, "S", "time for each case, at least", 0, 0},
         {"layers", 0, OPTION_FLAG, &o.layers, 0, 0, 0, "a row for every layer too", 0, 0},
+        {"tta", 0, OPTION_CHOICE, &o.tta, 0, 0, 0, "time each image with its mirror image, as evaluate --tta",
+         "flip", 0},
         {"images", 0, OPTION_STRING, &o.images, 0, 0, "FILE", "images from this batch file", 0, 0},
         {"train", 0, OPTION_FLAG, &o.train, 0, 0, 0, "time training steps", 0, 0},
         {"precision", 0, OPTION_STRINGS, &o.precisions, 0, 0, "NAME",
@@ -233,6 +258,8 @@ int main(int argc, char **argv)
     if (o.size && image_input_parse(o.size, &image, &m) < 0)
         return tool_misuse(&tool, "--size: %s", m.text);
     memcpy(o.image, (const int[3]){image.height, image.width, image.channels}, sizeof o.image);
+    if (o.tta && (o.train || o.layers))
+        return tool_misuse(&tool, "--tta: times whole networks, not --layers or --train");
     if (!o.train && o.ranges)
         return tool_misuse(&tool, "--ranges: needs --train");
     if (device_resolve(&tool, &o.where, 0, &m) < 0)

@@ -12,6 +12,7 @@
 struct opts {
     const char *output, *model, *predictions, *precision;
     int64_t batch, threads;
+    const char *tta; /* NULL: none */
     int is_pair, verbose, quiet;
     struct device_arguments where;
     struct model_arguments given;
@@ -25,6 +26,10 @@ static const char details[] =
     "--precision says what float layers compute in; integer layers have their own. With bf16, a CPU with\n"
     "tiles (RESQ_ISA=amx) is several times as fast; other instruction sets give the same to rounding, and\n"
     "are slower. The table and the predictions name the precision.\n"
+    "\n"
+    "--tta flip (test-time augmentation) takes for each image the mean of its logits and its mirror image's:\n"
+    "another way to use a model, at twice its time, which table and predictions say and no summary of plain\n"
+    "accuracies takes.\n"
     "\n"
     "--pair compares two predictions of the same images, in a table `metric class value`: images, agreement\n"
     "(percent), both_right, both_wrong, only_first_right, only_second_right, mcnemar_p (exact, two-sided),\n"
@@ -47,13 +52,10 @@ static int table_make(struct table *t, const struct predictions *p, const struct
     int status = table_note(t, "tool", "evaluate " RESQ_VERSION, m);
     if (status >= 0)
         status = table_note_data(t, reader->first, m);
-    const char *const notes[][2] = {{"stage", stage},
-                                    {"model-digest", model_digest},
-                                    {"images", images},
-                                    {"isa", with->isa},
-                                    {"precision", with->precision}};
+    const char *const notes[][2] = {{"stage", stage},   {"model-digest", model_digest}, {"images", images},
+                                    {"isa", with->isa}, {"precision", with->precision}, {"tta", with->tta}};
     for (size_t i = 0; i < sizeof notes / sizeof notes[0] && status >= 0; i++)
-        status = table_note(t, notes[i][0], notes[i][1], m);
+        status = !notes[i][1] ? 0 : table_note(t, notes[i][0], notes[i][1], m);
     memory_free(images);
     TRY(status);
     TRY(metrics_compute(&metrics, p->logits, p->labels, p->count, p->classes, m));
@@ -65,12 +67,12 @@ static int table_make(struct table *t, const struct predictions *p, const struct
 static int evaluate_model(const struct tool *tool, const struct opts *o, const struct model *model,
                           const char *model_digest, struct message *m)
 {
-    const struct predict_options how = {(int)o->threads, (int)o->batch,     o->quiet,  o->where,
-                                        o->precision,    tool_called(tool), o->verbose};
+    const struct predict_options how = {(int)o->threads, (int)o->batch,     o->quiet,   o->where,
+                                        o->precision,    tool_called(tool), o->verbose, o->tta != NULL};
     struct predictions p = {0};
     struct batch_reader reader = {0};
     struct table table = {0};
-    struct predict_with with = {"-", "-"};
+    struct predict_with with = {"-", "-", NULL};
     int other_data = 0;
     int status = predict_stream(&p, model, &how, &reader, &with, &other_data, m);
     if (status >= 0 && other_data && !o->quiet)
@@ -79,8 +81,7 @@ static int evaluate_model(const struct tool *tool, const struct opts *o, const s
         status =
             table_make(&table, &p, &reader, &with, model_digest, graph_stage_name(graph_stage(&model->graph)), m);
     if (status >= 0 && o->predictions)
-        status =
-            predictions_save(o->predictions, &p, &reader, model, model_digest, with.precision, &o->given.given, m);
+        status = predictions_save(o->predictions, &p, &reader, model, model_digest, &with, &o->given.given, m);
     if (status >= 0)
         status = table_save(&table, o->output, m);
     table_free(&table);
@@ -133,8 +134,11 @@ static int pair_table(struct table *t, const struct predictions p[2], struct mes
         const char *precision = record_get(p[i].metadata, "precision");
         if (digest)
             status = table_note(t, i ? "second-model" : "first-model", digest, m);
+        const char *tta = record_get(p[i].metadata, "tta");
         if (precision && status >= 0)
             status = table_note(t, i ? "second-precision" : "first-precision", precision, m);
+        if (tta && status >= 0)
+            status = table_note(t, i ? "second-tta" : "first-tta", tta, m);
     }
     if (status >= 0)
         status = pair_to_table(t, &pair, classes, m);
@@ -176,6 +180,7 @@ int main(int argc, char **argv)
         OPTION_OUTPUT(&o.output),
         {"predictions", 0, OPTION_STRING, &o.predictions, 0, 0, "FILE", "write the logits of every image here", 0,
          0},
+        {"tta", 0, OPTION_CHOICE, &o.tta, 0, 0, 0, "look at every image's mirror image too", "flip", 0},
         {"pair", 0, OPTION_FLAG, &o.is_pair, 0, 0, 0, "compare two predictions files, given as operands", 0, 0},
         OPTION_BATCH(&o.batch, 0),
         OPTION_THREADS(&o.threads),
@@ -196,6 +201,8 @@ int main(int argc, char **argv)
         return status;
     if (o.is_pair && o.precision)
         return tool_misuse(&tool, "--pair compares predictions, whose precision is theirs, not --precision");
+    if (o.is_pair && o.tta)
+        return tool_misuse(&tool, "--pair compares predictions: --tta is for making them");
     if (o.is_pair && (o.model || o.predictions))
         return tool_misuse(&tool, "--pair reads predictions only, not -m or --predictions");
     if (o.is_pair && operands.count != 2)

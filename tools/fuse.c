@@ -10,6 +10,7 @@
 struct opts {
     const char *model, *output;
     struct model_arguments given;
+    const char *target;
     int equalize, verbose, quiet;
 };
 
@@ -21,6 +22,10 @@ static const char details[] =
     "--equalize moves scale between two convolutions that follow each other, channel by channel, so that the\n"
     "weights of all channels are alike in size: for models with one weight scale a layer (quantize\n"
     "--per-tensor). The network computes the same to rounding; calibrate it anew.\n"
+    "\n"
+    "--for onnxruntime leaves sums apart from convolutions: as int8, each operand is then rounded before they\n"
+    "are added, as ONNX Runtime does, where else they are rounded once, together. calibrate and quantize that\n"
+    "model, and it computes there what it does here.\n"
     "\n"
     "  fuse -m best_float_model.safetensors -o fused_model.safetensors\n"
     "  diff <(inspect graph float.safetensors) <(inspect graph fused.safetensors)\n";
@@ -48,7 +53,10 @@ static int fuse(struct model *model, const struct tool *tool, const struct opts 
     if (graph_stage(&model->graph) == STAGE_INT8)
         return message_set(m, STATUS_MISMATCH, "is at stage int8, want float");
     TRY(model_digest(model, digest, m));
+    int is_separate = strcmp(o->target, "onnxruntime") == 0;
     int status = pass_fold_batchnorm(model, &report, m);
+    if (status >= 0 && is_separate)
+        status = pass_separate_adds(model, &report, m);
     if (status >= 0)
         status = pass_fuse_epilogue(model, &report, m);
     if (status >= 0 && o->equalize)
@@ -60,6 +68,8 @@ static int fuse(struct model *model, const struct tool *tool, const struct opts 
         model_given_lineage(&o->given.given, &lineage);
         if (o->equalize)
             lineage_add(&lineage, "equalize", "1");
+        if (is_separate)
+            lineage_add(&lineage, "for", "%s", o->target);
         status = lineage_apply(model->record, model->record, tool->name, &lineage, NULL, 0, m);
         show(tool, o, &report);
     }
@@ -86,12 +96,15 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
 
 int main(int argc, char **argv)
 {
-    struct opts o = {0};
+    struct opts o = {.target = "openvino"};
     struct message m = {{0}};
     const struct option_spec options[] = {OPTION_MODEL(&o.model),
                                           OPTION_OUTPUT(&o.output),
                                           {"equalize", 0, OPTION_FLAG, &o.equalize, 0, 0, 0,
                                            "even out the sizes of channels between convolutions", 0, 0},
+                                          {"for", 0, OPTION_CHOICE, &o.target, 0, 0, "RUNTIME",
+                                           "whose sums: onnxruntime's are apart from convolutions",
+                                           "openvino|onnxruntime", 0},
                                           MODEL_OPTIONS(o.given),
                                           OPTION_VERBOSE(&o.verbose),
                                           OPTION_QUIET(&o.quiet)};

@@ -12,20 +12,16 @@ struct opts {
 };
 
 static const char details[] =
-    "Writes a float, fused or int8 model as an ONNX file (opset 13) for other runtimes. Integer layers stand "
-    "between\n"
-    "QuantizeLinear and DequantizeLinear, with the model's own codes, scales and zero points. Output: logits, f32 "
-    "[N,K].\n"
-    "  --input normalized   f32 [N,C,H,W], normalised by the caller: mean and deviation stand in the file's "
-    "metadata\n"
+    "Writes a float, fused or int8 model as an ONNX file (opset 13) for other runtimes. Integer layers stand between\n"
+    "QuantizeLinear and DequantizeLinear, with the model's own codes, scales and zero points. Output: logits, f32 [N,K].\n"
+    "  --input normalized   f32 [N,C,H,W], normalised by the caller: mean and deviation stand in the file's metadata\n"
     "  --input pixels       u8 [N,H,W,C]; the file normalises them\n"
     "An int8 model rounds where its runtime rounds only if it was made for it:\n"
-    "  --for openvino       residuals are added to a convolution's sums, then rounded once: OpenVINO, and any "
-    "other reader\n"
-    "  --for onnxruntime    only integer operators of ONNX Runtime: refused where a residual is not rounded first\n"
+    "  --for openvino       residuals are added to a convolution's sums, then rounded once: OpenVINO, and any other reader\n"
+    "  --for onnxruntime    only integer operators of ONNX Runtime, whose answers are then ours: of models by fuse --for\n"
+    "                       onnxruntime\n"
     "  --for tensorrt       codes s8 with zero point 0: of models by quantize --for tensorrt\n"
-    "On x86 processors with AVX2 but without VNNI these runtimes may saturate sums of two products, which are then "
-    "wrong;\n"
+    "On x86 processors with AVX2 but without VNNI these runtimes may saturate sums of two products, which are then wrong;\n"
     "models by quantize --saturation-free have no such sums.\n"
     "\n"
     "  onnx-export -m int8.safetensors --input pixels -o int8.onnx\n";

@@ -1,7 +1,9 @@
 /* plan: the study that fits into some minutes here, as a profile. */
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/threads.h"
 #include "record/file.h"
+#include "tools/common/beside.h"
 #include "tools/common/images.h"
 #include "tools/common/plan_measure.h"
 #include <math.h>
@@ -9,22 +11,22 @@
 #include <string.h>
 
 static const char details[] =
-    "Times a training step and the inference of ResNet-18 at several widths, a second or two each, and chooses "
-    "the\n"
-    "width, the epochs and how many images every stage of the study gets so that all of it takes --minutes with "
-    "-j\n"
-    "threads; then the recipe follows from these. The profile says every choice and why. What it chose is said in "
-    "two\n"
+    "Times a training step and the inference of ResNet-18 at several widths, a second or two each, and chooses the\n"
+    "width, the epochs and how many images every stage of the study gets so that all of it takes --minutes with -j\n"
+    "threads; then the recipe follows from these. The profile says every choice and why. What it chose is said in two\n"
     "lines on standard error; where not even the smallest study fits, one line says what that would take.\n\n"
-    "--spent: so many seconds of the minutes have passed already (building, exporting images); they are taken off, "
-    "but\n"
+    "--network, --graph or --init, as of train-fp32: that network is timed instead, and planned for, however few its\n"
+    "epochs.\n\n"
+    "--spent: so many seconds of the minutes have passed already (building, exporting images); they are taken off, but\n"
     "never more than a fifth of the minutes. --timings FILE takes the speeds from a table instead of the clock:\n"
-    "width train_fp32 train_bf16 infer augment, in images a second (augment: on one thread), for widths 8, 16, 32, "
-    "64.\n\n"
+    "width train_fp32 train_bf16 infer augment, in images a second (augment: on one thread), for widths 8, 16, 32, 64.\n\n"
     "  plan --minutes 30 -d build/data/embedded -o thirty.mk && make results PROFILE=thirty.mk\n";
 
 struct opts {
     const char *data, *run, *timings, *output;
+    struct float_training network;
+    char network_file[PATH_MAX];
+    struct text called; /* the network, as the study's NETWORK */
     double minutes, spent;
     int64_t threads;
     int quiet;
@@ -47,13 +49,14 @@ static int count_images(const char *path, const char *split, int64_t *count, int
     return indices ? STATUS_OK : STATUS_NOMEM;
 }
 
-static int look(const struct opts *o, struct budget_given *g, int *classes, struct image_shape *shape,
-                struct message *m)
+static int look(struct opts *o, struct budget_given *g, struct message *m)
 {
     char path[PATH_MAX];
+    int classes;
     TRY(images_find(o->data, path, m));
-    TRY(count_images(path, "test", &g->test, NULL, classes, shape, m));
-    TRY(count_images(path, "train", &g->train, &g->held_out, classes, shape, m));
+    TRY(count_images(path, "test", &g->test, NULL, &classes, &o->network.image, m));
+    TRY(count_images(path, "train", &g->train, &g->held_out, &classes, &o->network.image, m));
+    o->network.classes = classes;
     g->train -= g->held_out;
     if (g->train < 1 || g->held_out < 1 || g->test < 1)
         return message_set(m, STATUS_RANGE, "%s: too few images: %lld to train on, %lld held out, %lld to test",
@@ -65,10 +68,12 @@ static void say(const struct tool *tool, const struct budget_given *g, const str
 {
     const struct budget_speed *s = g->speeds;
     int i = 0;
+    char width[32];
     while (budget_widths[i].width != b->width)
         i++;
-    fprintf(stderr, "%s: width %d, %lld epoch%s of %lld images in %s: about %.1f of %s minutes\n",
-            tool_called(tool), b->width, (long long)b->epochs, b->epochs == 1 ? "" : "s", (long long)b->images,
+    snprintf(width, sizeof width, "width %d", b->width);
+    fprintf(stderr, "%s: %s, %lld epoch%s of %lld images in %s: about %.1f of %s minutes\n", tool_called(tool),
+            g->network ? g->network : width, (long long)b->epochs, b->epochs == 1 ? "" : "s", (long long)b->images,
             b->is_bf16 ? "bf16" : "fp32", b->total / 60, minutes);
     fprintf(stderr,
             "%s: it trains on %.0f images a second, with %d thread%s; tested on %lld images, fine-tuned on %lld\n",
@@ -84,22 +89,24 @@ static int save(const struct opts *o, const struct text *t, struct message *m)
     return atomic_commit(&f, m);
 }
 
-static int run(const struct tool *tool, const struct opts *o, struct message *m)
+static int run(const struct tool *tool, struct opts *o, struct message *m)
 {
-    struct budget_given g = {.threads = (int)o->threads};
+    struct budget_given g = {.network = o->called.data, .threads = (int)o->threads};
     struct budget b;
     struct text t = {0};
-    struct image_shape shape;
-    int classes;
     char minutes[32];
     format_number(minutes, o->minutes);
     TRY(output_check(o->output, m));
-    TRY(look(o, &g, &classes, &shape, m));
+    TRY(look(o, &g, m));
     g.seconds = o->minutes * 60 - fmin(o->spent, o->minutes * 12);
-    TRY(o->timings ? plan_read(&g, o->timings, m) : plan_measure(&g, shape, classes, m));
+    const double began = clock_seconds();
+    TRY(o->timings ? plan_read(&g, o->timings, m) : plan_measure(&g, &o->network, m));
+    if (!o->timings) /* measuring is a part of the study; what is left may be too little, but not nothing */
+        g.seconds = fmax(g.seconds - (clock_seconds() - began), 1);
     int status = budget_plan(&g, &b, m);
     if (status < 0)
-        return message_prefix(m, status, "%s minutes are too few", minutes);
+        return message_prefix(m, status, "%s minutes are too few%s%s", minutes, g.network ? " for " : "",
+                              g.network ? g.network : "");
     status = budget_print(&g, &b, o->run, minutes, &t, m);
     if (status >= 0)
         status = save(o, &t, m);
@@ -107,6 +114,31 @@ static int run(const struct tool *tool, const struct opts *o, struct message *m)
         say(tool, &g, &b, minutes);
     text_free(&t);
     return status;
+}
+
+/* FILE as a word of the shell. */
+static int add_word(struct text *t, const char *option, const char *file, struct message *m)
+{
+    TRY(text_add(t, m, "%s '", option));
+    for (const char *c = file; *c; c++)
+        TRY(text_add(t, m, "%s%c%s", *c == '\'' ? "'\\" : "", *c, *c == '\'' ? "'" : ""));
+    return text_add(t, m, "'");
+}
+
+/* What was named: its file, and how the study names it. 0, or the exit status. */
+static int take_network(const struct tool *tool, struct opts *o, struct message *m)
+{
+    struct float_training *n = &o->network;
+    if (!!n->network_name + !!n->graph + !!n->init > 1)
+        return tool_misuse(tool, "--network, --graph and --init: one of them");
+    if (n->network_name && network_find(n->network_name, o->network_file, sizeof o->network_file, m) < 0)
+        return tool_misuse(tool, "--network: %s", m->text);
+    n->network = n->network_name ? o->network_file : NULL;
+    int status = n->network ? text_add(&o->called, m, "%s", n->network_name)
+                 : n->graph ? add_word(&o->called, "--graph", n->graph, m)
+                 : n->init  ? add_word(&o->called, "--init", n->init, m)
+                            : STATUS_OK;
+    return status < 0 ? tool_end(tool, status, m) : 0;
 }
 
 int main(int argc, char **argv)
@@ -117,6 +149,10 @@ int main(int argc, char **argv)
         {"minutes", 0, OPTION_NUMBER, &o.minutes, 0.01, 1e6, "MINUTES", "what the whole study may take", 0, 0},
         {"spent", 0, OPTION_NUMBER, &o.spent, 0, 1e9, "SECONDS", "of these so much is over", 0, 0},
         OPTION_DATA(&o.data),
+        {"network", 0, OPTION_STRING, &o.network.network_name, 0, 0, "NAME", "plan for the network of this name", 0,
+         0},
+        {"graph", 0, OPTION_STRING, &o.network.graph, 0, 0, "FILE", "for this one", 0, 0},
+        {"init", 0, OPTION_STRING, &o.network.init, 0, 0, "MODEL", "for this model's", 0, 0},
         OPTION_THREADS(&o.threads),
         {"run", 0, OPTION_STRING, &o.run, 0, 0, "NAME", "the run's folder, as the profile is to name it", 0, 0},
         {"timings", 0, OPTION_STRING, &o.timings, 0, 0, "FILE", "speeds from this table", 0, 0},
@@ -129,5 +165,8 @@ int main(int argc, char **argv)
     int status = tool_start(&tool, argc, argv, NULL);
     if (status >= 0)
         return status;
-    return tool_end(&tool, run(&tool, &o, &m), &m);
+    int misused = take_network(&tool, &o, &m);
+    status = misused ? misused : tool_end(&tool, run(&tool, &o, &m), &m);
+    text_free(&o.called);
+    return status;
 }

@@ -20,6 +20,8 @@ static const struct kind {
     {"sweep-calibration", 1, 1, 0, plot_sweep_calibration},
     {"sweep-observers", 2, 2, 0, plot_sweep_observers},
     {"ablation", 1, 1, 0, plot_ablation},
+    {"sensitivity", 1, 1, 0, plot_sensitivity},
+    {"frontier", 1, 1, 0, plot_frontier},
     {"histogram", 2, 2, 0, plot_histogram},
     {"images", 0, 0, 1, plot_images},
     {"augmented", 0, 0, 1, plot_augmented},
@@ -39,13 +41,14 @@ static const char details[] =
     "  sweep-calibration SWEEP     PTQ at 8 bits over calibration images, a curve an observer\n"
     "  sweep-observers SWEEP BITS  PTQ at so many bits: observers, per channel and per tensor\n"
     "  ablation ABLATION           what each change of the recipe is worth\n"
+    "  sensitivity ANALYSE         what few bits of each layer cost, from analyse's table\n"
+    "  frontier FRONTIER           what plans of bits cost, from allot --frontier\n"
     "  histogram RANGES NODE       values of an activation, from calibrate; with -m, where int8 codes end\n"
     "  images < BATCHES            pictures as loaded\n"
     "  augmented < BATCHES         one row an image, one column an epoch of the stream; --originals adds them\n"
     "  samples PREDICTIONS < BATCHES   true class, predicted class and its probability; wrong ones marked\n"
     "The output's name says the format: .png or .svg; images, augmented and samples are .png only.\n"
-    "Texts are set in DejaVu Sans and, letters that it lacks, in what other fonts fontconfig finds; a letter that "
-    "none\n"
+    "Texts are set in DejaVu Sans and, letters that it lacks, in what other fonts fontconfig finds; a letter that none\n"
     "has is a box, but in an .svg, whose viewer may have it. Long names are shortened in their middle.\n"
     "gnuplot's scripts are found beside the program (plots, ../share/resq/plots) or in $RESQ_PLOTS.\n"
     "\n"

@@ -18,6 +18,8 @@ struct opts {
     double percentile;
     int64_t weight_bits, activation_bits;
     struct low_bits_arguments low;
+    struct bit_plan plan;
+    char plan_hex[DIGEST_HEX];
     int per_tensor, saturation_free, verbose, quiet;
     struct matching matching;
     struct model_arguments given;
@@ -45,12 +47,13 @@ static const char details[] =
     "\n"
     "For models that leave by onnx-export: --saturation-free raises a channel's weight scale where two of its\n"
     "codes could saturate a 16-bit sum, as other programs' kernels do on x86 without VNNI (ours never do; -v\n"
-    "says in how many channels, and what it cost); --for tensorrt makes every activation symmetric.\n"
+    "says in how many channels, and what it cost); --for tensorrt makes every activation symmetric; --for\n"
+    "onnxruntime wants a model by fuse --for onnxruntime, whose sums are rounded as that runtime rounds them.\n"
     "\n"
     "  quantize -m fused.safetensors -r ranges.safetensors -o int8.safetensors\n"
-    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o "
-    "w4.st\n"
-    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --match off -o w4.st\n";
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 -o w4.st\n"
+    "  quantize -m fused.safetensors -r ranges.safetensors --weight-bits 4 --match off -o w4.st\n"
+    "  cifar-load --part train -n 512 | quantize -m fused.safetensors -r ranges.safetensors --plan bits.txt -o mixed.st\n";
 
 static void show(const struct tool *tool, const struct opts *o, const struct lower_report *report)
 {
@@ -72,8 +75,10 @@ static struct lower_options lower_options_of(const struct opts *o)
                                 .per_tensor = o->per_tensor,
                                 .keep_float = o->keep_float,
                                 .saturation_free = o->saturation_free,
-                                .symmetric = strcmp(o->target, "tensorrt") == 0};
+                                .symmetric = strcmp(o->target, "tensorrt") == 0,
+                                .separate_sums = strcmp(o->target, "onnxruntime") == 0};
     low_bits_take(&o->low, &how);
+    how.plan = o->low.plan ? &o->plan : NULL;
     return how;
 }
 
@@ -82,6 +87,7 @@ static int lower(const struct tool *tool, struct opts *o, struct model *model, c
 {
     const struct lower_options how = lower_options_of(o);
     struct lower_report report = {0};
+    matching_choose(&o->matching, lower_is_low(&how));
     TRY(matching_open(&o->matching, model, m));
     int status = pass_lower_int8(model, ranges, &how, &report, m);
     if (status >= 0)
@@ -101,9 +107,11 @@ static int apply_lineage(const struct tool *tool, const struct opts *o, struct m
     char hex[DIGEST_HEX];
     TRY(digest_record(ranges, hex, m));
     tool_lineage(tool, &lineage);
+    if (o->low.plan)
+        lineage_add(&lineage, "plan", "sha256:%s", o->plan_hex);
     if (o->saturation_free)
         lineage_add(&lineage, "saturation-free", "1");
-    if (strcmp(o->target, "tensorrt") == 0)
+    if (strcmp(o->target, "openvino") != 0)
         lineage_add(&lineage, "for", "%s", o->target);
     lineage_add(&lineage, "model", "%s", digest);
     model_given_lineage(&o->given.given, &lineage);
@@ -127,6 +135,8 @@ static int quantize(const struct tool *tool, struct opts *o, struct model *model
     int status = graph_require_stage(&model->graph, STAGE_FUSED, m);
     if (status < 0)
         return message_prefix(m, status, "%s", o->model);
+    if (o->low.plan)
+        TRY(bit_plan_load(&o->plan, o->low.plan, &model->graph, o->plan_hex, m));
     status = ranges_from_record(&ranges, record, m);
     if (status >= 0)
         status = ranges_match_model(record, model, m);
@@ -149,6 +159,7 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
     TRY(output_differs(o->model, o->output, m));
     TRY(output_differs(o->given.graph, o->output, m));
     TRY(output_differs(o->ranges, o->output, m));
+    TRY(output_differs(o->low.plan, o->output, m));
     TRY(model_open(&model, o->model, &o->given, m));
     int status = record_load(&ranges, o->ranges, m);
     if (status >= 0)
@@ -157,6 +168,7 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
         status = record_save(model.record, o->output, m);
     record_free(ranges);
     matching_close(&o->matching);
+    bit_plan_free(&o->plan);
     model_free(&model);
     return status;
 }
@@ -192,7 +204,7 @@ int main(int argc, char **argv)
         {"saturation-free", 0, OPTION_FLAG, &o.saturation_free, 0, 0, 0,
          "no two codes of a channel saturate 16 bits", 0, 0},
         {"for", 0, OPTION_CHOICE, &o.target, 0, 0, "RUNTIME", "whose codes: tensorrt's are s8 around 0",
-         "openvino|tensorrt", 0},
+         "openvino|onnxruntime|tensorrt", 0},
         MODEL_OPTIONS(o.given),
         OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet)};
@@ -203,7 +215,6 @@ int main(int argc, char **argv)
         return status;
     if (!o.model || !o.ranges)
         return tool_misuse(&tool, "missing option: -m MODEL and -r RANGES are needed");
-    matching_choose(&o.matching, o.weight_bits < 8 || o.activation_bits < 8);
     if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
     status = tool_end(&tool, run(&tool, &o, &m), &m);

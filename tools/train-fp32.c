@@ -27,6 +27,9 @@ static const char details[] =
     "densenet-40), with as many classes as the images have, their size and their normalisation.\n"
     "RESQ_NETWORKS names another folder of NAME.net.\n"
     "\n"
+    "--teacher MODEL, of any stage, mixes the loss with how far the softened logits are from its own, on the\n"
+    "same augmented images (distillation).\n"
+    "\n"
     "--half writes weights as F16, half the size: they are rounded before they are validated, so that what\n"
     "was measured is what the file holds. With --init and --epochs 0 it rounds a model once.\n"
     "\n"
@@ -89,7 +92,7 @@ static int run(const struct tool *tool, struct options *o)
     t->normalize = t->init ? NULL : o->given.normalize;
     t->seed = (uint64_t)o->shared.seed;
     const struct training_kind kind = float_training_kind(t);
-    const char *const inputs[4] = {o->given.graph ? o->given.graph : t->network, t->init};
+    const char *const inputs[TRAINING_MAX_INPUTS] = {o->given.graph ? o->given.graph : t->network, t->init};
     status = trainer_main(tool, &o->shared, &kind, t, inputs);
     float_training_close(t);
     model_arguments_free(&o->given);

@@ -71,3 +71,21 @@ double random_normal(struct random_stream *r)
     double angle = 6.283185307179586476925 * random_uniform(r);
     return sqrt(-2.0 * log(u)) * cos(angle);
 }
+
+/* log of a gamma variate of shape a. Below 1: that of a + 1, times u^(1/a). */
+static double log_gamma_variate(struct random_stream *r, double a)
+{
+    const double d = a + 1 - 1.0 / 3, c = 1 / sqrt(9 * d);
+    for (;;) {
+        double x = random_normal(r), v = 1 + c * x, u = 1.0 - random_uniform(r);
+        v = v * v * v;
+        if (v > 0 && log(u) < 0.5 * x * x + d - d * v + d * log(v))
+            return log(d * v) + log(1.0 - random_uniform(r)) / a;
+    }
+}
+
+double random_beta(struct random_stream *r, double a)
+{
+    double first = log_gamma_variate(r, a), second = log_gamma_variate(r, a);
+    return 1 / (1 + exp(second - first));
+}

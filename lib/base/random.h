@@ -20,6 +20,9 @@ uint32_t random_u32(struct random_stream *r);
 uint32_t random_below(struct random_stream *r, uint32_t bound); /* uniform 0..bound-1 without bias; bound >= 1 */
 double random_uniform(struct random_stream *r);                 /* [0,1), 53 bits */
 double random_normal(struct random_stream *r);                  /* Box-Muller, mean 0, deviation 1 */
+/* Beta(a, a), in [0,1]; a > 0. Two gamma variates (Marsaglia and Tsang, "A simple method for generating gamma variables",
+ * 2000), by their logarithms, so that a small a gives numbers next to 0 and 1, not 0/0. */
+double random_beta(struct random_stream *r, double a);
 
 /* Purposes: one constant a use, never renumbered (numbers are part of reproducibility). */
 enum random_purpose {
@@ -31,6 +34,9 @@ enum random_purpose {
     RANDOM_ROTATION = 6,
     RANDOM_CUTOUT = 7,
     RANDOM_RESIZED_CROP = 8,
+    RANDOM_CUTMIX = 20,
+    RANDOM_MIXUP = 21,
+    RANDOM_RICAP = 22,
     RANDOM_TEST = 100
 };
 

@@ -106,6 +106,44 @@ RESQ_VALUE float weight_scale_for_bias(float bias, float scale_x, float scale_w)
 
 /* ---- loss ---- */
 
+#define TARGETS_MOST 4
+
+/* What rows of logits are to say: a label each, or a mixture of up to TARGETS_MOST of them. */
+struct targets {
+    const uint16_t *labels;  /* [n]: the first of each row */
+    const uint16_t *labels2; /* [n][more]: further ones; may be the same. NULL where there are none */
+    const float *share; /* [n][more]: theirs, each in [0,1], a row's sum at most 1; the first label has the rest */
+    int more;           /* 0..TARGETS_MOST - 1 */
+};
+
+/* One row of them. best: the first label of the largest share, which counts as the right one. */
+struct target {
+    int count, best;
+    int labels[TARGETS_MOST];
+    double share[TARGETS_MOST];
+};
+
+RESQ_VALUE struct target target_of(const struct targets *t, size_t row)
+{
+    struct target of;
+    double left = 1;
+    int best = 0;
+    of.count = 1 + t->more;
+    of.labels[0] = t->labels[row];
+    for (int j = 1; j < of.count; j++) {
+        const size_t at = row * (size_t)t->more + (size_t)j - 1;
+        of.labels[j] = t->labels2[at];
+        of.share[j] = t->share[at];
+        left -= of.share[j];
+    }
+    of.share[0] = left > 0 ? left : 0;
+    for (int j = 1; j < of.count; j++)
+        if (of.share[j] > of.share[best])
+            best = j;
+    of.best = of.labels[best];
+    return of;
+}
+
 /* What one row of logits needs twice: log p[k] = logit[k] - maximum - log_sum. best: the first of the largest. */
 struct loss_row {
     double maximum, log_sum;
@@ -127,9 +165,15 @@ RESQ_VALUE struct loss_row loss_row_of(const float *logits, int k)
     return r;
 }
 
-RESQ_VALUE double loss_row_value(const struct loss_row *r, const float *logits, int k, int label, double smoothing)
+/* A label without a share has no part in it, whatever its logit is. */
+RESQ_VALUE double loss_row_value(const struct loss_row *r, const float *logits, int k, const struct target *target,
+                                 double smoothing)
 {
-    double loss = -(1 - smoothing) * ((double)logits[label] - r->maximum - r->log_sum);
+    double wanted = 0;
+    for (int j = 0; j < target->count; j++)
+        if (target->share[j] > 0)
+            wanted += target->share[j] * ((double)logits[target->labels[j]] - r->maximum - r->log_sum);
+    double loss = -(1 - smoothing) * wanted;
     if (smoothing > 0) {
         double all = 0;
         for (int i = 0; i < k; i++)
@@ -140,11 +184,13 @@ RESQ_VALUE double loss_row_value(const struct loss_row *r, const float *logits, 
 }
 
 /* d loss / d logit i of a mini-batch of n rows, times scale. */
-RESQ_VALUE float loss_row_gradient(const struct loss_row *r, const float *logits, int k, int label, int i,
-                                   double smoothing, int64_t n, float scale)
+RESQ_VALUE float loss_row_gradient(const struct loss_row *r, const float *logits, int k,
+                                   const struct target *target, int i, double smoothing, int64_t n, float scale)
 {
-    double p = exp((double)logits[i] - r->maximum - r->log_sum);
-    double q = smoothing / k + (i == label ? 1 - smoothing : 0);
+    double p = exp((double)logits[i] - r->maximum - r->log_sum), share = 0;
+    for (int j = 0; j < target->count; j++)
+        share += i == target->labels[j] ? target->share[j] : 0;
+    double q = smoothing / k + (1 - smoothing) * share;
     return (float)((p - q) / (double)n * (double)scale);
 }
 

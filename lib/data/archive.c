@@ -280,6 +280,8 @@ static int archive_read_all(struct unpacker *u, const char *path, struct message
     TRY(status);
     TRY(survey_choose(&u->survey, m));
     notes_filter(u);
+    if (u->survey.file_root)
+        TRY(files_whole(u->files, m));
     if (u->survey.root >= 0)
         TRY(pictures_finish(u->pictures, &u->survey, u->files, m));
     if (survey_leaves_raw(&u->survey) && raw_files_any(u->raw))

@@ -4,9 +4,14 @@
 
 enum { MAX_COUNT = 1 << 24, NARROW_CLASSES = 256 /* at most, where a label is a byte */ };
 
+static int label_at(const struct batch *b, const void *labels, int64_t at)
+{
+    return b->has_wide_labels ? ((const uint16_t *)labels)[at] : ((const uint8_t *)labels)[at];
+}
+
 int batch_label(const struct batch *b, int64_t i)
 {
-    return b->has_wide_labels ? ((const uint16_t *)b->labels)[i] : ((const uint8_t *)b->labels)[i];
+    return label_at(b, b->labels, i);
 }
 
 void batch_label_set(struct batch *b, int64_t i, int label)
@@ -15,6 +20,35 @@ void batch_label_set(struct batch *b, int64_t i, int label)
         ((uint16_t *)b->labels)[i] = (uint16_t)label;
     else
         ((uint8_t *)b->labels)[i] = (uint8_t)label;
+}
+
+int batch_label2(const struct batch *b, int64_t i, int k)
+{
+    return label_at(b, b->labels2, i * b->mixed + k);
+}
+
+void batch_mixed_set(struct batch *b, int64_t i, int k, int label, float share)
+{
+    const int64_t at = i * b->mixed + k;
+    if (b->has_wide_labels)
+        ((uint16_t *)b->labels2)[at] = (uint16_t)label;
+    else
+        ((uint8_t *)b->labels2)[at] = (uint8_t)label;
+    b->share[at] = share;
+}
+
+int batch_mix(struct batch *b, int mixed, struct message *m)
+{
+    const int64_t shape[2] = {b->count, mixed};
+    struct tensor *tensor;
+    if (b->mixed)
+        return message_set(m, STATUS_MISMATCH, "labels2: the images are mixed already");
+    TRY(record_add(b->record, "labels2", b->has_wide_labels ? DTYPE_U16 : DTYPE_U8, 2, shape, &tensor, m));
+    b->labels2 = tensor->data;
+    TRY(record_add(b->record, "share", DTYPE_F32, 2, shape, &tensor, m));
+    b->share = tensor->data;
+    b->mixed = mixed;
+    return 0;
 }
 
 /* The metadata value as a count, or 0 where it is absent. */
@@ -34,6 +68,28 @@ static int values_check(const struct batch *b, int class_count, struct message *
         if (b->indices[i] < 0)
             return message_set(m, STATUS_RANGE, "indices[%lld]: %lld is negative", (long long)i,
                                (long long)b->indices[i]);
+    }
+    return 0;
+}
+
+#define SHARES_ROUNDING 1e-5 /* of a sum of floats */
+
+/* Of mixed images: further labels, and their shares. */
+static int mixed_check(const struct batch *b, int class_count, struct message *m)
+{
+    for (int64_t i = 0; i < b->count; i++) {
+        double sum = 0;
+        for (int k = 0; k < b->mixed; k++) {
+            const double share = b->share[i * b->mixed + k];
+            if (batch_label2(b, i, k) >= class_count)
+                return message_set(m, STATUS_RANGE, "labels2[%lld,%d]: %d, want 0..%d", (long long)i, k,
+                                   batch_label2(b, i, k), class_count - 1);
+            if (!(share >= 0 && share <= 1))
+                return message_set(m, STATUS_RANGE, "share[%lld,%d]: %g, want 0..1", (long long)i, k, share);
+            sum += share;
+        }
+        if (sum > 1 + SHARES_ROUNDING)
+            return message_set(m, STATUS_RANGE, "share[%lld]: in all %g, want at most 1", (long long)i, sum);
     }
     return 0;
 }
@@ -75,13 +131,33 @@ static int tensors_find(struct batch *b, struct message *m)
     return 0;
 }
 
+static int mixed_find(struct batch *b, struct message *m)
+{
+    int64_t shape[2] = {b->count, -1};
+    struct tensor *labels2 = record_find(b->record, "labels2"), *share = record_find(b->record, "share");
+    if (!labels2 && !share)
+        return 0;
+    TRY(record_require(b->record, "labels2", b->has_wide_labels ? DTYPE_U16 : DTYPE_U8, 2, shape, &labels2, m));
+    shape[1] = labels2->shape[1];
+    if (shape[1] < 1 || shape[1] > BATCH_MOST_MIXED)
+        return message_set(m, STATUS_RANGE, "labels2: %lld further labels an image, want 1..%d",
+                           (long long)shape[1], BATCH_MOST_MIXED);
+    TRY(record_require(b->record, "share", DTYPE_F32, 2, shape, &share, m));
+    b->mixed = (int)shape[1];
+    b->labels2 = labels2->data;
+    b->share = share->data;
+    return 0;
+}
+
 int batch_from_record(struct batch *b, struct record *record, int class_count, struct message *m)
 {
     struct batch view = {.record = record};
     *b = (struct batch){0};
     TRY(record_require_kind(record, "batch", m));
     TRY(tensors_find(&view, m));
+    TRY(mixed_find(&view, m));
     TRY(values_check(&view, class_count, m));
+    TRY(mixed_check(&view, class_count, m));
     TRY(count_get(record, "epoch", &view.epoch, m));
     TRY(count_get(record, "position", &view.position, m));
     TRY(count_get(record, "total", &view.total, m));

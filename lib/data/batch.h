@@ -6,6 +6,8 @@
 #include "record/record.h"
 #include "record/stream.h"
 
+enum { BATCH_MOST_MIXED = 3 };
+
 /* A verified view of a batch record: shapes, types and labels < class count are checked. Pointers belong to record.
  */
 struct batch {
@@ -16,12 +18,20 @@ struct batch {
     uint8_t *images;          /* [count,H,W,C] */
     void *labels;             /* [count], see batch_label */
     int has_wide_labels;      /* of 16 bits, else of 8 */
+    int mixed;                /* further labels an image, 0..BATCH_MOST_MIXED: 0, images are not mixed */
+    void *labels2;            /* [count,mixed], see batch_label2 */
+    float *share;             /* [count,mixed]: each in [0,1], an image's sum at most 1 (to rounding) */
     int64_t epoch, position, total;
 };
 
 int batch_label(const struct batch *b, int64_t i);
 void batch_label_set(struct batch *b, int64_t i,
-                     int label); /* which fits: 0..255, or ..65535 where they are wide */
+                     int label);                           /* which fits: 0..255, or ..65535 where they are wide */
+int batch_label2(const struct batch *b, int64_t i, int k); /* image i's further label k < mixed */
+void batch_mixed_set(struct batch *b, int64_t i, int k, int label, float share);
+/* Gives a batch that has none its labels2 and share of `mixed` labels an image, all of them 0; one that has is
+ * STATUS_MISMATCH. */
+int batch_mix(struct batch *b, int mixed, struct message *m) RESQ_USE_RESULT;
 
 struct batch_reader {
     struct record_reader *reader;
@@ -31,13 +41,15 @@ struct batch_reader {
     struct image_shape shape;
     int64_t images, epoch, position; /* so far; where the next batch must begin */
     int started, ended;
+    int takes_mixed; /* the caller's, before the first batch: mixed images are fine; else they are STATUS_MISMATCH */
+    int mixed;       /* of every batch */
     struct record *first; /* metadata of the first batch (tensors removed), for lineage */
 };
 
 int batch_reader_open(struct batch_reader *r, const char *path, struct message *m) RESQ_USE_RESULT;
 /* 1: *b is a batch (release with batch_free); 0: the end record was read, its count was right and nothing follows;
  * negative: failure. A stream without any batch is `empty input`; end of file before the end record is
- * STATUS_TRUNCATED `truncated stream after N records`; a change of data set, classes, split, part, image, mean or
+ * STATUS_TRUNCATED `truncated stream after N records`; a change of data set, classes, split, part, image, mixed, mean or
  * std within the stream, a gap in position, or a batch that spans two epochs is STATUS_MISMATCH. */
 int batch_reader_next(struct batch_reader *r, struct batch *b, struct message *m) RESQ_USE_RESULT;
 void batch_reader_close(struct batch_reader *r);

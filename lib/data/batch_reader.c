@@ -102,6 +102,20 @@ static int shape_check(const struct batch_reader *r, const struct batch *b, stru
     return message_set(m, STATUS_MISMATCH, "images: change within the stream from %s to %s", first, now);
 }
 
+static int mixed_check(struct batch_reader *r, const struct batch *b, struct message *m)
+{
+    if (b->mixed && !r->takes_mixed)
+        return message_set(m, STATUS_MISMATCH,
+                           "labels2: mixed images (augment --cutmix, --mixup, --ricap) have no one label, and are "
+                           "for training alone");
+    if (r->images == 0)
+        r->mixed = b->mixed;
+    return r->mixed == b->mixed
+               ? 0
+               : message_set(m, STATUS_MISMATCH, "labels2: changes within the stream from %d labels an image to %d",
+                             r->mixed, b->mixed);
+}
+
 static int batch_accept(struct batch_reader *r, struct batch *b, struct record *record, struct message *m)
 {
     TRY(record_require_kind(record, "batch", m));
@@ -113,6 +127,8 @@ static int batch_accept(struct batch_reader *r, struct batch *b, struct record *
     if (r->images == 0)
         r->shape = b->shape;
     int status = shape_check(r, b, m);
+    if (status >= 0)
+        status = mixed_check(r, b, m);
     if (status >= 0)
         status = place_check(r, b, m);
     if (status < 0) {

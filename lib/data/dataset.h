@@ -61,9 +61,10 @@ int dataset_load(struct dataset *d, const char *path, const char *split, struct 
                  struct message *m) RESQ_USE_RESULT;
 void dataset_free(struct dataset *d);
 
-/* Of pictures of 32x32 in colour, in at most 256 classes: writes both splits in the official binary layout (data_batch_1..5.bin, test_batch.bin, batches.meta.txt, and
+/* Writes both splits in the official binary layout (data_batch_1..5.bin, test_batch.bin, batches.meta.txt, and
  * dataset.tsv with name, digest and classes, which dataset_load reads back) into the new folder directory, whole or
- * not at all. */
+ * not at all. Of other pictures than 32x32 in colour a record is as long as its picture, and dataset.tsv says the
+ * shape; with more than 256 classes a label has two bytes, the lower first. */
 int dataset_export(const char *path, const struct dataset_wish *wish, const char *directory,
                    struct message *warning, struct message *m) RESQ_USE_RESULT;
 /* Removes what an unfinished dataset_export has written; async-signal-safe, for a signal handler. */

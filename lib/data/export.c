@@ -1,4 +1,4 @@
-/* export.c: both splits in the official binary layout, in a folder that appears whole or not at all. */
+/* export.c: both splits in the official binary layout, records of the pictures' own shape, in a folder that appears whole or not at all. */
 #include "data/dataset.h"
 #include "data/files.h"
 #include "base/memory.h"
@@ -156,18 +156,6 @@ static int export_begin(const char *directory, char target[PATH_MAX], struct mes
     return 0;
 }
 
-static int layout_check(const struct image_files *s, struct message *m)
-{
-    char shape[IMAGE_SHAPE_SIZE];
-    image_shape_print(s->shape, shape);
-    if (s->label_bytes == 1 && image_shape_is(s->shape, IMAGE_CIFAR))
-        return 0;
-    return message_set(
-        m, STATUS_UNSUPPORTED,
-        "%s: .bin files in CIFAR-10's layout hold u8[32,32,3] in at most 256 classes, these are %s in %d", s->name,
-        shape, s->class_count);
-}
-
 int dataset_export(const char *path, const struct dataset_wish *wish, const char *directory,
                    struct message *warning, struct message *m)
 {
@@ -176,9 +164,7 @@ int dataset_export(const char *path, const struct dataset_wish *wish, const char
     struct image_files *s = memory_new(1, sizeof *s, m);
     int status = s ? files_open(s, path, wish, NULL, warning, NULL, m) : STATUS_NOMEM;
     if (status >= 0) {
-        status = layout_check(s, m);
-        if (status >= 0)
-            status = files_write(s, m);
+        status = files_write(s, m);
         files_free(s);
     }
     memory_free(s);

@@ -1,5 +1,4 @@
 #include "data/files.h"
-#include "data/unread.h"
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -50,18 +49,10 @@ int files_add(struct image_files *s, int split, int index, uint8_t *bytes, size_
               struct message *m)
 {
     struct bin_file *f = &s->files[split][index];
-    size_t record = files_record_bytes(s), whole = size / record;
     if (f->bytes)
         return message_set(m, STATUS_FORMAT, "duplicate file");
     if (size == 0)
         return message_set(m, STATUS_TRUNCATED, "empty input");
-    const char *foreign = size % record != 0 ? unread_content(bytes, size) : NULL;
-    if (foreign)
-        return message_set(m, STATUS_FORMAT, "%s", foreign);
-    if (size % record != 0)
-        return message_set(m, STATUS_TRUNCATED,
-                           "%zu bytes is not a multiple of %zu: record %zu at offset %zu is cut", size, record,
-                           whole, whole * record);
     *f = (struct bin_file){.bytes = bytes, .size = size, .mapped = mapped};
     if (s->count[split] <= index)
         s->count[split] = index + 1;

@@ -15,7 +15,7 @@ enum {
     FILE_RECORDS = 10000, /* records a file of the official layout */
     FILE_BYTES = FILE_RECORDS * CIFAR_RECORD_BYTES,
     SPLIT_MAX_FILES = 256,
-    NOTE_MAX_BYTES = 1 << 20, /* of batches.meta.txt and dataset.tsv */
+    NOTE_MAX_BYTES = 16 << 20, /* of batches.meta.txt and dataset.tsv */
     PICTURE_MAX_BYTES = 32 << 20
 };
 
@@ -84,12 +84,15 @@ void file_name(int split, int index, char out[32]);
 int file_name_parse(const char *name, int *split, int *index);
 /* Index of note_names, or -1. */
 int note_parse(const char *name);
-/* Takes ownership of bytes on success. A file that is there already and a size that is no whole number of records
- * are failures (without the file's name in the text). */
+/* Takes ownership of bytes on success. A file that is there already and an empty one are failures (without the
+ * file's name in the text). */
 int files_add(struct image_files *s, int split, int index, uint8_t *bytes, size_t size, int mapped,
               struct message *m) RESQ_USE_RESULT;
 /* Maps one .bin file. */
 int files_map(struct image_files *s, int split, int index, const char *path, struct message *m) RESQ_USE_RESULT;
+/* Once .bin files and their notes are there: their shape and bytes a label where dataset.tsv says them, and that every
+ * file is a whole number of records (the text begins with the file's name, unless it is a lone one). */
+int files_whole(struct image_files *s, struct message *m) RESQ_USE_RESULT;
 int64_t files_records(const struct image_files *s, int split);
 
 /* The sources. Each fills files and notes, or files and classes. */
@@ -107,7 +110,7 @@ void archive_explain(const char *path, struct message *m);
  * stays as it is where there is none. */
 int note_copy(const char *text, const char *key, char *out, size_t size);
 int note_dup(const char *text, const char *key, char **out, struct message *m) RESQ_USE_RESULT;
-/* Writes data set name, digest and classes in dataset.tsv's form. */
+/* Writes data set name, digest, classes, and a shape other than CIFAR-10's in dataset.tsv's form. */
 char *dataset_note(const struct image_files *s, struct message *m) RESQ_USE_RESULT;
 
 #endif

@@ -9,6 +9,11 @@ static int lone_file_open(struct image_files *s, const char *path, struct messag
 {
     s->single = 1;
     int status = files_map(s, SPLIT_TRAIN, 0, path, m);
+    if (status >= 0) {
+        status = files_whole(s, m);
+        if (status < 0)
+            message_prefix(m, status, "%s", path);
+    }
     if (status < 0 && status != STATUS_IO && m)
         unread_explain(path, m);
     return status;

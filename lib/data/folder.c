@@ -275,7 +275,12 @@ static int listing_take(struct reading *r, const struct listing *l, struct messa
     } else if (survey_leaves_raw(&r->survey) && raw_files_any(r->raw)) {
         int status = raw_files_finish(r->raw, r->files, m);
         return status < 0 ? message_prefix(m, status, "%s", r->base) : 0;
-    } else if (!r->survey.file_root) {
+    } else if (r->survey.file_root) {
+        int status = files_whole(r->files, m);
+        if (status < 0)
+            return message_prefix(m, status, "%s%s%s", r->base, *r->survey.file_root ? "/" : "",
+                                  r->survey.file_root);
+    } else {
         TRY(foreign_find(r, l, m));
     }
     return survey_tell(&r->survey, r->files, m);

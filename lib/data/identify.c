@@ -1,6 +1,7 @@
 /* identify.c: what a set of files is: its classes, its digest, its name. */
 #include "data/files.h"
 #include "data/batch.h"
+#include "data/unread.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/utf8.h"
@@ -80,11 +81,15 @@ int note_dup(const char *text, const char *key, char **out, struct message *m)
 char *dataset_note(const struct image_files *s, struct message *m)
 {
     char *json = classes_to_json(s->classes, s->class_count, m);
+    char shape[IMAGE_SHAPE_SIZE];
+    int is_cifar = image_shape_is(s->shape, IMAGE_CIFAR);
+    image_shape_print(s->shape, shape);
     char *note = json ? memory_printf(m,
                                       "key\tvalue\nname\t%s\ndigest\t%s\nclasses\t%s\n"
-                                      "train\t%lld\ntest\t%lld\n",
+                                      "train\t%lld\ntest\t%lld\n%s%s%s",
                                       s->name, s->digest, json, (long long)files_records(s, SPLIT_TRAIN),
-                                      (long long)files_records(s, SPLIT_TEST))
+                                      (long long)files_records(s, SPLIT_TEST), is_cifar ? "" : "image\t",
+                                      is_cifar ? "" : shape, is_cifar ? "" : "\n")
                       : NULL;
     memory_free(json);
     return note;
@@ -158,6 +163,60 @@ int files_classes(struct image_files *s, struct message *m)
     for (int i = 0; i < OFFICIAL_CLASSES && status >= 0; i++)
         status = class_add(s, official_classes[i], strlen(official_classes[i]), m);
     return status;
+}
+
+/* "u8[64,64,3]" */
+static int shape_parse(const char *text, struct image_shape *s, struct message *m)
+{
+    struct image_shape shape;
+    char canonical[IMAGE_SHAPE_SIZE];
+    if (sscanf(text, "u8[%4d,%4d,%4d]", &shape.height, &shape.width, &shape.channels) == 3) {
+        image_shape_print(shape, canonical);
+        if (strcmp(text, canonical) == 0) {
+            *s = shape;
+            return image_shape_check(shape, m);
+        }
+    }
+    return message_set(m, STATUS_FORMAT, "image: '%s', want u8[H,W,C]", text);
+}
+
+static int note_shape(struct image_files *s, struct message *m)
+{
+    char text[IMAGE_SHAPE_SIZE];
+    if (!s->notes[NOTE_DATASET])
+        return 0;
+    TRY(files_classes(s, m));
+    s->label_bytes = files_label_bytes(s->class_count);
+    if (!note_copy(s->notes[NOTE_DATASET], "image", text, sizeof text))
+        return 0;
+    int status = shape_parse(text, &s->shape, m);
+    return status < 0 ? message_prefix(m, status, "%s", note_names[NOTE_DATASET]) : 0;
+}
+
+static int file_whole(const struct image_files *s, const struct bin_file *f, struct message *m)
+{
+    size_t record = files_record_bytes(s), whole = f->size / record;
+    if (f->size % record == 0)
+        return 0;
+    const char *foreign = unread_content(f->bytes, f->size);
+    if (foreign)
+        return message_set(m, STATUS_FORMAT, "%s", foreign);
+    return message_set(m, STATUS_TRUNCATED, "%zu bytes is not a multiple of %zu: record %zu at offset %zu is cut",
+                       f->size, record, whole, whole * record);
+}
+
+int files_whole(struct image_files *s, struct message *m)
+{
+    TRY(note_shape(s, m));
+    for (int split = 0; split < SPLIT_COUNT; split++)
+        for (int i = 0; i < s->count[split]; i++) {
+            char name[32];
+            int status = file_whole(s, &s->files[split][i], m);
+            file_name(split, i, name);
+            if (status < 0)
+                return s->single ? status : message_prefix(m, status, "%s", name);
+        }
+    return 0;
 }
 
 /* ---- labels and digest ---- */

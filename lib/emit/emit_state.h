@@ -31,7 +31,7 @@ struct emit {
     struct lifetime *values;          /* one a node */
     struct lifetime *room;            /* behind them: for unpacked weights */
     size_t arena_bytes;
-    unsigned long needed;      /* a bit a piece */
+    uint64_t needed;           /* a bit a piece */
     int has_float_values;      /* in the arena */
     struct text tables, calls; /* the layers' constants; what NAME_run does */
     int status;

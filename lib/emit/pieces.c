@@ -6,22 +6,22 @@
 #include "emit/pieces.inc"
 #undef PIECE
 
-#define NEED(name) (1UL << PIECE_##name)
+#define NEED(name) (UINT64_C(1) << PIECE_##name)
 
 static const struct {
     const char *text;
-    unsigned long needs;
+    uint64_t needs;
 } pieces[] = {
 #define PIECE(name, needs) {emit_code_##name, needs},
 #include "emit/pieces.inc"
 #undef PIECE
 };
 
-_Static_assert(PIECE_COUNT <= 32, "a bit a piece");
+_Static_assert(PIECE_COUNT <= 64, "a bit a piece");
 
 void need(struct emit *e, enum piece piece)
 {
-    e->needed |= 1UL << piece;
+    e->needed |= UINT64_C(1) << piece;
     for (int i = 0; i < PIECE_COUNT; i++)
         if (pieces[piece].needs >> i & 1)
             need(e, (enum piece)i);

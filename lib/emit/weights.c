@@ -1,5 +1,7 @@
 /* The one place that writes weights. */
+#include "base/memory.h"
 #include "emit/emit_state.h"
+#include "graph/codes.h"
 #include "kernel/contract/shape.h"
 #include "record/digest.h"
 #include <stdio.h>
@@ -78,19 +80,6 @@ static int bits_of(const int8_t *codes, size_t count)
     return low >= -2 && high <= 1 ? 2 : low >= -8 && high <= 7 ? 4 : 8;
 }
 
-/* In place; returns how many bytes they are then. */
-static size_t codes_pack(uint8_t *codes, size_t count, int bits)
-{
-    size_t each = 8 / (size_t)bits, bytes = (count + each - 1) / each;
-    for (size_t i = 0; i < bytes && each > 1; i++) {
-        unsigned packed = 0;
-        for (size_t k = 0; k < each && i * each + k < count; k++)
-            packed |= (codes[i * each + k] & ((1u << bits) - 1)) << k * (size_t)bits;
-        codes[i] = (uint8_t)packed;
-    }
-    return bytes;
-}
-
 size_t weights_room(struct emit *e, int i)
 {
     struct order o = order_of(e, i);
@@ -141,6 +130,21 @@ static void put_beside(struct emit *e, const struct ordered *w)
         e->status = text_add_bytes(t, zeros, round_up_64(t->length) - t->length, e->m);
 }
 
+/* Codes as closely as they fit. */
+static int pack(struct ordered *w, struct message *m)
+{
+    w->bits = bits_of(w->data, w->count);
+    w->bytes = codes_bytes(w->count, w->bits);
+    if (w->bits == 8)
+        return 0;
+    void *packed = memory_new(w->bytes, 1, m);
+    if (packed)
+        codes_pack(w->data, w->count, w->bits, packed);
+    memory_free(w->data);
+    w->data = packed;
+    return packed ? 0 : STATUS_NOMEM;
+}
+
 static int order_weights(const struct emit *e, int i, struct ordered *w)
 {
     struct order o = order_of(e, i);
@@ -160,9 +164,7 @@ static int order_weights(const struct emit *e, int i, struct ordered *w)
         return STATUS_NOMEM;
     if (!s->is_integer)
         return 0;
-    w->bits = bits_of(w->data, w->count);
-    w->bytes = codes_pack(w->data, w->count, w->bits);
-    return 0;
+    return pack(w, e->m);
 }
 
 int put_weights(struct emit *e, int i, char pointer[POINTER_SIZE])

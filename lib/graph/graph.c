@@ -81,7 +81,7 @@ int graph_fusable(const struct graph *g, int i)
 {
     const struct node *n = &g->nodes[i];
     int found = -1;
-    for (int k = 0; k < n->input_count; k++) {
+    for (int k = 0; k < n->input_count && !n->is_separate; k++) {
         int x = n->inputs[k];
         if (x > found && node_epilogue(&g->nodes[x], n->op) && graph_uses(g, x) == 1)
             found = x;

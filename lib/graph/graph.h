@@ -44,6 +44,7 @@ struct node {
     int out, kernel, stride, pad, groups;
     int has_bias, has_relu;
     int requantizes;       /* linear on codes: gives codes, not floats */
+    int is_separate;       /* add: never part of a convolution */
     struct clip clip;      /* of the op `clip`, or behind another's relu */
     float mean[4], std[4]; /* as many as channels */
     float eps;

@@ -31,7 +31,7 @@ struct builder_value {
 void *builder_new(struct builder *b, size_t count, size_t size, struct message *m) RESQ_USE_RESULT;
 char *builder_text(struct builder *b, struct message *m, const char *format, ...) RESQ_PRINTF(3, 4) RESQ_USE_RESULT;
 
-/* A node with one output, after which it is named. Inputs: names, borrowed, NULL behind the last; at most 8. */
+/* A node with one output, after which it is named. Inputs: names, borrowed, NULL behind the last. */
 int builder_node(struct builder *b, const char *op, const char *output, const char *const *inputs,
                  struct message *m) RESQ_USE_RESULT;
 /* Attributes of the node added last. */

@@ -3,6 +3,7 @@
  * 128. */
 #include "onnx/importer.h"
 #include "base/memory.h"
+#include "graph/op.h"
 #include "quant/affine.h"
 #include <math.h>
 #include <stdio.h>
@@ -81,12 +82,7 @@ int fold_quantize(struct importer *im, const struct call *c, struct message *m)
 
 /* ---- maps of activations ---- */
 
-struct map {
-    float scale;
-    uint8_t zero_point; /* of unsigned codes */
-};
-
-static int take_map(const struct call *c, struct map *map, struct message *m)
+static int take_map(const struct call *c, struct codes_map *map, struct message *m)
 {
     const struct constant *scale;
     const struct value *zero = call_input(c, 2);
@@ -94,7 +90,7 @@ static int take_map(const struct call *c, struct map *map, struct message *m)
     if (scale->count != 1 || scale->type != ONNX_FLOAT || scale->scale)
         return message_set(m, STATUS_UNSUPPORTED, "%zu scales of an activation: it has one here, of type float",
                            scale->count);
-    *map = (struct map){((const float *)scale->data)[0], 0};
+    *map = (struct codes_map){((const float *)scale->data)[0], 0};
     if (!isnormal(map->scale) || map->scale <= 0)
         return message_set(m, STATUS_RANGE, "scale %g is not a positive normal number", (double)map->scale);
     if (!zero)
@@ -107,186 +103,66 @@ static int take_map(const struct call *c, struct map *map, struct message *m)
     return 0;
 }
 
-static int is_map_of(const struct importer *im, int node, const struct map *map)
+static int is_map_of(const struct importer *im, int node, const struct codes_map *map)
 {
     return *(const float *)model_tensor(im->model, node, "scale")->data == map->scale &&
            *(const uint8_t *)model_tensor(im->model, node, "zero_point")->data == map->zero_point;
 }
 
-static int add_map(struct importer *im, int node, const struct map *map, const uint8_t range[2], struct message *m)
+/* Where nothing else reads node i and its codes are its own, they end at the clip; else it is a node of its own. */
+static int is_end_of(const struct importer *im, const struct value *codes, int low, int high)
 {
-    const int64_t two = 2;
-    TRY(node_tensor(im, node, "scale", DTYPE_F32, 0, NULL, &map->scale, m));
-    TRY(node_tensor(im, node, "zero_point", DTYPE_U8, 0, NULL, &map->zero_point, m));
-    return node_tensor(im, node, "range", DTYPE_U8, 1, &two, range, m);
+    const struct node *n = &im->model->graph.nodes[codes->node];
+    int zero = *(const uint8_t *)model_tensor(im->model, codes->node, "zero_point")->data;
+    return codes->uses == 1 && op_of(n)->integer != INTEGER_INPUT_MAP && low <= zero && zero <= high;
 }
 
-/* ---- layers ---- */
-
-int codes_layer(const struct importer *im, const struct call *c)
+static int code_bound(const struct call *c, int k, int otherwise, int *out, struct message *m)
 {
-    const struct value *w = call_input(c, 1);
-    return value_is_codes(im, c->in[0]) && w && w->kind == VALUE_CONSTANT && w->constant.scale &&
-           (w->constant.type == ONNX_INT8 || w->constant.type == ONNX_INT4);
-}
-
-static float weight_scale_of(const struct constant *w, size_t output)
-{
-    return w->scale[w->scale_count > 1 ? output : 0];
-}
-
-/* The bias as codes on scale_x * scale_w[c], or the difference. */
-static int check_bias(const struct importer *im, int x, const struct constant *w, const struct constant *b,
-                      struct message *m)
-{
-    const float scale_x = *(const float *)model_tensor(im->model, x, "scale")->data;
-    if (!b)
+    const struct value *v = call_input(c, k);
+    *out = otherwise;
+    if (!v)
         return 0;
-    if (b->type != ONNX_INT32 || !b->scale || b->count != (size_t)w->dims[0])
-        return message_set(m, STATUS_UNSUPPORTED,
-                           "its bias is not %lld dequantized int32 codes: here integer layers have such",
-                           (long long)w->dims[0]);
-    for (size_t i = 0; i < b->count; i++) {
-        float have = b->scale[b->scale_count > 1 ? i : 0], want = scale_x * weight_scale_of(w, i);
-        if (have != want)
-            return message_set(m, STATUS_UNSUPPORTED,
-                               "bias scale %.9g at index %zu is not that of input times weights, %.9g",
-                               (double)have, i, (double)want);
-    }
+    if (v->kind != VALUE_CONSTANT || v->constant.count != 1 ||
+        (v->constant.type != ONNX_UINT8 && v->constant.type != ONNX_INT8))
+        return message_set(m, STATUS_UNSUPPORTED, "bound '%s' is no single uint8 or int8", v->name);
+    *out = (int)constant_integer(&v->constant, 0) + (v->constant.type == ONNX_INT8 ? SIGNED_ZERO : 0);
     return 0;
 }
 
-/* weight, weight_scale, bias and accumulator_bound of an appended integer layer. */
-static int add_codes(struct importer *im, int node, const struct constant *w, const struct constant *b,
-                     struct message *m)
+int codes_clip(struct importer *im, const struct call *c, struct message *m)
 {
-    const int64_t outputs = w->dims[0];
-    int x = im->model->graph.nodes[node].inputs[0];
-    float *scales = memory_new((size_t)outputs, sizeof *scales, m);
-    int32_t *bias = memory_new((size_t)outputs, sizeof *bias, m);
-    int status = scales && bias ? 0 : STATUS_NOMEM;
-    for (size_t i = 0; status >= 0 && i < (size_t)outputs; i++) {
-        scales[i] = weight_scale_of(w, i);
-        bias[i] = b ? ((const int32_t *)b->data)[i] : 0;
+    struct value *x = c->in[0];
+    const float scale = *(const float *)model_tensor(im->model, x->node, "scale")->data;
+    const int zero = *(const uint8_t *)model_tensor(im->model, x->node, "zero_point")->data;
+    uint8_t *range = node_range(im, x->node);
+    int low, high;
+    TRY(code_bound(c, 1, 0, &low, m));
+    TRY(code_bound(c, 2, UINT8_MAX, &high, m));
+    low = low > range[0] ? low : range[0];
+    high = high < range[1] ? high : range[1];
+    if (low >= high)
+        return message_set(m, STATUS_RANGE, "leaves no two codes");
+    value_pass_on(x, c->out);
+    if (low == range[0] && high == range[1])
+        return 0;
+    if (is_end_of(im, x, low, high)) {
+        range[0] = (uint8_t)low;
+        range[1] = (uint8_t)high;
+        return 0;
     }
-    if (status >= 0)
-        status = node_tensor(im, node, "weight", DTYPE_I8, w->rank, w->dims, w->data, m);
-    if (status >= 0)
-        status = node_tensor(im, node, "weight_scale", DTYPE_F32, 1, &outputs, scales, m);
-    if (status >= 0)
-        status = node_tensor(im, node, "bias", DTYPE_I32, 1, &outputs, bias, m);
-    const uint8_t *zero = model_tensor(im->model, x, "zero_point")->data,
-                  *range = model_tensor(im->model, x, "range")->data;
-    int64_t bound = status < 0 ? 0
-                               : accumulator_bound(w->data, bias, (int)outputs, (int)(w->count / (size_t)outputs),
-                                                   *zero, range[0], range[1]);
-    memory_free(scales);
-    memory_free(bias);
-    TRY(status);
-    if (bound > INT32_MAX)
-        return message_set(m, STATUS_RANGE, "its sums may leave 32 bits");
-    return node_tensor(im, node, "accumulator_bound", DTYPE_I64, 0, NULL, &bound, m);
-}
-
-/* c's output: an integer layer that waits. */
-static int wait_for(struct importer *im, const struct call *c, const struct pending *p, const char *stem,
-                    struct message *m)
-{
-    struct pending *own = memory_new(1, sizeof *own, m);
-    if (!own)
-        return STATUS_NOMEM;
-    *own = *p;
-    own->x = c->in[0]->node;
-    own->residual = -1;
-    node_choose_name(im, c, stem, own->name);
-    c->out->kind = VALUE_SUM;
-    c->out->pending = own;
-    c->out->rank = c->in[0]->rank;
-    memcpy(c->out->dims, c->in[0]->dims, sizeof c->out->dims);
-    return 0;
-}
-
-static int layer_constants(const struct importer *im, const struct call *c, const struct constant **w,
-                           const struct constant **b, struct message *m)
-{
-    *b = NULL;
-    TRY(call_constant(c, 1, "weights", w, m));
-    if (call_input(c, 2))
-        TRY(call_constant(c, 2, "bias", b, m));
-    if ((*w)->rank < 2 || (*w)->dims[0] < 1 || (*w)->dims[0] > GRAPH_MAX_CHANNELS || (*w)->count < 1)
-        return message_set(m, STATUS_UNSUPPORTED, "weights of %d dimensions, %lld outputs", (*w)->rank,
-                           (long long)(*w)->dims[0]);
-    return check_bias(im, c->in[0]->node, *w, *b, m);
-}
-
-int codes_conv(struct importer *im, const struct call *c, struct message *m)
-{
-    struct pending p = {.node = {.op = OP_CONV2D}};
-    TRY(layer_constants(im, c, &p.weight, &p.bias, m));
-    TRY(convolution_attributes(c, p.weight, &p.node, m));
-    return wait_for(im, c, &p, c->in[1]->name, m);
-}
-
-int codes_average(struct importer *im, const struct call *c, int is_flat, struct message *m)
-{
-    const struct pending p = {.node = {.op = OP_AVGPOOL}, .is_flat = is_flat};
-    return wait_for(im, c, &p, NULL, m);
-}
-
-int codes_gemm(struct importer *im, const struct call *c, struct message *m)
-{
-    const struct constant *w, *b;
-    TRY(layer_constants(im, c, &w, &b, m));
-    if (w->rank != 2 || c->in[0]->rank != 2 || !value_is_vector(im, c->in[0]))
-        return message_set(m, STATUS_UNSUPPORTED, "input '%s' is no vector of each image", c->in[0]->name);
-    int i = node_new(im, c, OP_LINEAR, c->in[1]->name, c->in[0]->node, -1, m);
+    int i = node_new(im, c, OP_CLIP, NULL, x->node, -1, m);
     TRY(i);
-    im->model->graph.nodes[i].out = (int)w->dims[0];
-    im->model->graph.nodes[i].has_bias = 1;
-    TRY(node_finish(im, c, i, 1, m));
-    return add_codes(im, i, w, b, m);
-}
-
-/* The waiting layer of `sum` becomes c's output's, if nothing else wants it. */
-static int move_pending(const struct call *c, struct value *sum, struct message *m)
-{
-    if (sum->uses != 1 || !sum->pending)
-        return message_set(m, STATUS_UNSUPPORTED, "'%s' is read more than once before it is quantized", sum->name);
-    c->out->kind = VALUE_SUM;
-    c->out->pending = sum->pending;
-    c->out->rank = sum->rank;
-    memcpy(c->out->dims, sum->dims, sizeof sum->dims);
-    sum->pending = NULL;
-    return 0;
-}
-
-int codes_add(struct importer *im, const struct call *c, struct value *sum, struct value *other, struct message *m)
-{
-    const struct pending *p = sum->pending;
-    if (!value_is_codes(im, other))
-        return message_set(m, STATUS_UNSUPPORTED, "adds '%s', which is no codes, to a layer on codes", other->name);
-    if (!p || p->residual >= 0 || p->node.has_relu || sum->has_cut || p->node.op != OP_CONV2D)
-        return message_set(m, STATUS_UNSUPPORTED,
-                           "a residual is added here to a convolution's sums alone, once, before its ReLU");
-    TRY(move_pending(c, sum, m));
-    c->out->pending->residual = other->node;
-    return 0;
-}
-
-int codes_relu(struct importer *im, const struct call *c, struct message *m)
-{
-    (void)im;
-    TRY(move_pending(c, c->in[0], m));
-    if (c->in[0]->has_cut || c->out->pending->node.op != OP_CONV2D)
-        return message_set(m, STATUS_UNSUPPORTED, "stands behind another step than a convolution or its residual");
-    c->out->pending->node.has_relu = 1;
-    return 0;
+    im->model->graph.nodes[i].clip = (struct clip){1, scale * (float)(low - zero), scale * (float)(high - zero)};
+    TRY(graph_verify_last(&im->model->graph, m));
+    c->out->node = i;
+    return node_repeat_map(im, i, m);
 }
 
 /* ---- to codes and back ---- */
 
 /* The codes that a Clip before QuantizeLinear leaves. */
-static int range_of(const struct value *x, const struct map *map, uint8_t range[2], struct message *m)
+static int range_of(const struct value *x, const struct codes_map *map, uint8_t range[2], struct message *m)
 {
     range[0] = 0;
     range[1] = UINT8_MAX;
@@ -316,9 +192,8 @@ static void codes_name(const struct importer *im, const struct call *c, const ch
         node_choose_name(im, c, NULL, out);
 }
 
-static int append_pending(struct importer *im, const struct call *c, const struct map *map, struct message *m)
+static int append_pending(struct importer *im, const struct call *c, const struct codes_map *map, struct message *m)
 {
-    struct graph *g = &im->model->graph;
     const struct pending *p = c->in[0]->pending;
     char name[NODE_NAME_SIZE];
     uint8_t range[2];
@@ -326,27 +201,17 @@ static int append_pending(struct importer *im, const struct call *c, const struc
         return message_set(m, STATUS_UNSUPPORTED, "'%s' is read more than once before it is quantized",
                            c->in[0]->name);
     TRY(range_of(c->in[0], map, range, m));
+    if (p->node.op == OP_ADD && p->node.has_relu && map->zero_point > range[0])
+        range[0] = map->zero_point; /* the clamp is its relu */
     codes_name(im, c, p->name, name);
-    int i = graph_append(g, p->node.op, name, p->x, p->residual, m);
+    int i = pending_append(im, c, name, m);
     TRY(i);
-    struct node *n = &g->nodes[i];
-    if (p->weight) {
-        n->out = p->node.out;
-        n->kernel = p->node.kernel;
-        n->stride = p->node.stride;
-        n->pad = p->node.pad;
-        n->groups = p->node.groups;
-        n->has_bias = 1;
-        n->has_relu = p->node.has_relu;
-    }
-    TRY(node_finish(im, c, i, p->is_flat, m));
-    if (p->weight)
-        TRY(add_codes(im, i, p->weight, p->bias, m));
     c->out->kind = VALUE_CODES;
-    return add_map(im, i, map, range, m);
+    return node_map(im, i, map, range, m);
 }
 
-static int append_quantize(struct importer *im, const struct call *c, const struct map *map, struct message *m)
+static int append_quantize(struct importer *im, const struct call *c, const struct codes_map *map,
+                           struct message *m)
 {
     uint8_t range[2];
     struct graph *g = &im->model->graph;
@@ -362,16 +227,18 @@ static int append_quantize(struct importer *im, const struct call *c, const stru
     TRY(i);
     TRY(node_finish(im, c, i, c->in[0]->rank == 2, m));
     c->out->kind = VALUE_CODES;
-    return add_map(im, i, map, range, m);
+    return node_map(im, i, map, range, m);
 }
 
 int import_quantize(struct importer *im, const struct call *c, struct message *m)
 {
-    struct map map;
+    struct codes_map map;
     struct value *x = c->in[0];
     TRY(take_map(c, &map, m));
     if (x->kind == VALUE_SUM)
         return append_pending(im, c, &map, m);
+    if (x->has_cut && value_is_codes(im, x))
+        TRY(value_f32(im, x, m));
     if (!value_is_codes(im, x) || !is_map_of(im, x->node, &map))
         return append_quantize(im, c, &map, m);
     value_pass_on(x, c->out); /* back to the codes that it came from */
@@ -381,7 +248,7 @@ int import_quantize(struct importer *im, const struct call *c, struct message *m
 
 int import_dequantize(struct importer *im, const struct call *c, struct message *m)
 {
-    struct map map;
+    struct codes_map map;
     TRY(take_map(c, &map, m));
     if (c->in[0]->kind != VALUE_CODES)
         return message_set(m, STATUS_MISMATCH, "'%s' is not what QuantizeLinear gives", c->in[0]->name);

@@ -1,391 +1,16 @@
+/* A model as a file: its ends, what is told of it, and the walk over its nodes. */
 #include "onnx/export.h"
 #include "base/memory.h"
-#include "graph/codes.h"
 #include "graph/op.h"
-#include "graph/schema.h"
-#include "onnx/builder.h"
-#include <math.h>
+#include "onnx/exporter.h"
 #include <string.h>
 
-static const char input_name[] = "image", output_name[] = "logits";
-
-struct exporter {
-    const struct model *model;
-    const struct onnx_export_options *options;
-    struct builder b;
-    const char **values; /* per node: its real values in the file */
-};
-
-static const struct node *node_at(const struct exporter *e, int i)
-{
-    return &e->model->graph.nodes[i];
-}
-
-#define INPUTS(...) ((const char *const[]){__VA_ARGS__, NULL})
-/* Forwards that memory is out. */
-#define NAME(variable, ...)                                     \
-    const char *variable = builder_text(&e->b, m, __VA_ARGS__); \
-    if (!variable)                                              \
-    return STATUS_NOMEM
-
-/* ---- constants ---- */
-
-static int add_tensor(struct exporter *e, const char *name, enum onnx_type type, const struct tensor *t,
-                      struct message *m)
-{
-    return builder_constant(&e->b, name, type, t->rank, t->shape, t->data, m);
-}
-
-static int add_scalar(struct exporter *e, const char *name, float value, struct message *m)
-{
-    float *own = builder_new(&e->b, 1, sizeof *own, m);
-    if (!own)
-        return STATUS_NOMEM;
-    *own = value;
-    return builder_constant(&e->b, name, ONNX_FLOAT, 0, NULL, own, m);
-}
+static const char input_name[] = "image";
 
 /* One number a channel of [N,C,H,W]. */
 static int add_channels(struct exporter *e, const char *name, const float *values, int channels, struct message *m)
 {
     return builder_constant(&e->b, name, ONNX_FLOAT, 4, (const int64_t[]){1, channels, 1, 1}, values, m);
-}
-
-/* ---- codes ---- */
-
-static int check_symmetric(const struct exporter *e, int i, struct message *m)
-{
-    const uint8_t *zero = model_tensor(e->model, i, "zero_point")->data;
-    if (*zero == 128)
-        return 0;
-    return message_set(m, STATUS_UNSUPPORTED,
-                       "%s: zero point %d, TensorRT takes signed codes around 0: make the model by quantize --for "
-                       "tensorrt",
-                       node_at(e, i)->name, *zero);
-}
-
-/* The scale and zero point of codes node i as constants NAME.scale and NAME.zero_point. u8 codes less 128 are s8 codes with
- * zero point 0. */
-static int add_map(struct exporter *e, int i, const char **scale, const char **zero, struct message *m)
-{
-    static const int8_t signed_zero;
-    int is_signed = e->options->target == ONNX_FOR_TENSORRT;
-    const struct tensor *z = model_tensor(e->model, i, "zero_point");
-    NAME(scale_name, "%s.scale", node_at(e, i)->name);
-    NAME(zero_name, "%s.zero_point", node_at(e, i)->name);
-    if (is_signed)
-        TRY(check_symmetric(e, i, m));
-    *scale = scale_name;
-    *zero = zero_name;
-    TRY(add_tensor(e, scale_name, ONNX_FLOAT, model_tensor(e->model, i, "scale"), m));
-    return builder_constant(&e->b, zero_name, is_signed ? ONNX_INT8 : ONNX_UINT8, 0, NULL,
-                            is_signed ? (const void *)&signed_zero : z->data, m);
-}
-
-/* x cut to what the codes of node i span, where that is less than their type does. */
-static int add_cut(struct exporter *e, int i, const char **x, struct message *m)
-{
-    const uint8_t *range = model_tensor(e->model, i, "range")->data;
-    const float scale = *(const float *)model_tensor(e->model, i, "scale")->data;
-    const int zero = *(const uint8_t *)model_tensor(e->model, i, "zero_point")->data;
-    if (range[0] == 0 && range[1] == 255)
-        return 0;
-    NAME(low, "%s.low", node_at(e, i)->name);
-    NAME(high, "%s.high", node_at(e, i)->name);
-    NAME(cut, "%s.cut", node_at(e, i)->name);
-    TRY(add_scalar(e, low, scale * (float)(range[0] - zero), m));
-    TRY(add_scalar(e, high, scale * (float)(range[1] - zero), m));
-    TRY(builder_node(&e->b, "Clip", cut, INPUTS(*x, low, high), m));
-    *x = cut;
-    return 0;
-}
-
-/* x -> codes of node i -> what they stand for: e->values[i]. A map that became a vector does so as codes, so that layers still
- * read DequantizeLinear. */
-static int add_pair(struct exporter *e, int i, const char *x, int flatten, struct message *m)
-{
-    const char *scale, *zero;
-    NAME(codes, "%s.codes", node_at(e, i)->name);
-    TRY(add_cut(e, i, &x, m));
-    TRY(add_map(e, i, &scale, &zero, m));
-    TRY(builder_node(&e->b, "QuantizeLinear", codes, INPUTS(x, scale, zero), m));
-    if (flatten) {
-        NAME(flat, "%s.flat", node_at(e, i)->name);
-        TRY(builder_node(&e->b, "Flatten", flat, INPUTS(codes), m));
-        codes = flat;
-    }
-    e->values[i] = node_at(e, i)->name;
-    return builder_node(&e->b, "DequantizeLinear", e->values[i], INPUTS(codes, scale, zero), m);
-}
-
-/* The real value of node i is x, made by the node's own operator; as codes where it gives codes. */
-static int finish(struct exporter *e, int i, const char *x, struct message *m)
-{
-    if (node_has_map(&e->model->graph, i))
-        return add_pair(e, i, x, 0, m);
-    e->values[i] = x;
-    return 0;
-}
-
-/* What node i's last operator gives: under the node's name, or, where codes are made of it, NAME.WHAT. */
-static const char *result_name(struct exporter *e, int i, const char *what, struct message *m)
-{
-    if (!node_has_map(&e->model->graph, i))
-        return node_at(e, i)->name;
-    return builder_text(&e->b, m, "%s.%s", node_at(e, i)->name, what);
-}
-
-/* ---- layers ---- */
-
-/* scale_x * scale_w[c] in f32, as the arithmetic has it. */
-static const float *bias_scale(struct exporter *e, int i, struct message *m)
-{
-    const struct tensor *w = model_tensor(e->model, i, "weight_scale");
-    const float x = *(const float *)model_tensor(e->model, node_at(e, i)->inputs[0], "scale")->data;
-    float *scale = builder_new(&e->b, w->count, sizeof *scale, m);
-    for (size_t c = 0; scale && c < w->count; c++)
-        scale[c] = x * ((const float *)w->data)[c];
-    return scale;
-}
-
-/* Weights of layer i, a byte a code and in the layer's shape, where the model has them packed: into memory of the builder's. */
-static int expand_codes(struct exporter *e, int i, const struct tensor *packed, struct tensor *t, struct message *m)
-{
-    struct tensor_spec specs[SCHEMA_MAX_TENSORS];
-    int count = node_tensors(&e->model->graph, i, specs), k = 0;
-    size_t codes = model_weight_count(e->model, i);
-    int8_t *data = builder_new(&e->b, codes, 1, m);
-    if (!data)
-        return STATUS_NOMEM;
-    while (k < count - 1 && strcmp(specs[k].suffix, "weight") != 0)
-        k++;
-    codes_unpack(packed->data, codes, model_weight_bits(e->model, i), data);
-    *t = (struct tensor){.name = packed->name,
-                         .dtype = DTYPE_I8,
-                         .rank = specs[k].rank,
-                         .count = codes,
-                         .bytes = codes,
-                         .data = data};
-    memcpy(t->shape, specs[k].shape, sizeof specs[k].shape);
-    return 0;
-}
-
-/* NAME.PART from codes: each output has its own scale, all zero points are 0. */
-static int add_codes(struct exporter *e, int i, const char *part, enum onnx_type type, const float *scale,
-                     const char **out, struct message *m)
-{
-    const struct tensor *t = model_tensor(e->model, i, part);
-    struct tensor expanded;
-    if (t->dtype == DTYPE_U8) {
-        TRY(expand_codes(e, i, t, &expanded, m));
-        t = &expanded;
-    }
-    const void *zeros = builder_new(&e->b, (size_t)t->shape[0], sizeof(int32_t), m);
-    NAME(name, "%s.%s", node_at(e, i)->name, part);
-    NAME(codes, "%s.codes", name);
-    NAME(scale_name, "%s.scale", name);
-    NAME(zero, "%s.zero_point", name);
-    if (!zeros || !scale)
-        return STATUS_NOMEM;
-    TRY(add_tensor(e, codes, type, t, m));
-    TRY(builder_constant(&e->b, scale_name, ONNX_FLOAT, 1, t->shape, scale, m));
-    TRY(builder_constant(&e->b, zero, type, 1, t->shape, zeros, m));
-    TRY(builder_node(&e->b, "DequantizeLinear", name, INPUTS(codes, scale_name, zero), m));
-    *out = name;
-    return builder_integer(&e->b, "axis", 0, m);
-}
-
-/* Names of weight and bias (NULL where there is none) as real numbers. */
-static int add_weights(struct exporter *e, int i, const char **weight, const char **bias, struct message *m)
-{
-    *weight = *bias = NULL;
-    if (node_is_integer(&e->model->graph, i)) {
-        TRY(add_codes(e, i, "weight", ONNX_INT8, model_tensor(e->model, i, "weight_scale")->data, weight, m));
-        return model_tensor(e->model, i, "bias") ? add_codes(e, i, "bias", ONNX_INT32, bias_scale(e, i, m), bias, m)
-                                                 : 0;
-    }
-    const struct tensor *w = model_tensor(e->model, i, "weight"), *b = model_tensor(e->model, i, "bias");
-    *weight = w->name;
-    TRY(add_tensor(e, w->name, ONNX_FLOAT, w, m));
-    if (!b)
-        return 0;
-    *bias = b->name;
-    return add_tensor(e, b->name, ONNX_FLOAT, b, m);
-}
-
-static int write_relu(struct exporter *e, int i, const char *x, struct message *m)
-{
-    const char *y = result_name(e, i, "relu", m);
-    if (!y)
-        return STATUS_NOMEM;
-    TRY(builder_node(&e->b, "Relu", y, INPUTS(x), m));
-    return finish(e, i, y, m);
-}
-
-static int write_clip(struct exporter *e, int i, const char *x, struct message *m)
-{
-    const char *y = result_name(e, i, "clip", m);
-    NAME(low, "%s.clip_low", node_at(e, i)->name);
-    NAME(high, "%s.clip_high", node_at(e, i)->name);
-    if (!y)
-        return STATUS_NOMEM;
-    TRY(add_scalar(e, low, node_at(e, i)->clip.low, m));
-    TRY(add_scalar(e, high, node_at(e, i)->clip.high, m));
-    TRY(builder_node(&e->b, "Clip", y, INPUTS(x, low, high), m));
-    return finish(e, i, y, m);
-}
-
-/* The relu and the clip behind a layer's sum, of which it has one at least. */
-static int write_steps(struct exporter *e, int i, const char *sum, struct message *m)
-{
-    const struct node *n = node_at(e, i);
-    if (!n->clip.on)
-        return write_relu(e, i, sum, m);
-    if (n->has_relu) {
-        NAME(positive, "%s.positive", n->name);
-        TRY(builder_node(&e->b, "Relu", positive, INPUTS(sum), m));
-        sum = positive;
-    }
-    return write_clip(e, i, sum, m);
-}
-
-static int write_conv2d(struct exporter *e, int i, const char *x, struct message *m)
-{
-    const struct node *n = node_at(e, i);
-    const int64_t kernel[] = {n->kernel, n->kernel}, stride[] = {n->stride, n->stride},
-                  pads[] = {n->pad, n->pad, n->pad, n->pad};
-    const char *weight, *bias;
-    int is_integer = node_is_integer(&e->model->graph, i);
-    if (is_integer && n->input_count > 1 && e->options->target == ONNX_FOR_RUNTIME)
-        return message_set(
-            m, STATUS_UNSUPPORTED,
-            "%s: its residual is added before it is rounded; ONNX Runtime's integer operators round "
-            "first, which would be another network: take --for openvino, which ONNX Runtime reads too",
-            n->name);
-    int is_cut = n->has_relu || n->clip.on, steps = (n->input_count > 1) + is_cut;
-    const char *sum = steps ? builder_text(&e->b, m, "%s.conv", n->name) : result_name(e, i, "conv", m);
-    if (!sum)
-        return STATUS_NOMEM;
-    TRY(add_weights(e, i, &weight, &bias, m));
-    TRY(builder_node(&e->b, "Conv", sum, INPUTS(x, weight, bias), m));
-    TRY(builder_integers(&e->b, "kernel_shape", 2, kernel, m));
-    TRY(builder_integers(&e->b, "strides", 2, stride, m));
-    TRY(builder_integers(&e->b, "pads", 4, pads, m));
-    TRY(builder_integer(&e->b, "group", n->groups, m));
-    if (n->input_count > 1) {
-        const char *added = is_cut ? builder_text(&e->b, m, "%s.add", n->name) : result_name(e, i, "add", m);
-        if (!added)
-            return STATUS_NOMEM;
-        TRY(builder_node(&e->b, "Add", added, INPUTS(sum, e->values[n->inputs[1]]), m));
-        sum = added;
-    }
-    return is_cut ? write_steps(e, i, sum, m) : finish(e, i, sum, m);
-}
-
-static int write_linear(struct exporter *e, int i, const char *x, struct message *m)
-{
-    const struct node *n = node_at(e, i);
-    const char *weight, *bias, *y = output_name;
-    int is_cut = n->has_relu || n->clip.on;
-    if (is_cut)
-        y = builder_text(&e->b, m, "%s.gemm", n->name);
-    else if (i < e->model->graph.count - 1)
-        y = result_name(e, i, "gemm", m);
-    if (!y)
-        return STATUS_NOMEM;
-    TRY(add_weights(e, i, &weight, &bias, m));
-    TRY(builder_node(&e->b, "Gemm", y, INPUTS(x, weight, bias), m));
-    TRY(builder_integer(&e->b, "transB", 1, m));
-    return is_cut ? write_steps(e, i, y, m) : finish(e, i, y, m);
-}
-
-static int write_batchnorm(struct exporter *e, int i, const char *x, struct message *m)
-{
-    static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
-    const char *names[6] = {x};
-    for (int k = 0; k < 4; k++) {
-        const struct tensor *t = model_tensor(e->model, i, parts[k]);
-        names[k + 1] = t->name;
-        TRY(add_tensor(e, t->name, ONNX_FLOAT, t, m));
-    }
-    TRY(builder_node(&e->b, "BatchNormalization", node_at(e, i)->name, names, m));
-    TRY(builder_number(&e->b, "epsilon", node_at(e, i)->eps, m));
-    return finish(e, i, node_at(e, i)->name, m);
-}
-
-static int write_add(struct exporter *e, int i, const char *x, struct message *m)
-{
-    const char *y = result_name(e, i, "add", m);
-    if (!y)
-        return STATUS_NOMEM;
-    TRY(builder_node(&e->b, "Add", y, INPUTS(x, e->values[node_at(e, i)->inputs[1]]), m));
-    return finish(e, i, y, m);
-}
-
-/* "MaxPool" or "AveragePool"; padding counts as zeros in the mean. */
-static int write_windows(struct exporter *e, int i, const char *op, const char *x, struct message *m)
-{
-    const struct node *n = node_at(e, i);
-    const int64_t kernel[] = {n->kernel, n->kernel}, stride[] = {n->stride, n->stride},
-                  pads[] = {n->pad, n->pad, n->pad, n->pad};
-    const char *y = result_name(e, i, "pool", m);
-    if (!y)
-        return STATUS_NOMEM;
-    TRY(builder_node(&e->b, op, y, INPUTS(x), m));
-    TRY(builder_integers(&e->b, "kernel_shape", 2, kernel, m));
-    TRY(builder_integers(&e->b, "strides", 2, stride, m));
-    TRY(builder_integers(&e->b, "pads", 4, pads, m));
-    if (n->op == OP_AVGPOOL)
-        TRY(builder_integer(&e->b, "count_include_pad", 1, m));
-    return finish(e, i, y, m);
-}
-
-static int write_maxpool(struct exporter *e, int i, const char *x, struct message *m)
-{
-    return write_windows(e, i, "MaxPool", x, m);
-}
-
-static int write_concat(struct exporter *e, int i, const char *x, struct message *m)
-{
-    const struct node *n = node_at(e, i);
-    const char *names[NODE_MAX_INPUTS + 1] = {x}, *y = result_name(e, i, "concat", m);
-    if (!y)
-        return STATUS_NOMEM;
-    for (int k = 1; k < n->input_count; k++)
-        names[k] = e->values[n->inputs[k]];
-    TRY(builder_node(&e->b, "Concat", y, names, m));
-    TRY(builder_integer(&e->b, "axis", 1, m));
-    return finish(e, i, y, m);
-}
-
-/* Maps are [N,C,H,W] here, so that the order is ours. */
-static int write_flatten(struct exporter *e, int i, const char *x, struct message *m)
-{
-    const char *y = result_name(e, i, "flat", m);
-    if (!y)
-        return STATUS_NOMEM;
-    TRY(builder_node(&e->b, "Flatten", y, INPUTS(x), m));
-    return finish(e, i, y, m);
-}
-
-static int write_avgpool(struct exporter *e, int i, const char *x, struct message *m)
-{
-    if (node_at(e, i)->kernel > 0)
-        return write_windows(e, i, "AveragePool", x, m);
-    const char *mean = result_name(e, i, "mean", m);
-    if (!mean)
-        return STATUS_NOMEM;
-    TRY(builder_node(&e->b, "GlobalAveragePool", mean, INPUTS(x), m));
-    if (node_has_map(&e->model->graph, i))
-        return add_pair(e, i, mean, 1, m);
-    NAME(flat, "%s.flat", node_at(e, i)->name);
-    e->values[i] = flat;
-    return builder_node(&e->b, "Flatten", flat, INPUTS(mean), m);
-}
-
-static int write_same(struct exporter *e, int i, const char *x, struct message *m)
-{
-    return finish(e, i, x, m);
 }
 
 /* ---- the ends ---- */
@@ -401,7 +26,7 @@ static int write_input(struct exporter *e, int i, const char *x, struct message 
 static int write_normalize(struct exporter *e, int i, const char *x, struct message *m)
 {
     static const int64_t channels_first[] = {0, 3, 1, 2};
-    const struct node *n = node_at(e, i);
+    const struct node *n = export_node(e, i);
     e->values[i] = x;
     if (!e->options->pixels)
         return 0;
@@ -411,7 +36,7 @@ static int write_normalize(struct exporter *e, int i, const char *x, struct mess
     TRY(builder_integers(&e->b, "perm", 4, channels_first, m));
     TRY(builder_node(&e->b, "Cast", "image.numbers", INPUTS("image.planes"), m));
     TRY(builder_integer(&e->b, "to", ONNX_FLOAT, m));
-    TRY(add_scalar(e, "image.white", 255, m));
+    TRY(export_number(e, "image.white", 255, m));
     TRY(builder_node(&e->b, "Div", "image.shares", INPUTS("image.numbers", "image.white"), m));
     TRY(add_channels(e, mean, n->mean, n->c, m));
     TRY(builder_node(&e->b, "Sub", "image.centred", INPUTS("image.shares", mean), m));
@@ -420,9 +45,6 @@ static int write_normalize(struct exporter *e, int i, const char *x, struct mess
     return builder_node(&e->b, "Div", n->name, INPUTS("image.centred", std), m);
 }
 
-typedef int write_function(struct exporter *e, int i, const char *x, struct message *m);
-
-/* An op's form in the file; x: the real values of its first input. */
 static write_function *const writers[OP_COUNT] = {
     [OP_INPUT] = write_input,         [OP_NORMALIZE] = write_normalize, [OP_CONV2D] = write_conv2d,
     [OP_BATCHNORM] = write_batchnorm, [OP_RELU] = write_relu,           [OP_ADD] = write_add,
@@ -436,9 +58,13 @@ static int check_attributes(const struct node *n, struct message *m)
 {
     static const char *const known[OP_COUNT] = {
         [OP_NORMALIZE] = " mean std ",
-        [OP_CONV2D] = " out kernel stride pad groups bias add relu ",
+        [OP_CONV2D] = " out kernel stride pad groups bias add relu clip ",
         [OP_BATCHNORM] = " eps ",
-        [OP_LINEAR] = " out bias ",
+        [OP_LINEAR] = " out bias requantize relu clip ",
+        [OP_ADD] = " separate ",
+        [OP_CLIP] = " low high ",
+        [OP_MAXPOOL] = " kernel stride pad ",
+        [OP_AVGPOOL] = " kernel stride pad ",
     };
     for (const struct attribute *a = op_of(n)->attributes; a && a->name; a++) {
         char word[64];
@@ -469,7 +95,7 @@ static int add_notes(struct exporter *e, struct message *m)
 {
     static const char *const left_out[] = {"graph", "stage", "format", "kind", "crc32", "mean", "std"};
     const struct record *r = e->model->record;
-    const struct node *norm = node_at(e, 1);
+    const struct node *norm = export_node(e, 1);
     for (size_t i = 0; i < r->metadata_count; i++) {
         size_t k = 0, count = sizeof left_out / sizeof left_out[0];
         while (k < count && strcmp(r->metadata[i].key, left_out[k]) != 0)
@@ -486,7 +112,7 @@ static int export_all(struct exporter *e, FILE *to, struct message *m)
     const struct graph *g = &e->model->graph;
     const struct node *image = &g->nodes[0], *last = &g->nodes[g->count - 1];
     struct builder_value input = {input_name, ONNX_FLOAT, 4, {-1, image->c, image->h, image->w}},
-                         output = {output_name, ONNX_FLOAT, 2, {-1, last->c}};
+                         output = {LOGITS_NAME, ONNX_FLOAT, 2, {-1, last->c}};
     if (e->options->pixels)
         input = (struct builder_value){input_name, ONNX_UINT8, 4, {-1, image->h, image->w, image->c}};
     e->values = memory_new((size_t)g->count, sizeof *e->values, m);
@@ -500,8 +126,8 @@ static int export_all(struct exporter *e, FILE *to, struct message *m)
         TRY(check_attributes(n, m));
         TRY(writers[n->op](e, i, n->input_count > 0 ? e->values[n->inputs[0]] : NULL, m));
     }
-    if (strcmp(e->values[g->count - 1], output_name) != 0)
-        TRY(builder_node(&e->b, "Identity", output_name, INPUTS(e->values[g->count - 1]), m));
+    if (strcmp(e->values[g->count - 1], LOGITS_NAME) != 0)
+        TRY(builder_node(&e->b, "Identity", LOGITS_NAME, INPUTS(e->values[g->count - 1]), m));
     TRY(add_notes(e, m));
     return builder_write(&e->b, &input, &output, to, m);
 }

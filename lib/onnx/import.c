@@ -294,9 +294,10 @@ static int take_notes(struct importer *im, struct message *m)
 static int finish(struct importer *im, struct value *out, struct message *m)
 {
     struct graph *g = &im->model->graph;
-    if (value_is_codes(im, out)) /* logits that were quantized themselves */
+    if (out->has_cut || out->kind == VALUE_SUM ||
+        value_is_codes(im, out)) /* logits that were quantized themselves */
         TRY(out->node = value_f32(im, out, m));
-    if (out->kind == VALUE_SUM || out->kind == VALUE_CODES)
+    if (out->kind == VALUE_CODES)
         return message_set(m, STATUS_MISMATCH, "output '%s' is of codes, want real numbers", out->name);
     if (out->kind != VALUE_NODE)
         return message_set(m, STATUS_MISMATCH, "output '%s' is no layer's result", out->name);

@@ -14,16 +14,16 @@ enum value_kind {
     VALUE_PIXELS, /* the input, channel by channel (x - offset[c]) / divisor[c] */
     VALUE_NODE,   /* what a node of the graph gives; of one that gives codes: what they stand for */
     VALUE_CODES,  /* the codes themselves */
-    VALUE_SUM     /* an integer layer's result before QuantizeLinear says on which codes it is to be */
+    VALUE_SUM     /* what is computed from codes, before QuantizeLinear says on which codes it is to be */
 };
 
 enum { MOST_CHANNELS = 4 };
 
-/* An integer layer that is not a node yet. */
+/* What is computed from codes and is not a node yet. */
 struct pending {
-    struct node node; /* op and attributes */
+    struct node
+        node; /* op, inputs (nodes that give codes; a convolution's second is its residual) and attributes */
     char name[NODE_NAME_SIZE];
-    int x, residual; /* nodes; residual -1: none */
     const struct constant *weight, *bias;
     int is_flat; /* of a mean: its shape is [N,C] */
 };
@@ -39,8 +39,9 @@ struct value {
     double offset[MOST_CHANNELS], divisor[MOST_CHANNELS];
     int node;
     struct pending *pending;
-    int has_cut; /* by a Clip, which QuantizeLinear alone may read: its codes end there */
+    int has_cut; /* by a Clip: of QuantizeLinear's, its codes end there; for others it becomes a node */
     float low, high;
+    char cut_name[NODE_NAME_SIZE]; /* what that would be called */
 };
 
 struct importer {
@@ -62,7 +63,7 @@ struct importer {
 /* One node of the file that is being taken. */
 struct call {
     const Onnx__NodeProto *node;
-    struct value *in[8]; /* NULL: left out */
+    struct value *in[NODE_MAX_INPUTS]; /* NULL: left out */
     int count;
     struct value *out;
 };
@@ -99,9 +100,13 @@ int call_constant(const struct call *c, int k, const char *what, const struct co
                   struct message *m) RESQ_USE_RESULT;
 
 /* ---- values ---- */
-/* The node of the graph that gives v in f32; a normalize or a dequantize is made where there is none yet. */
+/* The node of the graph that gives v in f32; a normalize, a dequantize, a clip or what waits is made where there is none yet. */
 int value_f32(struct importer *im, struct value *v, struct message *m) RESQ_USE_RESULT;
 int value_is_codes(const struct importer *im, const struct value *v); /* a NODE, and its node gives codes */
+/* The node that gives what codes node `node` stands for. */
+int value_dequantized(struct importer *im, int node, struct message *m) RESQ_USE_RESULT;
+/* The node that gives v, in f32 or as codes. */
+int value_node(struct importer *im, struct value *v, struct message *m) RESQ_USE_RESULT;
 int value_is_vector(const struct importer *im, const struct value *v);
 /* A new node with its inputs (-1: none); named after the tensor `stem` ("X.weight" gives X) where it is one of the file's
  * own, else after the call. Attributes are the caller's to set, then node_finish. */
@@ -116,11 +121,22 @@ int node_tensor(struct importer *im, int node, const char *suffix, enum dtype dt
                 const void *data, struct message *m) RESQ_USE_RESULT;
 int node_floats(struct importer *im, int node, const char *suffix, int rank, const int64_t *shape,
                 const struct constant *c, struct message *m) RESQ_USE_RESULT;
+struct codes_map {
+    float scale;
+    uint8_t zero_point; /* of unsigned codes */
+};
+/* scale, zero_point and range of a node that gives codes; or those of its first input. */
+int node_map(struct importer *im, int node, const struct codes_map *map, const uint8_t range[2],
+             struct message *m) RESQ_USE_RESULT;
+int node_repeat_map(struct importer *im, int i, struct message *m) RESQ_USE_RESULT;
+/* The smallest and largest code of node i, to be changed. */
+uint8_t *node_range(const struct importer *im, int i);
 /* Makes `to` the same value under its own name, with the uses of both. */
 void value_pass_on(const struct value *from, struct value *to);
 /* A line for the user, shown once all is well. */
 int import_tell(struct importer *im, struct message *m, const char *format, ...) RESQ_PRINTF(3, 4) RESQ_USE_RESULT;
 
+/* ---- values.c has value_f32 and value_node; the rest of these stands in call.c ---- */
 /* ---- window.c ---- */
 /* A window's attributes; kernel comes with what weights say, 0: the attribute must. */
 int window_attributes(const struct call *c, int64_t *kernel, int64_t *stride, int64_t *pad,
@@ -129,24 +145,41 @@ int window_attributes(const struct call *c, int64_t *kernel, int64_t *stride, in
 int convolution_attributes(const struct call *c, const struct constant *w, struct node *n,
                            struct message *m) RESQ_USE_RESULT;
 /* ---- layers.c ---- */
-import_function import_conv, import_gemm, import_matmul, import_batchnorm, import_relu, import_clip, import_add,
-    import_sub, import_mul, import_div, import_global_average, import_average, import_reduce_mean, import_softmax;
+import_function import_conv, import_gemm, import_matmul, import_batchnorm, import_add, import_sub, import_mul,
+    import_div, import_softmax;
+/* ---- steps.c ---- */
+import_function import_relu, import_clip;
+/* ---- pools.c ---- */
+import_function import_global_average, import_average, import_reduce_mean, import_max;
 /* ---- shapes.c ---- */
 import_function import_same, import_shape, import_reshape, import_flatten, import_squeeze, import_unsqueeze,
-    import_transpose;
+    import_transpose, import_concat;
 /* ---- fold.c ---- */
 import_function fold_constant, fold_same, fold_cast, fold_cast_like, fold_shape, fold_gather, fold_concat,
     fold_slice, fold_reshape, fold_squeeze, fold_unsqueeze, fold_transpose, fold_arithmetic, fold_expand,
     fold_constant_of_shape, fold_reduce_prod;
 /* ---- codes.c ---- */
 import_function fold_quantize, fold_dequantize, import_quantize, import_dequantize;
-/* Whether c is a layer on codes with coded weights, which becomes a SUM. */
+/* c's input, which is codes, between the codes of its second and third. */
+int codes_clip(struct importer *im, const struct call *c, struct message *m) RESQ_USE_RESULT;
+/* ---- pending.c ---- */
+/* Whether c is a layer on codes with coded weights, which becomes a SUM; so do the others of these. */
 int codes_layer(const struct importer *im, const struct call *c);
 int codes_conv(struct importer *im, const struct call *c, struct message *m) RESQ_USE_RESULT;
 int codes_gemm(struct importer *im, const struct call *c, struct message *m) RESQ_USE_RESULT;
 int codes_average(struct importer *im, const struct call *c, int is_flat, struct message *m) RESQ_USE_RESULT;
+/* window: with kernel, stride and pad. */
+int codes_windows(struct importer *im, const struct call *c, const struct node *window,
+                  struct message *m) RESQ_USE_RESULT;
+int codes_sum(struct importer *im, const struct call *c, struct message *m) RESQ_USE_RESULT;
+int codes_concat(struct importer *im, const struct call *c, struct message *m) RESQ_USE_RESULT;
+/* A residual, and a relu, of a SUM. */
 int codes_add(struct importer *im, const struct call *c, struct value *sum, struct value *other,
               struct message *m) RESQ_USE_RESULT;
 int codes_relu(struct importer *im, const struct call *c, struct message *m) RESQ_USE_RESULT;
+/* SUM c->in[0] as a node that gives codes, called `name`; its map is the caller's to add. */
+int pending_append(struct importer *im, const struct call *c, const char *name, struct message *m) RESQ_USE_RESULT;
+/* SUM v as a node that gives it in f32; a convolution's is refused. */
+int pending_settle(struct importer *im, struct value *v, struct message *m) RESQ_USE_RESULT;
 
 #endif

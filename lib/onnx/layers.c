@@ -1,4 +1,4 @@
-/* Operators that compute: convolutions, linear layers, norms, sums, pools. */
+/* Operators that compute: convolutions, linear layers, norms, sums. */
 #include "onnx/importer.h"
 #include "base/memory.h"
 #include <math.h>
@@ -149,7 +149,7 @@ static int add_to_bias(struct importer *im, const struct call *c, const struct v
                        struct message *m)
 {
     struct node *n = x->kind == VALUE_NODE ? &im->model->graph.nodes[x->node] : NULL;
-    if (!n || x->uses != 1 || (n->op != OP_CONV2D && n->op != OP_LINEAR) || n->type != NODE_F32)
+    if (!n || x->has_cut || x->uses != 1 || (n->op != OP_CONV2D && n->op != OP_LINEAR) || n->type != NODE_F32)
         return message_set(m, STATUS_UNSUPPORTED, "adds a constant to '%s', which is no layer's own result",
                            x->name);
     struct tensor *bias = model_tensor(im->model, x->node, "bias");
@@ -201,8 +201,12 @@ int import_add(struct importer *im, const struct call *c, struct message *m)
         TRY(call_constant(c, x == a, "addend", &k, m));
         return x->kind == VALUE_PIXELS ? image_and_constant(im, c, x, k, 1, 0, 0, m) : add_to_bias(im, c, x, k, m);
     }
-    if (a->kind == VALUE_SUM || b->kind == VALUE_SUM)
-        return a->kind == VALUE_SUM ? codes_add(im, c, a, b, m) : codes_add(im, c, b, a, m);
+    int a_waits = a->kind == VALUE_SUM && a->pending && a->pending->node.op == OP_CONV2D,
+        b_waits = b->kind == VALUE_SUM && b->pending && b->pending->node.op == OP_CONV2D;
+    if (a_waits || b_waits)
+        return a_waits ? codes_add(im, c, a, b, m) : codes_add(im, c, b, a, m);
+    if (value_is_codes(im, a) && value_is_codes(im, b) && !a->has_cut && !b->has_cut)
+        return codes_sum(im, c, m);
     int x = value_f32(im, a, m), y, i;
     TRY(x);
     TRY(y = value_f32(im, b, m));
@@ -277,51 +281,7 @@ int import_batchnorm(struct importer *im, const struct call *c, struct message *
     return node_finish(im, c, i, c->in[0]->rank == 2, m);
 }
 
-/* ---- steps ---- */
-
-int import_relu(struct importer *im, const struct call *c, struct message *m)
-{
-    if (c->in[0]->kind == VALUE_SUM)
-        return codes_relu(im, c, m);
-    int x = value_f32(im, c->in[0], m), i;
-    TRY(x);
-    TRY(i = node_new(im, c, OP_RELU, NULL, x, -1, m));
-    return node_finish(im, c, i, c->in[0]->rank == 2, m);
-}
-
-/* Bound k of a Clip: an input since opset 11, an attribute before. */
-static int clip_bound(const struct importer *im, const struct call *c, int k, const char *name, double otherwise,
-                      double *out, struct message *m)
-{
-    const struct constant *bound;
-    *out = otherwise;
-    if (im->opset < 11)
-        return call_number(c, name, otherwise, out, m);
-    if (!call_input(c, k))
-        return 0;
-    TRY(call_constant(c, k, name, &bound, m));
-    if (bound->count != 1)
-        return message_set(m, STATUS_MISMATCH, "%s has %zu elements", name, bound->count);
-    *out = constant_number(bound, 0);
-    return 0;
-}
-
-int import_clip(struct importer *im, const struct call *c, struct message *m)
-{
-    enum { NO_BOUND = 1 << 30 };
-    double low, high;
-    TRY(clip_bound(im, c, 1, "min", (double)-INFINITY, &low, m));
-    TRY(clip_bound(im, c, 2, "max", (double)INFINITY, &high, m));
-    if (low == 0 && high >= NO_BOUND)
-        return import_relu(im, c, m);
-    if (c->in[0]->has_cut || c->in[0]->kind == VALUE_CODES)
-        return message_set(m, STATUS_UNSUPPORTED, "min %g and max %g of '%s'", low, high, c->in[0]->name);
-    TRY(import_same(im, c, m));
-    c->out->has_cut = 1;
-    c->out->low = (float)low;
-    c->out->high = (float)high;
-    return 0;
-}
+/* ---- the end ---- */
 
 int import_softmax(struct importer *im, const struct call *c, struct message *m)
 {
@@ -329,59 +289,5 @@ int import_softmax(struct importer *im, const struct call *c, struct message *m)
         return message_set(m, STATUS_UNSUPPORTED, "is known at the end of a network alone");
     TRY(import_tell(im, m, "%s at its end is left out: what is read are the logits", c->node->op_type));
     value_pass_on(c->in[0], c->out);
-    return 0;
-}
-
-/* ---- means ---- */
-
-static int add_mean(struct importer *im, const struct call *c, int is_flat, struct message *m)
-{
-    if (value_is_codes(im, c->in[0]))
-        return codes_average(im, c, is_flat, m);
-    int x = value_f32(im, c->in[0], m), i;
-    TRY(x);
-    TRY(i = node_new(im, c, OP_AVGPOOL, NULL, x, -1, m));
-    return node_finish(im, c, i, is_flat, m);
-}
-
-int import_global_average(struct importer *im, const struct call *c, struct message *m)
-{
-    return add_mean(im, c, 0, m);
-}
-
-int import_average(struct importer *im, const struct call *c, struct message *m)
-{
-    int64_t kernel = 0, stride, pad, up;
-    TRY(window_attributes(c, &kernel, &stride, &pad, m));
-    TRY(call_integer(c, "ceil_mode", 0, &up, m));
-    const struct value *x = c->in[0];
-    if (x->rank == 4 && !up && pad == 0 && x->dims[2] == kernel && x->dims[3] == kernel)
-        return add_mean(im, c, 0, m);
-    return message_set(m, STATUS_UNSUPPORTED, "windows of %lld pixels: only means of the whole map are known here",
-                       (long long)kernel);
-}
-
-int import_reduce_mean(struct importer *im, const struct call *c, struct message *m)
-{
-    int64_t axes[ONNX_MAX_RANK], keep;
-    const struct value *x = c->in[0];
-    int is_there, count = call_list(c, 1, "axes", ONNX_MAX_RANK, axes, &is_there, m), seen = 0;
-    TRY(count);
-    TRY(call_integer(c, "keepdims", 1, &keep, m));
-    for (int k = 0; k < count; k++) {
-        int64_t axis = axes[k] < 0 ? axes[k] + x->rank : axes[k];
-        seen |= axis >= 0 && axis < x->rank ? 1 << axis : 1 << ONNX_MAX_RANK;
-    }
-    if (x->rank != 4 || seen != (x->channels_last ? 1 << 1 | 1 << 2 : 1 << 2 | 1 << 3) || value_is_vector(im, x))
-        return message_set(m, STATUS_UNSUPPORTED, "a mean over other axes than height and width");
-    struct value turned = *x; /* a mean over both sides does not ask where the channels are */
-    struct call again = *c;
-    turned.channels_last = 0;
-    again.in[0] = &turned;
-    TRY(add_mean(im, &again, !keep, m));
-    if (keep && x->channels_last) {
-        c->out->dims[3] = c->out->dims[1];
-        c->out->dims[1] = 1;
-    }
     return 0;
 }

@@ -48,6 +48,28 @@ static int flatten_pixel(struct importer *im, const struct call *c, int rank, co
     return 0;
 }
 
+/* A map becomes a vector, all pixels of the first channel first: as [N,C,H,W] lies. */
+static int flatten_map(struct importer *im, const struct call *c, struct message *m)
+{
+    int is_codes = c->in[0]->kind == VALUE_CODES, x = value_node(im, c->in[0], m), i;
+    TRY(x);
+    TRY(i = node_new(im, c, OP_FLATTEN, NULL, x, -1, m));
+    TRY(node_finish(im, c, i, 1, m));
+    if (im->model->graph.nodes[i].type == NODE_U8)
+        TRY(node_repeat_map(im, i, m));
+    if (is_codes)
+        c->out->kind = VALUE_CODES;
+    return 0;
+}
+
+/* Whether v, a map with its channels first, is to be a vector of all that it holds. */
+static int is_flattened(const struct value *v, int rank, const int64_t *dims)
+{
+    int is_map = v->kind == VALUE_NODE || v->kind == VALUE_CODES || v->kind == VALUE_PIXELS;
+    return is_map && v->rank == 4 && !v->channels_last && rank == 2 && dims[0] == v->dims[0] &&
+           dims[1] == v->dims[1] * v->dims[2] * v->dims[3];
+}
+
 static int reshape(struct importer *im, const struct call *c, int rank, const int64_t *dims, struct message *m)
 {
     const struct value *x = c->in[0];
@@ -55,7 +77,7 @@ static int reshape(struct importer *im, const struct call *c, int rank, const in
         if (x->kind == VALUE_NODE && x->rank == 4 && x->dims[2] == 1 && x->dims[3] == 1 && !value_is_codes(im, x) &&
             is_vector_shape(x, rank, dims))
             return flatten_pixel(im, c, rank, dims, m);
-        return refuse_shape(x, m);
+        return is_flattened(x, rank, dims) ? flatten_map(im, c, m) : refuse_shape(x, m);
     }
     if (!is_same_shape(x, rank, dims) && !is_vector_shape(x, rank, dims))
         return refuse_shape(x, m);
@@ -200,4 +222,26 @@ int import_transpose(struct importer *im, const struct call *c, struct message *
     c->out->channels_last = !x->channels_last;
     memcpy(c->out->dims, dims, sizeof to_last);
     return 0;
+}
+
+int import_concat(struct importer *im, const struct call *c, struct message *m)
+{
+    int inputs[NODE_MAX_INPUTS] = {0}, are_codes = 1, i;
+    int64_t axis;
+    TRY(call_integer(c, "axis", 0, &axis, m));
+    for (int k = 0; k < c->count; k++) {
+        const struct value *x = call_input(c, k);
+        if (!x || axis + (axis < 0 ? x->rank : 0) != 1 || x->channels_last)
+            return message_set(m, STATUS_UNSUPPORTED, "along axis %lld: want 1, the channels", (long long)axis);
+        are_codes &= value_is_codes(im, x) && !x->has_cut;
+    }
+    if (are_codes)
+        return codes_concat(im, c, m);
+    for (int k = 0; k < c->count; k++)
+        TRY(inputs[k] = value_f32(im, c->in[k], m));
+    TRY(i = node_new(im, c, OP_CONCAT, NULL, -1, -1, m));
+    struct node *n = &im->model->graph.nodes[i];
+    n->input_count = c->count;
+    memcpy(n->inputs, inputs, sizeof inputs);
+    return node_finish(im, c, i, c->in[0]->rank == 2, m);
 }

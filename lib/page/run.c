@@ -18,6 +18,14 @@ static int ends_with(const char *name, const char *end)
     return a > b && strcmp(name + a - b, end) == 0;
 }
 
+/* What was measured with more than the image itself (evaluate --tta) stands nowhere beside plain accuracies. */
+static enum table_kind with_views(enum table_kind kind, const struct table *t)
+{
+    if (!table_get_note(t, "tta"))
+        return kind;
+    return kind == TABLE_SUMMARY ? TABLE_FLIPS : kind == TABLE_METRICS ? TABLE_OTHER : kind;
+}
+
 /* Tables are told by their columns, since anyone may name them. */
 static enum table_kind kind_of(const struct table *t)
 {
@@ -25,11 +33,9 @@ static enum table_kind kind_of(const struct table *t)
         enum table_kind kind;
         const char *columns[4];
     } kinds[] = {
-        {TABLE_METRICS, {"metric", "class", "predicted", "value"}},
-        {TABLE_PAIR, {"metric", "class", "value"}},
-        {TABLE_LOG, {"epoch", "step", "loss", "learning_rate"}},
-        {TABLE_BENCH, {"what", "model", "ms_median"}},
-        {TABLE_SUMMARY, {"model", "accuracy", "bytes"}},
+        {TABLE_METRICS, {"metric", "class", "predicted", "value"}}, {TABLE_PAIR, {"metric", "class", "value"}},
+        {TABLE_LOG, {"epoch", "step", "loss", "learning_rate"}},    {TABLE_BENCH, {"what", "model", "ms_median"}},
+        {TABLE_PEERS, {"what", "program", "version", "ms_median"}}, {TABLE_SUMMARY, {"model", "accuracy", "bytes"}},
         {TABLE_SWEEP, {"stage", "observer", "accuracy"}},
     };
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
@@ -37,7 +43,7 @@ static enum table_kind kind_of(const struct table *t)
         for (int i = 0; i < 4 && kinds[k].columns[i]; i++)
             found &= table_column(t, kinds[k].columns[i]) >= 0;
         if (found)
-            return kinds[k].kind;
+            return with_views(kinds[k].kind, t);
     }
     return TABLE_OTHER;
 }
@@ -97,7 +103,7 @@ static int read_record(struct run *r, const char *path, const char *name, struct
         return take_model(r, record, path, name, m);
     if (strcmp(kind, "ranges") == 0)
         return (status = take_ranges(r, record, m)) < 0 ? message_prefix(m, status, "%s", path) : status;
-    if (strcmp(kind, "predictions") == 0)
+    if (strcmp(kind, "predictions") == 0 && !record_get(record, "tta"))
         status = take_predictions(r, record, name, m);
     record_free(record);
     return status < 0 ? message_prefix(m, status, "%s", path) : status;

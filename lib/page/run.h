@@ -11,7 +11,17 @@
 
 enum { RUN_MAX_FILES = 4096, RUN_MAX_ANSWERS = 16, RUN_NAME_SIZE = 256, CLASS_NAME_LETTERS = 40 };
 
-enum table_kind { TABLE_METRICS, TABLE_PAIR, TABLE_LOG, TABLE_BENCH, TABLE_SUMMARY, TABLE_SWEEP, TABLE_OTHER };
+enum table_kind {
+    TABLE_METRICS,
+    TABLE_PAIR,
+    TABLE_LOG,
+    TABLE_BENCH,
+    TABLE_SUMMARY,
+    TABLE_SWEEP,
+    TABLE_FLIPS,
+    TABLE_PEERS,
+    TABLE_OTHER
+};
 
 /* A TSV file of the folder. */
 struct run_table {
@@ -56,6 +66,8 @@ struct run {
     char **classes; /* [class_count]; NULL: unknown */
     int class_count;
     const struct table *bench, *sweep, *summary; /* NULL: none */
+    const struct table *flips; /* a summary of what models say with mirror images too; NULL: none */
+    const struct table *peers; /* other runtimes beside ours; NULL: none */
 };
 
 /* Reads what stands in the folder (not below it). Files that are neither tables nor records are passed over; one

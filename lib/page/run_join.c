@@ -322,6 +322,8 @@ int run_join(struct run *r, struct message *m)
         r->bench = t->kind == TABLE_BENCH && !r->bench ? &t->table : r->bench;
         r->sweep = t->kind == TABLE_SWEEP && !r->sweep ? &t->table : r->sweep;
         r->summary = t->kind == TABLE_SUMMARY && !r->summary ? &t->table : r->summary;
+        r->flips = t->kind == TABLE_FLIPS && !r->flips ? &t->table : r->flips;
+        r->peers = t->kind == TABLE_PEERS && !r->peers ? &t->table : r->peers;
     }
     for (int i = 0; i < r->answer_count; i++) {
         struct run_answer *a = &r->answers[i];
@@ -349,8 +351,9 @@ static int pair_from_table(const struct run *r, const struct run_answer *a, cons
 {
     for (int i = 0; i < r->table_count; i++) {
         const struct table *t = &r->tables[i].table;
-        if (r->tables[i].kind != TABLE_PAIR || !*a->digest || !*b->digest ||
-            strcmp(note_of(t, "first-model"), a->digest) != 0 || strcmp(note_of(t, "second-model"), b->digest) != 0)
+        if (r->tables[i].kind != TABLE_PAIR || *note_of(t, "first-tta") || *note_of(t, "second-tta") ||
+            !*a->digest || !*b->digest || strcmp(note_of(t, "first-model"), a->digest) != 0 ||
+            strcmp(note_of(t, "second-model"), b->digest) != 0)
             continue;
         *out = (struct pair_metrics){.images = pair_count(t, "images"),
                                      .both_right = pair_count(t, "both_right"),

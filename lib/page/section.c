@@ -56,6 +56,12 @@ void put_cell(struct html *h, double value, int digits)
     html_put(h, "<td>%s</td>", isfinite(value) ? out : "-");
 }
 
+const char *cell_of(const struct table *t, int row, const char *column)
+{
+    int c = table_column(t, column);
+    return c < 0 ? "-" : table_cell(t, row, c);
+}
+
 /* ---- two answers beside each other ---- */
 
 int compare_answers(const struct run *r, const struct run_answer *base, const struct run_answer *other,
@@ -193,6 +199,31 @@ void put_models(struct html *h, const struct run *r)
     frame_close(h);
 }
 
+/* What models say when they see mirror images too, apart from the rest: another use of the same files. */
+void put_flips(struct html *h, const struct run *r)
+{
+    const struct table *t = r->flips;
+    const int model = t ? table_column(t, "model") : -1;
+    if (model < 0)
+        return;
+    frame_open(h, "With test-time augmentation: the mean of each image's logits and its mirror image's", "sort");
+    html_raw(
+        h,
+        "<thead><tr><th scope=\"col\">model</th><th scope=\"col\">accuracy, %</th><th scope=\"col\">loss</th><th "
+        "scope=\"col\">ms an image</th><th scope=\"col\">images/s</th></tr></thead><tbody>\n");
+    for (int i = 0; i < t->rows; i++) {
+        html_put(h, "<tr><th scope=\"row\">%s, flip</th><td>%.2f <small>(%.2f to %.2f)</small></td>",
+                 table_cell(t, i, model), run_number(t, i, "accuracy"), run_number(t, i, "accuracy_low"),
+                 run_number(t, i, "accuracy_high"));
+        put_cell(h, run_number(t, i, "loss"), 4);
+        put_cell(h, run_number(t, i, "ms_per_sample"), 3);
+        put_cell(h, run_number(t, i, "samples_per_s"), 1);
+        html_raw(h, "</tr>\n");
+    }
+    html_raw(h, "</tbody>");
+    frame_close(h);
+}
+
 void section_models(struct html *h, const struct run *r)
 {
     section_open(
@@ -203,5 +234,6 @@ void section_models(struct html *h, const struct run *r)
         section_missing(h, "No metrics and no predictions here.");
     else
         put_models(h, r);
+    put_flips(h, r);
     section_close(h);
 }

@@ -20,6 +20,8 @@ void html_check(struct html *h, int status);
 void put_megabytes(struct html *h, int64_t bytes);       /* "11.22 MB", or "-" for 0 */
 void put_cell(struct html *h, double value, int digits); /* a table's cell; "-" for what is not finite */
 
+const char *cell_of(const struct table *t, int row, const char *column); /* "-" without such a column */
+
 /* What is said of an answer beside the float one. */
 struct comparison {
     const struct run_answer *base, *other;
@@ -32,6 +34,10 @@ int compare_answers(const struct run *r, const struct run_answer *base, const st
                     struct comparison *c, struct message *m) RESQ_USE_RESULT;
 /* "Beside float, ptq loses nothing measurable (...), is 4.0 times smaller and 3.7 times as fast", escaped for h's form. */
 void put_verdict(struct html *h, const struct comparison *c);
+
+void put_margins(struct html *h, const struct run *r); /* nothing without predictions */
+void put_peers(struct html *h, const struct run *r);   /* nothing without their table */
+void put_flips(struct html *h, const struct run *r);   /* nothing without their table */
 
 void section_verdict(struct html *h, const struct run *r);
 void put_models(struct html *h, const struct run *r); /* the table alone */

@@ -92,5 +92,6 @@ void section_calibration(struct html *h, const struct run *r)
         html_raw(h, "</tbody>");
         frame_close(h);
     }
+    put_margins(h, r);
     section_close(h);
 }

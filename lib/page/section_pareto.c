@@ -60,12 +60,6 @@ static void answer_point(struct points *p, const struct run *r, const struct run
     snprintf(added->label, LABEL_SIZE, "%.150s, %.150s%s: %.2f %%", r->name, a->name, more, added->y);
 }
 
-static const char *cell_of(const struct table *t, int row, const char *column)
-{
-    int c = table_column(t, column);
-    return c < 0 ? "-" : table_cell(t, row, c);
-}
-
 /* by_bits: over the bits of weights, or of activations where those alone have fewer; else over the file's size. */
 static void sweep_points(struct points *p, const struct table *t, int by_bits)
 {

@@ -10,12 +10,6 @@ struct span {
     double least, most;
 };
 
-static const char *cell_of(const struct table *t, int row, const char *column)
-{
-    int c = table_column(t, column);
-    return c < 0 ? "-" : table_cell(t, row, c);
-}
-
 /* Least, median and 95th percentile on the table's own scale. */
 static void strip(struct html *h, const struct table *t, int i, const struct span *all)
 {
@@ -96,5 +90,6 @@ void section_timing(struct html *h, const struct run *r)
         if (left_out)
             html_put(h, "<p>%d more rows are left out; the table below has them.</p>\n", left_out);
     }
+    put_peers(h, r);
     section_close(h);
 }

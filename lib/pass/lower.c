@@ -1,6 +1,7 @@
 /* Fused float -> int8. The graph is written anew, node by node; each value exists as u8, as f32 or as both, and
  * quantize and dequantize nodes appear where somebody first needs the other form. */
 #include "pass/lower.h"
+#include "graph/codes.h"
 #include "graph/op.h"
 #include "quant/observer.h"
 #include <fnmatch.h>
@@ -136,14 +137,38 @@ static int lower_integer(struct lowering *l, int i, int now, struct message *m)
     return 0;
 }
 
+/* Whether codes on this map, which saturate at its ends, are all within what node i would clamp them to. */
+static int is_clamped(const struct node *n, const struct affine *map)
+{
+    if (n->op == OP_RELU)
+        return map->zero_point <= map->qmin;
+    return affine_quantize(map, n->clip.low) <= map->qmin && affine_quantize(map, n->clip.high) >= map->qmax;
+}
+
 static int lower_node(struct lowering *l, int i, struct message *m)
 {
-    int integer = becomes_integer(l, i), now = append_node(l, i, integer, m);
+    const struct node *n = &l->from->graph.nodes[i];
+    int integer = becomes_integer(l, i);
+    if (integer && lower_is_clamp_of_sum(&l->from->graph, i) && is_clamped(n, map_of(l, n->inputs[0]))) {
+        l->u8[i] = l->u8[n->inputs[0]];
+        return 0;
+    }
+    int now = append_node(l, i, integer, m);
     TRY(now);
     if (integer)
         return lower_integer(l, i, now, m);
     l->f32[i] = now;
     return copy_tensors(l, i, now, m);
+}
+
+static int check_sum(const struct node *n, struct message *m)
+{
+    int is_sum = n->op == OP_CONV2D ? n->input_count > 1 : n->op == OP_ADD && !n->is_separate;
+    return is_sum ? message_set(m, STATUS_MISMATCH,
+                                "%s: its sum is not separate, as ONNX Runtime's are: fuse the float model --for "
+                                "onnxruntime, and calibrate that",
+                                n->name)
+                  : 0;
 }
 
 static int check_options(const struct lowering *l, struct message *m)
@@ -156,9 +181,15 @@ static int check_options(const struct lowering *l, struct message *m)
         return message_set(m, STATUS_RANGE, "%d weight and %d activation bits, want 2..8", o->weight_bits,
                            o->activation_bits);
     TRY(graph_require_stage(&l->from->graph, STAGE_FUSED, m));
+    if (o->plan && o->plan->nodes != l->from->graph.count)
+        return message_set(m, STATUS_MISMATCH, "the plan of bits is of another network");
     for (int i = 0; i < l->from->graph.count; i++) {
         const struct node *n = &l->from->graph.nodes[i];
+        if (is_kept(l, n) && o->plan && o->plan->rows[i].weights)
+            return message_set(m, STATUS_MISMATCH, "%s is to stay in float, but is in the plan of bits", n->name);
         kept += is_kept(l, n);
+        if (o->separate_sums)
+            TRY(check_sum(n, m));
         enum integer_form form = op_of(n)->integer;
         left += (form == INTEGER_LAYER || form == INTEGER_OWN_MAP) && !is_kept(l, n);
     }
@@ -169,11 +200,25 @@ static int check_options(const struct lowering *l, struct message *m)
     return 0;
 }
 
+/* Bits a weight of a layer takes in the file, on average over the layers that became integer. */
+static double planned_bits(const struct lowering *l)
+{
+    double weights = 0, bits = 0;
+    for (int i = 0; i < l->from->graph.count; i++) {
+        if (!becomes_integer(l, i) || op_of(&l->from->graph.nodes[i])->integer != INTEGER_LAYER)
+            continue;
+        double count = node_weight_count(&l->from->graph, &l->from->graph.nodes[i]);
+        weights += count;
+        bits += count * codes_field(lower_weight_codes(l->options, &l->from->graph, i).bits);
+    }
+    return weights > 0 ? bits / weights : 0;
+}
+
 static int describe(struct lowering *l, struct message *m)
 {
     const struct lower_options *o = l->options;
     const struct observer *observer = o->observer ? observer_find(o->observer) : NULL;
-    char parameter[64] = "", low[64] = "";
+    char parameter[64] = "", low[128] = "";
     if (observer && observer->default_parameter > 0) {
         char number[32];
         format_number(number, isnan(o->observer_parameter) ? observer->default_parameter : o->observer_parameter);
@@ -183,6 +228,8 @@ static int describe(struct lowering *l, struct message *m)
         snprintf(low, sizeof low, " ends=%s", lower_ends_name(o));
     if (lower_observer_name(o))
         snprintf(low + strlen(low), sizeof low - strlen(low), " weight-observer=%s", lower_observer_name(o));
+    if (o->plan)
+        snprintf(low + strlen(low), sizeof low - strlen(low), " plan=%.3f", planned_bits(l));
     return record_setf(l->to.record, "quantization", m,
                        "%s%s%s weight-bits=%d activation-bits=%d weights=%s%s%s%s%s%s",
                        o->observer ? "observer=" : "trained", o->observer ? o->observer : "", parameter,

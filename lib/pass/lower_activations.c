@@ -22,8 +22,6 @@ int lower_choose_activations(const struct model *model, const struct ranges *ran
         return message_set(m, STATUS_RANGE, "no observer '%s'", options->observer ? options->observer : "");
     if (options->activation_bits < 2 || options->activation_bits > 8)
         return message_set(m, STATUS_RANGE, "%d activation bits, want 2..8", options->activation_bits);
-    if (options->symmetric && options->activation_bits != 8)
-        return message_set(m, STATUS_RANGE, "symmetric activations have 8 bits, not %d", options->activation_bits);
     for (int i = 0; i < model->graph.count; i++) {
         const char *name = model->graph.nodes[i].name;
         activations[i] = (struct affine){0};
@@ -33,9 +31,15 @@ int lower_choose_activations(const struct model *model, const struct ranges *ran
         if (at < 0)
             return message_set(m, STATUS_MISMATCH, "the ranges do not have '%s'", name);
         int bits = lower_activation_bits(options, &model->graph, i);
+        if (options->symmetric && bits != 8)
+            return message_set(m, STATUS_RANGE, "%s: symmetric activations have 8 bits, not %d", name, bits);
         int status = choose_one(&ranges->histograms[at], observer, options, bits, &activations[i], m);
         if (status < 0)
             return message_prefix(m, status, "%s", name);
+        for (int k = i; lower_is_clamp_of_sum(&model->graph, k);) {
+            k = model->graph.nodes[k].inputs[0];
+            activations[k] = activations[i];
+        }
     }
     return 0;
 }

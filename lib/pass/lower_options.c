@@ -10,8 +10,19 @@ int lower_is_end(const struct graph *g, int i, int weights)
     return op_of(n)->reads_pixels || (op_of(last)->weights && last->inputs[0] == i);
 }
 
+int lower_is_clamp_of_sum(const struct graph *g, int i)
+{
+    const struct node *n = &g->nodes[i];
+    if (n->op != OP_RELU && n->op != OP_CLIP)
+        return 0;
+    int x = n->inputs[0];
+    return graph_uses(g, x) == 1 && (g->nodes[x].is_separate || lower_is_clamp_of_sum(g, x));
+}
+
 int lower_activation_bits(const struct lower_options *o, const struct graph *g, int i)
 {
+    if (o->plan && o->plan->rows[i].activations)
+        return o->plan->rows[i].activations;
     return o->end_bits > o->activation_bits && lower_is_end(g, i, 0) ? o->end_bits : o->activation_bits;
 }
 
@@ -22,13 +33,25 @@ static enum weight_observer observer_of(const struct lower_options *o, int bits)
     return o->weight_observer == WEIGHT_BY_BITS ? by_bits : (enum weight_observer)o->weight_observer;
 }
 
+static int weight_bits(const struct lower_options *o, const struct graph *g, int i)
+{
+    if (o->plan && o->plan->rows[i].weights)
+        return o->plan->rows[i].weights;
+    return o->end_bits > o->weight_bits && lower_is_end(g, i, 1) ? o->end_bits : o->weight_bits;
+}
+
 struct weight_codes lower_weight_codes(const struct lower_options *o, const struct graph *g, int i)
 {
-    int bits = o->end_bits > o->weight_bits && lower_is_end(g, i, 1) ? o->end_bits : o->weight_bits;
+    int bits = weight_bits(o, g, i);
     return (struct weight_codes){.bits = bits,
                                  .per_tensor = o->per_tensor,
                                  .observer = observer_of(o, bits),
                                  .scale = o->weight_scales ? o->weight_scales[i] : NULL};
+}
+
+int lower_is_low(const struct lower_options *o)
+{
+    return o->weight_bits < 8 || o->activation_bits < 8 || bit_plan_is_low(o->plan);
 }
 
 const char *lower_ends_name(const struct lower_options *o)
@@ -39,6 +62,7 @@ const char *lower_ends_name(const struct lower_options *o)
 
 const char *lower_observer_name(const struct lower_options *o)
 {
-    enum weight_observer observer = observer_of(o, o->weight_bits);
-    return o->weight_bits < 8 || observer != WEIGHT_MAX ? weight_observer_name(observer) : NULL;
+    int is_low = o->weight_bits < 8 || bit_plan_has_low_weights(o->plan);
+    enum weight_observer observer = observer_of(o, is_low ? 2 : 8);
+    return is_low || observer != WEIGHT_MAX ? weight_observer_name(observer) : NULL;
 }

@@ -6,6 +6,7 @@
 #define RESQ_PASS_PASS_H
 
 #include "graph/model.h"
+#include "pass/bit_plan.h"
 #include "quant/histogram.h"
 #include "quant/weights.h"
 #include "base/text.h"
@@ -15,6 +16,9 @@
  * convolution or linear layer read by it alone becomes a 1x1 convolution of one channel a group, under its name; of a
  * vector it is refused by name. */
 int pass_fold_batchnorm(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
+/* Makes every add separate, so that none becomes a convolution's last step. STATUS_MISMATCH names a convolution that has
+ * taken one in. */
+int pass_separate_adds(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
 /* Moves add, relu and clip, in this order, into the convolution or linear layer before them (of add's two inputs the
  * later convolution with a single use; linear layers take no add). */
 int pass_fuse_epilogue(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
@@ -34,12 +38,14 @@ struct lower_options {
     double observer_parameter;         /* NaN: the observer's default */
     int weight_bits, activation_bits;  /* 2..8 */
     int end_bits;                      /* at least so many at the ends, see lower_is_end; 0: as the rest */
+    const struct bit_plan *plan;       /* instead of the three above, for what it says something of; or NULL */
     int per_tensor;                    /* one weight scale a layer instead of one a channel */
     int weight_observer;               /* enum weight_observer, or WEIGHT_BY_BITS */
     const float *const *weight_scales; /* [nodes] given instead, each [outputs] of that layer or NULL; or NULL */
     const char *keep_float;            /* fnmatch pattern of node names left in float, or NULL */
     int saturation_free;               /* weights by quant/saturation.h */
     int symmetric;                     /* activations by affine_symmetric; 8 bits */
+    int separate_sums;                 /* STATUS_MISMATCH where a sum is not a separate add */
 };
 
 enum { WEIGHT_BY_BITS = -1 }; /* mse below 8 bits, max at 8 */
@@ -47,9 +53,14 @@ enum { WEIGHT_BY_BITS = -1 }; /* mse below 8 bits, max at 8 */
 /* The ends of a fused graph: the layers that read the image and the last one, and what these read. weights: of layer i;
  * else of what node i gives. */
 int lower_is_end(const struct graph *g, int i, int weights);
+/* 1 where node i is a relu or clip of a separate add, with nothing else reading what lies between: that add gives codes on
+ * the range that was observed behind i, to whose ends they saturate. */
+int lower_is_clamp_of_sum(const struct graph *g, int i);
 /* How the weights of layer i become codes, and in how many bits what node i gives. */
 struct weight_codes lower_weight_codes(const struct lower_options *o, const struct graph *g, int i);
 int lower_activation_bits(const struct lower_options *o, const struct graph *g, int i);
+/* 1 where anything is asked to have fewer than 8 bits. */
+int lower_is_low(const struct lower_options *o);
 /* For metadata and lineage: bits of the ends ("8", "same") and observer of the weights' scales ("max", "mse"); NULL where
  * an 8-bit model has nothing to say of it. */
 const char *lower_ends_name(const struct lower_options *o);

@@ -2,8 +2,8 @@
 #include "base/memory.h"
 #include "exec/infer/exec.h"
 #include "graph/codes.h"
-#include "ptq/float_outputs.h"
 #include "ptq/gptq.h"
+#include "ptq/match_layer.h"
 #include "quant/weights.h"
 #include <math.h>
 
@@ -150,19 +150,20 @@ static int set_bound(struct model *model, const struct layer *y, struct message 
     return 0;
 }
 
-static int look(const struct model *model, struct layer *y, const struct match_options *o, struct message *m)
+static int look(const struct model *model, struct layer *y, const struct match_options *o, const uint8_t *cut,
+                struct message *m)
 {
     const struct exec_options how = {.threads = o->threads, .keep_activations = 1};
     struct exec *exec;
     TRY(exec_open(&exec, model, &how, m));
-    int status = exec_observe_sums(exec, o->images, o->count, y->node, see, &y->got, m);
+    int status = cut ? exec_observe_part(exec, exec_step_of(exec, y->node), cut, o->count, see, &y->got, m)
+                     : exec_observe_sums(exec, o->images, o->count, y->node, see, &y->got, m);
     exec_close(exec);
     return status;
 }
 
-/* weights: in float. */
-static int match_layer(struct model *model, int node, const float *weights, const struct layer_moments *want,
-                       const struct match_options *o, struct message *m)
+int match_layer(struct model *model, int node, const float *weights, const struct layer_moments *want,
+                const struct match_options *o, const uint8_t *cut, struct message *m)
 {
     const struct node *n = &model->graph.nodes[node];
     struct layer y = {.name = n->name, .node = node, .outputs = n->c, .want = want};
@@ -174,7 +175,7 @@ static int match_layer(struct model *model, int node, const float *weights, cons
     if (status >= 0 && o->gptq && model_weight_bits(model, node) < 8)
         status = gptq_layer(model, node, weights, o->images, o->count, o->threads, m);
     if (status >= 0)
-        status = look(model, &y, o, m);
+        status = look(model, &y, o, cut, m);
     if (status >= 0) {
         if (o->mode != MATCH_OFF)
             set_channels(&y, o);
@@ -201,7 +202,7 @@ static int match_all(struct model *model, const struct model *fused, const struc
             continue;
         if (o->progress)
             o->progress(o->context, done++, layers);
-        TRY(match_layer(model, i, model_tensor(fused, of, "weight")->data, &moments[of], o, m));
+        TRY(match_layer(model, i, model_tensor(fused, of, "weight")->data, &moments[of], o, NULL, m));
     }
     return 0;
 }

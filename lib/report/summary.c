@@ -1,4 +1,5 @@
 #include "report/summary.h"
+#include <stdio.h>
 #include <string.h>
 
 const char *const summary_models[SUMMARY_MODELS] = {"float", "ptq", "qat"};
@@ -6,7 +7,7 @@ const char *const summary_models[SUMMARY_MODELS] = {"float", "ptq", "qat"};
 /* ---- one model's metrics ---- */
 
 struct measured {
-    const char *dataset, *precision; /* precision: NULL where not noted */
+    const char *dataset, *precision, *tta; /* the last two: NULL where not noted */
     const char *images, *accuracy, *low, *high, *loss;
     const struct table *bench;
     int time; /* its row of bench; -1: none */
@@ -28,6 +29,7 @@ static int metrics_read(struct measured *x, const struct table *t, struct messag
     if (metric < 0 || class_column < 0)
         return message_set(m, STATUS_FORMAT, "no column '%s'", metric < 0 ? "metric" : "class");
     x->precision = table_get_note(t, "precision");
+    x->tta = table_get_note(t, "tta");
     TRY(table_note_of(t, "dataset", &x->dataset, m));
     for (int row = 0; row < t->rows; row++) {
         const char *name = table_cell(t, row, metric);
@@ -70,10 +72,12 @@ static int bench_find(struct measured *x, int model, struct message *m)
     const struct table *t = x->bench;
     double least = 0;
     int precision = table_column(t, "precision");
+    char what[64]; /* plain accuracies have plain times */
+    snprintf(what, sizeof what, "infer%s%s", x->tta ? ":" : "", x->tta ? x->tta : "");
     x->time = -1;
     for (int row = 0; row < t->rows; row++) {
         double batch, threads;
-        if (strcmp(table_cell(t, row, table_column(t, "what")), "infer") != 0 ||
+        if (strcmp(table_cell(t, row, table_column(t, "what")), what) != 0 ||
             model_of(table_cell(t, row, table_column(t, "model"))) != model)
             continue;
         if (x->precision && precision >= 0 && strcmp(table_cell(t, row, precision), x->precision) != 0)
@@ -112,7 +116,11 @@ int summary_make(struct table *out, const struct table metrics[SUMMARY_MODELS], 
         if (status >= 0)
             status = bench_find(&all[i], i, m);
         if (status >= 0 && all[i].time < 0)
-            status = message_set(m, STATUS_MISMATCH, "no time in the same precision");
+            status = message_set(m, STATUS_MISMATCH, "no time in the same precision%s%s",
+                                 all[i].tta ? ", of tta " : "", all[i].tta ? all[i].tta : "");
+        if (status >= 0 && strcmp(all[i].tta ? all[i].tta : "", all[0].tta ? all[0].tta : "") != 0)
+            status = message_set(m, STATUS_MISMATCH, "tta: is %s, want %s", all[i].tta ? all[i].tta : "none",
+                                 all[0].tta ? all[0].tta : "none");
         if (status < 0)
             return message_prefix(m, status, "%s", summary_models[i]);
     }
@@ -125,6 +133,8 @@ int summary_make(struct table *out, const struct table metrics[SUMMARY_MODELS], 
     TRY(table_note(out, "note",
                    "bytes of float are best_float_model's; its time is fused_model's, the same network as deployed",
                    m));
+    if (all[0].tta)
+        TRY(table_note(out, "tta", all[0].tta, m));
     for (int i = 0; i < SUMMARY_MODELS; i++)
         TRY(row_add(out, &all[i], i, bytes[i], m));
     return 0;

@@ -11,7 +11,7 @@
  *     the rest          BUDGET_REST seconds: images, checks, charts, pages
  *
  * What is left is trained. A width is worth its time where its passes reach a least number (budget_widths): the widest
- * that does is taken. Then
+ * that does is taken. A network that was named is the one, at any number of passes from BUDGET_LEAST_PASSES on. Then
  *
  *     epochs            as many as the passes are, rounded up; every epoch sees as many images as fill the time, all but
  *                       a few; never more than 100
@@ -47,8 +47,10 @@ struct budget_speed {
 };
 
 struct budget_given {
-    double seconds;                            /* for the whole study, > 0 */
-    int threads;                               /* of every program, >= 1 */
+    const char *network; /* NULL: ResNet-18 of the widths below; else the one network, as the study's
+                                                * NETWORK has it, whose speeds stand first, and alone */
+    double seconds;      /* for the whole study, > 0 */
+    int threads;         /* of every program, >= 1 */
     struct budget_speed speeds[BUDGET_WIDTHS]; /* the first of them timed */
     double augment;                            /* images a second on one thread, > 0 */
     int64_t train, held_out, test;             /* images that there are, >= 1 */

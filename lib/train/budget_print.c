@@ -11,9 +11,13 @@ static long long or_all(int64_t count, int64_t all)
 static int print_speeds(const struct budget_given *g, struct text *t, struct message *m)
 {
     TRY(text_add(t, m, "# Timed, in images a second with %d thread%s:\n", g->threads, g->threads == 1 ? "" : "s"));
-    for (int i = 0; i < BUDGET_WIDTHS && g->speeds[i].fp32 > 0; i++)
-        TRY(text_add(t, m, "#   width %-2d  training %.0f in fp32, %.0f in bf16; inference %.0f\n",
-                     budget_widths[i].width, g->speeds[i].fp32, g->speeds[i].bf16, g->speeds[i].infer));
+    for (int i = 0; i < BUDGET_WIDTHS && g->speeds[i].fp32 > 0; i++) {
+        char width[16];
+        snprintf(width, sizeof width, "width %-2d", budget_widths[i].width);
+        TRY(text_add(t, m, "#   %s  training %.0f in fp32, %.0f in bf16; inference %.0f\n",
+                     g->network ? "this network" : width, g->speeds[i].fp32, g->speeds[i].bf16,
+                     g->speeds[i].infer));
+    }
     return text_add(t, m, "#   augmenting %.0f on one thread\n", g->augment);
 }
 
@@ -25,18 +29,38 @@ static const char *augmentation(int64_t epochs)
                          : "--crop 4 --pad reflect --flip 0.5 --jitter 0.1,0.1,0.1,0.02 --rotation 3 --cutout 12";
 }
 
+/* The text of a make variable: what make itself would read in it is doubled or escaped. */
+static int print_value(const char *text, struct text *t, struct message *m)
+{
+    for (const char *c = text; *c; c++) {
+        if (*c == '\n')
+            return message_set(m, STATUS_FORMAT, "network: a line break in its name");
+        TRY(text_add(t, m, "%s%c", *c == '$' ? "$" : *c == '#' ? "\\" : "", *c));
+    }
+    return STATUS_OK;
+}
+
+static int print_network(const struct budget_given *g, const struct budget *b, struct text *t, struct message *m)
+{
+    if (!g->network)
+        return text_add(t, m, "\n# The widest network whose training sees enough images.\nWIDTH = %d\n", b->width);
+    TRY(text_add(t, m, "\n# The network that was asked for.\nPLANNED_NETWORK = "));
+    TRY(print_value(g->network, t, m));
+    return text_add(t, m, "\nNETWORK = $(PLANNED_NETWORK)\n");
+}
+
 static int print_training(const struct budget_given *g, const struct budget *b, struct text *t, struct message *m)
 {
     char rate[32], ema[32];
     format_number(rate, b->rate);
     format_number(ema, b->ema);
     const char *precision = b->is_bf16 ? " --precision bf16" : "";
+    TRY(print_network(g, b, t, m));
     TRY(text_add(
         t, m,
-        "\n# The widest network whose training sees enough images.\nWIDTH = %d\n"
         "# Whole epochs, of so many images that the time is used (0: all).\nEPOCHS = %lld\nTRAIN_IMAGES = %lld\n"
         "# The more often an image is seen, the more it is varied.\nAUGMENT_FLAGS = %s\n",
-        b->width, (long long)b->epochs, or_all(b->images, g->train), augmentation(b->epochs)));
+        (long long)b->epochs, or_all(b->images, g->train), augmentation(b->epochs)));
     return text_add(
         t, m,
         "# Few images need many steps: small mini-batches. The rate is 0.2 sqrt(mini-batch / 128); weights "

@@ -24,7 +24,8 @@ struct feed {
     struct message message; /* of a failed slot */
     struct slot slots[SLOTS];
     uint8_t *storage;
-    uint16_t *labels;
+    uint16_t *labels, *labels2;
+    float *share;
 
     pthread_mutex_t lock;
     pthread_cond_t filled_changed;
@@ -69,6 +70,15 @@ static int stream_ended(const struct feed *f, int64_t next_epoch, struct message
                        reader_name(f->reader.reader), (long long)next_epoch, (long long)f->epochs);
 }
 
+static void labels_take(const struct batch *from, int64_t i, struct minibatch *to, int64_t k)
+{
+    to->labels[k] = (uint16_t)batch_label(from, i);
+    for (int j = 0; j < from->mixed; j++) {
+        to->labels2[k * from->mixed + j] = (uint16_t)batch_label2(from, i, j);
+        to->share[k * from->mixed + j] = from->share[i * from->mixed + j];
+    }
+}
+
 /* Images of the pending batch that go into the mini-batch at hand, which holds `have`; moves past those not wanted.
  */
 static int64_t pending_take(struct feed *f, struct minibatch *b)
@@ -89,7 +99,7 @@ static int64_t pending_take(struct feed *f, struct minibatch *b)
     const size_t bytes = image_shape_bytes(p->shape);
     memcpy(b->images + (size_t)b->count * bytes, p->images + (size_t)f->offset * bytes, (size_t)take * bytes);
     for (int64_t i = 0; i < take; i++)
-        b->labels[b->count + i] = (uint16_t)batch_label(p, f->offset + i);
+        labels_take(p, f->offset + i, b, b->count + i);
     b->count += (int)take;
     f->offset += take;
     return take;
@@ -128,6 +138,8 @@ static void feed_release(struct feed *f)
     batch_reader_close(&f->reader);
     memory_free(f->storage);
     memory_free(f->labels);
+    memory_free(f->labels2);
+    memory_free(f->share);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->filled_changed);
     memory_free(f);
@@ -187,13 +199,23 @@ static void lock_open(struct feed *f)
 static int slots_open(struct feed *f, struct message *m)
 {
     const size_t bytes = (size_t)f->batch * image_shape_bytes(f->pending.shape);
+    const size_t mixed = (size_t)f->pending.mixed, further = (size_t)f->batch * mixed;
     f->storage = memory_new_raw(SLOTS, bytes, m);
     f->labels = memory_new_raw(SLOTS * (size_t)f->batch, sizeof *f->labels, m);
     if (!f->storage || !f->labels)
         return STATUS_NOMEM;
+    if (mixed) {
+        f->labels2 = memory_new_raw(SLOTS * further, sizeof *f->labels2, m);
+        f->share = memory_new_raw(SLOTS * further, sizeof *f->share, m);
+        if (!f->labels2 || !f->share)
+            return STATUS_NOMEM;
+    }
     for (int i = 0; i < SLOTS; i++) {
         f->slots[i].minibatch.images = f->storage + (size_t)i * bytes;
         f->slots[i].minibatch.labels = f->labels + (size_t)i * (size_t)f->batch;
+        f->slots[i].minibatch.mixed = (int)mixed;
+        f->slots[i].minibatch.labels2 = mixed ? f->labels2 + (size_t)i * further : NULL;
+        f->slots[i].minibatch.share = mixed ? f->share + (size_t)i * further : NULL;
     }
     return STATUS_OK;
 }
@@ -211,6 +233,7 @@ int feed_open(struct feed **out, const char *path, int batch, int64_t epochs, st
         memory_free(f);
         return status;
     }
+    f->reader.takes_mixed = 1;
     lock_open(f);
     TRY_GOTO(pending_fetch(f, m), fail);
     if (status == 0) {

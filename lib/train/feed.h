@@ -10,12 +10,15 @@
 #include <stdint.h>
 
 struct minibatch {
-    int64_t epoch;    /* 0-based */
-    int64_t step;     /* within the epoch, 0-based */
-    int count;        /* 1..batch */
-    int last;         /* ends its epoch */
-    uint8_t *images;  /* [count,H,W,C] */
-    uint16_t *labels; /* [count] */
+    int64_t epoch;     /* 0-based */
+    int64_t step;      /* within the epoch, 0-based */
+    int count;         /* 1..batch */
+    int last;          /* ends its epoch */
+    uint8_t *images;   /* [count,H,W,C] */
+    uint16_t *labels;  /* [count] */
+    int mixed;         /* further labels an image, the same in the whole stream */
+    uint16_t *labels2; /* [count,mixed]; NULL with none */
+    float *share;      /* [count,mixed]: theirs, see struct targets */
 };
 
 struct feed; /* opaque */

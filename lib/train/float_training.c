@@ -250,6 +250,11 @@ static int deliver(void *context, const struct model *start, const struct gradie
     return status;
 }
 
+int float_training_start(const struct float_training *t, struct model *start, struct message *m)
+{
+    return t->init ? model_load_given(start, t->init, t->given, m) : make_start(t, NULL, t->image, start, m);
+}
+
 struct training_kind float_training_kind(struct float_training *t)
 {
     return (struct training_kind){.prepare = prepare,

@@ -25,6 +25,8 @@ struct float_training {
     struct record *sides[1]; /* metadata of init */
 };
 
+/* The network that a run of t would begin with, of t->image and t->classes: without images of its own. */
+int float_training_start(const struct float_training *t, struct model *start, struct message *m) RESQ_USE_RESULT;
 /* The kind whose context is t; both must outlive the run. */
 struct training_kind float_training_kind(struct float_training *t);
 void float_training_close(struct float_training *t);

@@ -97,14 +97,15 @@ static int check_stream(const struct record *own, const char *path, const struct
     return STATUS_OK;
 }
 
-static int check_model(const struct record *own, const char *path, const struct record *model, struct message *m)
+static int check_model(const struct record *own, const char *path, const struct record *model, const char *whose,
+                       struct message *m)
 {
     const char *trained = value_of(model, "trained-on"), *digest = value_of(own, "dataset-digest");
     const char *part = strrchr(trained, '/');
     if (!part || strncmp(trained, digest, strlen(digest)) != 0)
         return STATUS_OK;
     if (parts_overlap(value_of(own, "part"), part + 1))
-        return refuse_overlap(path, value_of(own, "part"), part + 1, "the model", m);
+        return refuse_overlap(path, value_of(own, "part"), part + 1, whose, m);
     return STATUS_OK;
 }
 
@@ -131,7 +132,7 @@ static int open_checked(struct held_out *h, const char *path, const struct recor
     if (stream)
         TRY(check_stream(h->set.first, path, stream, m));
     if (model)
-        TRY(check_model(h->set.first, path, model, m));
+        TRY(check_model(h->set.first, path, model, "the model", m));
     TRY(set_digest(&h->set, h->digest, m));
     h->logits = memory_new_raw((size_t)h->set.count, (size_t)h->set.class_count * sizeof *h->logits, m);
     return h->logits ? STATUS_OK : STATUS_NOMEM;
@@ -148,6 +149,12 @@ int held_out_open(struct held_out *h, const char *path, const struct record *str
     if (status < 0)
         held_out_close(h);
     return status;
+}
+
+int held_out_check(const struct held_out *h, const char *path, const struct record *model, const char *whose,
+                   struct message *m)
+{
+    return held_out_is_open(h) ? check_model(h->set.first, path, model, whose, m) : STATUS_OK;
 }
 
 int held_out_is_open(const struct held_out *h)

@@ -31,7 +31,8 @@ static int step_of(struct trainer *t, const struct minibatch *b, struct message 
 {
     struct step_done done = {.sums = &t->state.sums, .behind = -1};
     int64_t step = t->state.step;
-    int status = step_make(&t->stepper, b->images, b->labels, b->count, step + 1, trainer_rate(t, step), &done, m);
+    const struct targets targets = {b->labels, b->labels2, b->share, b->mixed};
+    int status = step_make(&t->stepper, b->images, &targets, b->count, step + 1, trainer_rate(t, step), &done, m);
     t->skipped += done.skipped;
     return status < 0 ? trainer_prefix(t, step - 1 - done.behind, status, m) : STATUS_OK;
 }

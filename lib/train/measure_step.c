@@ -47,8 +47,9 @@ static int step_time(struct measured *s, const struct step_case *c, struct messa
 {
     struct loss_sums sums = {0};
     struct step_done done = {.sums = &sums, .behind = -1};
+    const struct targets targets = {.labels = c->labels};
     double start = clock_seconds();
-    TRY(step_make(&s->stepper, c->images, c->labels, c->batch, s->steps + 1, c->rate, &done, m));
+    TRY(step_make(&s->stepper, c->images, &targets, c->batch, s->steps + 1, c->rate, &done, m));
     s->steps++;
     TRY(step_wait(&s->stepper, &done, m));
     s->seconds[0] = clock_seconds() - start;

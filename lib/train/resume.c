@@ -66,6 +66,7 @@ static int checkpoint_fill(struct trainer *t, struct record *r, struct message *
         int slice_count = buffer_slices(t, &buffers[i], &slices);
         TRY(checkpoint_add(r, buffers[i].prefix, slices, slice_count, buffers[i].values, m));
     }
+    TRY(oscillation_add(r, &t->stepper.oscillation, m));
     return add_metadata(t, r, m);
 }
 
@@ -125,6 +126,7 @@ static int restore_fields(struct trainer *t, const struct record *checkpoint, st
         int slice_count = buffer_slices(t, &buffers[i], &slices);
         TRY(checkpoint_take(checkpoint, buffers[i].prefix, slices, slice_count, buffers[i].values, m));
     }
+    TRY(oscillation_take(checkpoint, &t->stepper.oscillation, m));
     if (t->state.epoch > t->options->epochs || t->state.epoch_step > feed_steps(t->feed))
         return message_set(m, STATUS_RANGE, "epoch %lld, step %lld: beyond the run's end",
                            (long long)t->state.epoch, (long long)t->state.epoch_step);

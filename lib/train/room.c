@@ -7,8 +7,8 @@ struct planned {
     struct gradient_options options;
 };
 
-/* Besides the gradient's own: momentum, averages, the best epoch's and a checkpoint's copy of all floats, at most; and
- * logits with their gradient. */
+/* Besides the gradient's own: momentum, averages, the best epoch's and a checkpoint's copy of all floats, at most;
+ * logits with their gradient; and a teacher. */
 static int planned_bytes(void *context, int batch, size_t *bytes, struct message *m)
 {
     struct planned *p = context;
@@ -19,6 +19,10 @@ static int planned_bytes(void *context, int batch, size_t *bytes, struct message
         return STATUS_OK; /* a device's, which has memory of its own */
     *bytes += 4 * sizeof(float) * (size_t)model_parameter_elements(&p->trainer->start);
     *bytes += 2 * sizeof(float) * (size_t)batch * (size_t)g->nodes[g->count - 1].c;
+    size_t teacher;
+    const struct exec_options how = {.threads = p->options.threads, .isa = p->options.isa};
+    TRY(teacher_plan_bytes(&p->trainer->teacher, &how, batch, &teacher, m));
+    *bytes += teacher;
     return STATUS_OK;
 }
 

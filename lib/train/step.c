@@ -9,6 +9,10 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
         .maker = gradient_makes_steps(g) ? &step_on_device : &step_on_host, .gradient = g, .options = *options};
     TRY(optimizer_open(&s->optimizer, &options->optimizer, slices, count, gradient_parameter_count(g), m));
     TRY(average_open(&s->average, options->ema, g, m));
+    TRY(oscillation_open(&s->oscillation, g, &options->oscillation, m));
+    if (options->teacher && gradient_makes_steps(g))
+        return message_set(m, STATUS_UNSUPPORTED,
+                           "a teacher (--teacher) cannot be heard on device %s: take the CPU", gradient_device(g));
     return s->maker->open(s, m);
 }
 
@@ -16,6 +20,7 @@ void stepper_close(struct stepper *s)
 {
     optimizer_close(&s->optimizer);
     average_close(&s->average);
+    oscillation_close(&s->oscillation);
     memory_free(s->logits);
     memory_free(s->dlogits);
     memory_free(s->flags);
@@ -27,10 +32,10 @@ int step_begin(struct stepper *s, struct message *m)
     return s->maker->begin(s, m);
 }
 
-int step_make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
+int step_make(struct stepper *s, const uint8_t *images, const struct targets *targets, int count, int64_t number,
               double rate, struct step_done *done, struct message *m)
 {
-    return s->maker->make(s, images, labels, count, number, rate, done, m);
+    return s->maker->make(s, images, targets, count, number, rate, done, m);
 }
 
 int step_wait(struct stepper *s, struct step_done *done, struct message *m)

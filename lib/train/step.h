@@ -13,14 +13,18 @@
 #include "train/average.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
+#include "train/oscillation.h"
+#include "train/teacher.h"
 
 enum step_part { STEP_FORWARD, STEP_LOSS, STEP_BACKWARD, STEP_UPDATE, STEP_PARTS };
 
 struct step_options {
     struct optimizer_options optimizer;
-    double label_smoothing; /* [0,1) */
-    double ema;             /* decay of the averaged weights; 0: off */
-    int batch, classes;     /* batch: the largest mini-batch */
+    double label_smoothing;  /* [0,1) */
+    double ema;              /* decay of the averaged weights; 0: off */
+    int batch, classes;      /* batch: the largest mini-batch */
+    struct teacher *teacher; /* the caller's; NULL: labels alone. Not where a device makes the steps */
+    struct oscillation_options oscillation; /* likewise */
 };
 
 struct step_maker; /* one of the two */
@@ -31,6 +35,7 @@ struct stepper {
     struct step_options options;
     struct optimizer optimizer;
     struct average average;
+    struct oscillation oscillation;
     double seconds[STEP_PARTS]; /* of the last step; zeros where a device makes it */
     /* made here: */
     float *logits, *dlogits; /* [batch,K] */
@@ -53,8 +58,8 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
 void stepper_close(struct stepper *s);
 
 int step_begin(struct stepper *s, struct message *m) RESQ_USE_RESULT;
-/* images u8 [count,H,W,C], labels u16 [count]; number: of the step, from 1; rate: of learning. */
-int step_make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
+/* images u8 [count,H,W,C], targets [count]; number: of the step, from 1; rate: of learning. */
+int step_make(struct stepper *s, const uint8_t *images, const struct targets *targets, int count, int64_t number,
               double rate, struct step_done *done, struct message *m) RESQ_USE_RESULT;
 int step_wait(struct stepper *s, struct step_done *done, struct message *m) RESQ_USE_RESULT;
 int step_settle(struct stepper *s, struct step_done *done, struct message *m) RESQ_USE_RESULT;
@@ -71,7 +76,7 @@ int step_describe(const struct stepper *s, size_t parameters, const char *asked,
 struct step_maker {
     int (*open)(struct stepper *s, struct message *m);
     int (*begin)(struct stepper *s, struct message *m);
-    int (*make)(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
+    int (*make)(struct stepper *s, const uint8_t *images, const struct targets *targets, int count, int64_t number,
                 double rate, struct step_done *done, struct message *m);
     int (*wait)(struct stepper *s, struct step_done *done, struct message *m);
     int (*settle)(struct stepper *s, struct step_done *done, struct message *m);

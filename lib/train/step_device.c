@@ -35,13 +35,13 @@ static int take(struct step_done *to, const struct gradient_done *from, int stat
     return status;
 }
 
-static int make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
+static int make(struct stepper *s, const uint8_t *images, const struct targets *targets, int count, int64_t number,
                 double rate, struct step_done *done, struct message *m)
 {
     struct gradient_done arrived = {.behind = -1};
     s->is_ahead = 1;
     return take(done, &arrived,
-                gradient_step(s->gradient, images, labels, count, rate, rate * s->optimizer.options.bias_rate,
+                gradient_step(s->gradient, images, targets, count, rate, rate * s->optimizer.options.bias_rate,
                               average_share(&s->average, number), &arrived, m));
 }
 

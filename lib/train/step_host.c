@@ -19,20 +19,24 @@ static int begin(struct stepper *s, struct message *m)
     return STATUS_OK;
 }
 
-static int make(struct stepper *s, const uint8_t *images, const uint16_t *labels, int count, int64_t number,
+static int make(struct stepper *s, const uint8_t *images, const struct targets *targets, int count, int64_t number,
                 double rate, struct step_done *done, struct message *m)
 {
     struct gradient *g = s->gradient;
-    double at[STEP_PARTS + 1];
+    double at[STEP_PARTS + 1], before = done->sums->loss;
     at[STEP_FORWARD] = clock_seconds();
     TRY(gradient_forward(g, images, count, s->logits, m));
     at[STEP_LOSS] = clock_seconds();
-    TRY(loss_cross_entropy(s->logits, labels, count, s->options.classes, s->options.label_smoothing, s->dlogits,
-                           done->sums, m));
+    TRY(loss_of_targets(s->logits, targets, count, s->options.classes, s->options.label_smoothing, s->dlogits,
+                        done->sums, m));
+    if (s->options.teacher)
+        TRY(teacher_teach(s->options.teacher, images, count, s->options.classes, s->logits, before, s->dlogits,
+                          done->sums, m));
     at[STEP_BACKWARD] = clock_seconds();
     TRY(gradient_backward(g, s->dlogits, m));
     at[STEP_UPDATE] = clock_seconds();
     optimizer_step(&s->optimizer, gradient_parameters(g), gradient_gradients(g), rate);
+    oscillation_update(&s->oscillation, number);
     average_update(&s->average, gradient_parameters(g), gradient_state(g), number);
     at[STEP_PARTS] = clock_seconds();
     for (int i = 0; i < STEP_PARTS; i++)

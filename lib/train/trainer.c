@@ -30,10 +30,12 @@ int trainer_prefix(const struct trainer *t, int64_t step, int status, struct mes
 
 int trainer_lineage(const struct trainer *t, struct record *to, struct message *m)
 {
-    const struct record *sides[TRAINING_MAX_SIDES + 1];
+    const struct record *sides[TRAINING_MAX_SIDES + 2];
     int count = 0;
     for (; count < t->kind->side_count && count < TRAINING_MAX_SIDES; count++)
         sides[count] = t->kind->sides[count];
+    if (t->teacher.side)
+        sides[count++] = t->teacher.side;
     if (held_out_is_open(&t->held_out))
         sides[count++] = t->held_out.set.first;
     return lineage_apply(to, t->stream, t->options->tool, t->lineage, sides, count, m);

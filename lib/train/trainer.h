@@ -19,6 +19,7 @@ struct trainer {
     struct feed *feed;
     struct record *stream; /* metadata of the incoming batches; of the first run's, where this one resumes */
     struct held_out held_out;
+    struct teacher teacher;
     struct model start;
     struct gradient *gradient;
     struct stepper stepper;

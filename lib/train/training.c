@@ -15,7 +15,7 @@
 
 static int check_outputs(const struct training_options *o, struct message *m)
 {
-    const char *outputs[] = {o->output, o->last, o->log, o->checkpoint};
+    const char *outputs[] = {o->output, o->last, o->log, o->checkpoint, o->floats};
     const int count = (int)(sizeof outputs / sizeof outputs[0]);
     for (int i = 0; i < count; i++) {
         if (i > 0 && !outputs[i])
@@ -23,6 +23,7 @@ static int check_outputs(const struct training_options *o, struct message *m)
         TRY(output_check(outputs[i], m));
         TRY(output_differs(o->input, outputs[i], m));
         TRY(output_differs(o->validate, outputs[i], m));
+        TRY(output_differs(o->teacher.model, outputs[i], m));
         for (size_t k = 0; k < sizeof o->inputs / sizeof o->inputs[0]; k++)
             TRY(output_differs(o->inputs[k], outputs[i], m));
         for (int k = 0; k < i; k++) {
@@ -64,6 +65,18 @@ static int deliver_to(struct trainer *t, const float *values, int is_start, cons
     return status;
 }
 
+/* Of the same values, in floats. */
+static int deliver_floats(struct trainer *t, const float *values, int is_start, struct message *m)
+{
+    const float *averages = t->stepper.average.values, *from = values ? values : averages;
+    struct gradient *g = is_start ? NULL : t->gradient;
+    struct model model;
+    TRY(t->kind->floats(t->context, &t->start, g, from, from ? from + t->parameters : NULL, &model, m));
+    int status = save_model(t, &model, t->options->floats, m);
+    model_free(&model);
+    return status;
+}
+
 /* Two standard deviations of the difference between two shares of so many images, in percent. */
 static double chance(double a, double b, int64_t images)
 {
@@ -98,8 +111,10 @@ static int deliver_all(struct trainer *t, struct message *m)
     TRY(log_save(&t->state.log, o->log, m));
     if (o->last)
         TRY(deliver_to(t, NULL, 0, o->last, m));
-    int has_best = t->best && t->state.best_epoch >= 0;
-    TRY(deliver_to(t, has_best ? t->best : NULL, has_best && t->state.best_epoch == 0, o->output, m));
+    int has_best = t->best && t->state.best_epoch >= 0, is_start = has_best && t->state.best_epoch == 0;
+    if (o->floats && t->kind->floats)
+        TRY(deliver_floats(t, has_best ? t->best : NULL, is_start, m));
+    TRY(deliver_to(t, has_best ? t->best : NULL, is_start, o->output, m));
     if (t->best)
         warn_of_loss(t);
     if (t->best)
@@ -110,6 +125,11 @@ static int deliver_all(struct trainer *t, struct message *m)
 
 /* ---- opening ---- */
 
+static struct exec_options teacher_options(const struct training_options *o)
+{
+    return (struct exec_options){.threads = o->threads, .isa = o->isa};
+}
+
 static int open_buffers(struct trainer *t, struct message *m)
 {
     const struct training_options *o = t->options;
@@ -118,7 +138,9 @@ static int open_buffers(struct trainer *t, struct message *m)
                                       .label_smoothing = o->label_smoothing,
                                       .ema = o->ema,
                                       .batch = (int)o->batch,
-                                      .classes = g->nodes[g->count - 1].c};
+                                      .classes = g->nodes[g->count - 1].c,
+                                      .teacher = teacher_is_there(&t->teacher) ? &t->teacher : NULL,
+                                      .oscillation = {o->freeze, o->epochs * feed_steps(t->feed)}};
     t->parameters = gradient_parameter_count(t->gradient);
     t->states = gradient_state_count(t->gradient);
     TRY(stepper_open(&t->stepper, t->gradient, &step, m));
@@ -148,6 +170,16 @@ static int check_held_out(const struct trainer *t, struct image_shape images, st
                        t->options->validate, is, want);
 }
 
+/* Whatever else was trained must not have seen what is held out. */
+static int check_others(const struct trainer *t, struct message *m)
+{
+    for (int i = 0; i < t->kind->side_count; i++)
+        if (t->kind->sides[i])
+            TRY(held_out_check(&t->held_out, t->options->validate, t->kind->sides[i], "a model that was given", m));
+    return t->teacher.side ? held_out_check(&t->held_out, t->options->validate, t->teacher.side, "the teacher", m)
+                           : STATUS_OK;
+}
+
 /* The stream, the start model and the held-out images, fit to each other; then the recipe. */
 static int open_inputs(struct trainer *t, struct gradient_options *gradient, struct message *m)
 {
@@ -164,8 +196,10 @@ static int open_inputs(struct trainer *t, struct gradient_options *gradient, str
         return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the model %d",
                            feed_stream(t->feed)->class_count, g->nodes[g->count - 1].c);
     TRY(images_match_input(images, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m));
+    TRY(teacher_load(&t->teacher, &o->teacher, t->stream, &t->start, t->lineage, m));
     TRY(held_out_open(&t->held_out, o->validate, t->stream, t->start.record, m));
     TRY(check_held_out(t, images, m));
+    TRY(check_others(t, m));
     if (held_out_is_open(&t->held_out))
         lineage_add(t->lineage, "validate", "sha256:%s", t->held_out.digest);
     return recipe_make(&t->recipe, o->tool, t->lineage, t->stream, m);
@@ -224,6 +258,8 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
     TRY(check_counts(t, m));
     TRY(warn_of_stages(t, m));
+    const struct exec_options teacher = teacher_options(o);
+    TRY(teacher_open(&t->teacher, &teacher, (int)o->batch, m));
     TRY(open_buffers(t, m));
     TRY(say_what_runs(t, m));
     if (checkpoint)
@@ -265,6 +301,7 @@ static void trainer_close(struct trainer *t)
     record_free(t->stream);
     held_out_close(&t->held_out);
     stepper_close(&t->stepper);
+    teacher_close(&t->teacher);
     training_state_free(&t->state);
     text_free(&t->recipe);
     memory_free(t->best);

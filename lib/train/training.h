@@ -12,12 +12,14 @@
 #include "graph/model.h"
 #include "record/lineage.h"
 #include "train/optimizer.h"
+#include "train/oscillation.h"
 #include "train/schedule.h"
+#include "train/teacher.h"
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum { TRAINING_MAX_SIDES = 4 };
+enum { TRAINING_MAX_SIDES = 4, TRAINING_MAX_INPUTS = 6 };
 
 struct training_options {
     const char *tool;   /* its name, for the lineage */
@@ -27,12 +29,14 @@ struct training_options {
     struct schedule schedule;
     struct optimizer_options optimizer;
     double label_smoothing; /* [0,1) */
-    double ema; /* decay of the averaged weights; 0: off. Where on, they are what is validated and delivered */
+    struct teacher_options teacher;
+    double freeze; /* threshold of oscillation.h at the run's end; 0: nothing is frozen */
+    double ema;    /* decay of the averaged weights; 0: off. Where on, they are what is validated and delivered */
 
-    const char *input;      /* the stream; NULL: standard input */
-    const char *inputs[4];  /* other files that are read: no output may be one of them */
-    const char *output;     /* best model; NULL: standard output */
-    const char *last, *log; /* NULL: none */
+    const char *input;                       /* the stream; NULL: standard input */
+    const char *inputs[TRAINING_MAX_INPUTS]; /* other files that are read: no output may be one of them */
+    const char *output;                      /* best model; NULL: standard output */
+    const char *last, *log, *floats;         /* NULL: none. floats: of the best model, by the kind's `floats` */
     const char *validate;   /* batch file that the best epoch is chosen by; NULL: the last epoch is the best */
     int64_t validate_every; /* epochs, counted back from the last, which always is; 0: 1 */
     const char *checkpoint; /* written after each epoch, on *stop, and every checkpoint_every steps; NULL: never */
@@ -62,6 +66,9 @@ struct training_kind {
      * ones); g NULL: from the start model, untrained. *out is the caller's to free. */
     int (*deliver)(void *context, const struct model *start, const struct gradient *g, const float *parameters,
                    const float *state, struct model *out, struct message *m);
+    /* The same as a float network: what training went on with behind what it delivers. NULL: that is what it delivers. */
+    int (*floats)(void *context, const struct model *start, const struct gradient *g, const float *parameters,
+                  const float *state, struct model *out, struct message *m);
     const struct record *const *sides; /* side inputs, for the lineage; filled by prepare at the latest */
     int side_count;                    /* at most TRAINING_MAX_SIDES */
     int warn_of_stages;                /* say of the start model what later stages cannot take (train/stages.h) */

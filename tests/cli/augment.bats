@@ -149,3 +149,57 @@ images() {
     misuse "--rotation" --rotation 181
     misuse "--threads" -j 0
 }
+
+# ---- mixed images ----
+
+@test "mixed images have the same bytes for any number of threads and pipes" {
+    for mix in "--cutmix 0.5" "--mixup 0.4" "--ricap 0.3"; do
+        # shellcheck disable=SC2086
+        "$AUGMENT" --crop 4 $mix -j 1 < "$SHARED/in.batches" > a
+        # shellcheck disable=SC2086
+        "$AUGMENT" --crop 4 $mix -j 3 < "$SHARED/in.batches" > b
+        cmp a b
+        run cmp -s <(images a) <("$AUGMENT" --crop 4 < "$SHARED/in.batches" | { cat > c; images c; })
+        [ "$status" -eq 1 ]
+        header a | grep -qF '"labels2":{"dtype":"U8","shape":[64,'
+        header a | grep -qF '"share":{"dtype":"F32","shape":[64,'
+    done
+}
+
+@test "one kind of mixing at a time, and once" {
+    misuse "of --cutmix, --mixup and --ricap only one goes" --cutmix 0.5 --mixup 1
+    "$AUGMENT" --cutmix 1 < "$SHARED/in.batches" > mixed
+    fails "labels2: the images are mixed already" mixed --ricap 0.3
+    "$AUGMENT" --flip 1 < mixed > flipped # what needs no label goes on
+    header flipped | grep -qF '"labels2"'
+}
+
+@test "who needs an image's one label refuses mixed images" {
+    "$BIN/train-fp32" --width 2 --epochs 0 -o m.st
+    "$AUGMENT" --mixup 1 < "$SHARED/in.batches" > mixed
+    for program in "evaluate -m m.st" "train-fp32 --width 2 --epochs 2 --validate mixed -o n.st"; do
+        # shellcheck disable=SC2086
+        run --separate-stderr bash -c '"$@" < mixed > /dev/null' _ "$BIN"/$program
+        [ "$status" -eq 1 ]
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ $stderr == *"mixed: labels2: mixed images (augment --cutmix, --mixup, --ricap) have no one label"* ||
+            $stderr == *"stdin: labels2: mixed images"* ]] || { echo "got: $stderr"; return 1; }
+    done
+    [ ! -e n.st ]
+}
+
+@test "training on mixed images: the same bytes for any number of threads, and stopped and resumed" {
+    "$AUGMENT" --cutmix 0.8 < "$SHARED/in.batches" > mixed
+    "$BIN/train-fp32" --width 2 --epochs 2 -b 32 -j 1 -q -o a.st < mixed
+    "$BIN/train-fp32" --width 2 --epochs 2 -b 32 -j 2 -q -o b.st < mixed
+    cmp a.st b.st
+    head -c 600000 mixed > cut
+    run "$BIN/train-fp32" --width 2 --epochs 2 -b 32 -q --checkpoint c --checkpoint-every 1 -o d.st < cut
+    [ "$status" -eq 1 ]
+    "$BIN/train-fp32" --width 2 --epochs 2 -b 32 -q --checkpoint c --resume -o d.st < mixed
+    cmp a.st d.st
+    "$AUGMENT" < "$SHARED/in.batches" | "$BIN/train-fp32" --width 2 --epochs 2 -b 32 -q -o plain.st
+    run cmp -s a.st plain.st
+    [ "$status" -eq 1 ]
+    "$BIN/inspect" made-by a.st | grep -q 'cutmix=0.8'
+}

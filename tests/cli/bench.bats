@@ -186,3 +186,12 @@ column() {
     "$BIN/bench" --train -m a/x/model.safetensors -m b/x/model.safetensors -b 2 --seconds 0 -o out.tsv
     [ "$(column model out.tsv | uniq | xargs)" = "a/x/model b/x/model" ]
 }
+
+@test "--tta flip: each image with its mirror image, a kind of row of its own" {
+    "$BIN/bench" --width 4 --tta flip -b 1,3 --seconds 0 -o out.tsv
+    [ "$(column what out.tsv | sort -u)" = infer:flip ]
+    [ "$(column batch out.tsv | xargs)" = "1 3" ]
+    awk -F'\t' '!/^#/ && $1 == "infer:flip" { r = $9 * $13 / 1000; if (r < 0.98 || r > 1.02) exit 1 }' out.tsv
+    run -2 "$BIN/bench" --width 4 --tta flip --layers
+    run -2 "$BIN/bench" --width 4 --tta flip --train
+}

@@ -12,7 +12,14 @@ setup_file() {
     "$BIN/quantize" -m fused.st -r ranges.st -q -o int8.st
     "$BIN/quantize" -m fused.st -r ranges.st -q --weight-bits 3 --activation-bits 4 --match off -o low.st
     "$BIN/quantize" -m fused.st -r ranges.st -q --keep-float 'layer2*' -o mixed.st
-    for name in int8 low mixed fused model; do
+    "$BIN/train-fp32" --graph "$TREE/tests/cli/ops.net" --epochs 0 -q -o ops.st
+    for how in openvino onnxruntime; do
+        "$BIN/fuse" -m ops.st --for $how -o ops-$how.st
+        "$BIN/calibrate" -m ops-$how.st -q -o ops-r-$how.st < all.b
+        "$BIN/quantize" -m ops-$how.st -r ops-r-$how.st -q -o ops8-$how.st
+    done
+    "$BIN/quantize" -m ops-openvino.st -r ops-r-openvino.st -q --keep-float 'k*' -o ops-mixed.st
+    for name in int8 low mixed fused model ops ops-openvino ops8-openvino ops8-onnxruntime ops-mixed; do
         RESQ_ISA=ref "$BIN/evaluate" -m $name.st -q --predictions $name.predictions -o /dev/null < all.b
         python3 "$TREE/tests/cli/emit_c.py" logits $name.predictions > $name.want
     done
@@ -65,6 +72,25 @@ same_logits() {
     for name in int8 low mixed fused model; do
         # shellcheck disable=SC2086
         same_logits $name gcc $STRICT -O2
+    done
+}
+
+@test "every op, float and int8, sums of both arithmetics: the logits of evaluate" {
+    for name in ops ops-openvino ops8-openvino ops8-onnxruntime ops-mixed; do
+        # shellcheck disable=SC2086
+        same_logits $name gcc $STRICT -O2
+    done
+    for piece in max_codes mean_codes place_codes flatten_codes add_codes; do
+        "$EMIT" -m "$G/ops8-openvino.st" -o net.c
+        grep -q "    $piece(" net.c
+    done
+    "$EMIT" -m "$G/ops8-onnxruntime.st" -o net.c
+    grep -q "    add_separate(" net.c
+    for name in ops8-openvino ops8-onnxruntime; do # contracted, and undefined behaviour
+        # shellcheck disable=SC2086
+        same_logits $name gcc $STRICT -Ofast -march=native
+        # shellcheck disable=SC2086
+        IMAGES=20 same_logits $name gcc $STRICT -O1 -fsanitize=undefined,address -fno-sanitize-recover=all
     done
 }
 

@@ -289,3 +289,32 @@ for b in range(k):
         [ -z "$output" ]
     done
 }
+
+@test "--tta flip: the mean of an image's logits and its mirror image's, and said wherever it goes" {
+    "$BIN/augment" --flip 1 < batches | "$BIN/evaluate" -m a.model --predictions mirrored > mirrored.tsv
+    for way in "-b 7 -j 1" "-b 64 -j 3"; do
+        # shellcheck disable=SC2086
+        "$BIN/evaluate" -m a.model --tta flip $way --predictions both < batches > both.tsv
+        cmp both.tsv "${first:-both.tsv}"
+        first=first.tsv
+        cp both.tsv first.tsv
+    done
+    python3 - a mirrored both <<'PY'
+import json, struct, sys
+def read(name):
+    raw = open(name, "rb").read()
+    n = struct.unpack("<Q", raw[:8])[0]
+    h = json.loads(raw[8:8 + n])
+    a, b = h["logits"]["data_offsets"]
+    return h["__metadata__"], struct.unpack("<%df" % ((b - a) // 4), raw[8 + n + a:8 + n + b])
+(m, a), (_, f), (k, t) = map(read, sys.argv[1:])
+assert max(abs((x + y) / 2 - z) for x, y, z in zip(a, f, t)) < 1e-6
+assert max(abs(x - z) for x, z in zip(a, t)) > 1e-4
+assert "tta" not in m and k["tta"] == "flip" and " tta=flip" in k["made-by"]
+PY
+    grep -qx '# tta: flip' both.tsv
+    run ! grep tta a.tsv
+    "$BIN/evaluate" --pair a both | grep -qx '# second-tta: flip'
+    run -2 "$BIN/evaluate" --pair a b --tta flip
+    run -2 "$BIN/evaluate" -m a.model --tta mirror < batches
+}

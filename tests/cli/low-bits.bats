@@ -209,6 +209,64 @@ PY
     fails 'evaluate: bad: layer1.0.conv1.weight: got U8[72], want I8[4,4,3,3]' bash -c "'$BIN/evaluate' -m bad < '$T/test'"
 }
 
+@test "a plan gives each layer its bits, through everything that takes a model; it is what options would say" {
+    printf '%s\n' '# half of it' 'layer1.0.conv1 2 4' 'layer2.0.conv1 3 -' 'layer4.1.conv2 4 8 # last' 'norm - 8' > plan
+    quantize --plan plan -o mixed < "$T/once"
+    "$BIN/inspect" show mixed | grep -q '^quantization: .* weight-observer=mse plan=[4-7]\.[0-9]* match=all match-images=512$'
+    "$BIN/inspect" made-by mixed | grep '^quantize ' | grep -Eq ' plan=sha256:[0-9a-f]{64} '
+    for want in "layer1.0.conv1 U8\[36\]" "layer2.0.conv1 U8\[144\]" "layer1.0.conv2 I8"; do
+        "$BIN/inspect" show mixed | grep -Eq "^${want% *}\.weight +${want#* }"
+    done
+    [ "$("$BIN/inspect" tensor layer1.0.conv1.range mixed --values | xargs)" = "0 15" ]
+    [ "$("$BIN/inspect" tensor layer2.0.conv1.range mixed --values | xargs)" = "0 255" ]
+    "$BIN/inspect" check mixed
+    for isa in ref avx2; do
+        RESQ_ISA=$isa "$BIN/evaluate" -m mixed --predictions $isa -o /dev/null < "$T/test"
+    done
+    cmp ref avx2
+    "$BIN/emit-c" -m mixed -o net.c
+    gcc -std=c99 -O1 -DNET_TEST net.c -o self
+    ./self | grep -q "10 of 10 images have the model's logits"
+    "$BIN/bench" -m mixed -b 1 -j 1 --seconds 0 --layers -o bench.tsv
+    # the same, written otherwise
+    printf 'norm - 8\n\nlayer4.1.conv2\t4 8\nlayer2.0.conv1 3 -\nlayer1.0.conv1 2 4\n' > other
+    quantize --plan other -o again < "$T/once"
+    cmp mixed again
+    # a plan of what the options say, on top of others
+    "$BIN/inspect" graph "$T/fused" | awk '$3 == "conv2d" { print $1, $1 == "conv1" ? 8 : 3, "-" } $3 == "linear" { print $1, 8, "-" }' > three
+    quantize --weight-bits 8 --plan three -o planned < "$T/once"
+    "$BIN/inspect" compare planned "$T/w3" > differs || :
+    run ! grep -v '^what\|quantization\|made-by' differs
+    "$BIN/qat-finetune" -m "$T/fused" -r "$T/ranges" --plan plan --epochs 0 -o trained < /dev/null
+    quantize --plan plan --match off -o plain
+    "$BIN/inspect" compare trained plain > differs || :
+    run ! grep -v '^what\|made-by' differs
+    "$BIN/inspect" made-by trained | grep '^qat-finetune ' | grep -q ' plan=sha256:'
+    "$BIN/qat-finetune" -m "$T/fused" -r "$T/ranges" --plan plan -b 32 --epochs 4 -o trained < "$T/train"
+    [ "$("$BIN/inspect" tensor layer1.0.conv1.range trained --values | xargs)" = "0 15" ]
+    "$BIN/inspect" show trained | grep -Eq '^layer1\.0\.conv1\.weight +U8\[36\]'
+    "$BIN/inspect" show trained | grep -Eq '^layer2\.0\.conv1\.weight +U8\[144\]'
+}
+
+@test "a plan that is none is one line that names its own" {
+    while IFS='|' read -r line says; do
+        printf '# plan\n%s\n' "$line" > bad
+        fails "quantize: bad: line 2: $says" quantize --plan bad -o out < "$T/once"
+        fails "qat-finetune: bad: line 2: $says" "$BIN/qat-finetune" -m "$T/fused" -r "$T/ranges" --plan bad --epochs 0 -o out < /dev/null
+    done <<'BAD'
+conv9 8 8|the network has no layer 'conv9'
+conv1 9 8|weights: '9' bits, want 2 to 8, or -
+conv1 8 1|activations: '1' bits, want 2 to 8, or -
+avgpool 8 8|'avgpool' has no weights: want -
+BAD
+    printf 'conv1 8 8\nfc 4 -\nconv1 4 4\n' > bad
+    fails "quantize: bad: line 3: 'conv1' again, which line 1 has" quantize --plan bad -o out < "$T/once"
+    fails "none: cannot open: No such file" quantize --plan none -o out < "$T/once"
+    cp bad same
+    fails "same" quantize --plan same -o same < "$T/once"
+    cmp bad same
+}
+
 @test "misuse is status 2" {
     for arguments in "--match some" "--ends 7" "--weight-observer median" "--match-images 0" "--match-images -1"; do
         # shellcheck disable=SC2086 # words are options

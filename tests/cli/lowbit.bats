@@ -13,13 +13,16 @@ setup_file() {
     cd "$FIRST"
     [ ! -e .work/test.batches ]
     grep -qx '# part: held-out' lowbit.tsv
-    [ "$(grep -v '^#' lowbit.tsv | tail -n +2 | wc -l)" -eq 13 ]
-    [ "$(cut -f 4 lowbit.tsv | grep -v '^#' | sort | uniq -c | tr -s ' \n' ' ')" = " 3 all 3 bias 1 float 3 max 1 method 3 mse " ]
+    [ "$(grep -v '^#' lowbit.tsv | tail -n +2 | wc -l)" -eq 16 ]
+    [ "$(cut -f 4 lowbit.tsv | grep -v '^#' | sort | uniq -c | tr -s ' \n' ' ')" = " 3 all 3 bias 1 fixed 1 float 1 learned 3 max 1 method 3 mse 1 taught " ]
     [ "$(grep -c '^| W' lowbit.md)" -eq 3 ]
-    grep -q '^| W4A4 per tensor | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | [0-9.]* | [0-9]* |$' lowbit.md
+    grep -q '^| W4A4 per tensor | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | - | - | - | [0-9.]* | [0-9]* |$' lowbit.md
+    grep -q '^| W2A8 | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | [0-9.]* | [0-9]* |$' lowbit.md
     grep -q '^| W2A8 ' "$BATS_FILE_TMPDIR/log"
-    [ "$(find lowbit -type f | sort | tr '\n' ' ')" = "lowbit/channel_2_8.safetensors lowbit/channel_4_8.safetensors lowbit/tensor_4_4.safetensors " ]
+    [ "$(find lowbit -type f | sort | tr '\n' ' ')" = "lowbit/channel_2_8.safetensors lowbit/channel_2_8_qat.safetensors lowbit/channel_4_8.safetensors lowbit/tensor_4_4.safetensors " ]
     "$BIN/inspect" show lowbit/channel_2_8.safetensors | grep -q '^quantization: .* weight-bits=2 .* ends=8 weight-observer=mse match=all'
+    "$BIN/inspect" show lowbit/channel_2_8_qat.safetensors | grep -q '^quantization: .* weight-bits=2 .* ends=8 weight-observer=mse weight-scales=learned'
+    "$BIN/inspect" made-by lowbit/channel_2_8_qat.safetensors | grep -q ' init=sha256:.* teacher=sha256:.* teacher-share='
 }
 
 @test "a row is what its options give by hand; one row lost is one row made again" {

@@ -87,6 +87,8 @@ same_but_version() {
     "$BIN/onnx-import" -q "$REFERENCE/onnx/qdq.onnx" -o x.st
     "$BIN/onnx-export" -m x.st --input pixels -o out.onnx
     same_but_version out.onnx "$REFERENCE/onnx_export.onnx"
+    "$BIN/onnx-export" -m x.st --input pixels --for onnxruntime -o out.onnx
+    same_but_version out.onnx "$REFERENCE/onnx_export.onnx"
     logits_close onnxruntime 0 onnx_export
     logits_close openvino 0.01 onnx_export # it rounds in another order, here and there by a code
 }
@@ -116,10 +118,57 @@ same_but_version() {
 }
 
 @test "a form that would be another network is refused by the node's name" {
-    fails "layer1.0.conv2: its residual is added before it is rounded" "$BIN/onnx-export" -m "$G/int8.st" --for onnxruntime -o out
+    fails "layer1.0.conv2: its residual is added before it is rounded; ONNX Runtime's integer operators round first, which is another network: fuse --for onnxruntime makes it" "$BIN/onnx-export" -m "$G/int8.st" --for onnxruntime -o out
     fails "norm.q: zero point" "$BIN/onnx-export" -m "$G/int8.st" --for tensorrt -o out
     run --separate-stderr "$BIN/onnx-export" -o out
     [ "$status" -eq 2 ]
+}
+
+@test "--for onnxruntime: sums stay sums, nothing is in float, and what goes out comes back" {
+    "$BIN/fuse" -m "$G/model.st" --for onnxruntime -o fused.st
+    "$BIN/inspect" made-by fused.st | grep -q '^fuse .* for=onnxruntime '
+    "$BIN/calibrate" -m fused.st -o ranges.st -q < "$G/all.b"
+    "$BIN/quantize" -m fused.st -r ranges.st --for onnxruntime -o int8.st
+    "$BIN/inspect" made-by int8.st | grep -q '^quantize .* for=onnxruntime '
+    "$BIN/inspect" graph int8.st > graph.txt
+    [ "$(grep -c '= add .* separate  *u8' graph.txt)" -eq 8 ]
+    run ! grep -E 'dequantize|= relu' graph.txt
+    "$BIN/onnx-export" -m int8.st --for onnxruntime -o out.onnx
+    run ! grep -a -q Relu out.onnx
+    "$BIN/onnx-import" -q out.onnx -o back.st
+    for name in int8 back; do
+        "$BIN/evaluate" -q -m $name.st --predictions $name -o /dev/null < "$G/all.b"
+    done
+    run "$BIN/inspect" compare int8 back
+    [[ $output != *tensor* ]]
+    fails "layer1.0.conv2: its sum is not separate" "$BIN/quantize" -m "$G/fused.st" -r "$G/ranges.st" --for onnxruntime -o out
+    fails "layer1.0.conv2: adds 'conv1' already: begin with the float model" "$BIN/fuse" -m "$G/fused.st" --for onnxruntime -o out
+    "$BIN/qat-finetune" -m fused.st -r ranges.st --epochs 0 -q -o qat.st < "$G/all.b"
+    run "$BIN/inspect" compare int8.st qat.st
+    [[ $output != *tensor* ]]
+}
+
+@test "every op goes out and comes back, float and int8, and is the network that it was" {
+    local how form
+    "$BIN/train-fp32" --graph "$TREE/tests/cli/ops.net" --epochs 0 -q -o float.st
+    for how in openvino onnxruntime; do
+        "$BIN/fuse" -m float.st --for $how -o fused.st
+        "$BIN/calibrate" -m fused.st -o ranges.st -q < "$G/all.b"
+        "$BIN/quantize" -m fused.st -r ranges.st -o int8.st
+        for form in float fused int8; do
+            [[ $form = int8 && $how = onnxruntime ]] && options="--for onnxruntime" || options=
+            # shellcheck disable=SC2086
+            "$BIN/onnx-export" -m $form.st $options -o out.onnx
+            "$BIN/onnx-import" -q out.onnx -o back.st
+            [ $form != int8 ] || [ "$("$BIN/inspect" graph back.st | grep -c ' f32')" -eq 2 ] # the pixels, the logits
+            for name in $form back; do
+                "$BIN/evaluate" -q -m $name.st --predictions $name -o /dev/null < "$G/all.b"
+            done
+            run "$BIN/inspect" compare $form back
+            echo "$how $form: $output"
+            [[ $output != *tensor* ]]
+        done
+    done
 }
 
 @test "names that would stand for two values are refused" {

@@ -82,6 +82,36 @@ plan() {
     [[ $stderr == *"--minutes: '0' is not"* ]]
 }
 
+@test "a network that is named is timed instead, and the profile says it as make and the shell read it" {
+    run -0 --separate-stderr plan --minutes 10 --network mobilenetv2 -o profile.mk
+    [[ ${stderr_lines[0]} == "plan: mobilenetv2, 100 epochs of 360 images in bf16: about "*" of 10 minutes" ]]
+    run ! grep -q WIDTH profile.mk
+    printf 'include profile.mk\nall:\n\t@printf "<%%s>" $(NETWORK)\n' > Makefile
+    [ "$(make --no-print-directory)" = "<mobilenetv2>" ]
+    mkdir "a'b \$c#d"
+    "$BIN/train-fp32" --network lenet5 --epochs 0 -q -o m.st
+    "$BIN/inspect" graph m.st > "a'b \$c#d/net.txt"
+    plan --minutes 10 -q --graph "a'b \$c#d/net.txt" -o profile.mk
+    [ "$(make --no-print-directory)" = "<--graph><a'b \$c#d/net.txt>" ]
+    run -1 --separate-stderr plan --minutes 0.3 --network lenet5 -o none.mk
+    [[ $stderr == "plan: 0.3 minutes are too few for lenet5: the smallest study takes about 0."?" minutes here" ]]
+    run -2 --separate-stderr plan --network lenet
+    [[ ${stderr_lines[0]} == "plan: --network: no network 'lenet': there are "* ]]
+    run -2 --separate-stderr plan --network lenet5 --init m.st
+    [[ ${stderr_lines[0]} == "plan: --network, --graph and --init: one of them" ]]
+    # Timed here: a text and a model of its own; what is not of these images is refused before the clock runs.
+    for named in --graph="a'b \$c#d/net.txt" --init=m.st --network=lenet5; do
+        run -0 --separate-stderr "$BIN/plan" -d "$T/images" -j 2 --minutes 1000000 "$named" -o timed.mk
+        grep -q '^# *this network *training [1-9]' timed.mk
+    done
+    "$BIN/train-fp32" --network lenet5 --size 28x28x1 --epochs 0 -q -o grey.st
+    run -1 --separate-stderr "$BIN/plan" -d "$T/images" --init grey.st
+    [[ $stderr == "plan: "*"images: are u8[32,32,3], the model wants u8[28,28,1]" ]]
+    "$BIN/train-fp32" --network lenet5 --classes 7 --epochs 0 -q -o seven.st
+    run -1 --separate-stderr "$BIN/plan" -d "$T/images" --init seven.st
+    [[ $stderr == "plan: "*"classes: the images have 10, the network 7" ]]
+}
+
 @test "without a table this machine is timed, whatever it is" {
     run -0 --separate-stderr "$BIN/plan" -d "$T/images" -j 2 --minutes 1000000 -o profile.mk
     [[ ${stderr_lines[0]} == "plan: width "*" epochs of 360 images in "* ]]

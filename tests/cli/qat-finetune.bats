@@ -170,6 +170,89 @@ holds() { # an arithmetic condition
     done
 }
 
+data_of() { # model: its tensors' data, behind the header
+    perl -e 'open my $f, "<:raw", $ARGV[0]; read $f, my $n, 8; seek $f, 8 + unpack("Q<", $n), 0; local $/; print <$f>' "$1"
+}
+
+matched() { # bits, file
+    "$BIN/quantize" -q -m "$T/fused" -r "$T/ranges" --weight-bits "$1" --activation-bits 4 -o "$2" < "$T/once"
+}
+
+loss() { # model
+    "$BIN/evaluate" -m "$1" < "$T/test" | awk -F '\t' '$1 == "loss" { print $4 }'
+}
+
+few=(--activation-bits 4 --epochs 1 --learning-rate 0.001)
+
+@test "few bits: --init starts from codes, all scales are learned by default, and that gains" {
+    matched 2 w2
+    tune --weight-bits 2 --activation-bits 4 --epochs 0 --init w2 -o same < /dev/null
+    cmp <(data_of same) <(data_of w2)
+    tune --weight-bits 2 "${few[@]}" --init w2 -o learned < "$T/once"
+    tune --weight-bits 2 "${few[@]}" --init w2 --range-mode learned --weight-scales learned -o again < "$T/once"
+    cmp <(data_of learned) <(data_of again)
+    tune --weight-bits 2 "${few[@]}" --weight-scales fixed --range-mode fixed -o fixed < "$T/once"
+    echo "matched $(loss w2), learned $(loss learned), fixed $(loss fixed)"
+    holds "$(loss learned) < $(loss w2)"
+    for tensor in layer2.0.conv1.weight_scale layer2.0.conv1.scale; do
+        run ! cmp -s <("$BIN/inspect" tensor $tensor w2 --values) <("$BIN/inspect" tensor $tensor learned --values)
+    done
+    "$BIN/inspect" check learned
+    "$BIN/inspect" show learned | grep -q '^quantization: .* ends=8 weight-observer=mse weight-scales=learned$'
+    "$BIN/inspect" show fixed | grep -q '^quantization: .* ends=8 weight-observer=mse$'
+    "$BIN/inspect" made-by learned | grep -q ' init=sha256:.* range-mode=learned .* weight-scales=learned'
+    [ "$(stat -c %s learned)" -lt $(($(stat -c %s w2) + 1000)) ] # packed as quantize packs them
+}
+
+@test "at 8 bits nothing of that is said or done" {
+    tune --epochs 1 -o plain < "$T/short"
+    tune --epochs 1 --weight-scales fixed --range-mode fixed -o fixed < "$T/short"
+    cmp plain fixed
+    run "$BIN/inspect" made-by plain
+    [[ $output != *weight-scales* && $output != *teacher* && $output != *freeze* && $output != *ewgs* ]]
+}
+
+@test "from more bits to fewer: the floats behind the codes are a network like others" {
+    matched 4 w4
+    tune --weight-bits 4 "${few[@]}" --init w4 --floats w4.float -o w4.qat < "$T/once"
+    "$BIN/inspect" show w4.float | grep -qx 'stage: fused'
+    holds "$(loss w4.float) - $(loss w4.qat) < 0.1 && $(loss w4.qat) - $(loss w4.float) < 0.1"
+    run ! cmp -s w4.float "$T/fused"
+    "$BIN/calibrate" -m w4.float -o w4.ranges < "$T/once"
+    "$BIN/quantize" -q -m w4.float -r w4.ranges --weight-bits 3 --activation-bits 4 -o w3 < "$T/once"
+    "$BIN/qat-finetune" -b 32 -m w4.float -r w4.ranges --weight-bits 3 "${few[@]}" --init w3 -o w3.qat < "$T/once"
+    holds "$(loss w3.qat) < $(loss w3)"
+}
+
+@test "a teacher, scaled gradients and frozen weights each change what is trained; the same bytes for any threads and however often stopped" {
+    matched 3 w3
+    all=(--teacher "$T/fused" --teacher-share 0.7 --temperature 2 --ewgs 0.05 --freeze 0.01)
+    tune --weight-bits 3 "${few[@]}" --init w3 -o plain < "$T/once"
+    tune --weight-bits 3 "${few[@]}" --init w3 --teacher "$T/fused" -o taught < "$T/once"
+    tune --weight-bits 3 "${few[@]}" --init w3 --ewgs 0.05 -o scaled < "$T/once"
+    tune --weight-bits 3 "${few[@]}" --init w3 --scale-rate 0.1 -o slower < "$T/once"
+    for other in taught scaled slower; do
+        run ! cmp -s <(data_of plain) <(data_of $other)
+    done
+    for j in 1 2; do
+        tune --weight-bits 3 "${few[@]}" --init w3 "${all[@]}" -j $j --floats floats-$j -o all-$j < "$T/once"
+    done
+    cmp all-1 all-2
+    cmp floats-1 floats-2
+    head -c 1200000 "$T/once" > cut # breaks off after a checkpoint or two
+    run ! tune -q --weight-bits 3 "${few[@]}" --init w3 "${all[@]}" --checkpoint checkpoint --checkpoint-every 5 -o again < cut
+    "$BIN/inspect" show checkpoint | grep -q '^oscillation.frequency  *F32'
+    run --separate-stderr tune --weight-bits 3 "${few[@]}" --init w3 "${all[@]}" --temperature 3 --checkpoint checkpoint --resume \
+        -o again < "$T/once"
+    [ "$status" -eq 1 ] && [[ $stderr == *"another run's checkpoint: temperature is 2, want 3" ]]
+    tune --weight-bits 3 "${few[@]}" --init w3 "${all[@]}" --checkpoint checkpoint --resume --floats again.floats -o again < "$T/once"
+    cmp again all-1
+    cmp again.floats floats-1
+    run "$BIN/inspect" made-by again
+    [[ $output == *" ewgs=0.05 "*" freeze=0.01 "*" teacher=sha256:"*" teacher-share=0.7 temperature=2 "* ]]
+    [[ $output == *"  quantize $VERSION "* ]]
+}
+
 @test "what does not fit is refused" {
     refused "$T/float: is at stage float, want fused: run fuse first" -m "$T/float" --epochs 0
     "$BIN/train-fp32" --epochs 0 --width 4 -s 9 -o in.float
@@ -183,6 +266,16 @@ holds() { # an arithmetic condition
     "$BIN/cifar-load" -d in.bin --part train -o in.other
     refused "$T/fused: dataset-digest: *" --epochs 1 < in.other
     refused "--keep-float: *" --epochs 1 --keep-float fc < "$T/once"
+    matched 3 w3
+    refused "w3: conv1: *" --epochs 1 --weight-bits 3 --activation-bits 4 --ends same --init w3 < "$T/once"
+    refused "w3: layer1.0.conv1: weights of 3 bits, want 2 (--weight-bits, --ends)" --epochs 0 --weight-bits 2 --activation-bits 4 --init w3
+    refused "$T/fused: is at stage fused, want int8: run quantize first" --epochs 0 --init "$T/fused"
+    refused "none: cannot open: *" --epochs 1 --teacher none < "$T/once"
+    refused "$T/ranges: is a ranges record, want a model record" --epochs 1 --teacher "$T/ranges" < "$T/once"
+    "$BIN/train-fp32" --epochs 0 --width 4 --classes 7 -o in.seven
+    refused "in.seven: classes: the teacher has 7, the network that learns 10" --epochs 1 --teacher in.seven < "$T/once"
+    refused "*its weights' scales are found anew in each step*" --epochs 1 --weight-bits 3 --weight-observer max \
+        --weight-scales fixed --freeze 0.01 < "$T/once"
     refused "*fp16*" --epochs 1 --precision fp16 --device cpu < "$T/once"
 }
 
@@ -191,6 +284,8 @@ holds() { # an arithmetic condition
     "$BIN/train-fp32" --width 4 --epochs 1 -o in.float < in.all
     "$BIN/fuse" -m in.float -o in.fused
     "$BIN/calibrate" -m in.fused -o in.ranges < "$T/once"
+    refused "$T/held-out: part: is held-out, which shares images with the teacher's part all" --teacher in.fused \
+        --epochs 1 --validate "$T/held-out" < "$T/once"
     refused "$T/held-out: part: is held-out, which shares images with the model's part all" -m in.fused -r in.ranges \
         --epochs 1 --validate "$T/held-out" < "$T/once"
     record_edit "$T/float" in.float 'meta["trained-on"] = meta["trained-on"].replace("train/train", "test/all")'
@@ -201,7 +296,7 @@ holds() { # an arithmetic condition
 
 @test "misuse" {
     for options in "" "-m x" "-r x" "-m x -r y --range-mode moving" "-m x -r y --observer best" "-m x -r y --weight-bits 9" \
-        "-m x -r y --activation-bits 1" "-m x -r y --resume"; do
+        "-m x -r y --activation-bits 1" "-m x -r y --resume" "-m x -r y --temperature 2" "-m x -r y --teacher-share 1" "-m x -r y --ewgs 2"; do
         # shellcheck disable=SC2086 # several words
         run --separate-stderr "$BIN/qat-finetune" $options < /dev/null
         [ "$status" -eq 2 ] || { echo "$options: $status $stderr"; return 1; }

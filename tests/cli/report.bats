@@ -103,6 +103,33 @@ assert "<td>16</td>" in row, row  # codes
 PY
 }
 
+@test "margins are those of the predictions; other runtimes stand there where their table does" {
+    python3 - "$FIRST" <<'PY'
+import json, re, struct, sys
+run = sys.argv[1]
+page = open(run + "/report.html").read()
+table = page[page.index("Margins that so many"):]
+for name in ("float", "ptq", "qat"):
+    raw = open("%s/%s.predictions.safetensors" % (run, name), "rb").read()
+    n = struct.unpack("<Q", raw[:8])[0]
+    a, b = json.loads(raw[8:8 + n])["logits"]["data_offsets"]
+    logits = struct.unpack("<%df" % ((b - a) // 4), raw[8 + n + a:8 + n + b])
+    rows = [sorted(logits[i:i + 10]) for i in range(0, len(logits), 10)]
+    margins = sorted(r[-1] - r[-2] for r in rows)
+    said = re.findall(r"<td>([0-9.]+)</td>", table[table.index(" %s</th>" % name):])[:4]
+    for share, text in zip((0.01, 0.05, 0.25, 0.5), said):
+        assert abs(float(text) - margins[int(share * len(margins))]) < 6e-4, (name, share, text)
+PY
+    [ "$(grep -c 'Margins: how far' "$FIRST/report.html")" -eq 1 ]
+    run ! grep 'Other programs with the same network' "$FIRST/report.html"
+    copy_first
+    printf 'what\tprogram\tversion\tform\tprecision\tbatch\tthreads\tms_median\tms_min\tratio_median\tagreement\tcorrect\n' > results/tiny/peers.tsv
+    printf 'infer\t<b>&\t1.2\tqdq\tint8\t1\t1\t3.5\t3.25\t0.5\t99.5\tno\n' >> results/tiny/peers.tsv
+    "$BIN/report" results/tiny > page.html
+    grep -qF '<td class="words">&lt;b&gt;&amp; 1.2 (qdq), wrong</td><td>3.250</td><td>3.500</td><td>0.50</td><td>99.5</td><td>-</td>' page.html
+    page page.html "Other programs with the same network"
+}
+
 @test "names from elsewhere are text, in every place" {
     hostile_run "$FIRST" "$PWD/<s>run\"'&"
     "$BIN/report" "$PWD/<s>run\"'&" --images "$PWD/<s>run\"'&.batches" -o out.html --model-card card.md

@@ -296,8 +296,20 @@ hostile() {
     [[ $output == *"MINUTES=3: $PWD/results/mine/profile.mk was planned for 2, and decides. RUN=mine-3 "* ]]
     run -2 study "$PWD/results" MINUTES=3 train
     [[ $output == *"MINUTES=3: the profile 'tests/cli/tiny.mk' is as long as it is"* ]]
-    run -2 auto RUN=other NETWORK=lenet5 train
-    [[ $output == *"NETWORK=lenet5: PROFILE=auto times ResNet-18"* ]]
+    run -2 auto RUN=other NETWORK='--width 8' train
+    [[ $output == *"NETWORK=--width 8: PROFILE=auto chooses the width"* ]]
+    # A network that is named is planned for, and its plan is no other network's.
+    auto RUN=named MINUTES=2 NETWORK=lenet5 train > log 2>&1
+    grep -q '^plan: lenet5, [0-9]* epochs of ' log
+    "$BIN/inspect" made-by results/named/best_float_model.safetensors | grep -q ' network=lenet5 '
+    cp results/named/profile.mk planned
+    run -0 auto RUN=named train
+    "$BIN/inspect" made-by results/named/best_float_model.safetensors | grep -q ' network=lenet5 '
+    cmp planned results/named/profile.mk
+    run -2 auto RUN=named NETWORK=resnet20 train
+    [[ $output == *"NETWORK=resnet20: $PWD/results/named/profile.mk was planned for lenet5, and decides. RUN=named-2 "* ]]
+    run -2 auto RUN=mine NETWORK=resnet20 train
+    [[ $output == *"NETWORK=resnet20: $PWD/results/mine/profile.mk was planned for ResNet-18, and decides."* ]]
     run -2 auto RUN=short MINUTES=0.1 train
     [[ $output == *"plan: 0.1 minutes are too few: "* ]]
     [ ! -e results/short/profile.mk ]
@@ -385,4 +397,47 @@ hostile() {
     EPOCHS=9 SEED=4 WIDTH=5 RUN=other QUANTIZE=false OPENBLAS_CORETYPE=Nehalem CIFAR10_DIR=/nowhere LC_ALL=de_DE.UTF-8 \
         study "$PWD/results" results
     [ -z "$(remade "$PWD/now")" ]
+}
+
+@test "make tta: rows of their own, which no other table takes" {
+    copy_first
+    study "$PWD/results" tta > said
+    grep -qx '# tta: flip' results/tiny/tta.tsv
+    [ "$(grep -v '^#' results/tiny/tta.tsv | cut -f 1 | xargs)" = "model float ptq qat" ]
+    cmp "$FIRST/summary.tsv" results/tiny/summary.tsv
+    grep -q '^| qat |' said
+    study "$PWD/results" results > said
+    grep -qF '<th scope="row">qat, flip</th>' results/tiny/report.html
+    [ "$(grep -c 'flip</th>' results/tiny/report.html)" -eq 3 ]
+    cmp "$FIRST/MODEL_CARD.md" results/tiny/MODEL_CARD.md
+    # plain times are of no use to it, nor its times to others; nor is one of it among others
+    W=results/tiny/.work/tta
+    run -1 "$BIN/report" --as summary "$W"/{float,ptq,qat}.metrics.tsv results/tiny/bench.tsv float=1 ptq=1 qat=1
+    [[ $output == *"no time in the same precision, of tta flip"* ]]
+    run -1 "$BIN/report" --as summary results/tiny/{float,ptq,qat}.metrics.tsv "$W/bench.tsv" float=1 ptq=1 qat=1
+    cat "$W/bench.tsv" > two.tsv
+    grep '^infer' results/tiny/bench.tsv >> two.tsv
+    run -1 "$BIN/report" --as summary results/tiny/float.metrics.tsv "$W"/{ptq,qat}.metrics.tsv two.tsv float=1 ptq=1 qat=1
+    [[ $output == *"ptq: tta: is flip, want none"* ]]
+    # its metrics and predictions in the folder are no answers of the page
+    cp "$W/float.metrics.tsv" results/tiny/float-flip.metrics.tsv
+    "$BIN/report" results/tiny > page.html
+    [ "$(grep -c '<th scope="row">float-flip' page.html)" -eq 0 ]
+}
+
+@test "TRAIN_PART=all: all images, the last epoch, and nothing that would choose" {
+    study "$PWD/results" TRAIN_PART=all results > said
+    "$BIN/inspect" show results/tiny/best_qat_model.safetensors | grep -q 'trained-on.* train/all'
+    grep -q '^# images: 400' results/tiny/float.log.tsv
+    [ "$(grep -v '^#' results/tiny/float.log.tsv | cut -f 6 | sort -u | xargs)" = "accuracy_held_out" ] ||
+        [ "$(grep -v '^#' results/tiny/float.log.tsv | cut -f 6 | sort -u | xargs)" = "- accuracy_held_out" ]
+    run ! grep validate said
+    for what in sweep lowbit ablation; do
+        run study "$PWD/results" TRAIN_PART=all "$what"
+        [ "$status" -ne 0 ]
+        [[ $output == *"TRAIN_PART=all has trained on the held-out images: $what would choose by them"* ]]
+    done
+    run study "$PWD/results" TRAIN_PART=most train
+    [ "$status" -ne 0 ]
+    [[ $output == *"TRAIN_PART='most' is not train or all"* ]]
 }

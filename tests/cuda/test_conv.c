@@ -65,16 +65,17 @@ static void check_forward(const struct device_conv *c, struct plans p)
     struct both x = both_random(type, inputs_of(c), 1, 1), w = both_random(type, weights_of(c), 2, 0.5f);
     struct both bias = both_random(DEVICE_F32, (size_t)c->k, 3, 1), other = both_random(type, outputs_of(c), 4, 1);
     struct both y = both_new(type, outputs_of(c));
-    ON_BOTH(B->conv_forward(D, P, AT(x), AT(w), NULL, NULL, 0, AT(y), W, M));
+    ON_BOTH(B->conv_forward(D, P, &(struct device_conv_call){AT(x), AT(w), NULL, NULL, 0, AT(y), W}, M));
     both_close(&y, 1e-5, "forward");
     double share = type == DEVICE_F32 ? 1e-5 : type == DEVICE_F16 ? 1e-3 : 8e-3; /* may round before the epilogue */
-    ON_BOTH(B->conv_forward(D, P, AT(x), AT(w), AT(bias), NULL, 1, AT(y), W, M));
+    ON_BOTH(B->conv_forward(D, P, &(struct device_conv_call){AT(x), AT(w), AT(bias), NULL, 1, AT(y), W}, M));
     both_close(&y, share, "forward with bias and relu");
-    ON_BOTH(B->conv_forward(D, P, AT(x), AT(w), AT(bias), AT(other), 1, AT(y), W, M));
+    ON_BOTH(B->conv_forward(D, P, &(struct device_conv_call){AT(x), AT(w), AT(bias), AT(other), 1, AT(y), W}, M));
     both_close(&y, share, "forward with bias, addition and relu");
-    ON_BOTH(B->conv_forward(D, P, AT(x), AT(w), NULL, AT(other), 0, AT(y), W, M));
+    ON_BOTH(B->conv_forward(D, P, &(struct device_conv_call){AT(x), AT(w), NULL, AT(other), 0, AT(y), W}, M));
     both_close(&y, share, "forward with addition");
-    ON_BOTH(B->conv_forward(D, P, AT(x), AT(w), AT(bias), AT(other), 1, AT(other), W, M));
+    ON_BOTH(
+        B->conv_forward(D, P, &(struct device_conv_call){AT(x), AT(w), AT(bias), AT(other), 1, AT(other), W}, M));
     both_close(&other, share, "forward with addition in place");
     both_free(&x), both_free(&w), both_free(&bias), both_free(&other), both_free(&y);
 }
@@ -86,9 +87,9 @@ static void check_backward(const struct device_conv *c, struct plans p)
     struct both dy = both_random(type, outputs_of(c), 5, 1), dx = both_new(type, inputs_of(c));
     struct both dw = both_new(DEVICE_F32, weights_of(c));
     double share = type == DEVICE_F32 ? 1e-5 : type == DEVICE_F16 ? 1e-3 : 8e-3;
-    ON_BOTH(B->conv_data(D, P, AT(dy), AT(w), AT(dx), 0, W, M));
+    ON_BOTH(B->conv_data(D, P, &(struct device_conv_data_call){AT(dy), AT(w), 0, AT(dx), W}, M));
     both_close(&dx, 1e-5, "gradient by the input");
-    ON_BOTH(B->conv_data(D, P, AT(dy), AT(w), AT(dx), 1, W, M));
+    ON_BOTH(B->conv_data(D, P, &(struct device_conv_data_call){AT(dy), AT(w), 1, AT(dx), W}, M));
     both_close(&dx, share, "gradient by the input, added");
     ON_BOTH(B->conv_weight(D, P, AT(x), AT(dy), AT(dw), W, M));
     both_close(&dw, share, "gradient by the weights");
@@ -121,7 +122,7 @@ static void test_float32_is_not_tf32(void **state)
     for (size_t i = 0; i < weights_of(&c); i++)
         values[i] = (float)(mixed(7, i) % 2);
     struct both w = both_floats(DEVICE_F32, weights_of(&c), values);
-    ON_BOTH(B->conv_forward(D, P, AT(x), AT(w), NULL, NULL, 0, AT(y), W, M));
+    ON_BOTH(B->conv_forward(D, P, &(struct device_conv_call){AT(x), AT(w), NULL, NULL, 0, AT(y), W}, M));
     both_equal(&y, "whole numbers");
     both_free(&x), both_free(&y), both_free(&w), plans_close(&p);
     free(values);
@@ -145,8 +146,10 @@ static void test_repeats(void **state)
             struct both results[2] = {both_new(DEVICE_F32, weights_of(&c)), both_new(c.type, inputs_of(&c))};
             ok(s.b->conv_weight(s.d, p.p[OURS], x.at[OURS], dy.at[OURS], results[0].at[OURS], p.workspace[OURS],
                                 &reason));
-            ok(s.b->conv_data(s.d, p.p[OURS], dy.at[OURS], w.at[OURS], results[1].at[OURS], 0, p.workspace[OURS],
-                              &reason));
+            ok(s.b->conv_data(
+                s.d, p.p[OURS],
+                &(struct device_conv_data_call){dy.at[OURS], w.at[OURS], 0, results[1].at[OURS], p.workspace[OURS]},
+                &reason));
             for (int i = 0; i < 2; i++) {
                 void *now = both_get(&results[i], OURS);
                 if (first[i])

@@ -14,14 +14,14 @@ static void test_elementwise(void **state)
             size_t n = lengths[l];
             struct both a = both_random(type, n, 1, 3), b = both_random(type, n, 2, 3), y = both_new(type, n);
             for (int relu = 0; relu < 2; relu++) {
-                ON_BOTH(B->add(D, type, AT(a), AT(b), n, relu, AT(y), M));
+                ON_BOTH(B->add(D, &(struct device_add_call){type, AT(a), AT(b), n, relu, AT(y)}, M));
                 both_equal(&y, "add");
             }
             ON_BOTH(B->relu(D, type, AT(a), n, AT(y), M));
             both_equal(&y, "relu");
             ON_BOTH(B->relu_backward(D, type, AT(y), AT(b), n, AT(b), M));
             both_equal(&b, "relu backward, in place");
-            ON_BOTH(B->add(D, type, AT(a), AT(y), n, 0, AT(a), M));
+            ON_BOTH(B->add(D, &(struct device_add_call){type, AT(a), AT(y), n, 0, AT(a)}, M));
             both_equal(&a, "add, in place");
             both_free(&a), both_free(&b), both_free(&y);
         }
@@ -70,9 +70,14 @@ static void test_channels(void **state)
             struct both x = both_random(type, n, 4, 3), other = both_random(type, n, 5, 3), y = both_new(type, n);
             struct both scale = both_random(DEVICE_F32, (size_t)c, 6, 2);
             struct both shift = both_random(DEVICE_F32, (size_t)c, 7, 2);
-            ON_BOTH(B->scale_shift(D, type, AT(x), rows, c, AT(scale), AT(shift), AT(other), 1, AT(y), M));
+            ON_BOTH(B->scale_shift(
+                D,
+                &(struct device_scale_shift_call){type, AT(x), rows, c, AT(scale), AT(shift), AT(other), 1, AT(y)},
+                M));
             both_equal(&y, "scale, shift, add and relu");
-            ON_BOTH(B->scale_shift(D, type, AT(x), rows, c, AT(scale), AT(shift), NULL, 0, AT(x), M));
+            ON_BOTH(B->scale_shift(
+                D, &(struct device_scale_shift_call){type, AT(x), rows, c, AT(scale), AT(shift), NULL, 0, AT(x)},
+                M));
             both_equal(&x, "scale and shift, in place");
             both_free(&x), both_free(&other), both_free(&y), both_free(&scale), both_free(&shift);
         }
@@ -81,12 +86,19 @@ static void test_channels(void **state)
 static void test_normalize(void **state)
 {
     (void)state;
-    const float mean[4] = {0.4914f, 0.4822f, 0.4465f, 0.5f}, std[4] = {0.247f, 0.2435f, 0.2616f, 0.25f};
     for (int t = 0; t < 3; t++)
         for (int c = 1; c <= 4; c++) {
             size_t rows = 1025, n = rows * (size_t)c;
             struct both x = both_integers(DEVICE_U8, n, 8, 0, 255), y = both_new(float_types[t], n);
-            ON_BOTH(B->normalize(D, AT(x), rows, c, mean, std, float_types[t], AT(y), M));
+            ON_BOTH(B->normalize(D,
+                                 &(struct device_normalize_call){AT(x),
+                                                                 rows,
+                                                                 c,
+                                                                 {0.4914f, 0.4822f, 0.4465f, 0.5f},
+                                                                 {0.247f, 0.2435f, 0.2616f, 0.25f},
+                                                                 float_types[t],
+                                                                 AT(y)},
+                                 M));
             both_equal(&y, "normalize");
             both_free(&x), both_free(&y);
         }
@@ -103,10 +115,11 @@ static void test_pools(void **state)
             size_t values = (size_t)(n * pixels * c), outputs = (size_t)(n * c);
             struct both x = both_random(type, values, 9, 3), y = both_new(type, outputs),
                         dx = both_new(type, values);
-            ON_BOTH(B->average_pool(D, type, AT(x), n, pixels, c, AT(y), M));
+            struct device_pool pool = {n, pixels, c, type};
+            ON_BOTH(B->average_pool(D, &pool, AT(x), AT(y), M));
             both_close(&y, 1e-6, "average pool");
             struct both dy = both_random(type, outputs, 10, 3);
-            ON_BOTH(B->average_pool_backward(D, type, AT(dy), n, pixels, c, AT(dx), M));
+            ON_BOTH(B->average_pool_backward(D, &pool, AT(dy), AT(dx), M));
             both_close(&dx, 1e-7, "average pool backward");
             both_free(&x), both_free(&y), both_free(&dx), both_free(&dy);
         }
@@ -141,11 +154,13 @@ static void linear_check(int n, int c, int k, enum device_type type)
     both_close(&y, 1e-5, "linear");
     ON_BOTH(B->linear_forward(D, &l, AT(x), AT(w), NULL, AT(y), M));
     both_close(&y, 1e-5, "linear without bias");
-    ON_BOTH(B->linear_backward(D, &l, AT(x), AT(w), AT(dy), AT(dx), AT(dw), AT(db), M));
+    ON_BOTH(B->linear_backward(
+        D, &l, &(struct device_linear_backward_call){AT(x), AT(w), AT(dy), AT(dx), AT(dw), AT(db)}, M));
     both_close(&dx, 1e-5, "linear: gradient by the input");
     both_close(&dw, 1e-5, "linear: gradient by the weights");
     both_close(&db, 1e-5, "linear: gradient by the bias");
-    ON_BOTH(B->linear_backward(D, &l, AT(x), AT(w), AT(dy), NULL, AT(dw), NULL, M));
+    ON_BOTH(B->linear_backward(D, &l,
+                               &(struct device_linear_backward_call){AT(x), AT(w), AT(dy), NULL, AT(dw), NULL}, M));
     both_close(&dw, 1e-5, "linear: gradient by the weights alone");
     both_free(&x), both_free(&w), both_free(&bias), both_free(&dy), both_free(&y), both_free(&dx), both_free(&dw),
         both_free(&db);

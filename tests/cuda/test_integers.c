@@ -65,9 +65,12 @@ static void test_lookup_and_pool(void **state)
         int n = shapes[i][0], pixels = shapes[i][1], c = shapes[i][2];
         struct both x = both_integers(DEVICE_U8, (size_t)(n * pixels * c), 5, 0, 255);
         struct both y = both_new(DEVICE_U8, (size_t)(n * c)), before = both_new(DEVICE_F32, (size_t)(n * c));
-        ON_BOTH(B->average_pool_u8(D, AT(x), n, pixels, c, AT(in), AT(out), AT(y), AT(before), M));
+        struct device_pool pool = {n, pixels, c, DEVICE_U8};
+        ON_BOTH(B->average_pool_u8(D, &pool,
+                                   &(struct device_pool_u8_call){AT(x), AT(in), AT(out), AT(y), AT(before)}, M));
         both_equal(&y, "average pool of codes"), both_equal(&before, "average pool before rounding");
-        ON_BOTH(B->average_pool_u8(D, AT(x), n, pixels, c, AT(in), AT(out), AT(y), NULL, M));
+        ON_BOTH(
+            B->average_pool_u8(D, &pool, &(struct device_pool_u8_call){AT(x), AT(in), AT(out), AT(y), NULL}, M));
         both_equal(&y, "average pool of codes alone");
         both_free(&x), both_free(&y), both_free(&before);
     }
@@ -83,10 +86,14 @@ static void check_weights(int k, int per, int bits, int per_tensor, float bias_s
     struct both bias = both_random(DEVICE_F32, sk, 7, bias_size);
     struct both codes = both_new(DEVICE_S8, count), scale = both_new(DEVICE_F32, sk);
     struct both code_bias = both_new(DEVICE_S32, sk), back = both_new(DEVICE_F16, count);
-    ON_BOTH(B->quantize_weights(D, AT(w), bias_size > 0 ? AT(bias) : NULL, k, per, bits, per_tensor, AT(x),
-                                AT(codes), AT(scale), AT(code_bias), M));
+    ON_BOTH(B->quantize_weights(D,
+                                &(struct device_quantize_weights_call){AT(w), bias_size > 0 ? AT(bias) : NULL, k,
+                                                                       per, bits, per_tensor, AT(x), AT(codes),
+                                                                       AT(scale), AT(code_bias)},
+                                M));
     both_equal(&codes, "codes of weights"), both_equal(&scale, "their scales"), both_equal(&code_bias, "biases");
-    ON_BOTH(B->dequantize_weights(D, AT(codes), AT(scale), k, per, DEVICE_F16, AT(back), M));
+    ON_BOTH(B->dequantize_weights(
+        D, &(struct device_dequantize_weights_call){AT(codes), AT(scale), k, per, DEVICE_F16, AT(back)}, M));
     both_equal(&back, "weights again");
     both_free(&w), both_free(&x), both_free(&bias), both_free(&codes), both_free(&scale), both_free(&code_bias);
     both_free(&back);
@@ -110,7 +117,10 @@ static void test_zero_weights(void **state)
     struct both w = both_floats(DEVICE_F32, 20, zeros), bias = both_floats(DEVICE_F32, 2, zeros);
     struct both x = map_new(1, 0, 255), codes = both_new(DEVICE_S8, 20), scale = both_new(DEVICE_F32, 2);
     struct both code_bias = both_new(DEVICE_S32, 2);
-    ON_BOTH(B->quantize_weights(D, AT(w), AT(bias), 2, 10, 8, 0, AT(x), AT(codes), AT(scale), AT(code_bias), M));
+    ON_BOTH(B->quantize_weights(D,
+                                &(struct device_quantize_weights_call){AT(w), AT(bias), 2, 10, 8, 0, AT(x),
+                                                                       AT(codes), AT(scale), AT(code_bias)},
+                                M));
     both_equal(&codes, "zeros"), both_equal(&scale, "the smallest scale"), both_equal(&code_bias, "no bias");
     both_free(&w), both_free(&bias), both_free(&x), both_free(&codes), both_free(&scale), both_free(&code_bias);
 }
@@ -184,8 +194,11 @@ static void test_multipliers(void **state)
     struct both scale = both_random(DEVICE_F32, 300, 9, 0.01f), multiplier = both_new(DEVICE_F32, 300);
     struct both requantize = both_new(DEVICE_U8, sizeof(struct device_requantize));
     for (int kind = 0; kind < 6; kind++) {
-        ON_BOTH(B->requantize_prepare(D, 300, AT(scale), AT(x), kind < 4 ? AT(y) : NULL, kind & 1 ? AT(r) : NULL,
-                                      kind >> 1 & 1, AT(multiplier), AT(requantize), M));
+        ON_BOTH(B->requantize_prepare(D,
+                                      &(struct device_requantize_call){
+                                          300, AT(scale), AT(x), kind < 4 ? AT(y) : NULL, kind & 1 ? AT(r) : NULL,
+                                          kind >> 1 & 1, AT(multiplier), AT(requantize)},
+                                      M));
         both_equal(&multiplier, "multipliers"), both_equal(&requantize, "requantize");
     }
     both_free(&x), both_free(&y), both_free(&r), both_free(&scale), both_free(&multiplier), both_free(&requantize);
@@ -265,8 +278,10 @@ static void check_straight_through(size_t elements, int relu, enum device_type t
     size_t count = (size_t)n * elements;
     struct both map = map_new(0.05f, relu ? 0 : 33, 255), before = both_random(DEVICE_F32, count, 15, 300);
     struct both dy = both_random(type, count, 16, 1), gradient = both_new(DEVICE_F32, 1);
-    ON_BOTH(B->straight_through(D, AT(before), n, elements, relu, AT(map), type, AT(dy),
-                                with_scale ? AT(gradient) : NULL, M));
+    ON_BOTH(B->straight_through(D,
+                                &(struct device_straight_through_call){AT(before), n, elements, relu, AT(map), type,
+                                                                       AT(dy), with_scale ? AT(gradient) : NULL},
+                                M));
     both_equal(&dy, "masked gradients");
     if (with_scale)
         both_close(&gradient, 1e-5, "gradient of the scale");
@@ -296,7 +311,10 @@ static void test_bounds(void **state)
         for (int relu = 0; relu < 2; relu++) {
             struct both map = map_new(0.1f, zero_point, 254 + relu), v = both_floats(DEVICE_F32, 2048, values);
             struct both dy = both_random(DEVICE_F32, 2048, 17, 1), gradient = both_new(DEVICE_F32, 1);
-            ON_BOTH(B->straight_through(D, AT(v), 1, 2048, relu, AT(map), DEVICE_F32, AT(dy), AT(gradient), M));
+            ON_BOTH(B->straight_through(D,
+                                        &(struct device_straight_through_call){AT(v), 1, 2048, relu, AT(map),
+                                                                               DEVICE_F32, AT(dy), AT(gradient)},
+                                        M));
             both_equal(&dy, "masked at the bounds");
             both_close(&gradient, 1e-5, "gradient of the scale at the bounds");
             both_free(&map), both_free(&v), both_free(&dy), both_free(&gradient);
@@ -311,7 +329,8 @@ static void test_ranges(void **state)
         for (int relu = 0; relu < 2; relu++) {
             struct both map = map_new(0.031f, 12, 255), v = both_random(DEVICE_F32, lengths[l], 18, 200);
             struct both low = both_random(DEVICE_F32, 1, 19, 3), high = both_random(DEVICE_F32, 1, 20, 3);
-            ON_BOTH(B->range_update(D, AT(v), lengths[l], relu, AT(map), 0.01, AT(low), AT(high), M));
+            ON_BOTH(B->range_update(
+                D, &(struct device_range_call){AT(v), lengths[l], relu, AT(map), 0.01, AT(low), AT(high)}, M));
             both_equal(&low, "low"), both_equal(&high, "high");
             both_free(&map), both_free(&v), both_free(&low), both_free(&high);
         }

@@ -51,16 +51,22 @@ static void fixture_free(struct fixture *f)
 
 static void forward(struct fixture *f)
 {
-    ON_BOTH(B->norm_forward(D, f->p[s], AT(f->x), f->n.has_other ? AT(f->other) : NULL, AT(f->gamma), AT(f->beta),
-                            AT(f->running_mean), AT(f->running_variance), AT(f->saved_mean), AT(f->saved_inv_std),
-                            AT(f->y), f->reserve[s], f->workspace[s], M));
+    ON_BOTH(B->norm_forward(D, f->p[s],
+                            &(struct device_norm_call){AT(f->x), f->n.has_other ? AT(f->other) : NULL, AT(f->gamma),
+                                                       AT(f->beta), AT(f->running_mean), AT(f->running_variance),
+                                                       AT(f->saved_mean), AT(f->saved_inv_std), AT(f->y),
+                                                       f->reserve[s], f->workspace[s]},
+                            M));
 }
 
 static void backward(struct fixture *f)
 {
-    ON_BOTH(B->norm_backward(D, f->p[s], AT(f->x), AT(f->y), AT(f->dy), AT(f->gamma), AT(f->beta),
-                             AT(f->saved_mean), AT(f->saved_inv_std), f->reserve[s], AT(f->dx),
-                             f->n.has_other ? AT(f->d_other) : NULL, AT(f->dgamma), AT(f->dbeta), f->workspace[s],
+    ON_BOTH(B->norm_backward(D, f->p[s],
+                             &(struct device_norm_backward_call){AT(f->x), AT(f->y), AT(f->dy), AT(f->gamma),
+                                                                 AT(f->beta), AT(f->saved_mean),
+                                                                 AT(f->saved_inv_std), f->reserve[s], AT(f->dx),
+                                                                 f->n.has_other ? AT(f->d_other) : NULL,
+                                                                 AT(f->dgamma), AT(f->dbeta), f->workspace[s]},
                              M));
 }
 

@@ -65,7 +65,7 @@ static void test_queues(void **state)
         ok(B->copy_in(D, QUEUE_COPY, x, in, N * 4, &reason));
         ok(B->event_record(D, copied, QUEUE_COPY, &reason));
         ok(B->event_wait(D, QUEUE_COMPUTE, copied, &reason));
-        ok(B->add(D, DEVICE_F32, x, x, N, 0, y, &reason));
+        ok(B->add(D, &(struct device_add_call){DEVICE_F32, x, x, N, 0, y}, &reason));
         ok(B->copy_out(D, QUEUE_COMPUTE, out, y, N * 4, &reason));
         ok(B->event_record(D, done, QUEUE_COMPUTE, &reason));
         ok(B->event_synchronize(D, done, &reason));
@@ -89,7 +89,7 @@ static void test_capture(void **state)
     ok(B->zero(D, x, N * 4, &reason));
     ok(B->synchronize(D, &reason));
     ok(B->capture_begin(D, &reason));
-    ok(B->add(D, DEVICE_F32, x, step, N, 0, x, &reason));
+    ok(B->add(D, &(struct device_add_call){DEVICE_F32, x, step, N, 0, x}, &reason));
     ok(B->copy_out(D, QUEUE_COMPUTE, host, x, N * 4, &reason));
     ok(B->capture_end(D, &g, &reason));
     float expected = 0;
@@ -146,9 +146,13 @@ static void test_capture_of_libraries(void **state)
     for (int captured = 0; captured < 2; captured++) {
         if (captured)
             ok(B->capture_begin(D, &reason));
-        ok(B->conv_forward(D, pc, x.at[OURS], w.at[OURS], NULL, NULL, 0, y.at[OURS], workspace, &reason));
-        ok(B->norm_forward(D, pn, y.at[OURS], NULL, k, k + 16, k + 32, k + 48, k + 64, k + 80, z.at[OURS], reserve,
-                           workspace, &reason));
+        ok(B->conv_forward(D, pc,
+                           &(struct device_conv_call){x.at[OURS], w.at[OURS], NULL, NULL, 0, y.at[OURS], workspace},
+                           &reason));
+        ok(B->norm_forward(D, pn,
+                           &(struct device_norm_call){y.at[OURS], NULL, k, k + 16, k + 32, k + 48, k + 64, k + 80,
+                                                      z.at[OURS], reserve, workspace},
+                           &reason));
         ok(B->linear_forward(D, &l, z.at[OURS], weights.at[OURS], NULL, out.at[OURS], &reason));
         if (captured) {
             ok(B->capture_end(D, &g, &reason));

@@ -241,7 +241,8 @@ static int64_t train_on_device(const struct model *model, const char *precision,
     for (int step = 0; step < steps(); step++) {
         step_pictures(step, images, labels);
         memset(&done, 0, sizeof done);
-        ASSERT_OK(gradient_step(g, images, labels, batch(), rate, rate, 1, &done, &m), m);
+        ASSERT_OK(gradient_step(g, images, &(struct targets){.labels = labels}, batch(), rate, rate, 1, &done, &m),
+                  m);
         ASSERT_OK(gradient_settle(g, &done, &m), m);
         losses[step] = done.loss / (double)(done.images ? done.images : 1);
         skipped += done.skipped;

@@ -6,12 +6,23 @@ static struct both struct_new(const void *values, size_t bytes)
     return both_raw(DEVICE_U8, bytes, values);
 }
 
-static struct both labels_random(int n, int k)
+static struct both labels_random(int n, int k, uint64_t of)
 {
     uint16_t *values = malloc((size_t)n * sizeof *values);
     for (int i = 0; i < n; i++)
-        values[i] = (uint16_t)(mixed(2, (uint64_t)i) % (uint64_t)k);
+        values[i] = (uint16_t)(mixed(of, (uint64_t)i) % (uint64_t)k);
     struct both x = both_raw(DEVICE_U8, (size_t)n * sizeof *values, values);
+    free(values);
+    return x;
+}
+
+/* Three a row, in all at most 3/4; some are 0. */
+static struct both shares_random(int n)
+{
+    float *values = malloc((size_t)n * 3 * sizeof *values);
+    for (int i = 0; i < 3 * n; i++)
+        values[i] = (float)(mixed(6, (uint64_t)i) % 5) / 16;
+    struct both x = both_floats(DEVICE_F32, (size_t)n * 3, values);
     free(values);
     return x;
 }
@@ -20,11 +31,21 @@ static void check_loss(int n, int k, double smoothing, enum device_type type, in
 {
     size_t count = (size_t)n * (size_t)k;
     struct device_scale scale = {1024, 0, 0, 0, 0};
-    struct both logits = both_random(DEVICE_F32, count, 1, size), labels = labels_random(n, k);
+    struct both logits = both_random(DEVICE_F32, count, 1, size), labels = labels_random(n, k, 2);
+    struct both labels2 = labels_random(3 * n, k, 5), share = shares_random(n);
     struct both s_scale = struct_new(&scale, sizeof scale), dlogits = both_new(type, count);
     struct both report = both_new(DEVICE_U8, sizeof(struct device_report));
-    ON_BOTH(B->loss(D, AT(logits), AT(labels), n, k, smoothing, scaled ? AT(s_scale) : NULL, type, AT(dlogits),
-                    AT(report), M));
+    ON_BOTH(B->loss(D,
+                    &(struct device_loss_call){AT(logits),
+                                               {AT(labels), AT(labels2), AT(share), 3},
+                                               n,
+                                               k,
+                                               smoothing,
+                                               scaled ? AT(s_scale) : NULL,
+                                               type,
+                                               AT(dlogits),
+                                               AT(report)},
+                    M));
     both_close(&dlogits, 1e-6, "gradient of the loss");
     struct device_report *ours = both_get(&report, OURS), *host = both_get(&report, HOST);
     assert_true(fabs(ours->loss - host->loss) <= 1e-9 * fabs(host->loss));
@@ -32,6 +53,7 @@ static void check_loss(int n, int k, double smoothing, enum device_type type, in
     assert_int_equal(ours->images, n);
     free(ours), free(host);
     both_free(&logits), both_free(&labels), both_free(&s_scale), both_free(&dlogits), both_free(&report);
+    both_free(&labels2), both_free(&share);
 }
 
 static void test_loss(void **state)
@@ -54,11 +76,13 @@ static void test_loss_of_odd_logits(void **state)
     const uint16_t labels[] = {0, 2, 1};
     struct both l = both_floats(DEVICE_F32, 9, logits), t = both_raw(DEVICE_U8, sizeof labels, labels);
     struct both d = both_new(DEVICE_F32, 9), report = both_new(DEVICE_U8, sizeof(struct device_report));
-    ON_BOTH(B->loss(D, AT(l), AT(t), 2, 3, 0, NULL, DEVICE_F32, AT(d), AT(report), M));
+    ON_BOTH(B->loss(
+        D, &(struct device_loss_call){AT(l), {.labels = AT(t)}, 2, 3, 0, NULL, DEVICE_F32, AT(d), AT(report)}, M));
     struct device_report *r = both_get(&report, OURS);
     assert_int_equal(r->correct, 1);
     free(r);
-    ON_BOTH(B->loss(D, AT(l), AT(t), 3, 3, 0, NULL, DEVICE_F32, AT(d), AT(report), M));
+    ON_BOTH(B->loss(
+        D, &(struct device_loss_call){AT(l), {.labels = AT(t)}, 3, 3, 0, NULL, DEVICE_F32, AT(d), AT(report)}, M));
     r = both_get(&report, OURS);
     assert_true(isnan(r->loss));
     free(r);

@@ -1,6 +1,6 @@
-"""Makes onnx_export.onnx, what onnx-export makes of the int8 network in onnx/qdq.onnx (--input pixels), and
-onnx_export.safetensors: the logits that ONNX Runtime and OpenVINO compute of it for onnx_files.batches. Its weights have 7 bits, so
-that neither saturates on any processor.
+"""Makes onnx_export.onnx, what onnx-export makes of the int8 network in onnx/qdq.onnx (--input pixels; the same for OpenVINO and for
+ONNX Runtime, since its sums are separate), and onnx_export.safetensors: the logits that ONNX Runtime and OpenVINO compute of it for
+onnx_files.batches. Its weights have 7 bits, so that neither saturates on any processor.
 
     make && pip install onnxruntime==1.32.0 openvino==2026.4.1 safetensors==0.8.0 numpy==2.4.6
     python3 tests/reference/onnx_export.py [BIN]

@@ -7,6 +7,7 @@ sgd.*: six steps of 50 parameters, the first 30 in one group (weights), the rest
 `rates` [6] are the inputs; after.CASE [6,50] the parameters after each step, where CASE is nesterov (decay on all),
 plain (momentum without look-ahead), some (decay on the first group alone) and bias (the second group's rate doubled).
 loss.*: logits [17,10], labels; value.E and gradient.E for label smoothing E of 0, 0.1, 0.3.
+mixed.*: the same logits, each row with three labels and their shares; value.E and gradient.E for E of 0, 0.1.
 """
 import pathlib
 
@@ -53,5 +54,22 @@ for smoothing in (0.0, 0.1, 0.3):
     loss.backward()
     tensors[f"loss.value.{smoothing:g}"] = loss.detach().reshape(())
     tensors[f"loss.gradient.{smoothing:g}"] = x.grad
+
+# What rows are to say as mixtures of three labels, some of them the same, some without a share: mixed.labels [17,3],
+# mixed.share [17,2] of the second and third, the first has the rest; torch's cross entropy of class probabilities.
+generator = torch.Generator().manual_seed(7)
+mixed_labels = torch.randint(0, 10, (17, 3), generator=generator)
+mixed_share = torch.rand(17, 2, generator=generator) / 2
+mixed_share[0], mixed_share[1] = torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.0])
+mixed_labels[2] = 4
+tensors.update({"mixed.labels": mixed_labels.to(torch.uint8), "mixed.share": mixed_share})
+shares = torch.cat([1 - mixed_share.double().sum(1, keepdim=True), mixed_share.double()], 1)
+wanted = torch.zeros(17, 10, dtype=torch.float64).scatter_add_(1, mixed_labels, shares)
+for smoothing in (0.0, 0.1):
+    x = logits.double().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(x, wanted, label_smoothing=smoothing)
+    loss.backward()
+    tensors[f"mixed.value.{smoothing:g}"] = loss.detach().reshape(())
+    tensors[f"mixed.gradient.{smoothing:g}"] = x.grad
 
 save_file(tensors, pathlib.Path(__file__).with_suffix(".safetensors"))

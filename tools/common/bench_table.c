@@ -47,7 +47,8 @@ int bench_note_device(struct table *t, const char *device, struct message *m)
 static int add_row(struct table *t, const struct measure_case *c, const char *what, const char *algorithm,
                    struct timing s, double macs, size_t bytes, const struct exec_comparison *o, struct message *m)
 {
-    double scale = 1e3 / c->batch, rate = macs * c->batch / s.median / 1e9;
+    const int images = c->views > 1 ? c->batch / c->views : c->batch;
+    double scale = 1e3 / images, rate = macs * c->batch / s.median / 1e9;
     char peak[64] = "-\t-", other[64] = "-\t-\t-";
     if (c->peak > 0)
         snprintf(peak, sizeof peak, "%.2f\t%.4f", c->peak / 1e9, rate * 1e9 / c->peak);
@@ -55,8 +56,8 @@ static int add_row(struct table *t, const struct measure_case *c, const char *wh
         snprintf(other, sizeof other, "%.6f\t%s\t%.6f", o->chosen_seconds * 1e3, o->other, o->other_seconds * 1e3);
     return table_rowf(t, m, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%.6f\t%.6f\t%.6f\t%.6f\t%.1f\t%.3f\t%s\t%zu\t%s", what,
                       c->name, exec_isa(c->exec), exec_device(c->exec), exec_precision(c->exec), algorithm,
-                      exec_threads(c->exec), c->batch, s.median * scale, s.min * scale, s.p95 * scale,
-                      s.p99 * scale, c->batch / s.median, rate, peak, bytes, other);
+                      exec_threads(c->exec), images, s.median * scale, s.min * scale, s.p95 * scale, s.p99 * scale,
+                      images / s.median, rate, peak, bytes, other);
 }
 
 static int add_layers(struct table *t, const struct measure_case *c, struct message *m)
@@ -90,8 +91,8 @@ int bench_table(struct table *t, const struct measure_case *cases, int count, co
     TRY(table_note(t, "calls", text, m));
     TRY(table_note(t, "images", images, m));
     for (int i = 0; i < count; i++)
-        TRY(add_row(t, &cases[i], "infer", exec_main_algorithm(cases[i].exec), cases[i].call,
-                    exec_macs(cases[i].exec), exec_held_bytes(cases[i].exec), NULL, m));
+        TRY(add_row(t, &cases[i], cases[i].views > 1 ? "infer:flip" : "infer", exec_main_algorithm(cases[i].exec),
+                    cases[i].call, exec_macs(cases[i].exec), exec_held_bytes(cases[i].exec), NULL, m));
     for (int i = 0; i < count && cases[0].layers; i++)
         TRY(add_layers(t, &cases[i], m));
     return 0;

@@ -1,5 +1,16 @@
 #include "tools/common/low_bits.h"
+#include "quant/observer.h"
+#include <stdio.h>
 #include <string.h>
+
+void observer_names(char out[OBSERVER_NAMES_SIZE])
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; observer_at(i) && used < OBSERVER_NAMES_SIZE; i++)
+        used +=
+            (size_t)snprintf(out + used, OBSERVER_NAMES_SIZE - used, "%s%s", i ? "|" : "", observer_at(i)->name);
+}
 
 void low_bits_take(const struct low_bits_arguments *a, struct lower_options *o)
 {

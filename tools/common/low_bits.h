@@ -10,6 +10,7 @@
 struct low_bits_arguments {
     const char *weight_observer; /* "max", "mse"; NULL: mse below 8 bits, max at 8 */
     const char *ends;            /* "8", "same"; NULL: 8 */
+    const char *plan;            /* a file of bits, see pass/bit_plan.h; NULL: none */
 };
 
 /* clang-format off */
@@ -17,8 +18,14 @@ struct low_bits_arguments {
     {"weight-observer", 0, OPTION_CHOICE, &(a).weight_observer, 0, 0, 0, \
      "weight scales by largest weight or least squared error; else max at 8 bits, mse below", "max|mse", 0}, \
     {"ends", 0, OPTION_CHOICE, &(a).ends, 0, 0, 0, \
-     "bits of image, first and last layer; without: 8 whatever the rest has", "8|same", 0}
+     "bits of image, first and last layer; without: 8 whatever the rest has", "8|same", 0}, \
+    {"plan", 0, OPTION_STRING, &(a).plan, 0, 0, "FILE", \
+     "bits of each layer, as allot writes them; of what it does not name, as the other options say", 0, 0}
 /* clang-format on */
+
+/* The observers' names, "min-max|mse|..", as an option's choices. */
+enum { OBSERVER_NAMES_SIZE = 256 };
+void observer_names(char out[OBSERVER_NAMES_SIZE]);
 
 /* Sets o's fields. */
 void low_bits_take(const struct low_bits_arguments *a, struct lower_options *o);

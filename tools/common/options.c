@@ -105,9 +105,10 @@ static void print_option(const struct option_spec *o)
  * stands behind two blanks, behind a bar, or in <(..). */
 static void print_named(const struct tool *t, const char *text)
 {
-    static const char *const programs[] = {
-        "cifar-load", "augment", "train-fp32", "fuse",   "calibrate",   "quantize",    "evaluate", "qat-finetune",
-        "bench",      "plot",    "inspect",    "report", "onnx-import", "onnx-export", "emit-c",   "plan"};
+    static const char *const programs[] = {"cifar-load", "augment",  "train-fp32",   "fuse",        "calibrate",
+                                           "quantize",   "evaluate", "qat-finetune", "bench",       "plot",
+                                           "inspect",    "report",   "onnx-import",  "onnx-export", "emit-c",
+                                           "plan",       "analyse",  "allot"};
     const char *name = tool_called(t);
     size_t length = strlen(name), own = strlen(t->name);
     int prefix = length > own && strcmp(name + length - own, t->name) == 0 ? (int)(length - own) : 0;

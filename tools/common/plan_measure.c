@@ -3,8 +3,8 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "data/augment.h"
+#include "data/batch.h"
 #include "data/dataset.h"
-#include "graph/resnet.h"
 #include "report/table.h"
 #include "train/measure_step.h"
 #include <stdio.h>
@@ -18,6 +18,7 @@ static const char *const precisions[PRECISIONS] = {"fp32", "bf16"};
 
 /* A network as it is initialised, and random images. */
 struct subject {
+    struct float_training network;
     struct image_shape shape;
     int classes, batch;
     struct model model;
@@ -25,35 +26,51 @@ struct subject {
     uint16_t labels[NARROW_BATCH];
 };
 
-static int subject_open(struct subject *s, struct image_shape shape, int classes, struct message *m)
+static int subject_open(struct subject *s, const struct float_training *network, struct message *m)
 {
     struct random_stream draw = random_open(1, RANDOM_TEST, 0, 0);
-    size_t bytes = NARROW_BATCH * image_shape_bytes(shape);
-    *s = (struct subject){.shape = shape, .classes = classes, .images = memory_new(bytes, 1, m)};
+    size_t bytes = NARROW_BATCH * image_shape_bytes(network->image);
+    *s = (struct subject){.network = *network,
+                          .shape = network->image,
+                          .classes = (int)network->classes,
+                          .images = memory_new(bytes, 1, m)};
     if (!s->images)
         return STATUS_NOMEM;
     for (size_t k = 0; k < bytes; k++)
         s->images[k] = (uint8_t)random_below(&draw, 256);
     for (int n = 0; n < NARROW_BATCH; n++)
-        s->labels[n] = (uint16_t)random_below(&draw, (uint32_t)classes);
+        s->labels[n] = (uint16_t)random_below(&draw, (uint32_t)s->classes);
     return STATUS_OK;
 }
 
 /* Fewer of large images. */
-static int batch_of(const struct subject *s, int width)
+static int batch_of(const struct subject *s, int is_wide)
 {
-    int batch = width < WIDE ? NARROW_BATCH : WIDE_BATCH, pixels = s->shape.height * s->shape.width;
+    int batch = is_wide ? WIDE_BATCH : NARROW_BATCH, pixels = s->shape.height * s->shape.width;
     int fits = (int)((int64_t)batch * IMAGE_SIDE * IMAGE_SIDE / pixels);
     return fits >= batch ? batch : fits < LEAST_BATCH ? LEAST_BATCH : fits;
 }
 
-static int subject_build(struct subject *s, int width, struct message *m)
+/* Images and labels of its own kind alone: what another stage would refuse is no time at all. */
+static int subject_fits(const struct subject *s, struct message *m)
 {
-    const int image[3] = {s->shape.height, s->shape.width, s->shape.channels};
-    struct graph g = {0};
-    s->batch = batch_of(s, width);
-    TRY(resnet18_build_for(&g, image, width, s->classes, NULL, NULL, m));
-    return model_initialise(&s->model, &g, 1, m);
+    const struct graph *g = &s->model.graph;
+    int classes = g->nodes[g->count - 1].c;
+    TRY(images_match_input(s->shape, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m));
+    if (classes != s->classes)
+        return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the network %d", s->classes, classes);
+    return STATUS_OK;
+}
+
+static int subject_build(struct subject *s, const struct budget_given *g, int width, struct message *m)
+{
+    s->network.width = width;
+    s->batch = batch_of(s, g->network || width >= WIDE);
+    TRY(float_training_start(&s->network, &s->model, m));
+    int status = subject_fits(s, m);
+    if (status < 0)
+        model_free(&s->model);
+    return status;
 }
 
 static int time_training(const struct subject *s, const struct budget_given *g, double rates[PRECISIONS],
@@ -101,7 +118,7 @@ static int time_inference(const struct subject *s, const struct budget_given *g,
 static int time_width(struct subject *s, struct budget_given *g, int i, struct message *m)
 {
     double rates[PRECISIONS] = {0};
-    int status = subject_build(s, budget_widths[i].width, m);
+    int status = subject_build(s, g, budget_widths[i].width, m);
     if (status >= 0)
         status = time_training(s, g, rates, m);
     if (status >= 0)
@@ -138,15 +155,15 @@ static int measure(struct subject *s, struct budget_given *g, struct message *m)
 {
     TRY(time_augmenting(s, &g->augment, m));
     TRY(time_width(s, g, 0, m));
-    for (int i = 1; i < BUDGET_WIDTHS && budget_is_worth_timing(g, i); i++)
+    for (int i = 1; !g->network && i < BUDGET_WIDTHS && budget_is_worth_timing(g, i); i++)
         TRY(time_width(s, g, i, m));
     return STATUS_OK;
 }
 
-int plan_measure(struct budget_given *g, struct image_shape shape, int classes, struct message *m)
+int plan_measure(struct budget_given *g, const struct float_training *network, struct message *m)
 {
     struct subject s;
-    int status = subject_open(&s, shape, classes, m);
+    int status = subject_open(&s, network, m);
     if (status >= 0)
         status = measure(&s, g, m);
     memory_free(s.images);
@@ -168,10 +185,10 @@ static int read_rows(struct budget_given *g, const struct table *t, struct messa
 {
     if (t->rows < 1 || t->rows > BUDGET_WIDTHS)
         return message_set(m, STATUS_FORMAT, "has %d rows, want 1 to %d", t->rows, BUDGET_WIDTHS);
-    for (int i = 0; i < t->rows; i++) {
+    for (int i = 0; i < (g->network ? 1 : t->rows); i++) {
         double width;
         TRY(read_cell(t, i, "width", &width, m));
-        if ((int)width != budget_widths[i].width)
+        if ((int)width != budget_widths[i].width && !g->network)
             return message_set(m, STATUS_FORMAT, "row %d: width %g, want %d", i + 1, width, budget_widths[i].width);
         TRY(read_cell(t, i, "train_fp32", &g->speeds[i].fp32, m));
         TRY(read_cell(t, i, "train_bf16", &g->speeds[i].bf16, m));

@@ -25,6 +25,7 @@ typedef int plot_function(struct plot_job *job, struct message *m);
 plot_function plot_loss, plot_accuracy, plot_confusion, plot_histogram;
 plot_function plot_compare_accuracy, plot_compare_size, plot_compare_time;
 plot_function plot_sweep_bits, plot_sweep_parts, plot_sweep_calibration, plot_sweep_observers, plot_ablation;
+plot_function plot_sensitivity, plot_frontier;
 plot_function plot_images, plot_augmented, plot_samples;
 
 /* The name of input i: --label's, or its file's without folder and endings ("results/ptq.metrics.tsv": "ptq"). */

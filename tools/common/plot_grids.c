@@ -14,7 +14,8 @@ enum { DEFAULT_IMAGES = 40, DEFAULT_ROWS = 8, SHORT_DIGEST = 7 + 12, DEFAULT_PIX
 struct shown {
     int64_t index, epoch;
     int label, is_used;
-    uint8_t *pixels; /* RGB; owned */
+    char share[GRID_MORE_SIZE]; /* of the label, where the image is mixed */
+    uint8_t *pixels;            /* RGB; owned */
 };
 
 /* What a kind keeps: a table of rows x versions; a plain grid has one version a row. */
@@ -45,6 +46,26 @@ static struct shown *item_at(const struct gallery *g, int row, int version)
     return g->items + (size_t)row * (size_t)g->versions + version;
 }
 
+/* Of a mixed image the label of the largest share, which is said. */
+static int label_of(const struct batch *b, int64_t i, char share[GRID_MORE_SIZE])
+{
+    int label = batch_label(b, i);
+    double left = 1, most = -1;
+    for (int k = 0; k < b->mixed; k++)
+        left -= (double)b->share[i * b->mixed + k];
+    for (int k = -1; k < b->mixed; k++) {
+        double part = k < 0 ? left : (double)b->share[i * b->mixed + k];
+        if (part > most) {
+            most = part;
+            label = k < 0 ? label : batch_label2(b, i, k);
+        }
+    }
+    share[0] = '\0';
+    if (b->mixed)
+        snprintf(share, GRID_MORE_SIZE, " %.0f %%", 100 * most);
+    return label;
+}
+
 /* Without memory for its pixels the item stays unused, and g->status says so. */
 static void item_fill(struct gallery *g, struct shown *item, const struct batch *b, int64_t i)
 {
@@ -56,7 +77,7 @@ static void item_fill(struct gallery *g, struct shown *item, const struct batch 
     }
     item->index = b->indices[i];
     item->epoch = b->epoch;
-    item->label = batch_label(b, i);
+    item->label = label_of(b, i, item->share);
     item->is_used = 1;
     image_recolour(b->images + (size_t)i * image_shape_bytes(b->shape), b->shape.channels, item->pixels, 3, pixels);
 }
@@ -117,6 +138,7 @@ static int stream_read(struct gallery *g, struct batch_reader *reader, const cha
     struct batch b;
     int status;
     TRY(batch_reader_open(reader, path, m));
+    reader->takes_mixed = !g->predictions;
     while ((status = batch_reader_next(reader, &b, m)) > 0) {
         for (int64_t i = 0; i < b.count; i++)
             keep(g, &b, i);
@@ -165,6 +187,7 @@ static int images_draw(const struct plot_job *job, const struct gallery *g, stru
         struct shown *item = item_at(g, i, 0);
         cells[i].pixels = item->pixels;
         cells[i].lines[0].name = class_of(g, item->label);
+        memcpy(cells[i].lines[0].more, item->share, sizeof item->share);
     }
     data_line(&g->reader, data, sizeof data);
     struct grid grid = {.title = "Images", .subtitle = data, .columns = (int)job->columns, .count = g->used_rows};
@@ -201,6 +224,7 @@ static int augmented_draw(const struct plot_job *job, const struct gallery *g, s
             continue;
         cells[i].pixels = item->pixels;
         cells[i].lines[0].name = class_of(g, item->label);
+        memcpy(cells[i].lines[0].more, item->share, sizeof item->share);
         if (version == 0)
             cells[i].lines[1].name = "original";
         else

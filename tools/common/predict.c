@@ -1,6 +1,8 @@
 #include "tools/common/predict.h"
 #include "base/available.h"
+#include "base/memory.h"
 #include "base/progress.h"
+#include "data/augment.h"
 #include "exec/infer/exec.h"
 #include "record/lineage.h"
 #include "record/stream.h"
@@ -20,11 +22,30 @@ static int batch_check(const struct batch *b, const struct batch_reader *reader,
     return images_match_input(b->shape, input->h, input->w, input->c, m);
 }
 
-static int batch_predict(struct predictions *out, struct exec *e, const struct batch *b, struct message *m)
+/* Of the batch's images, mirrored in place: their logits, into the mean with those that are there. */
+static int mirrors_predict(struct exec *e, struct batch *b, float *logits, struct message *m)
+{
+    const size_t count = (size_t)b->count * (size_t)exec_classes(e);
+    float *of_mirrors = memory_new_raw(count, sizeof *of_mirrors, m);
+    if (!of_mirrors)
+        return STATUS_NOMEM;
+    for (int64_t i = 0; i < b->count; i++)
+        image_flip(b->shape, b->images + (size_t)i * image_shape_bytes(b->shape));
+    int status = exec_run(e, b->images, b->count, of_mirrors, m);
+    for (size_t k = 0; k < count && status >= 0; k++)
+        logits[k] = (logits[k] + of_mirrors[k]) / 2;
+    memory_free(of_mirrors);
+    return status;
+}
+
+static int batch_predict(struct predictions *out, struct exec *e, struct batch *b, int flips, struct message *m)
 {
     int classes = exec_classes(e);
     TRY(predictions_reserve(out, b->count, classes, m));
-    TRY(exec_run(e, b->images, b->count, out->logits + out->count * classes, m));
+    float *logits = out->logits + out->count * classes;
+    TRY(exec_run(e, b->images, b->count, logits, m));
+    if (flips)
+        TRY(mirrors_predict(e, b, logits, m));
     for (int64_t i = 0; i < b->count; i++) {
         out->indices[out->count + i] = b->indices[i];
         out->labels[out->count + i] = (uint16_t)batch_label(b, i);
@@ -72,13 +93,13 @@ int predict_stream(struct predictions *out, const struct model *model, const str
     TRY(check_room(model, &how, options, m));
     TRY(exec_open(&e, model, &how, m));
     progress_open(&progress, stderr, options->quiet, options->tool, 0);
-    *with = (struct predict_with){exec_isa(e), exec_precision(e)};
+    *with = (struct predict_with){exec_isa(e), exec_precision(e), options->flips ? "flip" : NULL};
     int status = batch_reader_open(reader, NULL, m);
     while (status >= 0 && (status = batch_reader_next(reader, &b, m)) > 0) {
         if (out->count == 0)
             status = batch_check(&b, reader, model, e, other_data, m);
         if (status >= 0)
-            status = batch_predict(out, e, &b, m);
+            status = batch_predict(out, e, &b, options->flips, m);
         progress.total = b.total;
         batch_free(&b);
         progress_show(&progress, out->count, NULL);
@@ -95,7 +116,7 @@ static int is_usual(const char *precision)
 }
 
 static int record_make(struct record *record, const struct predictions *p, const struct batch_reader *reader,
-                       const struct model *model, const char *model_digest, const char *precision,
+                       const struct model *model, const char *model_digest, const struct predict_with *with,
                        const struct model_given *given, struct message *m)
 {
     static const char *const keys[] = {"dataset", "dataset-digest", "classes", "split", "part"};
@@ -108,11 +129,15 @@ static int record_make(struct record *record, const struct predictions *p, const
     }
     TRY(record_set(record, "stage", graph_stage_name(graph_stage(&model->graph)), m));
     TRY(record_set(record, "model-digest", model_digest, m));
-    TRY(record_set(record, "precision", precision, m));
+    TRY(record_set(record, "precision", with->precision, m));
+    if (with->tta)
+        TRY(record_set(record, "tta", with->tta, m));
     lineage_add(&lineage, "model", "%s", model_digest);
     model_given_lineage(given, &lineage);
-    if (!is_usual(precision))
-        lineage_add(&lineage, "precision", "%s", precision);
+    if (!is_usual(with->precision))
+        lineage_add(&lineage, "precision", "%s", with->precision);
+    if (with->tta)
+        lineage_add(&lineage, "tta", "%s", with->tta);
     const struct record *const sides[] = {model->record};
     int status = lineage_apply(record, reader->first, "evaluate", &lineage, sides, 1, m);
     lineage_free(&lineage);
@@ -120,13 +145,13 @@ static int record_make(struct record *record, const struct predictions *p, const
 }
 
 int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
-                     const struct model *model, const char *model_digest, const char *precision,
+                     const struct model *model, const char *model_digest, const struct predict_with *with,
                      const struct model_given *given, struct message *m)
 {
     struct record *record = record_new(m);
     if (!record)
         return STATUS_NOMEM;
-    int status = record_make(record, p, reader, model, model_digest, precision, given, m);
+    int status = record_make(record, p, reader, model, model_digest, with, given, m);
     if (status >= 0)
         status = record_save(record, path, m);
     record_free(record);

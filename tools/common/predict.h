@@ -14,11 +14,12 @@ struct predict_options {
     const char *precision;         /* see exec_options */
     const char *tool;              /* the progress line's name */
     int verbose;
+    int flips; /* logits are the mean of the image's and of its mirror image's */
 };
 
-/* What computed, static strings: exec_isa and exec_precision. */
+/* What computed, static strings: exec_isa and exec_precision; tta: what else was looked at, "flip", or NULL. */
 struct predict_with {
-    const char *isa, *precision;
+    const char *isa, *precision, *tta;
 };
 
 /* Reads batches from standard input to their end record and predicts every image, in order. reader stays open for
@@ -29,10 +30,9 @@ int predict_stream(struct predictions *out, const struct model *model, const str
                    struct batch_reader *reader, struct predict_with *with, int *other_data,
                    struct message *m) RESQ_USE_RESULT;
 
-/* Writes the predictions record: the stream's data keys, the model's stage and digest, the precision that computed
- * (exec_precision), the lineage of both sides and what was given of a model without graph. */
+/* Writes the predictions record: the stream's data keys, the model's stage and digest, what computed, the lineage of both sides and what was given of a model without graph. */
 int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
-                     const struct model *model, const char *model_digest, const char *precision,
+                     const struct model *model, const char *model_digest, const struct predict_with *with,
                      const struct model_given *given, struct message *m) RESQ_USE_RESULT;
 
 #endif

@@ -23,6 +23,13 @@ static int take_batch(struct taken_images *t, const struct batch *b, int64_t mos
     if (!images)
         return STATUS_NOMEM;
     t->images = images;
+    void *labels = memory_resize(t->labels, (size_t)t->count * sizeof *t->labels, (size_t)(t->count + take),
+                                 sizeof *t->labels, m);
+    if (!labels)
+        return STATUS_NOMEM;
+    t->labels = labels;
+    for (int64_t i = 0; i < take; i++)
+        t->labels[t->count + i] = (uint16_t)batch_label(b, i);
     memcpy(t->images + have, b->images, more);
     t->count += take;
     return 0;
@@ -55,5 +62,6 @@ void taken_images_free(struct taken_images *t)
 {
     batch_reader_close(&t->reader);
     memory_free(t->images);
+    memory_free(t->labels);
     *t = (struct taken_images){0};
 }

@@ -8,7 +8,8 @@
 
 /* All-zero is empty. */
 struct taken_images {
-    uint8_t *images; /* [count,H,W,C] as the model takes them; owned */
+    uint8_t *images;  /* [count,H,W,C] as the model takes them; owned */
+    uint16_t *labels; /* [count]; owned */
     int64_t count;
     struct batch_reader reader; /* its first batch's metadata, for the lineage */
 };

@@ -50,6 +50,7 @@ struct trainer_arguments trainer_defaults(void)
                                       .schedule = "one-cycle",
                                       .precision = "fp32",
                                       .where = {.device = device_default},
+                                      .teacher.how = {0.5, 4},
                                       .rate = 0.1,
                                       .momentum = 0.9,
                                       .weight_decay = 5e-4,
@@ -113,6 +114,9 @@ static struct training_options options_make(const struct tool *tool, const struc
         .batch = a->batch,
         .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate},
         .label_smoothing = a->smoothing,
+        .teacher = a->teacher,
+        .freeze = a->freeze,
+        .floats = a->floats,
         .ema = a->ema,
         .output = a->output,
         .last = a->last,
@@ -130,7 +134,7 @@ static struct training_options options_make(const struct tool *tool, const struc
         .progress = a->quiet ? NULL : stderr,
         .say = say,
     };
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < TRAINING_MAX_INPUTS; i++)
         o.inputs[i] = inputs[i];
     if (a->checkpoint) {
         o.stop = &stop_signal;
@@ -158,6 +162,9 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
     struct talk talk = {tool, a->verbose, a->quiet};
     if (misuse_of(a))
         return tool_misuse(tool, "%s", misuse_of(a));
+    if (!a->teacher.model && (tool_was_given(tool, "teacher-share") || tool_was_given(tool, "temperature")))
+        return tool_misuse(tool, "--%s: needs --teacher MODEL",
+                           tool_was_given(tool, "temperature") ? "temperature" : "teacher-share");
     if (a->epochs > 0 && device_resolve(tool, &where, a->quiet, &m) < 0)
         return tool_end(tool, STATUS_UNSUPPORTED, &m);
     struct training_options o = options_make(tool, a, &where, inputs);

@@ -11,10 +11,12 @@ struct trainer_arguments {
     int64_t epochs, batch, seed, threads, checkpoint_every, validate_every;
     const char *schedule, *precision;
     struct device_arguments where;
+    struct teacher_options teacher;
+    double freeze; /* of a tool that has it, like floats */
     double rate, momentum, weight_decay, bias_rate, peak, warm_up, factor, smoothing, ema;
     struct integer_list milestones; /* percent of the run */
     int nesterov, decay_all, resume, verbose, quiet;
-    const char *output, *last, *log, *validate, *checkpoint;
+    const char *output, *last, *log, *floats, *validate, *checkpoint;
 };
 
 /* The options of both, as one part of a tool's table; a is the struct they fill. */
@@ -34,6 +36,9 @@ struct trainer_arguments {
     {"decay-all", 0, OPTION_FLAG, &(a).decay_all, 0, 0, 0, "decay biases and batch norm too", 0, 1}, \
     {"bias-rate", 0, OPTION_NUMBER, &(a).bias_rate, 1e-3, 1e3, "X", "rate of biases and shifts, times", 0, 1}, \
     {"label-smoothing", 0, OPTION_NUMBER, &(a).smoothing, 0, 0.99, "E", "share spread over all classes", 0, 1}, \
+    {"teacher", 0, OPTION_STRING, &(a).teacher.model, 0, 0, "MODEL", "learn from this network's logits too", 0, 0}, \
+    {"teacher-share", 0, OPTION_NUMBER, &(a).teacher.how.share, 0, 1, "SHARE", "of the loss that the teacher is", 0, 0}, \
+    {"temperature", 0, OPTION_NUMBER, &(a).teacher.how.temperature, 0.1, 100, "T", "by which both logits are divided for it", 0, 0}, \
     {"ema", 0, OPTION_NUMBER, &(a).ema, 0, 0.999999, "DECAY", "deliver averaged weights; 0: off", 0, 1}, \
     {"validate", 0, OPTION_STRING, &(a).validate, 0, 0, "FILE", "held-out batches, to choose the best epoch", 0, 0}, \
     {"validate-every", 0, OPTION_INTEGER, &(a).validate_every, 1, 1e6, "EPOCHS", "how often; the last one always", 0, 1}, \
@@ -50,7 +55,7 @@ struct trainer_arguments {
 /* What both start from; a tool changes what it wants otherwise. */
 struct trainer_arguments trainer_defaults(void);
 /* Checks what options cannot check alone, runs, and ends as tool_end does; after a signal dies by that same signal,
- * its checkpoint written. lineage: the caller adds what only its tool knows. inputs [4]: other files that are read.
+ * its checkpoint written. lineage: the caller adds what only its tool knows. inputs [TRAINING_MAX_INPUTS]: other files that are read.
  */
 int trainer_main(const struct tool *tool, const struct trainer_arguments *a, const struct training_kind *kind,
                  void *context, const char *const *inputs);

@@ -35,6 +35,10 @@ static int prepare(struct exec *e, const struct exec_options *o, enum step_fusio
     TRY(kernel_table_get(&e->kernels, o->isa, m));
     TRY(steps_plan(&e->steps, &e->model->graph, fusion, m));
     TRY(make_constants(e, m));
+    e->lives = memory_new((size_t)e->model->graph.count, sizeof *e->lives, m);
+    if (!e->lives)
+        return STATUS_NOMEM;
+    lives_of_inference(&e->steps, e->model->graph.count, 0, e->lives);
     return e->engine->open(e, o, m);
 }
 
@@ -91,6 +95,7 @@ void exec_close(struct exec *e)
     for (int i = 0; e->constants && i < e->steps.count; i++)
         step_constants_free(&e->constants[i]);
     memory_free(e->constants);
+    memory_free(e->lives);
     steps_free(&e->steps);
     memory_free(e);
 }
@@ -120,9 +125,76 @@ int exec_observe_sums(struct exec *e, const uint8_t *images, int64_t count, int 
         i++;
     if (!e->keep || i == e->steps.count || !e->steps.at[i].is_integer)
         return message_set(m, STATUS_MISMATCH, "the plan has no integer layer to be observed there");
-    if (!e->engine->observe_sums)
+    if (!e->engine->run_part)
         return message_set(m, STATUS_UNSUPPORTED, "device %s: sums are observed on the CPU alone", e->device);
-    return e->engine->observe_sums(e, images, count, i, visit, context, m);
+    return e->engine->run_part(e, 0, i, images, count, NULL, visit, context, m);
+}
+
+/* ---- in parts ---- */
+
+int exec_step_of(const struct exec *e, int node)
+{
+    for (int i = 0; i < e->steps.count; i++)
+        if (e->steps.at[i].node == node || e->steps.at[i].output == node)
+            return i;
+    return -1;
+}
+
+/* Whether a node's value stands in the cut before a step. */
+static int is_cut(const struct exec *e, int step, int node)
+{
+    const struct lifetime *l = &e->lives[node];
+    return (node == 0 || (l->begin >= 0 && l->begin < step)) && l->end >= step;
+}
+
+/* Among others every value begins where a float may. */
+static size_t value_bytes(const struct exec *e, int step, int node)
+{
+    const struct node *n = exec_node(e, node);
+    size_t bytes = node_elements(n) * (n->type == NODE_U8 ? 1 : sizeof(float));
+    return step == 0 ? bytes : (bytes + sizeof(float) - 1) / sizeof(float) * sizeof(float);
+}
+
+size_t exec_cut_bytes(const struct exec *e, int step)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < e->model->graph.count; i++)
+        bytes += is_cut(e, step, i) ? value_bytes(e, step, i) : 0;
+    return bytes;
+}
+
+int64_t exec_cut_offset(const struct exec *e, int step, int node)
+{
+    int64_t at = 0;
+    if (!is_cut(e, step, node))
+        return -1;
+    for (int i = 0; i < node; i++)
+        at += is_cut(e, step, i) ? (int64_t)value_bytes(e, step, i) : 0;
+    return at;
+}
+
+static int run_part(struct exec *e, int first, int end, const uint8_t *in, int64_t count, uint8_t *out,
+                    exec_sums_visitor *visit, void *context, struct message *m)
+{
+    if (!e->keep || first < 0 || first > end || end > e->steps.count || count < 1)
+        return message_set(m, STATUS_MISMATCH, "the plan has no such part of a run");
+    if (!e->engine->run_part)
+        return message_set(m, STATUS_UNSUPPORTED, "device %s: only a CPU runs in parts", e->device);
+    return e->engine->run_part(e, first, end, in, count, out, visit, context, m);
+}
+
+int exec_run_part(struct exec *e, int first, int end, const uint8_t *in, int64_t count, uint8_t *out,
+                  struct message *m)
+{
+    return run_part(e, first, end, in, count, out, NULL, NULL, m);
+}
+
+int exec_observe_part(struct exec *e, int i, const uint8_t *in, int64_t count, exec_sums_visitor *visit,
+                      void *context, struct message *m)
+{
+    if (i < 0 || i >= e->steps.count || e->steps.at[i].kind != STEP_CONV || !e->steps.at[i].is_integer)
+        return message_set(m, STATUS_MISMATCH, "the plan has no integer layer to be observed there");
+    return run_part(e, i, i, in, count, NULL, visit, context, m);
 }
 
 int exec_compare_layer(struct exec *e, int i, int images, struct exec_comparison *c, struct message *m)

@@ -7,6 +7,7 @@
 
 #include "exec/infer/exec.h"
 #include "exec/infer/step_constants.h"
+#include "exec/plan/lifetimes.h"
 #include "exec/plan/steps.h"
 #include "kernel/contract/kernel.h"
 
@@ -21,9 +22,10 @@ struct exec_engine {
     int (*run)(struct exec *e, const uint8_t *images, int64_t count, float *logits, struct message *m);
     int (*observe)(struct exec *e, const uint8_t *images, int64_t count, exec_visitor *visit, void *context,
                    struct message *m);
-    /* exec_observe_sums of integer step i; NULL: none. */
-    int (*observe_sums)(struct exec *e, const uint8_t *images, int64_t count, int i, exec_sums_visitor *visit,
-                        void *context, struct message *m);
+    /* exec_run_part; NULL: none. visit: not NULL where step `end`, an integer layer, is not left but looked at: its sums are
+     * shown, and out is NULL. */
+    int (*run_part)(struct exec *e, int first, int end, const uint8_t *in, int64_t count, uint8_t *out,
+                    exec_sums_visitor *visit, void *context, struct message *m);
     void (*profile_clear)(struct exec *e);
     /* algorithm, seconds and bytes of step i; the rest is set. */
     void (*layer)(const struct exec *e, int i, struct exec_layer *layer);
@@ -50,6 +52,7 @@ struct exec {
     int batch, keep, profiling;
     struct steps steps;
     struct step_constants *constants; /* one a step; owned */
+    struct lifetime *lives;           /* one a node, of inference; owned */
     double macs;                      /* an image */
     int integer_layers, float_layers; /* convolutions and linear layers */
 };

@@ -19,6 +19,7 @@ struct measure_case {
     struct exec *exec;     /* the caller's; several cases may share one */
     const uint8_t *images; /* `batch` of them; the caller's */
     int batch;
+    int views;        /* of `batch`, so many belong together as views of one image, for tables; 0: 1 */
     const char *name; /* for messages */
     /* results: */
     struct timing call; /* of one call with `batch` images; on a GPU by its own clock */

@@ -78,3 +78,25 @@ void input_table(const struct elementwise_kernels *k, const struct node *normali
         for (int p = 0; p < 256; p++)
             table[c * 256 + p] = affine_quantize(a, values[p * channels + c]);
 }
+
+struct add_u8_call add_call_make(const struct affine *a, const struct affine *b, const struct affine *y)
+{
+    float share_a = a->scale / y->scale, share_b = b->scale / y->scale;
+    float zeros = fmaf(share_a, (float)a->zero_point, share_b * (float)b->zero_point);
+    return (struct add_u8_call){.multiplier_a = share_a,
+                                .multiplier_b = share_b,
+                                .zero_point_a = a->zero_point,
+                                .zero_point_b = b->zero_point,
+                                .zero_point_y = y->zero_point,
+                                .low = y->qmin,
+                                .high = y->qmax,
+                                .offset = (float)y->zero_point - zeros};
+}
+
+void add_call_run(const struct elementwise_kernels *k, int is_separate, const struct add_u8_call *call)
+{
+    if (is_separate)
+        k->add_separate_u8(call);
+    else
+        k->add_u8(call);
+}

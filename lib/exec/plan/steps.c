@@ -138,6 +138,7 @@ static struct step *step_add(struct planner *p, enum step_kind kind, int node)
                        .norm_other = -1,
                        .fold = -1,
                        .is_integer = node_is_integer(p->g, node),
+                       .is_separate = n->is_separate,
                        .pool = node_pool_shape(p->g, node),
                        .more = n->inputs + 2,
                        .more_count = n->input_count > 2 ? n->input_count - 2 : 0,

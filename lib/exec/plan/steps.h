@@ -48,6 +48,7 @@ struct step {
     int norm_other;   /* node added behind that batch norm, -1: none */
     int fold;         /* convolution: the batch norm folded into its weights, -1: none */
     int is_integer;   /* computes on codes */
+    int is_separate;  /* an add of the other arithmetic (lib/quant/QUANT.md) */
     struct conv_shape shape; /* convolution and linear */
     struct pool_shape pool;  /* windows */
     const int *more;         /* concat: its operands behind x and other, [more_count]; the graph's */

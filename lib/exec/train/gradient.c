@@ -2,6 +2,8 @@
 #include "base/memory.h"
 #include "exec/device/choose.h"
 #include "exec/train/gradient_engine.h"
+#include "graph/op.h"
+#include <math.h>
 #include <string.h>
 
 /* ---- open and close ---- */
@@ -31,16 +33,29 @@ static int check_options(const struct gradient_options *o, const char **device, 
         return message_set(m, STATUS_RANGE, "%d weight bits, want 2..8", o->weight_bits);
     if (o->quantized && (o->activation_bits < 2 || o->activation_bits > 8))
         return message_set(m, STATUS_RANGE, "%d activation bits, want 2..8", o->activation_bits);
+    if (!(o->scale_rate >= 0 && isfinite(o->scale_rate)))
+        return message_set(m, STATUS_RANGE, "rate of scales %g is not a positive number", o->scale_rate);
+    if (!(o->ewgs >= 0 && o->ewgs <= 1))
+        return message_set(m, STATUS_RANGE, "gradient scaling %g is not in 0..1", o->ewgs);
     if (o->quantized && !o->activations)
         return message_set(m, STATUS_MISMATCH, "quantized training needs activation maps");
     TRY(device_choose(o->device, device, NULL, m));
     return check_precision(o, *device, m);
 }
 
-/* A device's own kernels find the scales by the largest weight. */
+/* A device's own kernels find the scales by the largest weight, and pass gradients straight through. */
 static int check_weights(const struct graph *g, const struct gradient_options *o, const char *device,
                          struct message *m)
 {
+    if ((o->learn_weight_scales || o->ewgs > 0) && strcmp(device, "cpu") != 0)
+        return message_set(
+            m, STATUS_UNSUPPORTED,
+            "weight scales that are learned and gradients that are scaled (EWGS) cannot be trained on "
+            "device %s: take the CPU",
+            device);
+    for (int i = 0; o->learn_weight_scales && i < g->count; i++)
+        if (op_of(&g->nodes[i])->weights && (!o->weights || !o->weights[i].scale))
+            return message_set(m, STATUS_MISMATCH, "%s: no scales for its weights to begin with", g->nodes[i].name);
     for (int i = 0; o->weights && i < g->count && strcmp(device, "cpu") != 0; i++)
         if (o->weights[i].observer != WEIGHT_MAX || o->weights[i].scale)
             return message_set(
@@ -103,6 +118,8 @@ int gradient_open(struct gradient **out, const struct model *model, const struct
         g->options.batchnorm_momentum = 0.1;
     if (g->options.range_averaging == 0)
         g->options.range_averaging = 0.01;
+    if (g->options.scale_rate == 0)
+        g->options.scale_rate = 1;
     int status = prepare(g, model, device, m);
     g->options.activations = NULL; /* the caller's may go */
     g->options.isa = g->options.device = g->options.precision = NULL;
@@ -204,17 +221,20 @@ int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, st
     return g->engine->whole_steps->begin(g, rule, m);
 }
 
-int gradient_step(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
+int gradient_step(struct gradient *g, const uint8_t *images, const struct targets *targets, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m)
 {
     int classes = (int)g->values[g->graph.count - 1].elements;
     if (!g->engine->whole_steps)
         return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
     TRY(gradient_check_count(g, count, m));
-    for (int i = 0; i < count; i++)
-        if (labels[i] >= classes)
-            return message_set(m, STATUS_RANGE, "label %d of %d classes", labels[i], classes);
-    return g->engine->whole_steps->step(g, images, labels, count, rate, bias_rate, share, done, m);
+    for (int i = 0; i < count; i++) {
+        const struct target target = target_of(targets, (size_t)i);
+        for (int j = 0; j < target.count; j++)
+            if (target.labels[j] >= classes)
+                return message_set(m, STATUS_RANGE, "label %d of %d classes", target.labels[j], classes);
+    }
+    return g->engine->whole_steps->step(g, images, targets, count, rate, bias_rate, share, done, m);
 }
 
 int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m)

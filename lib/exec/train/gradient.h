@@ -20,6 +20,7 @@
 #ifndef RESQ_EXEC_TRAIN_GRADIENT_H
 #define RESQ_EXEC_TRAIN_GRADIENT_H
 
+#include "base/scalar.h"
 #include "graph/model.h"
 #include "quant/affine.h"
 #include <stddef.h>
@@ -49,12 +50,20 @@ struct gradient_options {
                                          * outlive the gradient. A GPU has the observer max alone */
     enum range_mode ranges;
     double range_averaging; /* 0..1, RANGE_AVERAGE: low += a * (batch low - low); 0: 0.01 */
+    int learn_weight_scales; /* the scales of weights are parameters, NODE.weight_scale, [outputs], or [1] where a layer has
+                              * one; they begin as the weights[].scale that every layer then has, and weights outside of
+                              * their codes get no gradient (quant/learned.h). Not on a GPU */
+    double scale_rate; /* the gradients by those scales are multiplied by it; 0: 1 */
+    double ewgs;       /* 0..1: delta of quant/learned.h's element-wise gradient scaling, for activations too, and
+                              * for weights where their scales are learned; 0: straight through. Not on a GPU */
 };
 
 /* A named part of a flat buffer. */
-enum slice_role { SLICE_WEIGHT, SLICE_BIAS, SLICE_NORM, SLICE_SCALE /* learned activation scale */, SLICE_STATE };
+enum slice_role { SLICE_WEIGHT, SLICE_BIAS, SLICE_NORM, SLICE_SCALE /* learned scale */, SLICE_STATE };
 struct slice {
-    char name[96]; /* the tensor's name in the model, e.g. "layer1.0.bn1.weight"; learned scales "NODE.scale" */
+    char name
+        [96]; /* the tensor's name in the model, e.g. "layer1.0.bn1.weight"; learned scales "NODE.scale" of activations,
+                    * "NODE.weight_scale" of weights */
     enum slice_role role;
     int rank;
     int64_t shape[4];
@@ -119,10 +128,10 @@ struct gradient_scale {
 int gradient_makes_steps(const struct gradient *g); /* 1: those below are to be used, else none of them */
 /* Takes parameters, state, the rule's buffers and gradient_loss_scale as they now are. */
 int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, struct message *m) RESQ_USE_RESULT;
-/* One step: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
+/* One step on what the images are to say [count]: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
  * has arrived of earlier steps. A loss that is not finite, or the 100th step skipped in a row, is STATUS_RANGE.
  * Parameters, state and the rule's buffers are stale until gradient_settle. */
-int gradient_step(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
+int gradient_step(struct gradient *g, const uint8_t *images, const struct targets *targets, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
 /* Waits for all steps and adds the rest to *done; nothing is brought up to date. */
 int gradient_step_wait(struct gradient *g, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
@@ -154,6 +163,20 @@ int gradient_store(const struct gradient *g, const float *parameters, const floa
  * activations [nodes of the graph], the caller's. */
 int gradient_activations(const struct gradient *g, const float *parameters, const float *state,
                          struct affine *activations, struct message *m) RESQ_USE_RESULT;
+
+/* Quantized mode: a layer's weights as they now are, and what they become codes by. */
+struct gradient_weights {
+    const char *name; /* of the node */
+    int node, bits, outputs, per_output;
+    float *weight;      /* [outputs, per_output]: parameters */
+    const float *scale; /* [outputs], or [1]: learned or given; NULL: the observer finds it in each pass */
+    int one_scale;      /* [1] */
+};
+/* 1, or 0 where step i (gradient_layer_at) has none. */
+int gradient_weights_at(struct gradient *g, int i, struct gradient_weights *w);
+/* The scales that the weights of this node have by flat parameters (NULL: the current ones) into scale [outputs]: 1, or 0
+ * where they are not learned. */
+int gradient_weight_scales(const struct gradient *g, const float *parameters, int node, float *scale);
 int gradient_threads(const struct gradient *g);
 const char *gradient_device(const struct gradient *g); /* "cpu", "cuda" */
 const char *gradient_isa(const struct gradient *g);

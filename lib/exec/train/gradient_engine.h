@@ -27,6 +27,7 @@ struct train_step {
     size_t weight, bias;                /* in parameters: weights, or gamma and beta */
     size_t mean, variance, tracked;     /* in state: running statistics */
     size_t scale;                       /* in parameters: the learned scale of the output */
+    size_t weight_scale;                /* in parameters: the learned scales of the weights */
     size_t low, high;                   /* in state: the moving range of the output */
     double seconds[PASS_COUNT];         /* since profiling began */
 };
@@ -41,7 +42,7 @@ struct train_value {
 /* Whole steps, see gradient.h: the same arguments as the functions of that name. */
 struct gradient_whole_steps {
     int (*begin)(struct gradient *g, const struct gradient_rule *rule, struct message *m);
-    int (*step)(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
+    int (*step)(struct gradient *g, const uint8_t *images, const struct targets *targets, int count, double rate,
                 double bias_rate, double share, struct gradient_done *done, struct message *m);
     int (*wait)(struct gradient *g, struct gradient_done *done, struct message *m);
     int (*settle)(struct gradient *g, struct gradient_done *done, struct message *m);
@@ -166,5 +167,17 @@ int qat_take_maps(struct gradient *g, const struct affine *activations, struct m
  * it keeps its input's, that of the step that made those codes. */
 int qat_map(const struct gradient *g, const float *parameters, const float *state, int step, struct affine *map,
             struct message *m) RESQ_USE_RESULT;
+
+/* ---- weight_scales.c: scales of weights that are parameters ---- */
+
+/* How many a step has: [outputs], or 1. */
+int weight_scales_count(const struct gradient *g, int step);
+/* Before a pass: those that fell to nothing are raised in place. STATUS_RANGE names one that is not finite. */
+int weight_scales_begin(struct gradient *g, struct message *m) RESQ_USE_RESULT;
+/* A step's, as they now are, into scale [outputs]. */
+void weight_scales_read(const struct gradient *g, const float *parameters, int step, float *scale);
+/* After a backward pass, whose gradients are those by the weights that it computed with, summed over the whole mini-batch: makes
+ * of them those by weights and scales. Of a channel or layer at once: sums in the order of its weights. */
+void weight_scales_backward(struct gradient *g, int step);
 
 #endif

@@ -74,6 +74,22 @@ static size_t add_scale(struct gradient *g, const char *node)
     return offset;
 }
 
+/* Where the weights' scales are learned. */
+static void add_weight_scales(struct gradient *g, int step)
+{
+    if (!g->options.learn_weight_scales || g->train[step].weight == NO_OFFSET ||
+        g->steps.at[step].kind != STEP_CONV)
+        return;
+    int count = weight_scales_count(g, step);
+    const char *name = gradient_node(g, g->steps.at[step].node)->name;
+    struct slice *s = slice_add(g->slices, &g->slice_count, &g->parameter_count, name, "weight_scale", SLICE_SCALE);
+    s->rank = 1;
+    s->shape[0] = count;
+    s->count = (size_t)count;
+    g->train[step].weight_scale = s->offset;
+    g->parameter_count = next_offset(s->offset, s->count);
+}
+
 static size_t add_end(struct gradient *g, const char *node, const char *suffix)
 {
     size_t offset =
@@ -121,6 +137,8 @@ static void start_ranges(struct gradient *g)
         const struct affine *a = &g->values[g->steps.at[i].output].given;
         if (t->scale != NO_OFFSET)
             g->parameters[t->scale] = a->scale;
+        for (int c = 0; t->weight_scale != NO_OFFSET && c < weight_scales_count(g, i); c++)
+            g->parameters[t->weight_scale + (size_t)c] = gradient_weight_codes(g, i).scale[c];
         if (t->low != NO_OFFSET) {
             g->state[t->low] = a->scale * (float)(a->qmin - a->zero_point);
             g->state[t->high] = a->scale * (float)(a->qmax - a->zero_point);
@@ -130,15 +148,16 @@ static void start_ranges(struct gradient *g)
 
 int gradient_plan_slices(struct gradient *g, const struct model *model, struct message *m)
 {
-    size_t most = (size_t)g->graph.count * (SCHEMA_MAX_TENSORS + 2);
+    size_t most = (size_t)g->graph.count * (SCHEMA_MAX_TENSORS + 3);
     g->slices = memory_new(most, sizeof *g->slices, m);
     g->state_slices = memory_new(most, sizeof *g->state_slices, m);
     if (!g->slices || !g->state_slices)
         return STATUS_NOMEM;
     for (int i = 0; i < g->steps.count; i++) {
         struct train_step *t = &g->train[i];
-        t->weight = t->bias = t->mean = t->scale = t->low = NO_OFFSET;
+        t->weight = t->bias = t->mean = t->scale = t->weight_scale = t->low = NO_OFFSET;
         add_tensors(g, i);
+        add_weight_scales(g, i);
         add_ranges(g, i);
     }
     g->parameters = memory_new(g->parameter_count, sizeof(float), m);

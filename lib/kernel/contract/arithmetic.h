@@ -112,6 +112,16 @@ RESQ_VALUE float slope_at(const struct slope *s, float v)
     return v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f - v;
 }
 
+/* Element-wise gradient scaling (EWGS, quant/learned.h): dy passed on through a rounding; adds its part of the gradient by
+ * the scale to *sum. */
+RESQ_VALUE float slope_scale(const struct slope *s, float v, float dy, float delta, double *sum)
+{
+    float r = v < s->low ? s->first : v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f;
+    float passed = slope_passes(s, v) ? dy + delta * fabsf(dy) * (v - r) : 0.0f;
+    *sum += (double)(dy * r) - (passed != 0 ? (double)passed * (double)v : 0);
+    return passed;
+}
+
 /* A learned scale's gradient from the sum of dy * slope over the mini-batch. */
 RESQ_VALUE float scale_gradient_value(double sum, size_t elements, const struct affine *y)
 {

@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this file: a library of another version is refused. */
-enum { DEVICE_VERSION = 1, DEVICE_ALIGNMENT = 256 };
+enum { DEVICE_VERSION = 2, DEVICE_ALIGNMENT = 256 };
 
 enum device_type { DEVICE_F32, DEVICE_F16, DEVICE_BF16, DEVICE_U8, DEVICE_S8, DEVICE_S32 };
 
@@ -130,6 +130,161 @@ struct device_linear {
     enum device_type y_type;
 };
 
+/* The mean over the pixels of a map: x [n][pixels][c] -> y [n][c]. */
+struct device_pool {
+    int n, pixels, c;
+    enum device_type type; /* of x, y and their gradients */
+};
+
+/* ---- calls of more than seven arguments: fields as the function says; NULL or 0 where it does not ---- */
+
+/* conv_forward: y = [relu](conv(x, w) + bias [+ other]), floats of the plan's type. */
+struct device_conv_call {
+    const void *x, *w;
+    const float *bias; /* [k]; or NULL */
+    const void *other; /* of y's shape; or NULL; may be y */
+    int relu;
+    void *y, *workspace;
+};
+
+struct device_conv_data_call {
+    const void *dy, *w;
+    int accumulate; /* dx += */
+    void *dx, *workspace;
+};
+
+/* norm_forward, in training. running_*: updated with the unbiased variance, running += momentum * (batch - running);
+ * saved_*: the mini-batch's mean and 1/sqrt(variance + eps), for backward. All float * are [c]. */
+struct device_norm_call {
+    const void *x, *other; /* other: NULL without */
+    const float *gamma, *beta;
+    float *running_mean, *running_variance, *saved_mean, *saved_inv_std;
+    void *y, *reserve, *workspace;
+};
+
+/* norm_backward. dx overwritten. d_other: NULL without other; overwritten with dy where the relu let it pass. dgamma,
+ * dbeta overwritten. No two of x, y, dy, dx and d_other are the same memory. */
+struct device_norm_backward_call {
+    const void *x, *y, *dy;
+    const float *gamma, *beta, *saved_mean, *saved_inv_std;
+    void *reserve, *dx, *d_other;
+    float *dgamma, *dbeta;
+    void *workspace;
+};
+
+/* linear_backward. dx NULL: not wanted; dw f32 [k][c] and db f32 [k] (NULL: no bias) overwritten. */
+struct device_linear_backward_call {
+    const void *x, *w, *dy;
+    void *dx;
+    float *dw, *db;
+};
+
+/* normalize: y = (pixel / 255 - mean[c]) / std[c], computed in f32; mean and std by value, c <= 4. */
+struct device_normalize_call {
+    const uint8_t *pixels;
+    size_t rows;
+    int c;
+    float mean[4], std[4];
+    enum device_type type; /* of y */
+    void *y;
+};
+
+/* scale_shift: y = [relu](x * scale[c] + shift[c] [+ other]); may be in place. */
+struct device_scale_shift_call {
+    enum device_type type; /* of x, other and y */
+    const void *x;
+    size_t rows;
+    int c;
+    const float *scale, *shift;
+    const void *other; /* or NULL */
+    int relu;
+    void *y;
+};
+
+/* add: y = [relu](a + b); y may be a or b. */
+struct device_add_call {
+    enum device_type type;
+    const void *a, *b;
+    size_t count;
+    int relu;
+    void *y;
+};
+
+/* loss: logits f32 [n][k], targets [n], whose arrays are on the device -> report's loss, correct and images (overwritten), as
+ * train/loss.h states them, and dlogits = (p - q) / n [* scale->scale] in `type`. */
+struct device_loss_call {
+    const float *logits;
+    struct targets targets;
+    int n, k;
+    double smoothing;
+    const struct device_scale *scale; /* or NULL */
+    enum device_type type;
+    void *dlogits;
+    struct device_report *report;
+};
+
+/* quantize_weights: layer_quantize of quant/affine.h: w f32 [k][per], bias f32 [k] or NULL (zeros) -> codes, code_scale
+ * [k], code_bias [k]. */
+struct device_quantize_weights_call {
+    const float *w, *bias;
+    int k, per, bits, per_tensor;
+    const struct affine *x; /* on the device */
+    int8_t *codes;
+    float *code_scale;
+    int32_t *code_bias;
+};
+
+/* dequantize_weights: w = code_scale[k] * code, in `type`. */
+struct device_dequantize_weights_call {
+    const int8_t *codes;
+    const float *code_scale;
+    int k, per;
+    enum device_type type;
+    void *w;
+};
+
+/* requantize_prepare: multiplier[k] = (x->scale * code_scale[k]) [/ y->scale] and *requantize. Maps on the device. */
+struct device_requantize_call {
+    int k;
+    const float *code_scale;
+    const struct affine *x, *y, *residual; /* y NULL: logits; residual may be NULL */
+    int relu;
+    float *multiplier;
+    struct device_requantize *requantize;
+};
+
+/* average_pool_u8. Maps on the device. */
+struct device_pool_u8_call {
+    const uint8_t *x;
+    const struct affine *map_x, *map_y;
+    uint8_t *y;
+    float *before; /* or NULL */
+};
+
+/* straight_through, as exec/train/qat.c has it: dy in place, 0 where the value before rounding was clamped.
+ * scale_gradient: NULL, or = sum(dy * d q / d scale) / sqrt(elements * (qmax - qmin)), with dy as it came. */
+struct device_straight_through_call {
+    const float *before; /* [n][elements] */
+    int n;
+    size_t elements;
+    int relu;
+    const struct affine *map; /* on the device */
+    enum device_type type;    /* of dy */
+    void *dy;
+    float *scale_gradient;
+};
+
+/* range_update, the moving range: batch extremes of `before` (with 0; low is 0 where relu) times map->scale; low +=
+ * averaging * (batch low - low), high likewise, in double. */
+struct device_range_call {
+    const float *before;
+    size_t count;
+    int relu;
+    const struct affine *map; /* on the device */
+    double averaging;
+    float *low, *high;
+};
+
 struct device_conv_u8_call {
     const void *x;                              /* u8 [n][h][w][c] */
     const void *packed;                         /* from conv_u8_pack */
@@ -220,27 +375,17 @@ struct device_backend {
     size_t (*plan_reserve)(const struct device_plan *p);   /* batch norm: bytes kept from forward to backward */
     size_t (*plan_packed)(const struct device_plan *p);    /* DEVICE_U8: bytes of packed weights */
 
-    /* Floats: y = [relu](conv(x, w) + bias [+ other]); bias f32 [k] or NULL; other of y's shape and type, or NULL;
-     * may be y. */
-    int (*conv_forward)(struct device *d, struct device_plan *p, const void *x, const void *w, const float *bias,
-                        const void *other, int relu, void *y, void *workspace, struct message *m);
-    int (*conv_data)(struct device *d, struct device_plan *p, const void *dy, const void *w, void *dx,
-                     int accumulate, void *workspace, struct message *m);
+    int (*conv_forward)(struct device *d, struct device_plan *p, const struct device_conv_call *call,
+                        struct message *m);
+    int (*conv_data)(struct device *d, struct device_plan *p, const struct device_conv_data_call *call,
+                     struct message *m);
     int (*conv_weight)(struct device *d, struct device_plan *p, const void *x, const void *dy,
                        float *dw /* f32, overwritten, whatever the plan's type */, void *workspace,
                        struct message *m);
 
-    /* Training. running_*: updated with the unbiased variance, running += momentum * (batch - running); saved_*:
-     * the mini-batch's mean and 1/sqrt(variance + eps), f32 [c], for backward. */
-    int (*norm_forward)(struct device *d, struct device_plan *p, const void *x, const void *other,
-                        const float *gamma, const float *beta, float *running_mean, float *running_variance,
-                        float *saved_mean, float *saved_inv_std, void *y, void *reserve, void *workspace,
+    int (*norm_forward)(struct device *d, struct device_plan *p, const struct device_norm_call *call,
                         struct message *m);
-    /* dx overwritten. d_other: NULL without other; overwritten with dy where the relu let it pass. dgamma, dbeta
-     * f32, overwritten. No two of x, y, dy, dx and d_other are the same memory. */
-    int (*norm_backward)(struct device *d, struct device_plan *p, const void *x, const void *y, const void *dy,
-                         const float *gamma, const float *beta, const float *saved_mean, const float *saved_inv_std,
-                         void *reserve, void *dx, void *d_other, float *dgamma, float *dbeta, void *workspace,
+    int (*norm_backward)(struct device *d, struct device_plan *p, const struct device_norm_backward_call *call,
                          struct message *m);
 
     /* Integers, equal to kernel/ref bit for bit. codes s8 [k][R][R][c]; bias s32 [k] (never NULL). The zero point
@@ -254,29 +399,21 @@ struct device_backend {
 
     int (*linear_forward)(struct device *d, const struct device_linear *l, const void *x, const void *w,
                           const float *bias, void *y, struct message *m);
-    /* dx NULL: not wanted; dw f32 [k][c] and db f32 [k] (NULL: no bias) overwritten. */
-    int (*linear_backward)(struct device *d, const struct device_linear *l, const void *x, const void *w,
-                           const void *dy, void *dx, float *dw, float *db, struct message *m);
+    int (*linear_backward)(struct device *d, const struct device_linear *l,
+                           const struct device_linear_backward_call *call, struct message *m);
 
     /* ---- elementwise, floats: `type` is that of every void * ---- */
 
-    /* y = (pixel / 255 - mean[c]) / std[c], computed in f32; mean and std by value, c <= 4. */
-    int (*normalize)(struct device *d, const uint8_t *pixels, size_t rows, int c, const float mean[4],
-                     const float std[4], enum device_type type, void *y, struct message *m);
-    /* y = [relu](x * scale[c] + shift[c] [+ other]); may be in place */
-    int (*scale_shift)(struct device *d, enum device_type type, const void *x, size_t rows, int c,
-                       const float *scale, const float *shift, const void *other, int relu, void *y,
-                       struct message *m);
-    int (*add)(struct device *d, enum device_type type, const void *a, const void *b, size_t count, int relu,
-               void *y, struct message *m); /* y may be a or b */
+    int (*normalize)(struct device *d, const struct device_normalize_call *call, struct message *m);
+    int (*scale_shift)(struct device *d, const struct device_scale_shift_call *call, struct message *m);
+    int (*add)(struct device *d, const struct device_add_call *call, struct message *m);
     int (*relu)(struct device *d, enum device_type type, const void *x, size_t count, void *y, struct message *m);
     /* dx = y > 0 ? dy : 0; may be in place */
     int (*relu_backward)(struct device *d, enum device_type type, const void *y, const void *dy, size_t count,
                          void *dx, struct message *m);
-    int (*average_pool)(struct device *d, enum device_type type, const void *x, int n, int pixels, int c, void *y,
-                        struct message *m);
-    int (*average_pool_backward)(struct device *d, enum device_type type, const void *dy, int n, int pixels, int c,
-                                 void *dx, struct message *m);
+    int (*average_pool)(struct device *d, const struct device_pool *p, const void *x, void *y, struct message *m);
+    int (*average_pool_backward)(struct device *d, const struct device_pool *p, const void *dy, void *dx,
+                                 struct message *m);
     /* db[k] = sum over rows of dy, f32, overwritten */
     int (*bias_gradient)(struct device *d, enum device_type type, const void *dy, size_t rows, int k, float *db,
                          struct message *m);
@@ -285,11 +422,7 @@ struct device_backend {
 
     /* ---- loss and optimizer ---- */
 
-    /* logits f32 [n][k], labels u16 [n] -> report's loss, correct and images (overwritten), as train/loss.h states them, and
-     * dlogits = (p - q) / n [* scale->scale] in `type`. */
-    int (*loss)(struct device *d, const float *logits, const uint16_t *labels, int n, int k, double smoothing,
-                const struct device_scale *scale, enum device_type type, void *dlogits,
-                struct device_report *report, struct message *m);
+    int (*loss)(struct device *d, const struct device_loss_call *call, struct message *m);
     /* scale->overflow = any of the gradients is NaN or Inf. */
     int (*scale_check)(struct device *d, const float *gradients, size_t count, struct device_scale *scale,
                        struct message *m);
@@ -304,40 +437,23 @@ struct device_backend {
     /* maps[i] from sources[i], both on the device; report may be NULL. */
     int (*maps)(struct device *d, const struct device_map_source *sources, int count, struct affine *maps,
                 struct device_report *report, struct message *m);
-    /* layer_quantize of quant/affine.h: w f32 [k][per], bias f32 [k] or NULL (zeros) -> codes, code_scale [k],
-     * code_bias [k]. */
-    int (*quantize_weights)(struct device *d, const float *w, const float *bias, int k, int per, int bits,
-                            int per_tensor, const struct affine *x, int8_t *codes, float *code_scale,
-                            int32_t *code_bias, struct message *m);
-    /* multiplier[k] = (x->scale * code_scale[k]) [/ y->scale] and *requantize; y NULL: logits; residual may be
-     * NULL. */
-    int (*requantize_prepare)(struct device *d, int k, const float *code_scale, const struct affine *x,
-                              const struct affine *y, const struct affine *residual, int relu, float *multiplier,
-                              struct device_requantize *requantize, struct message *m);
+    int (*quantize_weights)(struct device *d, const struct device_quantize_weights_call *call, struct message *m);
+    int (*requantize_prepare)(struct device *d, const struct device_requantize_call *call, struct message *m);
     /* q[i,c] = table[c][pixel[i,c]]; table [c][256] on the device */
     int (*lookup_u8)(struct device *d, const uint8_t *pixels, size_t rows, int c, const uint8_t *table, uint8_t *q,
                      struct message *m);
-    int (*average_pool_u8)(struct device *d, const uint8_t *x, int n, int pixels, int c, const struct affine *map_x,
-                           const struct affine *map_y, uint8_t *y, float *before /* or NULL */, struct message *m);
+    int (*average_pool_u8)(struct device *d, const struct device_pool *p, const struct device_pool_u8_call *call,
+                           struct message *m); /* p->type is not read */
     int (*relu_u8)(struct device *d, const uint8_t *x, size_t count, const struct affine *map_x, uint8_t *y,
                    struct message *m); /* max(q, zero point) */
     int (*quantize)(struct device *d, const float *x, size_t count, const struct affine *map, uint8_t *q,
                     struct message *m);
     int (*dequantize)(struct device *d, const uint8_t *q, size_t count, const struct affine *map,
                       enum device_type type, void *x, struct message *m);
-    /* w = code_scale[k] * code, in `type` */
-    int (*dequantize_weights)(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,
-                              enum device_type type, void *w, struct message *m);
-    /* Straight-through, exec/train/qat.c: dy in place, 0 where the value before rounding was clamped.
-     * scale_gradient: NULL, or = sum(dy * d q / d scale) / sqrt(elements * (qmax - qmin)), with dy as it came;
-     * count = n * elements. */
-    int (*straight_through)(struct device *d, const float *before, int n, size_t elements, int relu,
-                            const struct affine *map, enum device_type type, void *dy, float *scale_gradient,
-                            struct message *m);
-    /* The moving range: batch extremes of `before` (with 0; low is 0 where relu) times map->scale; low += averaging
-     * * (batch low - low), high likewise, in double. */
-    int (*range_update)(struct device *d, const float *before, size_t count, int relu, const struct affine *map,
-                        double averaging, float *low, float *high, struct message *m);
+    int (*dequantize_weights)(struct device *d, const struct device_dequantize_weights_call *call,
+                              struct message *m);
+    int (*straight_through)(struct device *d, const struct device_straight_through_call *call, struct message *m);
+    int (*range_update)(struct device *d, const struct device_range_call *call, struct message *m);
 };
 
 /* ---- the loader (device_load.c) ---- */

@@ -219,6 +219,9 @@ struct add_u8_call {
     uint8_t zero_point_a, zero_point_b, zero_point_y, low, high;
     uint8_t *y;
     float *before; /* v; or NULL */
+    float
+        offset; /* add_separate_u8 has this instead of the operands' zero points; its v is fma(a, multiplier_a, fma(b,
+                    * multiplier_b, offset)), y = clamp(rintf(v), low, high), and before is v - zero_point_y */
 };
 
 /* Both parts of a batch norm's way back; xhat = (x - mean) * inv_std. x and dy are [rows][c], the rest [c]. */
@@ -248,6 +251,7 @@ struct elementwise_kernels {
     /* dx = low < y < high ? dy : 0; may be in place */
     void (*clip_backward)(const float *y, const float *dy, size_t count, float low, float high, float *dx);
     void (*add_u8)(const struct add_u8_call *call);
+    void (*add_separate_u8)(const struct add_u8_call *call);
     void (*average_pool)(const float *x, int pixels, int c, float *y); /* one image */
     void (*average_pool_u8)(const struct average_pool_u8_call *call);
     /* Row `row` of the output of one image x: the largest of each window, padding left out; a NaN stays. */

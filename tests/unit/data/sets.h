@@ -120,6 +120,9 @@ static inline size_t png_make(uint8_t out[8192], int side, int which)
     png_alloc_size_t size = 8192;
     if (side == IMAGE_SIDE)
         image_make(image, which);
+    else
+        for (size_t i = 0; i < sizeof image; i++)
+            image[i] = (uint8_t)(which * 31 + (int)i * 7);
     assert_true(png_image_write_to_memory(&png, out, &size, 0, image, 0, NULL));
     return size;
 }

@@ -289,6 +289,88 @@ static void test_image_set(void **state)
     assert_null(s.images);
 }
 
+/* ---- mixed images ---- */
+
+struct mix_plan {
+    int mixed, label2;
+    float share;
+};
+
+static void mixed_write(const char *path, const struct mix_plan *plans)
+{
+    struct record_writer *w;
+    int images = 0;
+    ASSERT_OK(writer_open(&w, path, &m));
+    for (; plans->mixed >= 0; plans++) {
+        struct batch b;
+        ASSERT_OK(batch_new(&b, IMAGE_CIFAR, 10, 2, &m));
+        ASSERT_OK(record_set(b.record, "classes", ten_json, &m));
+        if (plans->mixed > 0)
+            ASSERT_OK(batch_mix(&b, plans->mixed, &m));
+        for (int k = 0; k < plans->mixed; k++)
+            batch_mixed_set(&b, 1, k, plans->label2, plans->share);
+        ASSERT_OK(writer_put(w, b.record, &m));
+        images += 2;
+        batch_free(&b);
+    }
+    ASSERT_OK(batch_write_end(w, images, NULL, &m));
+    ASSERT_OK(writer_commit(w, &m));
+}
+
+static int mixed_read(const struct mix_plan *plans, int takes_mixed)
+{
+    struct batch_reader r;
+    struct batch b;
+    int status, batches = 0;
+    mixed_write(temporary_path("mixed"), plans);
+    ASSERT_OK(batch_reader_open(&r, temporary_path("mixed"), &m));
+    r.takes_mixed = takes_mixed;
+    while ((status = batch_reader_next(&r, &b, &m)) > 0) {
+        const struct mix_plan *p = &plans[batches++];
+        assert_int_equal(b.mixed, p->mixed);
+        for (int k = 0; k < p->mixed; k++) {
+            assert_int_equal(batch_label2(&b, 1, k), p->label2);
+            assert_true(b.share[p->mixed + k] == p->share && b.share[k] == 0);
+        }
+        batch_free(&b);
+    }
+    batch_reader_close(&r);
+    return status < 0 ? status : batches;
+}
+
+static void test_mixed_images(void **state)
+{
+    (void)state;
+    const struct mix_plan end = {-1, 0, 0};
+    assert_int_equal(mixed_read((const struct mix_plan[]){{1, 9, 1}, {1, 0, 0.25f}, end}, 1), 2);
+    assert_int_equal(mixed_read((const struct mix_plan[]){{3, 9, 0.333333f}, end}, 1), 1);
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{1, 9, 1}, end}, 0), STATUS_MISMATCH,
+                 "labels2: mixed images (augment --cutmix, --mixup, --ricap) have no one label");
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{1, 9, 1}, {0, 0, 0}, end}, 1), STATUS_MISMATCH,
+                 "labels2: changes within the stream from 1 labels an image to 0");
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{0, 0, 0}, {3, 9, 0}, end}, 1), STATUS_MISMATCH,
+                 "labels2: changes within the stream from 0");
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{1, 10, 0}, end}, 1), STATUS_RANGE,
+                 "labels2[1,0]: 10, want 0..9");
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{1, 1, 1.001f}, end}, 1), STATUS_RANGE, "share[1,0]: 1.001");
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{1, 1, -0.5f}, end}, 1), STATUS_RANGE, "share[1,0]: -0.5");
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{1, 1, (float)atof("nan")}, end}, 1), STATUS_RANGE,
+                 "share[1,0]: ");
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{2, 1, 0.6f}, end}, 1), STATUS_RANGE, "share[1]: in all 1.2");
+    ASSERT_FAILS(mixed_read((const struct mix_plan[]){{4, 1, 0}, end}, 1), STATUS_RANGE,
+                 "labels2: 4 further labels an image, want 1..3");
+    /* each of the two without the other */
+    for (int which = 0; which < 2; which++) {
+        struct batch b, again;
+        ASSERT_OK(batch_new(&b, IMAGE_CIFAR, 10, 2, &m));
+        ASSERT_OK(batch_mix(&b, 1, &m));
+        record_remove(b.record, which ? "share" : "labels2");
+        assert_true(batch_from_record(&again, b.record, 10, &m) < 0);
+        assert_non_null(strstr(m.text, which ? "share" : "labels2"));
+        batch_free(&b);
+    }
+}
+
 static void test_data_against_model(void **state)
 {
     (void)state;
@@ -323,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_end_record_tells_the_data_and_no_place),
         cmocka_unit_test(test_class_names),
         cmocka_unit_test(test_image_set),
+        cmocka_unit_test(test_mixed_images),
         cmocka_unit_test(test_data_against_model),
     };
     return cmocka_run_group_tests_name("batch", tests, NULL, temporary_folder_remove);

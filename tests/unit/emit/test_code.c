@@ -16,6 +16,8 @@
 #include "lib/emit/code/real_of.c99"
 #include "lib/emit/code/real_times.c99"
 #include "lib/emit/code/real_plus.c99"
+#include "lib/emit/code/shifted_out.c99"
+#include "lib/emit/code/real_fused.c99"
 #include "lib/emit/code/real_code.c99"
 #include "lib/emit/code/real_float.c99"
 #include "lib/emit/code/real_from.c99"
@@ -88,6 +90,26 @@ static void test_ties(void **state)
                 struct real z = real_plus(w, real_from(0.5f));
                 assert_int_equal(bits_of(real_float(z)), bits_of(y));
             }
+}
+
+/* Sums whose parts lie anywhere to each other, of few digits often: where they cancel, where one is a rest of the other. */
+static void test_fused_products(void **state)
+{
+    (void)state;
+    struct random_stream r = random_open(3, RANDOM_TEST, 0, 0);
+    for (int i = 0; i < TRIALS; i++) {
+        float a = (float)random_below(&r, 256), b = any_float(&r, -40, 40), c = any_float(&r, -60, 60);
+        if (a > 0 && random_below(&r, 4) == 0)
+            c = nextafterf(a * b, random_below(&r, 2) ? 0.0f : 1e30f);
+        if (random_below(&r, 64) == 0)
+            c = 0;
+        c = random_below(&r, 2) ? -c : c;
+        float want = fmaf(a, b, c);
+        struct real v = real_fused(real_of((int64_t)a, 0), real_from(b), real_from(c));
+        if (bits_of(real_float(v)) != bits_of(want == 0 ? 0.0f : want))
+            fail_msg("%a * %a + %a is %a, got %a", (double)a, (double)b, (double)c, (double)want,
+                     (double)real_float(v));
+    }
 }
 
 /* Scales at the ends of what is emitted; sums at the ends of 32 bits. */
@@ -251,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes_are_those_of_single_precision),
         cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_fused_products),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_logits_and_quantize),
         cmocka_unit_test(test_convolutions),

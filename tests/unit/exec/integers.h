@@ -179,11 +179,14 @@ static inline void integers_add(struct integers *t, int i)
     const struct node *n = &t->model->graph.nodes[i];
     struct map y = map_of(t->model, i), a = map_of(t->model, n->inputs[0]), b = map_of(t->model, n->inputs[1]);
     float scale_a = a.scale / y.scale, scale_b = b.scale / y.scale;
+    float offset = (float)y.zero - fmaf(scale_a, (float)a.zero, scale_b * (float)b.zero);
     for (size_t k = 0; k < node_count(n); k++) {
         float one = (t->values[n->inputs[0]][k] - (float)a.zero) * scale_a;
         float two = (t->values[n->inputs[1]][k] - (float)b.zero) * scale_b;
-        t->before[i][k] = one + two;
-        t->values[i][k] = to_code(one + two, &y, 0);
+        float v = fmaf(t->values[n->inputs[0]][k], scale_a, fmaf(t->values[n->inputs[1]][k], scale_b, offset));
+        v = n->is_separate ? v - (float)y.zero : one + two;
+        t->before[i][k] = v;
+        t->values[i][k] = to_code(v, &y, 0);
     }
 }
 
@@ -295,7 +298,8 @@ static inline const float *integers_run(struct integers *t, const uint8_t *image
     "l4 = linear f4 out=12 bias requantize relu\n"                           \
     "s4 = add l4 p4\n"                                                       \
     "r4 = relu s4\n"                                                         \
-    "k5 = concat r4 p4\n"                                                    \
+    "z4 = add r4 l4 separate\n"                                              \
+    "k5 = concat r4 p4 z4\n"                                                 \
     "l5 = linear k5 out=9 bias requantize clip=-2,2\n"                       \
     "fc = linear l5 out=5 bias\n"
 

@@ -58,7 +58,8 @@ static void compare_weights(int bits, int per_tensor, const float *bias)
                    want_scale, want_bias);
     void *pw = in(w, sizeof w), *pb = bias ? in(bias, K * sizeof *bias) : NULL, *px = in(&x, sizeof x);
     void *q = in(NULL, sizeof got), *scale = in(NULL, sizeof got_scale), *code_bias = in(NULL, sizeof got_bias);
-    ASSERT_OK(b->quantize_weights(d, pw, pb, K, PER, bits, per_tensor, px, q, scale, code_bias, &m), m);
+    const struct device_quantize_weights_call call = {pw, pb, K, PER, bits, per_tensor, px, q, scale, code_bias};
+    ASSERT_OK(b->quantize_weights(d, &call, &m), m);
     out(got, q, sizeof got);
     out(got_scale, scale, sizeof got_scale);
     out(got_bias, code_bias, sizeof got_bias);
@@ -134,7 +135,8 @@ static void test_straight_through(void **state)
             }
             void *pv = in(v, sizeof v), *py = in(dy, sizeof dy), *pm = in(&map, sizeof map),
                  *ps = in(&sum, sizeof sum);
-            ASSERT_OK(b->straight_through(d, pv, 2, 80, relu, pm, DEVICE_F32, py, ps, &m), m);
+            const struct device_straight_through_call call = {pv, 2, 80, relu, pm, DEVICE_F32, py, ps};
+            ASSERT_OK(b->straight_through(d, &call, &m), m);
             float got[160];
             out(got, py, sizeof got);
             out(&sum, ps, sizeof sum);

@@ -93,6 +93,43 @@ static void test_codes_are_spread(void **state)
 }
 
 /* A float layer among integers: the graph of lowering with a layer kept in float. */
+/* Cut before every step, and gone on with by an exec of another batch and thread count: the logits of one run. */
+static void test_a_run_in_parts(void **state)
+{
+    static const char *const nets[] = {NET_INTEGER, NET_FLOAT};
+    (void)state;
+    for (int n = 0; n < 2; n++) {
+        struct message m = {{0}};
+        struct model model;
+        struct exec *e, *other;
+        float want[IMAGES * CLASSES], got[IMAGES * CLASSES];
+        random_model(&model, nets[n], 2);
+        uint8_t *images = random_images(&model, IMAGES, 2);
+        ASSERT_OK(exec_open(&e, &model, &(struct exec_options){.keep_activations = 1, .batch = 3}, &m), m);
+        ASSERT_OK(exec_open(&other, &model, &(struct exec_options){.keep_activations = 1, .threads = 2}, &m), m);
+        ASSERT_OK(exec_run(e, images, IMAGES, want, &m), m);
+        assert_int_equal(exec_cut_bytes(e, 0), exec_image_bytes(e));
+        assert_int_equal(exec_cut_bytes(e, exec_layer_count(e)), CLASSES * sizeof(float));
+        for (int i = 0; i <= exec_layer_count(e); i++) {
+            uint8_t *cut = malloc(IMAGES * exec_cut_bytes(e, i));
+            ASSERT_OK(exec_run_part(e, 0, i, images, IMAGES, cut, &m), m);
+            memset(got, 0, sizeof got);
+            ASSERT_OK(exec_run(other, images + exec_image_bytes(e), IMAGES - 1, got, &m),
+                      m); /* leaves other values */
+            ASSERT_OK(exec_run_part(other, i, exec_layer_count(e), cut, IMAGES, (uint8_t *)got, &m), m);
+            assert_memory_equal(got, want, sizeof want);
+            free(cut);
+        }
+        ASSERT_OK(exec_run(e, images, IMAGES, got, &m), m); /* whole again */
+        assert_memory_equal(got, want, sizeof want);
+        assert_int_equal(exec_run_part(e, 2, 1, images, IMAGES, images, &m), STATUS_MISMATCH);
+        exec_close(e);
+        exec_close(other);
+        free(images);
+        model_free(&model);
+    }
+}
+
 static void test_float_layer_among_integers(void **state)
 {
     (void)state;
@@ -142,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_integer_network),
+        cmocka_unit_test(test_a_run_in_parts),
         cmocka_unit_test(test_mixed_network),
         cmocka_unit_test(test_other_ops),
         cmocka_unit_test(test_codes_are_spread),

@@ -186,7 +186,8 @@ static void test_sum_of_codes(void **state)
     float *before = bytes_new(COUNT, 4);
     FOR_EACH_TABLE(table)
     {
-        table->elementwise.add_u8(&(struct add_u8_call){a, b, COUNT, 0.37f, 0.81f, 100, 7, 99, 2, 254, y, before});
+        table->elementwise.add_u8(
+            &(struct add_u8_call){a, b, COUNT, 0.37f, 0.81f, 100, 7, 99, 2, 254, y, before, 0});
         for (int i = 0; i < COUNT; i++) {
             volatile float one = (float)(a[i] - 100) * 0.37f, two = (float)(b[i] - 7) * 0.81f;
             volatile float v = one + two;
@@ -196,7 +197,7 @@ static void test_sum_of_codes(void **state)
         }
         uint8_t first = y[0];
         y[0] = (uint8_t)~first;
-        table->elementwise.add_u8(&(struct add_u8_call){a, b, COUNT, 0.37f, 0.81f, 100, 7, 99, 2, 254, y, NULL});
+        table->elementwise.add_u8(&(struct add_u8_call){a, b, COUNT, 0.37f, 0.81f, 100, 7, 99, 2, 254, y, NULL, 0});
         assert_int_equal(y[0], first);
     }
     memory_free(a), memory_free(b), memory_free(y), memory_free(before);

@@ -165,6 +165,58 @@ static void test_weights_and_biases_are_those_of_quant(void **state)
     model_free(&model);
 }
 
+static int bits_of(const struct model *model, const char *layer)
+{
+    return model_weight_bits(model, graph_find(&model->graph, layer));
+}
+
+static int top_of(const struct model *model, const char *name)
+{
+    return ((const uint8_t *)model_tensor(model, graph_find(&model->graph, name), "range")->data)[1];
+}
+
+static void test_a_plan_says_each_layers_bits(void **state)
+{
+    static const char text[] = "conv1 4 -\nlayer2.0.conv1 2 6\nnorm - 7\navgpool - 5\nfc 3 -\n";
+    (void)state;
+    struct lower_options o = defaults;
+    struct bit_plan plan;
+    struct message m;
+    ASSERT_OK(bit_plan_parse(&plan, text, sizeof text - 1, &resnet.model.graph, &m), m);
+    o.plan = &plan;
+    o.weight_bits = 4;
+    o.activation_bits = 3;
+    o.end_bits = 8;
+    struct model model = lowered(&resnet, &o, NULL);
+    assert_int_equal(bits_of(&model, "conv1"), 4); /* an end, but planned */
+    assert_int_equal(bits_of(&model, "layer2.0.conv1"), 2);
+    assert_int_equal(bits_of(&model, "layer2.0.conv2"), 4); /* not named: the options' */
+    assert_int_equal(bits_of(&model, "fc"), 3);
+    assert_int_equal(top_of(&model, "norm.q"), 127);
+    assert_int_equal(top_of(&model, "avgpool"), 31);
+    assert_int_equal(top_of(&model, "layer2.0.conv1"), 63);
+    assert_int_equal(top_of(&model, "conv1"), 7);
+    double weights = 0, packed = 0;
+    for (int i = 0; i < model.graph.count; i++) {
+        const struct tensor *w = model_tensor(&model, i, "weight");
+        weights += w ? (double)model_weight_count(&model, i) : 0;
+        packed +=
+            w ? 8.0 * (double)codes_bytes(model_weight_count(&model, i), bits_of(&model, model.graph.nodes[i].name))
+              : 0;
+    }
+    const char *said = strstr(record_get(model.record, "quantization"), " plan=");
+    assert_non_null(said);
+    assert_true(fabs(strtod(said + 6, NULL) - packed / weights) < 0.02); /* less what a last byte leaves */
+    model_free(&model);
+    o.keep_float = "layer2.0.conv1";
+    struct model copy;
+    ASSERT_OK(model_copy(&copy, &resnet.model, &m), m);
+    ASSERT_FAILS(pass_lower_int8(&copy, &resnet.ranges, &o, NULL, &m), STATUS_MISMATCH,
+                 "layer2.0.conv1 is to stay in float, but is in the plan of bits", m);
+    model_free(&copy);
+    bit_plan_free(&plan);
+}
+
 static void test_fewer_bits_and_one_scale(void **state)
 {
     (void)state;
@@ -390,14 +442,57 @@ static void test_refusals(void **state)
     model_free(&model);
 }
 
+/* The relu behind a separate add is the end of its codes; in symmetric codes, which go on below zero, it stays. */
+static void test_separate_sums(void **state)
+{
+    (void)state;
+    struct message m;
+    struct setup s = {.model = sample_resnet(2, 1)};
+    ASSERT_OK(pass_fold_batchnorm(&s.model, NULL, &m), m);
+    ASSERT_OK(pass_separate_adds(&s.model, NULL, &m), m);
+    ASSERT_OK(pass_fuse_epilogue(&s.model, NULL, &m), m);
+    ASSERT_OK(model_store(&s.model, &m), m);
+    assert_int_equal(graph_stage(&s.model.graph), STAGE_FUSED);
+    assert_int_equal(count_op(&s.model.graph, OP_ADD, 0), 8);
+    s.ranges = sample_ranges(&s.model, 2);
+    struct lower_options o = defaults;
+    o.separate_sums = 1;
+    struct model model = lowered(&s, &o, NULL);
+    const struct graph *g = &model.graph;
+    assert_int_equal(count_op(g, OP_ADD, 1), 8);
+    assert_int_equal(count_op(g, OP_RELU, -1), 0);
+    assert_int_equal(count_op(g, OP_DEQUANTIZE, -1), 0);
+    int sum = graph_find(g, "layer1.0.add"), next = graph_find(g, "layer1.1.conv1");
+    assert_int_equal(g->nodes[next].inputs[0], sum);
+    assert_int_equal(*(const uint8_t *)model_tensor(&model, sum, "zero_point")->data, 0);
+    assert_true(output_sqnr(&s.model, &model, 3) > 20);
+    model_free(&model);
+    o.symmetric = 1;
+    model = lowered(&s, &o, NULL);
+    assert_int_equal(count_op(&model.graph, OP_RELU, 1), 8);
+    model_free(&model);
+    /* a network whose sums are in its convolutions, and a fused one to be taken apart, are refused by name */
+    ASSERT_OK(model_copy(&model, &resnet.model, &m), m);
+    assert_int_equal(pass_separate_adds(&model, NULL, &m), STATUS_MISMATCH);
+    assert_string_equal(m.text, "layer1.0.conv2: adds 'conv1' already: begin with the float model");
+    model_free(&model);
+    ASSERT_OK(model_copy(&model, &resnet.model, &m), m);
+    assert_int_equal(pass_lower_int8(&model, &resnet.ranges, &o, NULL, &m), STATUS_MISMATCH);
+    assert_non_null(strstr(m.text, "layer1.0.conv2: its sum is not separate"));
+    model_free(&model);
+    setup_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_small_layer_keeps_its_codes),
+        cmocka_unit_test(test_separate_sums),
         cmocka_unit_test(test_resnet_is_integer_throughout),
         cmocka_unit_test(test_lowering_is_deterministic),
         cmocka_unit_test(test_weights_and_biases_are_those_of_quant),
         cmocka_unit_test(test_fewer_bits_and_one_scale),
+        cmocka_unit_test(test_a_plan_says_each_layers_bits),
         cmocka_unit_test(test_kept_layers_stay_float),
         cmocka_unit_test(test_awkward_graphs_are_lowered),
         cmocka_unit_test(test_degenerate_layers_are_defined_and_warned_of),

@@ -81,6 +81,7 @@ struct stream_spec {
     int classes;                    /* 0: 10 */
     const char *split, *part, *digest, *made_by;
     int unfinished; /* no end record */
+    int mixed;      /* further labels an image: (index + 1 + k) % classes, of share index % 5 / 16 */
 };
 
 /* Image i of an epoch: bright in the third of the picture that its class names, with noise of its own. */
@@ -117,6 +118,11 @@ static inline void put_batch(struct record_writer *w, const struct stream_spec *
     ASSERT_OK(record_set(b.record, "dataset-digest", s->digest ? s->digest : "sha256:aa", &m));
     ASSERT_OK(record_set(b.record, "split", s->split ? s->split : "train", &m));
     ASSERT_OK(record_set(b.record, "part", s->part ? s->part : "train", &m));
+    if (s->mixed)
+        ASSERT_OK(batch_mix(&b, s->mixed, &m));
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < s->mixed; k++)
+            batch_mixed_set(&b, i, k, (position + i + 1 + k) % classes, (float)((position + i) % 5) / 16);
     if (s->made_by)
         ASSERT_OK(record_set(b.record, "made-by", s->made_by, &m));
     ASSERT_OK(writer_put(w, b.record, &m));

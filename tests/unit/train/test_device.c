@@ -102,6 +102,24 @@ static void test_as_on_the_cpu(void **state)
     }
 }
 
+/* Images of several labels: their shares reach the loss, here as there. */
+static void test_mixed_images(void **state)
+{
+    (void)state;
+    struct files plain, cpu, cuda;
+    write_stream(path_of("mixed"), &(struct stream_spec){.epochs = EPOCHS, .total = TOTAL, .batch = 5, .mixed = 2});
+    struct training_options a = on("cpu", &plain, "plain");
+    ASSERT_OK(run_float(a));
+    a = on("cpu", &cpu, "mixed-cpu");
+    a.input = path_of("mixed");
+    ASSERT_OK(run_float(a));
+    a = on("cuda", &cuda, "mixed-cuda");
+    a.input = path_of("mixed");
+    ASSERT_OK(run_float(a));
+    assert_true(records_apart(cpu.last, plain.last) > 1e-2);
+    assert_true(records_apart(cuda.last, cpu.last) < 1e-3);
+}
+
 static double last_loss(const struct files *f)
 {
     size_t size;
@@ -320,7 +338,7 @@ int main(void)
         TEST(test_captured_once),         TEST(test_from_one_to_the_other),
         TEST(test_resumed_on_the_device), TEST(test_overflows_are_skipped),
         TEST(test_a_hundred_in_a_row),    TEST(test_divergence),
-        TEST(test_every_call_may_fail),
+        TEST(test_every_call_may_fail),   TEST(test_mixed_images),
     };
     return cmocka_run_group_tests(tests, setup, folder_remove);
 }

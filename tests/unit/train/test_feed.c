@@ -34,6 +34,11 @@ static int64_t check_feed(struct feed *f, const struct stream_spec *s, int batch
         for (int i = 0; i < count; i++) {
             int index = step * batch + i;
             assert_int_equal(b.labels[i], index % 10);
+            assert_int_equal(b.mixed, s->mixed);
+            for (int k = 0; k < s->mixed; k++) {
+                assert_int_equal(b.labels2[i * s->mixed + k], (index + 1 + k) % 10);
+                assert_true(b.share[i * s->mixed + k] == (float)(index % 5) / 16);
+            }
             draw_image(image, index % 10, epoch, index);
             assert_memory_equal(b.images + (size_t)i * IMAGE_BYTES, image, IMAGE_BYTES);
         }
@@ -51,7 +56,7 @@ static void test_any_cut_gives_the_same(void **state)
     (void)state;
     const int cuts[] = {1, 3, 7, 8, 20, 64}, batches[] = {1, 4, 7, 16, 21, 100};
     for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++) {
-        const struct stream_spec s = {.epochs = 3, .total = 21, .batch = cuts[c]};
+        const struct stream_spec s = {.epochs = 3, .total = 21, .batch = cuts[c], .mixed = (int)c % 4};
         write_stream(path_of("stream"), &s);
         for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
             struct feed *f;

@@ -121,7 +121,8 @@ static void test_a_step_is_its_parts(void **state)
     ASSERT_OK(average_open(&a, options.ema, g, &m));
     for (int step = 1; step <= 8; step++) {
         struct step_done done = {.sums = &got, .behind = -1};
-        ASSERT_OK(step_make(&s, images[step % 2], labels, BATCH, step, 0.1, &done, &m));
+        const struct targets targets = {.labels = labels};
+        ASSERT_OK(step_make(&s, images[step % 2], &targets, BATCH, step, 0.1, &done, &m));
         ASSERT_OK(gradient_forward(g, images[step % 2], BATCH, logits, &m));
         ASSERT_OK(loss_cross_entropy(logits, labels, BATCH, 10, 0.1, dlogits, &want, &m));
         ASSERT_OK(gradient_backward(g, dlogits, &m));

@@ -9,6 +9,10 @@ enum { ROUNDS = 2 /* the second from moved weights, scales and ranges */ };
 
 static struct model fused;
 static struct affine maps[MAX_NODES];
+static struct weight_codes codes[MAX_NODES];
+static float *weight_scales[MAX_NODES];
+static int learned; /* weight scales too, of 3 bits */
+static double ewgs;
 
 static int setup(void **state)
 {
@@ -19,11 +23,25 @@ static int setup(void **state)
     ASSERT_OK(pass_fuse_epilogue(&fused, NULL, &m));
     assert_true(fused.graph.count <= MAX_NODES);
     ASSERT_OK(clipping_maps(&fused, pictures.images, IMAGES, 8, maps, &m));
+    for (int i = 0; i < fused.graph.count; i++) {
+        const struct tensor *w = model_tensor(&fused, i, "weight");
+        codes[i] = (struct weight_codes){.bits = 3, .observer = WEIGHT_MSE};
+        if (!w)
+            continue;
+        int8_t *unused = malloc(w->count);
+        weight_scales[i] = calloc((size_t)w->shape[0], sizeof(float));
+        weights_quantize(w->data, (int)w->shape[0], (int)(w->count / (size_t)w->shape[0]), &codes[i], unused,
+                         weight_scales[i]);
+        codes[i].scale = weight_scales[i];
+        free(unused);
+    }
     return 0;
 }
 
 static int teardown(void **state)
 {
+    for (int i = 0; i < fused.graph.count; i++)
+        free(weight_scales[i]);
     model_free(&fused);
     return half_trained_drop(state);
 }
@@ -39,6 +57,9 @@ static struct gradient *open_engine(const char *isa, const char *precision, enum
                                        .activations = maps,
                                        .weight_bits = 8,
                                        .activation_bits = 8,
+                                       .weights = learned ? codes : NULL,
+                                       .learn_weight_scales = learned,
+                                       .ewgs = ewgs,
                                        .ranges = mode,
                                        .range_averaging = 0.5};
     int status = gradient_open(&g, &fused, &o, &m);
@@ -136,9 +157,22 @@ static void test_learned_scales(void **state)
     compare_engines(RANGE_LEARNED);
 }
 
+static void test_learned_weight_scales(void **state)
+{
+    (void)state;
+    learned = 1;
+    compare_engines(RANGE_LEARNED);
+    ewgs = 0.2; /* what passes is rounded to bf16 once more there */
+    compare_engines(RANGE_LEARNED);
+    compare_engines(RANGE_FIXED);
+    learned = 0;
+    ewgs = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_fixed_ranges), cmocka_unit_test(test_moving_ranges),
-                                       cmocka_unit_test(test_learned_scales)};
+                                       cmocka_unit_test(test_learned_scales),
+                                       cmocka_unit_test(test_learned_weight_scales)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

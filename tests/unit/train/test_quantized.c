@@ -130,16 +130,18 @@ static void test_quantized_forward_is_int8(void **state)
     free(images);
 }
 
+static struct quantized_training low; /* what the runs of few bits have besides */
+
 static int run_quantized(struct training_options o, enum range_mode mode)
 {
-    struct quantized_training q = {.model = path_of("fused"),
-                                   .ranges = path_of("ranges"),
-                                   .lower = {.observer = "mse",
-                                             .observer_parameter = NAN,
-                                             .weight_bits = 8,
-                                             .activation_bits = 8,
-                                             .per_tensor = 0},
-                                   .range_mode = mode};
+    struct quantized_training q = low;
+    q.model = path_of("fused");
+    q.ranges = path_of("ranges");
+    q.lower.observer = "mse";
+    q.lower.observer_parameter = NAN;
+    q.lower.weight_bits = low.lower.weight_bits ? low.lower.weight_bits : 8;
+    q.lower.activation_bits = low.lower.activation_bits ? low.lower.activation_bits : 8;
+    q.range_mode = mode;
     const struct training_kind kind = quantized_training_kind(&q);
     struct lineage l = {.message = &m};
     static char held_out[128];
@@ -242,11 +244,194 @@ static void test_quantized_runs(void **state)
     free(images);
 }
 
+/* ---- few bits: learned scales, a start from codes, freezing, a teacher ---- */
+
+static void make_files(struct model *fused, struct ranges *ranges)
+{
+    uint8_t *images = malloc(16 * IMAGE_BYTES);
+    for (int i = 0; i < 16; i++)
+        draw_image(images + (size_t)i * IMAGE_BYTES, i % 10, 0, i);
+    make_fused(fused, ranges, images, 16);
+    ASSERT_OK(model_store(fused, &m));
+    save_fused(fused, ranges);
+    free(images);
+}
+
+/* Of 3 bits, its scales and biases moved as matching moves them. */
+static void save_matched(const struct model *fused, const struct ranges *ranges, const struct lower_options *how)
+{
+    struct model matched;
+    ASSERT_OK(model_copy(&matched, fused, &m));
+    ASSERT_OK(pass_lower_int8(&matched, ranges, how, NULL, &m));
+    for (size_t i = 0; i < matched.record->tensor_count; i++) {
+        struct tensor *t = &matched.record->tensors[i];
+        for (size_t k = 0; k < t->count && strstr(t->name, ".weight_scale"); k++)
+            ((float *)t->data)[k] *= 1.1f + 0.02f * (float)k;
+        for (size_t k = 0; k < t->count && strstr(t->name, ".bias"); k++)
+            ((int32_t *)t->data)[k] += (int32_t)k - 2;
+    }
+    ASSERT_OK(record_save(matched.record, path_of("init"), &m));
+    model_free(&matched);
+}
+
+static void few_bits(void)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/init", folder);
+    low = (struct quantized_training){.init = path, .learn_weight_scales = 1, .ewgs = 0.1};
+    low.lower = (struct lower_options){.observer = "mse",
+                                       .observer_parameter = NAN,
+                                       .weight_bits = 3,
+                                       .activation_bits = 4,
+                                       .end_bits = 8,
+                                       .weight_observer = WEIGHT_BY_BITS};
+}
+
+static void test_few_bits(void **state)
+{
+    (void)state;
+    struct model fused, made;
+    struct record *matched, *checkpoint;
+    struct ranges ranges;
+    struct files f, g;
+    int64_t after = 3;
+    make_files(&fused, &ranges);
+    few_bits();
+    save_matched(&fused, &ranges, &low.lower);
+    struct training_options o = options_for(&f, "few");
+    char floats[2][128], fused_path[128];
+    snprintf(floats[0], sizeof floats[0], "%s/few.floats", folder);
+    snprintf(floats[1], sizeof floats[1], "%s/few-stopped.floats", folder);
+    snprintf(fused_path, sizeof fused_path, "%s/fused", folder);
+    o.epochs = 0; /* the start is what was given, tensor by tensor */
+    ASSERT_OK(run_quantized(o, RANGE_LEARNED));
+    ASSERT_OK(record_load(&matched, path_of("init"), &m));
+    ASSERT_OK(model_load(&made, f.output, &m));
+    for (size_t i = 0; i < matched->tensor_count; i++) {
+        const struct tensor *x = &matched->tensors[i], *y = record_find(made.record, x->name);
+        if (!strstr(x->name, "accumulator_bound"))
+            assert_true(y && x->bytes == y->bytes && memcmp(x->data, y->data, x->bytes) == 0);
+    }
+    model_free(&made);
+    o.epochs = EPOCHS;
+    o.freeze = 0.01;
+    o.teacher = (struct teacher_options){fused_path, {0.5, 2}};
+    o.floats = floats[0];
+    ASSERT_OK(run_quantized(o, RANGE_LEARNED));
+    o = options_for(&g, "few-stopped");
+    o.freeze = 0.01;
+    o.teacher = (struct teacher_options){fused_path, {0.5, 2}};
+    o.floats = floats[1];
+    o.resume = 1;
+    o.threads = 2;
+    o.say = stop_after_lines;
+    o.say_context = &after;
+    o.stop = &stop;
+    stop = 0;
+    talk_lines = 0;
+    ASSERT_FAILS(run_quantized(o, RANGE_LEARNED), STATUS_INTERRUPTED, "interrupted");
+    ASSERT_OK(record_load(&checkpoint, g.checkpoint, &m));
+    assert_non_null(record_find(checkpoint, "oscillation.frequency"));
+    assert_non_null(record_find(checkpoint, "momentum.d.weight_scale"));
+    assert_non_null(record_find(checkpoint, "d.weight_scale"));
+    record_free(checkpoint);
+    o.stop = NULL;
+    ASSERT_OK(run_quantized(o, RANGE_LEARNED));
+    assert_same_file(f.output, g.output);
+    assert_same_file(f.last, g.last);
+    assert_same_file(floats[0], floats[1]);
+    assert_same_log(f.log, g.log);
+    ASSERT_OK(model_load(&made, f.last, &m)); /* scales moved, activations' and weights' */
+    assert_true(moved_scales(made.record, matched) > 0);
+    assert_true(memcmp(record_find(made.record, "d.weight_scale")->data,
+                       record_find(matched, "d.weight_scale")->data, 16) != 0);
+    assert_non_null(strstr(record_get(made.record, "quantization"), " weight-scales=learned"));
+    model_free(&made);
+    ASSERT_OK(model_load(&made, floats[0], &m));
+    assert_int_equal(graph_stage(&made.graph), STAGE_FUSED);
+    model_free(&made);
+    low = (struct quantized_training){.init = NULL};
+    record_free(matched);
+    ranges_free(&ranges);
+    model_free(&fused);
+}
+
+static void test_init_that_does_not_fit(void **state)
+{
+    (void)state;
+    struct model fused;
+    struct ranges ranges;
+    struct files f;
+    make_files(&fused, &ranges);
+    few_bits();
+    save_matched(&fused, &ranges, &low.lower);
+    struct training_options o = options_for(&f, "refused");
+    char train[128];
+    snprintf(train, sizeof train, "%s/train", folder);
+    o.input = train;
+    low.lower.weight_bits = 2;
+    ASSERT_FAILS(run_quantized(o, RANGE_FIXED), STATUS_MISMATCH,
+                 "init: d: weights of 3 bits, want 2 (--weight-bits, --ends)");
+    low.lower.weight_bits = 3;
+    low.lower.activation_bits = 3;
+    ASSERT_FAILS(run_quantized(o, RANGE_FIXED), STATUS_MISMATCH, "codes 0..15, want those of 3 bits");
+    low.lower.activation_bits = 4;
+    low.lower.per_tensor = 1;
+    ASSERT_FAILS(run_quantized(o, RANGE_FIXED), STATUS_MISMATCH,
+                 "a scale a channel, want one a layer (--per-tensor)");
+    low.lower.per_tensor = 0;
+    char path[128];
+    snprintf(path, sizeof path, "%s/fused", folder);
+    low.init = path;
+    ASSERT_FAILS(run_quantized(o, RANGE_FIXED), STATUS_MISMATCH, "is at stage fused, want int8");
+    low = (struct quantized_training){.init = NULL};
+    ranges_free(&ranges);
+    model_free(&fused);
+}
+
+static void test_teacher_that_does_not_fit(void **state)
+{
+    (void)state;
+    struct model fused, other = {.record = NULL};
+    struct ranges ranges;
+    struct files f;
+    struct graph g = {0};
+    make_files(&fused, &ranges);
+    struct training_options o = options_for(&f, "untaught");
+    char train[128];
+    snprintf(train, sizeof train, "%s/train", folder);
+    o.input = train;
+    char path[128];
+    snprintf(path, sizeof path, "%s/teacher", folder);
+    o.teacher = (struct teacher_options){path, {0.5, 2}};
+    ASSERT_OK(graph_parse(&g,
+                          "x = input u8[32,32,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25\n"
+                          "p = avgpool n\nf = linear p out=7 bias\n",
+                          &m));
+    ASSERT_OK(model_initialise(&other, &g, 1, &m));
+    ASSERT_OK(model_store(&other, &m));
+    ASSERT_OK(record_save(other.record, path, &m));
+    ASSERT_FAILS(run_quantized(o, RANGE_FIXED), STATUS_MISMATCH,
+                 "teacher: classes: the teacher has 7, the network that learns 10");
+    ASSERT_OK(record_set(fused.record, "trained-on", "sha256:0 test/all", &m));
+    ASSERT_OK(record_save(fused.record, path, &m));
+    ASSERT_FAILS(run_quantized(o, RANGE_FIXED), STATUS_MISMATCH,
+                 "teacher: trained-on: is test/all, of the test split");
+    o.output = path;
+    ASSERT_FAILS(run_quantized(o, RANGE_FIXED), STATUS_MISMATCH, "teacher");
+    model_free(&other);
+    ranges_free(&ranges);
+    model_free(&fused);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quantized_forward_is_int8),
         cmocka_unit_test(test_quantized_runs),
+        cmocka_unit_test(test_few_bits),
+        cmocka_unit_test(test_init_that_does_not_fit),
+        cmocka_unit_test(test_teacher_that_does_not_fit),
     };
     return cmocka_run_group_tests(tests, setup, folder_remove);
 }

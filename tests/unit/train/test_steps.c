@@ -54,6 +54,51 @@ static void test_loss_is_pytorchs(void **state)
     }
 }
 
+/* Three labels a row and their shares, as PyTorch's cross entropy of class probabilities has it. */
+static void test_loss_of_mixed_labels_is_pytorchs(void **state)
+{
+    (void)state;
+    const uint8_t *narrow = reference_data("mixed.labels");
+    uint16_t labels[17], labels2[17 * 2];
+    for (int i = 0; i < 17; i++) {
+        labels[i] = narrow[3 * i];
+        labels2[2 * i] = narrow[3 * i + 1];
+        labels2[2 * i + 1] = narrow[3 * i + 2];
+    }
+    const struct targets targets = {labels, labels2, reference_data("mixed.share"), 2};
+    const char *cases[] = {"0", "0.1"};
+    for (int i = 0; i < 2; i++) {
+        char name[64];
+        float gradient[17 * 10];
+        struct loss_sums sums = {0};
+        ASSERT_OK(
+            loss_of_targets(reference_data("loss.logits"), &targets, 17, 10, atof(cases[i]), gradient, &sums, &m));
+        snprintf(name, sizeof name, "mixed.value.%s", cases[i]);
+        ASSERT_NEAR(loss_mean(&sums), *(const double *)reference_data(name), 1e-12);
+        snprintf(name, sizeof name, "mixed.gradient.%s", cases[i]);
+        const double *want = reference_data(name);
+        for (int k = 0; k < 170; k++)
+            ASSERT_NEAR(gradient[k], want[k], 4e-9);
+    }
+}
+
+/* Right is the label of the largest share, the first of equal ones; one without a share has no part in anything. */
+static void test_right_is_the_largest_share(void **state)
+{
+    (void)state;
+    const float logits[4][3] = {{0, 0, 9}, {0, 0, 9}, {9, 0, 0}, {0, 9, -INFINITY}};
+    const uint16_t labels[4] = {0, 0, 0, 1}, labels2[4] = {2, 2, 2, 2};
+    const float share[4] = {0.625f, 0.375f, 0.5f, 0};
+    const struct targets targets = {labels, labels2, share, 1};
+    const int right[4] = {1, 0, 1, 1};
+    for (int i = 0; i < 4; i++) {
+        struct loss_sums sums = {0};
+        const struct targets one = {targets.labels + i, targets.labels2 + i, targets.share + i, 1};
+        ASSERT_OK(loss_of_targets(logits[i], &one, 1, 3, 0, NULL, &sums, &m));
+        assert_int_equal(sums.correct, right[i]);
+    }
+}
+
 static void test_loss_gradient_is_the_slope(void **state)
 {
     (void)state;
@@ -243,6 +288,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_is_pytorchs),
+        cmocka_unit_test(test_loss_of_mixed_labels_is_pytorchs),
+        cmocka_unit_test(test_right_is_the_largest_share),
         cmocka_unit_test(test_loss_gradient_is_the_slope),
         cmocka_unit_test(test_loss_counts_the_first_of_the_largest),
         cmocka_unit_test(test_loss_that_is_not_finite_is_refused),

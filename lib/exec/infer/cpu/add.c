@@ -28,18 +28,15 @@ static void add_u8(const struct exec *e, int i, const struct span *at)
 {
     const struct step *s = &e->steps.at[i];
     const struct step_constants *c = &e->constants[i];
+    struct add_u8_call call = add_call_make(&c->map_x, &c->map_other, &c->map_y);
+    call.count = row_elements(exec_node(e, s->node));
     FOR_EACH_ROW(r)
-    e->kernels->elementwise.add_u8(&(struct add_u8_call){.a = row_of(e, s->x, at, r),
-                                                         .b = row_of(e, s->other, at, r),
-                                                         .count = row_elements(exec_node(e, s->node)),
-                                                         .multiplier_a = c->map_x.scale / c->map_y.scale,
-                                                         .multiplier_b = c->map_other.scale / c->map_y.scale,
-                                                         .zero_point_a = c->map_x.zero_point,
-                                                         .zero_point_b = c->map_other.zero_point,
-                                                         .zero_point_y = c->map_y.zero_point,
-                                                         .low = c->map_y.qmin,
-                                                         .high = c->map_y.qmax,
-                                                         .y = row_of(e, s->output, at, r)});
+    {
+        call.a = row_of(e, s->x, at, r);
+        call.b = row_of(e, s->other, at, r);
+        call.y = row_of(e, s->output, at, r);
+        add_call_run(&e->kernels->elementwise, s->is_separate, &call);
+    }
 }
 
 const struct cpu_op cpu_add = {.f32 = add_f32, .bf16 = add_bf16, .u8 = add_u8};

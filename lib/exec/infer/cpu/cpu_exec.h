@@ -72,7 +72,7 @@ struct cpu_exec {
     size_t shared_bytes, local_bytes, arena_bytes, scratch_stride;
     double *seconds;   /* [workers][steps] */
     atomic_int *taken; /* of each segment's chunks, while a call runs */
-    int stop;          /* steps before it are run: all, or as many as are looked at */
+    int begin, stop;   /* steps [begin, stop) are run: all, or those that are looked at */
 };
 
 static inline struct cpu_exec *cpu_of(const struct exec *e)
@@ -155,11 +155,11 @@ void conv_sums(const struct exec *e, int i, const struct span *at, const float *
 /* The packed weights of part k of step i that conv_run reads. */
 struct ahead_range conv_reads(const struct exec *e, int i, int k, const struct span *at);
 
-/* engine.c: at most e->batch images through the steps before cpu_of(e)->stop. */
+/* engine.c: at most e->batch images through the steps from cpu_of(e)->begin to before ->stop. */
 void cpu_run_chunk(struct exec *e, const uint8_t *images, int count);
-/* sums.c: exec_observe_sums. */
-int cpu_observe_sums(struct exec *e, const uint8_t *images, int64_t count, int i, exec_sums_visitor *visit,
-                     void *context, struct message *m) RESQ_USE_RESULT;
+/* part.c: exec_run_part. */
+int cpu_run_part(struct exec *e, int first, int end, const uint8_t *in, int64_t count, uint8_t *out,
+                 exec_sums_visitor *visit, void *context, struct message *m) RESQ_USE_RESULT;
 
 /* compare.c: exec_compare_layer. */
 int cpu_compare(struct exec *e, int i, int images, struct exec_comparison *c, struct message *m) RESQ_USE_RESULT;

@@ -100,7 +100,7 @@ struct job {
 static void run_steps(struct exec *e, const struct segment *g, const struct span *at, int worker, int together)
 {
     int end = g->end < cpu_of(e)->stop ? g->end : cpu_of(e)->stop;
-    for (int i = g->begin; i < end; i++) {
+    for (int i = g->begin > cpu_of(e)->begin ? g->begin : cpu_of(e)->begin; i < end; i++) {
         double start = e->profiling ? clock_seconds() : 0;
         if (at->ahead)
             weights_ahead(e, worker, i, at->ahead);
@@ -277,7 +277,7 @@ const struct exec_engine cpu_exec_engine = {
     .close = close_engine,
     .run = run_images,
     .observe = observe,
-    .observe_sums = cpu_observe_sums,
+    .run_part = cpu_run_part,
     .profile_clear = profile_clear,
     .layer = layer,
     .compare = cpu_compare,

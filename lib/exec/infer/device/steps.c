@@ -1,6 +1,7 @@
 /* Inference on a device: each step as operations of the backend. Values [batch,H,W,C], floats of the plan's type or
  * codes; one function an op, and one line of the table. */
 #include "exec/infer/device/device_exec.h"
+#include <string.h>
 
 static const struct affine *map_of_node(const struct exec *e, int node)
 {
@@ -24,10 +25,16 @@ static int queue_norm(const struct exec *e, int i, struct message *m)
     const struct step *s = &e->steps.at[i];
     int in_place = s->norm >= 0;
     void *y = device_value(d, s->output);
-    return d->context->backend->scale_shift(
-        d->context->device, d->type, in_place ? y : device_value(d, s->x), rows_of(e, s->output),
-        exec_node(e, s->output)->c, device_constant(d, d->steps[i].scale), device_constant(d, d->steps[i].shift),
-        device_value(d, in_place ? s->norm_other : -1), s->relu, y, m);
+    const struct device_scale_shift_call call = {.type = d->type,
+                                                 .x = in_place ? y : device_value(d, s->x),
+                                                 .rows = rows_of(e, s->output),
+                                                 .c = exec_node(e, s->output)->c,
+                                                 .scale = device_constant(d, d->steps[i].scale),
+                                                 .shift = device_constant(d, d->steps[i].shift),
+                                                 .other = device_value(d, in_place ? s->norm_other : -1),
+                                                 .relu = s->relu,
+                                                 .y = y};
+    return d->context->backend->scale_shift(d->context->device, &call, m);
 }
 
 static int queue_linear(const struct exec *e, int i, struct message *m)
@@ -65,10 +72,14 @@ static int queue_conv(const struct exec *e, int i, struct message *m)
         return queue_conv_u8(e, i, m);
     if (exec_node(e, s->node)->op == OP_LINEAR)
         return queue_linear(e, i, m);
-    TRY(d->context->backend->conv_forward(d->context->device, d->steps[i].plan, device_value(d, s->x),
-                                          device_constant(d, d->steps[i].weight),
-                                          device_constant(d, d->steps[i].bias), device_value(d, s->other),
-                                          s->norm < 0 && s->relu, device_value(d, s->output), d->workspace, m));
+    const struct device_conv_call call = {.x = device_value(d, s->x),
+                                          .w = device_constant(d, d->steps[i].weight),
+                                          .bias = device_constant(d, d->steps[i].bias),
+                                          .other = device_value(d, s->other),
+                                          .relu = s->norm < 0 && s->relu,
+                                          .y = device_value(d, s->output),
+                                          .workspace = d->workspace};
+    TRY(d->context->backend->conv_forward(d->context->device, d->steps[i].plan, &call, m));
     return s->norm >= 0 ? queue_norm(e, i, m) : 0;
 }
 
@@ -77,12 +88,15 @@ static int queue_pool(const struct exec *e, int i, struct message *m)
     const struct device_exec *d = device_of(e);
     const struct step *s = &e->steps.at[i];
     const struct node *x = exec_node(e, s->x);
+    const struct device_pool pool = {e->batch, x->h * x->w, x->c, d->type};
     if (!s->is_integer)
-        return d->context->backend->average_pool(d->context->device, d->type, device_value(d, s->x), e->batch,
-                                                 x->h * x->w, x->c, device_value(d, s->output), m);
-    return d->context->backend->average_pool_u8(d->context->device, device_value(d, s->x), e->batch, x->h * x->w,
-                                                x->c, map_of_node(e, s->x), map_of_node(e, s->output),
-                                                device_value(d, s->output), NULL, m);
+        return d->context->backend->average_pool(d->context->device, &pool, device_value(d, s->x),
+                                                 device_value(d, s->output), m);
+    const struct device_pool_u8_call call = {.x = device_value(d, s->x),
+                                             .map_x = map_of_node(e, s->x),
+                                             .map_y = map_of_node(e, s->output),
+                                             .y = device_value(d, s->output)};
+    return d->context->backend->average_pool_u8(d->context->device, &pool, &call, m);
 }
 
 static int queue_normalize(const struct exec *e, int i, struct message *m)
@@ -90,8 +104,14 @@ static int queue_normalize(const struct exec *e, int i, struct message *m)
     const struct device_exec *d = device_of(e);
     const struct step *s = &e->steps.at[i];
     const struct node *n = exec_node(e, s->node);
-    return d->context->backend->normalize(d->context->device, device_value(d, s->x), rows_of(e, s->x), n->c,
-                                          n->mean, n->std, d->type, device_value(d, s->output), m);
+    struct device_normalize_call call = {.pixels = device_value(d, s->x),
+                                         .rows = rows_of(e, s->x),
+                                         .c = n->c,
+                                         .type = d->type,
+                                         .y = device_value(d, s->output)};
+    memcpy(call.mean, n->mean, sizeof call.mean);
+    memcpy(call.std, n->std, sizeof call.std);
+    return d->context->backend->normalize(d->context->device, &call, m);
 }
 
 static int queue_lookup(const struct exec *e, int i, struct message *m)
@@ -119,8 +139,12 @@ static int queue_add(const struct exec *e, int i, struct message *m)
 {
     const struct device_exec *d = device_of(e);
     const struct step *s = &e->steps.at[i];
-    return d->context->backend->add(d->context->device, d->type, device_value(d, s->x), device_value(d, s->other),
-                                    count_of(e, s->output), 0, device_value(d, s->output), m);
+    const struct device_add_call call = {.type = d->type,
+                                         .a = device_value(d, s->x),
+                                         .b = device_value(d, s->other),
+                                         .count = count_of(e, s->output),
+                                         .y = device_value(d, s->output)};
+    return d->context->backend->add(d->context->device, &call, m);
 }
 
 static int queue_quantize(const struct exec *e, int i, struct message *m)

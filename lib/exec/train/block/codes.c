@@ -12,13 +12,15 @@ size_t block_codes_bytes(const struct gradient *g, int i)
 
 /* ---- items ---- */
 
-/* The sum of dy * slope of one part, for a learned scale; before dy is masked. */
-static double scale_sum(const struct gradient *g, int i, const struct part *p, const bf16 *dy)
+/* The sum of dy * slope of one part, for a learned scale; before dy is masked. With gradients scaled element by element
+ * dy is what then passes on. */
+static double scale_sum(const struct gradient *g, int i, const struct part *p, bf16 *dy)
 {
     const struct step *s = &g->steps.at[i];
     const struct node *n = gradient_node(g, s->output);
     struct slope slope = codes_slope(g, i);
     int cells = block_channels(n->c) / BLOCK_CHANNELS, planes = block_of(g)->planes;
+    const float delta = (float)g->options.ewgs;
     double sum = 0;
     for (int image = 0; image < block_images(g, p->block); image++) {
         const float *v =
@@ -26,9 +28,14 @@ static double scale_sum(const struct gradient *g, int i, const struct part *p, c
         for (int pixel = 0; pixel < p->pixels; pixel++)
             for (int c = 0; c < n->c; c++, v++) {
                 size_t cell = (size_t)pixel * (size_t)cells + (size_t)(c / BLOCK_CHANNELS);
-                const bf16 *at = dy + cell * (size_t)planes * BLOCK_IMAGES * BLOCK_CHANNELS +
-                                 cell_offset(image * BLOCK_CHANNELS + c % BLOCK_CHANNELS, planes);
-                sum += (double)(planes_load(at, BLOCK_IMAGES * BLOCK_CHANNELS, planes) * slope_at(&slope, *v));
+                bf16 *at = dy + cell * (size_t)planes * BLOCK_IMAGES * BLOCK_CHANNELS +
+                           cell_offset(image * BLOCK_CHANNELS + c % BLOCK_CHANNELS, planes);
+                float value = planes_load(at, BLOCK_IMAGES * BLOCK_CHANNELS, planes);
+                if (delta > 0)
+                    planes_store(slope_scale(&slope, *v, value, delta, &sum), at, BLOCK_IMAGES * BLOCK_CHANNELS,
+                                 planes);
+                else
+                    sum += (double)(value * slope_at(&slope, *v));
             }
     }
     return sum;
@@ -46,7 +53,7 @@ static void mask_item(struct gradient *g, int i, int item, int worker)
     uint32_t *bits = part_mask(g, s->output, block_of(g)->mask, &p);
     struct slope slope = codes_slope(g, i);
     (void)worker;
-    if (g->train[i].scale != NO_OFFSET)
+    if (g->train[i].scale != NO_OFFSET || g->options.ewgs > 0)
         block_of(g)->scale_sums[item] = scale_sum(g, i, &p, dy);
     k->within(&map, value_before(g, s->output, p.block * BLOCK_IMAGES) + (size_t)p.pixel * (size_t)n->c,
               g->values[s->output].elements, slope.low, slope.high, bits);

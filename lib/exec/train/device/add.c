@@ -5,8 +5,12 @@ static int forward(const struct device_place *at, int i, struct message *m)
 {
     const struct gradient *g = at->g;
     const struct step *s = &g->steps.at[i];
-    return at->b->add(at->d, device_of(g)->type, device_slot_value(g, s->x), device_slot_value(g, s->other),
-                      device_slot_count(g, at->p, s->output), 0, device_slot_value(g, s->output), m);
+    const struct device_add_call call = {.type = device_of(g)->type,
+                                         .a = device_slot_value(g, s->x),
+                                         .b = device_slot_value(g, s->other),
+                                         .count = device_slot_count(g, at->p, s->output),
+                                         .y = device_slot_value(g, s->output)};
+    return at->b->add(at->d, &call, m);
 }
 
 static int backward(const struct device_place *at, int i, struct message *m)

@@ -25,10 +25,15 @@ static int forward(const struct device_place *at, int i, struct message *m)
     const struct train_step *own = &g->train[i];
     if (device_is_linear(g, i))
         return forward_linear(at, i, m);
-    return at->b->conv_forward(at->d, at->p->steps[i].plan, device_slot_value(g, s->x), device_weights(g, i),
-                               own->bias == NO_OFFSET ? NULL : device_of(g)->parameters + own->bias,
-                               device_slot_value(g, s->other), s->relu, device_slot_value(g, s->output),
-                               at->p->workspace, m);
+    const struct device_conv_call call = {.x = device_slot_value(g, s->x),
+                                          .w = device_weights(g, i),
+                                          .bias =
+                                              own->bias == NO_OFFSET ? NULL : device_of(g)->parameters + own->bias,
+                                          .other = device_slot_value(g, s->other),
+                                          .relu = s->relu,
+                                          .y = device_slot_value(g, s->output),
+                                          .workspace = at->p->workspace};
+    return at->b->conv_forward(at->d, at->p->steps[i].plan, &call, m);
 }
 
 /* The layer's weights as codes, and its constants, from parameters and maps as they now are. */
@@ -43,14 +48,27 @@ static int quantize_layer(const struct device_place *at, int i, struct message *
     int is_last = gradient_is_last(g, s->output);
     const struct affine *x = device_map_of(g, s->x);
     const struct weight_codes how = gradient_weight_codes(g, i);
-    TRY(at->b->quantize_weights(
-        at->d, t->parameters + own->weight, own->bias == NO_OFFSET ? NULL : t->parameters + own->bias, c->out,
-        c->c * c->kernel * c->kernel, how.bits, how.per_tensor, x, device_layer_at(g, l->codes),
-        device_layer_at(g, l->code_scale), device_layer_at(g, l->code_bias), m));
-    TRY(at->b->requantize_prepare(at->d, c->out, device_layer_at(g, l->code_scale), x,
-                                  is_last ? NULL : device_map_of(g, s->output),
-                                  s->other < 0 ? NULL : device_map_of(g, s->other), s->relu,
-                                  device_layer_at(g, l->multiplier), device_layer_at(g, l->requantize), m));
+    const struct device_quantize_weights_call codes = {.w = t->parameters + own->weight,
+                                                       .bias = own->bias == NO_OFFSET ? NULL
+                                                                                      : t->parameters + own->bias,
+                                                       .k = c->out,
+                                                       .per = c->c * c->kernel * c->kernel,
+                                                       .bits = how.bits,
+                                                       .per_tensor = how.per_tensor,
+                                                       .x = x,
+                                                       .codes = device_layer_at(g, l->codes),
+                                                       .code_scale = device_layer_at(g, l->code_scale),
+                                                       .code_bias = device_layer_at(g, l->code_bias)};
+    const struct device_requantize_call requantize = {.k = c->out,
+                                                      .code_scale = codes.code_scale,
+                                                      .x = x,
+                                                      .y = is_last ? NULL : device_map_of(g, s->output),
+                                                      .residual = s->other < 0 ? NULL : device_map_of(g, s->other),
+                                                      .relu = s->relu,
+                                                      .multiplier = device_layer_at(g, l->multiplier),
+                                                      .requantize = device_layer_at(g, l->requantize)};
+    TRY(at->b->quantize_weights(at->d, &codes, m));
+    TRY(at->b->requantize_prepare(at->d, &requantize, m));
     return at->b->conv_u8_pack(at->d, at->p->steps[i].integer, device_layer_at(g, l->codes),
                                device_layer_at(g, l->code_bias), device_layer_at(g, l->requantize),
                                device_layer_at(g, l->packed), m);
@@ -97,9 +115,13 @@ static int multiplied(const struct device_place *at, int i, const void **x, cons
     *w = weights;
     if (!gradient_wants(g, s->x))
         return 0;
-    return at->b->dequantize_weights(at->d, device_layer_at(g, l->codes), device_layer_at(g, l->code_scale),
-                                     s->shape.out, s->shape.c * s->shape.kernel * s->shape.kernel, t->type, weights,
-                                     m);
+    const struct device_dequantize_weights_call call = {.codes = device_layer_at(g, l->codes),
+                                                        .code_scale = device_layer_at(g, l->code_scale),
+                                                        .k = s->shape.out,
+                                                        .per = s->shape.c * s->shape.kernel * s->shape.kernel,
+                                                        .type = t->type,
+                                                        .w = weights};
+    return at->b->dequantize_weights(at->d, &call, m);
 }
 
 static int linear_backward(const struct device_place *at, int i, const void *x, const void *w, struct message *m)
@@ -109,9 +131,14 @@ static int linear_backward(const struct device_place *at, int i, const void *x, 
     const struct train_step *own = &g->train[i];
     struct device_training *t = device_of(g);
     struct device_linear l = {at->p->count, s->shape.c, s->shape.out, t->type, t->type};
-    TRY(at->b->linear_backward(at->d, &l, x, w, device_slot_gradient(g, s->output),
-                               gradient_wants(g, s->x) ? device_x_target(at, i) : NULL, t->gradients + own->weight,
-                               own->bias == NO_OFFSET ? NULL : t->gradients + own->bias, m));
+    const struct device_linear_backward_call call = {.x = x,
+                                                     .w = w,
+                                                     .dy = device_slot_gradient(g, s->output),
+                                                     .dx = gradient_wants(g, s->x) ? device_x_target(at, i) : NULL,
+                                                     .dw = t->gradients + own->weight,
+                                                     .db =
+                                                         own->bias == NO_OFFSET ? NULL : t->gradients + own->bias};
+    TRY(at->b->linear_backward(at->d, &l, &call, m));
     return device_x_done(at, i, m);
 }
 
@@ -138,8 +165,12 @@ static int backward(const struct device_place *at, int i, struct message *m)
     TRY(device_mark(g, i, MARK_WEIGHT_END, m));
     if (!gradient_wants(g, s->x))
         return 0;
-    return at->b->conv_data(at->d, plan, dy, w, device_slot_gradient(g, s->x), own->accumulate_x, at->p->workspace,
-                            m);
+    const struct device_conv_data_call call = {.dy = dy,
+                                               .w = w,
+                                               .accumulate = own->accumulate_x,
+                                               .dx = device_slot_gradient(g, s->x),
+                                               .workspace = at->p->workspace};
+    return at->b->conv_data(at->d, plan, &call, m);
 }
 
 const struct device_op device_conv_op = {.forward = forward, .forward_codes = forward_codes, .backward = backward};

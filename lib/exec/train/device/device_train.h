@@ -34,9 +34,13 @@ struct device_layer {
     size_t codes, code_scale, code_bias, multiplier, requantize, packed; /* quantized */
 };
 
+/* Steps always have as many labels as there can be, so that one captured piece serves all: those too many have no
+ * share, and so no part in anything. */
+enum { DEVICE_MORE_LABELS = TARGETS_MOST - 1 };
+
 /* What comes in with a step, in this order, and what goes out. */
 struct device_intake {
-    size_t labels, pixels, bytes; /* scalars lie at 0 */
+    size_t labels, labels2, share, pixels, bytes; /* scalars lie at 0 */
 };
 struct device_outcome {
     struct device_report report;

@@ -10,7 +10,7 @@ int device_pass_on(const struct device_place *at, int operand, int accumulate, c
     size_t count = device_slot_count(g, at->p, operand);
     void *to = device_slot_gradient(g, operand);
     if (accumulate)
-        return at->b->add(at->d, type, to, from, count, 0, to, m);
+        return at->b->add(at->d, &(struct device_add_call){type, to, from, count, 0, to}, m);
     return at->b->copy_on(at->d, QUEUE_COMPUTE, to, from, count * device_type_bytes(type), m);
 }
 
@@ -39,10 +39,18 @@ int device_mask(const struct device_place *at, int i, struct message *m)
     const struct train_step *own = &g->train[i];
     struct device_training *t = device_of(g);
     void *dy = device_slot_gradient(g, s->output);
-    if (gradient_quantized(g) && !gradient_is_last(g, s->output))
-        return at->b->straight_through(at->d, device_slot_before(g, s->output), at->p->count,
-                                       g->values[s->output].elements, s->relu, device_map_of(g, s->output), t->type,
-                                       dy, own->scale == NO_OFFSET ? NULL : t->gradients + own->scale, m);
+    if (gradient_quantized(g) && !gradient_is_last(g, s->output)) {
+        const struct device_straight_through_call call = {
+            .before = device_slot_before(g, s->output),
+            .n = at->p->count,
+            .elements = g->values[s->output].elements,
+            .relu = s->relu,
+            .map = device_map_of(g, s->output),
+            .type = t->type,
+            .dy = dy,
+            .scale_gradient = own->scale == NO_OFFSET ? NULL : t->gradients + own->scale};
+        return at->b->straight_through(at->d, &call, m);
+    }
     if (s->relu)
         return at->b->relu_backward(at->d, t->type, device_slot_value(g, s->output), dy,
                                     device_slot_count(g, at->p, s->output), dy, m);
@@ -57,7 +65,12 @@ int device_range_update(const struct device_place *at, int i, struct message *m)
     struct device_training *t = device_of(g);
     if (own->low == NO_OFFSET)
         return 0;
-    return at->b->range_update(at->d, device_slot_before(g, s->output), device_slot_count(g, at->p, s->output),
-                               s->relu, device_map_of(g, s->output), g->options.range_averaging,
-                               t->state + own->low, t->state + own->high, m);
+    const struct device_range_call call = {.before = device_slot_before(g, s->output),
+                                           .count = device_slot_count(g, at->p, s->output),
+                                           .relu = s->relu,
+                                           .map = device_map_of(g, s->output),
+                                           .averaging = g->options.range_averaging,
+                                           .low = t->state + own->low,
+                                           .high = t->state + own->high};
+    return at->b->range_update(at->d, &call, m);
 }

@@ -211,7 +211,9 @@ static int take_memory(struct gradient *g, struct message *m)
     struct device_training *t = device_of(g);
     size_t batch = (size_t)g->options.batch;
     t->at.labels = device_align(sizeof(struct device_scalars));
-    t->at.pixels = t->at.labels + device_align(batch * sizeof(uint16_t));
+    t->at.labels2 = t->at.labels + device_align(batch * sizeof(uint16_t));
+    t->at.share = t->at.labels2 + device_align(batch * DEVICE_MORE_LABELS * sizeof(uint16_t));
+    t->at.pixels = t->at.share + device_align(batch * DEVICE_MORE_LABELS * sizeof(float));
     t->at.bytes = t->at.pixels + g->values[0].elements * batch;
     TRY(allocate_zeroed(g, t->at.bytes, &t->intake, m));
     TRY(allocate_zeroed(g, sizeof(struct device_outcome), &t->outcome, m));

@@ -9,11 +9,21 @@
 static int queue_loss(struct gradient *g, struct device_program *p, struct message *m)
 {
     struct device_training *t = device_of(g);
+    const struct targets targets = {.labels = device_at(t->intake, t->at.labels),
+                                    .labels2 = device_at(t->intake, t->at.labels2),
+                                    .share = device_at(t->intake, t->at.share),
+                                    .more = DEVICE_MORE_LABELS};
     int last = g->graph.count - 1;
-    return t->context->backend->loss(t->context->device, device_at(t->arena, t->logits),
-                                     device_at(t->intake, t->at.labels), p->count, (int)g->values[last].elements,
-                                     t->rule.label_smoothing, device_scale_of(g), t->type,
-                                     device_slot_gradient(g, last), &device_outcome_of(g)->report, m);
+    const struct device_loss_call call = {.logits = device_at(t->arena, t->logits),
+                                          .targets = targets,
+                                          .n = p->count,
+                                          .k = (int)g->values[last].elements,
+                                          .smoothing = t->rule.label_smoothing,
+                                          .scale = device_scale_of(g),
+                                          .type = t->type,
+                                          .dlogits = device_slot_gradient(g, last),
+                                          .report = &device_outcome_of(g)->report};
+    return t->context->backend->loss(t->context->device, &call, m);
 }
 
 static int queue_update(struct gradient *g, struct message *m)
@@ -202,13 +212,28 @@ static int add_times(struct gradient *g, struct message *m)
 
 /* ---- steps ---- */
 
-static size_t fill(const struct gradient *g, unsigned char *to, const uint8_t *images, const uint16_t *labels,
-                   int count, struct device_scalars scalars)
+static void fill_targets(unsigned char *to, const struct device_intake *at, const struct targets *targets,
+                         int count)
+{
+    uint16_t *labels2 = (uint16_t *)(to + at->labels2);
+    float *share = (float *)(to + at->share);
+    memcpy(to + at->labels, targets->labels, (size_t)count * sizeof *targets->labels);
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < DEVICE_MORE_LABELS; j++) {
+            const int from = i * targets->more + j, slot = i * DEVICE_MORE_LABELS + j;
+            labels2[slot] = j < targets->more ? targets->labels2[from] : targets->labels[i];
+            share[slot] = j < targets->more ? targets->share[from] : 0;
+        }
+    }
+}
+
+static size_t fill(const struct gradient *g, unsigned char *to, const uint8_t *images,
+                   const struct targets *targets, int count, struct device_scalars scalars)
 {
     const struct device_intake *at = &device_of(g)->at;
     size_t bytes = g->values[0].elements * (size_t)count;
     memcpy(to, &scalars, sizeof scalars);
-    memcpy(to + at->labels, labels, (size_t)count * sizeof *labels);
+    fill_targets(to, at, targets, count);
     memcpy(to + at->pixels, images, bytes);
     return at->pixels + bytes;
 }
@@ -226,7 +251,7 @@ static int launch(struct gradient *g, struct device_program *p, int slot, size_t
     return g->profiling ? add_times(g, m) : 0;
 }
 
-static int step(struct gradient *g, const uint8_t *images, const uint16_t *labels, int count, double rate,
+static int step(struct gradient *g, const uint8_t *images, const struct targets *targets, int count, double rate,
                 double bias_rate, double share, struct gradient_done *done, struct message *m)
 {
     struct device_training *t = device_of(g);
@@ -239,7 +264,7 @@ static int step(struct gradient *g, const uint8_t *images, const uint16_t *label
     p->has_run = 1;
     int slot = t->pipe.next;
     TRY(collect(g, slot, done, m));
-    size_t bytes = fill(g, t->pipe.slots[slot].in, images, labels, count,
+    size_t bytes = fill(g, t->pipe.slots[slot].in, images, targets, count,
                         (struct device_scalars){(float)rate, (float)bias_rate, (float)share});
     TRY(launch(g, p, slot, bytes, m));
     t->in_slot[slot] = ++t->begun;

@@ -17,20 +17,15 @@ static void forward(struct gradient *g, int i)
 static void codes_item(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
-    const struct affine *a = &g->values[s->x].map, *b = &g->values[s->other].map, *y = &g->values[s->output].map;
+    struct add_u8_call call =
+        add_call_make(&g->values[s->x].map, &g->values[s->other].map, &g->values[s->output].map);
     (void)worker;
-    g->kernels->elementwise.add_u8(&(struct add_u8_call){.a = value_u8(g, s->x, image),
-                                                         .b = value_u8(g, s->other, image),
-                                                         .count = g->values[s->output].elements,
-                                                         .multiplier_a = a->scale / y->scale,
-                                                         .multiplier_b = b->scale / y->scale,
-                                                         .zero_point_a = a->zero_point,
-                                                         .zero_point_b = b->zero_point,
-                                                         .zero_point_y = y->zero_point,
-                                                         .low = y->qmin,
-                                                         .high = y->qmax,
-                                                         .y = value_u8(g, s->output, image),
-                                                         .before = value_before(g, s->output, image)});
+    call.a = value_u8(g, s->x, image);
+    call.b = value_u8(g, s->other, image);
+    call.count = g->values[s->output].elements;
+    call.y = value_u8(g, s->output, image);
+    call.before = value_before(g, s->output, image);
+    add_call_run(&g->kernels->elementwise, s->is_separate, &call);
 }
 
 static void forward_codes(struct gradient *g, int i)

@@ -7,6 +7,7 @@
 int codes_begin_forward(struct gradient *g, struct message *m)
 {
     struct image_engine *e = image_of(g);
+    TRY(weight_scales_begin(g, m));
     for (int i = 0; i < g->steps.count; i++) {
         const struct step *s = &g->steps.at[i];
         struct affine *map = &g->values[s->output].map;
@@ -67,6 +68,20 @@ struct slope codes_slope(const struct gradient *g, int i)
     return slope_between(low - y->zero_point, high - y->zero_point);
 }
 
+/* The same with gradients scaled element by element. */
+static void scale_item(struct gradient *g, int i, int image)
+{
+    int node = g->steps.at[i].output;
+    const float *v = value_before(g, node, image);
+    float *dy = value_gradient(g, node, image);
+    struct slope slope = codes_slope(g, i);
+    double sum = 0;
+    for (size_t k = 0; k < g->values[node].elements; k++)
+        dy[k] = slope_scale(&slope, v[k], dy[k], (float)g->options.ewgs, &sum);
+    if (g->train[i].scale != NO_OFFSET)
+        *image_partials(g, image) = sum;
+}
+
 void codes_mask_item(struct gradient *g, int i, int image)
 {
     int node = g->steps.at[i].output;
@@ -74,6 +89,10 @@ void codes_mask_item(struct gradient *g, int i, int image)
     float *dy = value_gradient(g, node, image);
     size_t elements = g->values[node].elements;
     struct slope slope = codes_slope(g, i);
+    if (g->options.ewgs > 0) {
+        scale_item(g, i, image);
+        return;
+    }
     if (g->train[i].scale != NO_OFFSET) {
         double sum = 0;
         for (size_t k = 0; k < elements; k++)

@@ -163,6 +163,12 @@ int image_forward_by(const struct image_passes *by, struct gradient *g, const ui
     return 0;
 }
 
+static void scales_item(void *context, int step, int worker)
+{
+    (void)worker;
+    weight_scales_backward(context, step);
+}
+
 int image_backward_by(const struct image_passes *by, struct gradient *g, const float *dlogits)
 {
     int last = g->graph.count - 1;
@@ -170,6 +176,8 @@ int image_backward_by(const struct image_passes *by, struct gradient *g, const f
     memcpy(value_gradient(g, last, 0), dlogits, (size_t)g->count * g->values[last].elements * sizeof(float));
     for (int i = g->steps.count - 1; i >= 0; i--)
         by->step_backward(g, i);
+    if (g->options.learn_weight_scales)
+        threads_run(image_of(g)->pool, scales_item, g, g->steps.count);
     return 0;
 }
 

@@ -92,7 +92,11 @@ static void quantize_weights(struct gradient *g, int i)
                                    .residual = s->other >= 0 ? &g->values[s->other].map : NULL,
                                    .relu = s->relu,
                                    .clip = s->clip};
-    const struct weight_codes how = gradient_weight_codes(g, i);
+    struct weight_codes how = gradient_weight_codes(g, i);
+    if (t->weight_scale != NO_OFFSET) { /* given, and where they come to stand */
+        weight_scales_read(g, g->parameters, i, own->code_scale);
+        how.scale = own->code_scale;
+    }
     layer_quantize(g->parameters + t->weight, t->bias == NO_OFFSET ? NULL : g->parameters + t->bias, s->shape.out,
                    (int)shape_reduced(&s->shape), &how, x->scale, own->codes, own->code_scale, own->code_bias);
     kernel_conv_u8(g->kernels, &s->shape)->pack(&s->shape, own->codes, x->zero_point, own->packed);

@@ -33,12 +33,14 @@ static __global__ void pool_codes(const uint8_t *x, size_t outputs, int pixels, 
     }
 }
 
-int cuda_average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c, const struct affine *map_x,
-                         const struct affine *map_y, uint8_t *y, float *before, struct message *m)
+int cuda_average_pool_u8(struct device *d, const struct device_pool *given, const struct device_pool_u8_call *call,
+                         struct message *m)
 {
-    size_t outputs = (size_t)n * (size_t)c;
-    LAUNCH(pool_codes, launch_blocks(outputs), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], x, outputs, pixels, c,
-           map_x, map_y, y, before);
+    const struct device_pool p = *given;
+    const struct device_pool_u8_call c = *call;
+    size_t outputs = (size_t)p.n * (size_t)p.c;
+    LAUNCH(pool_codes, launch_blocks(outputs), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], c.x, outputs, p.pixels, p.c,
+           c.map_x, c.map_y, c.y, c.before);
     return kernel_queued(m, "average pool of codes");
 }
 

@@ -264,26 +264,36 @@ int conv_float_plan(struct device *d, const struct device_conv *c, unsigned pass
 
 /* ---- the passes ---- */
 
-int cuda_conv_forward(struct device *d, struct device_plan *base, const void *x, const void *w, const float *bias,
-                      const void *other, int relu, void *y, void *workspace, struct message *m)
+int cuda_conv_forward(struct device *d, struct device_plan *base, const struct device_conv_call *call,
+                      struct message *m)
 {
     const struct conv_plan *p = (const struct conv_plan *)base;
     const struct device_conv *c = &p->conv;
-    int in_place = other == y; /* then cuDNN adds it */
-    cudnnStatus_t status = run_pass(d, p, DEVICE_FORWARD, x, w, in_place ? 1.0f : 0.0f, y, workspace);
+    int in_place = call->other == call->y; /* then cuDNN adds it */
+    cudnnStatus_t status =
+        run_pass(d, p, DEVICE_FORWARD, call->x, call->w, in_place ? 1.0f : 0.0f, call->y, call->workspace);
     if (status != CUDNN_STATUS_SUCCESS)
         return dnn_failure(m, status, functions[DEVICE_FORWARD]);
-    if (!bias && !relu && (in_place || !other))
+    if (!call->bias && !call->relu && (in_place || !call->other))
         return 0;
     size_t rows = (size_t)c->n * (size_t)c->out_h * (size_t)c->out_w;
-    return epilogue_run(d, c->type, y, rows, c->k, bias, in_place ? NULL : other, relu, m);
+    const struct device_scale_shift_call epilogue = {.type = c->type,
+                                                     .x = call->y,
+                                                     .rows = rows,
+                                                     .c = c->k,
+                                                     .shift = call->bias,
+                                                     .other = in_place ? NULL : call->other,
+                                                     .relu = call->relu,
+                                                     .y = call->y};
+    return cuda_scale_shift(d, &epilogue, m);
 }
 
-int cuda_conv_data(struct device *d, struct device_plan *base, const void *dy, const void *w, void *dx,
-                   int accumulate, void *workspace, struct message *m)
+int cuda_conv_data(struct device *d, struct device_plan *base, const struct device_conv_data_call *call,
+                   struct message *m)
 {
     const struct conv_plan *p = (const struct conv_plan *)base;
-    cudnnStatus_t status = run_pass(d, p, DEVICE_DATA, dy, w, accumulate ? 1.0f : 0.0f, dx, workspace);
+    cudnnStatus_t status =
+        run_pass(d, p, DEVICE_DATA, call->dy, call->w, call->accumulate ? 1.0f : 0.0f, call->dx, call->workspace);
     return status == CUDNN_STATUS_SUCCESS ? 0 : dnn_failure(m, status, functions[DEVICE_DATA]);
 }
 

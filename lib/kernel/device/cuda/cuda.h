@@ -93,10 +93,6 @@ size_t tensor_count(int n, int h, int w, int c);
 
 /* ---- our own kernels, queued on QUEUE_COMPUTE ---- */
 
-/* y = [relu](y + bias[c] [+ other]), in place; bias or other may be NULL. */
-int epilogue_run(struct device *d, enum device_type type, void *y, size_t rows, int c, const float *bias,
-                 const void *other, int relu, struct message *m);
-
 /* Values in [-1, 1) (S8: -127..127) that are no pattern: what is measured on zeros is too fast. */
 int fill_run(struct device *d, enum device_type type, void *to, size_t count, struct message *m);
 
@@ -161,18 +157,15 @@ const char *cuda_plan_algorithm(const struct device_plan *p, enum device_pass pa
 size_t cuda_plan_workspace(const struct device_plan *p);
 size_t cuda_plan_reserve(const struct device_plan *p);
 size_t cuda_plan_packed(const struct device_plan *p);
-int cuda_conv_forward(struct device *d, struct device_plan *p, const void *x, const void *w, const float *bias,
-                      const void *other, int relu, void *y, void *workspace, struct message *m);
-int cuda_conv_data(struct device *d, struct device_plan *p, const void *dy, const void *w, void *dx, int accumulate,
-                   void *workspace, struct message *m);
+int cuda_conv_forward(struct device *d, struct device_plan *p, const struct device_conv_call *call,
+                      struct message *m);
+int cuda_conv_data(struct device *d, struct device_plan *p, const struct device_conv_data_call *call,
+                   struct message *m);
 int cuda_conv_weight(struct device *d, struct device_plan *p, const void *x, const void *dy, float *dw,
                      void *workspace, struct message *m);
-int cuda_norm_forward(struct device *d, struct device_plan *p, const void *x, const void *other, const float *gamma,
-                      const float *beta, float *running_mean, float *running_variance, float *saved_mean,
-                      float *saved_inv_std, void *y, void *reserve, void *workspace, struct message *m);
-int cuda_norm_backward(struct device *d, struct device_plan *p, const void *x, const void *y, const void *dy,
-                       const float *gamma, const float *beta, const float *saved_mean, const float *saved_inv_std,
-                       void *reserve, void *dx, void *d_other, float *dgamma, float *dbeta, void *workspace,
+int cuda_norm_forward(struct device *d, struct device_plan *p, const struct device_norm_call *call,
+                      struct message *m);
+int cuda_norm_backward(struct device *d, struct device_plan *p, const struct device_norm_backward_call *call,
                        struct message *m);
 int cuda_conv_u8_pack(struct device *d, struct device_plan *p, const int8_t *codes, const int32_t *bias,
                       const struct device_requantize *requantize, void *packed, struct message *m);
@@ -183,16 +176,13 @@ int cuda_conv_u8(struct device *d, struct device_plan *p, const struct device_co
 int cuda_peak(struct device *d, enum device_type type, double seconds, double *macs, struct message *m);
 int cuda_linear_forward(struct device *d, const struct device_linear *l, const void *x, const void *w,
                         const float *bias, void *y, struct message *m);
-int cuda_linear_backward(struct device *d, const struct device_linear *l, const void *x, const void *w,
-                         const void *dy, void *dx, float *dw, float *db, struct message *m);
+int cuda_linear_backward(struct device *d, const struct device_linear *l,
+                         const struct device_linear_backward_call *call, struct message *m);
 
-/* elementwise.cu */
-int cuda_normalize(struct device *d, const uint8_t *pixels, size_t rows, int c, const float mean[4],
-                   const float std[4], enum device_type type, void *y, struct message *m);
-int cuda_scale_shift(struct device *d, enum device_type type, const void *x, size_t rows, int c, const float *scale,
-                     const float *shift, const void *other, int relu, void *y, struct message *m);
-int cuda_add(struct device *d, enum device_type type, const void *a, const void *b, size_t count, int relu, void *y,
-             struct message *m);
+/* elementwise.cu; of scale_shift scale and shift may be NULL here: 1, 0. */
+int cuda_normalize(struct device *d, const struct device_normalize_call *call, struct message *m);
+int cuda_scale_shift(struct device *d, const struct device_scale_shift_call *call, struct message *m);
+int cuda_add(struct device *d, const struct device_add_call *call, struct message *m);
 int cuda_relu(struct device *d, enum device_type type, const void *x, size_t count, void *y, struct message *m);
 int cuda_relu_backward(struct device *d, enum device_type type, const void *y, const void *dy, size_t count,
                        void *dx, struct message *m);
@@ -200,17 +190,14 @@ int cuda_cast(struct device *d, enum device_type from_type, const void *from, en
               size_t count, struct message *m);
 
 /* reduce.cu */
-int cuda_average_pool(struct device *d, enum device_type type, const void *x, int n, int pixels, int c, void *y,
-                      struct message *m);
-int cuda_average_pool_backward(struct device *d, enum device_type type, const void *dy, int n, int pixels, int c,
-                               void *dx, struct message *m);
+int cuda_average_pool(struct device *d, const struct device_pool *p, const void *x, void *y, struct message *m);
+int cuda_average_pool_backward(struct device *d, const struct device_pool *p, const void *dy, void *dx,
+                               struct message *m);
 int cuda_bias_gradient(struct device *d, enum device_type type, const void *dy, size_t rows, int k, float *db,
                        struct message *m);
 
 /* training.cu */
-int cuda_loss(struct device *d, const float *logits, const uint16_t *labels, int n, int k, double smoothing,
-              const struct device_scale *scale, enum device_type type, void *dlogits, struct device_report *report,
-              struct message *m);
+int cuda_loss(struct device *d, const struct device_loss_call *call, struct message *m);
 int cuda_scale_check(struct device *d, const float *gradients, size_t count, struct device_scale *scale,
                      struct message *m);
 int cuda_scale_update(struct device *d, struct device_scale *scale, struct message *m);
@@ -221,8 +208,8 @@ int cuda_blend(struct device *d, float *average, const float *values, size_t cou
 /* codes.cu */
 int cuda_lookup_u8(struct device *d, const uint8_t *pixels, size_t rows, int c, const uint8_t *table, uint8_t *q,
                    struct message *m);
-int cuda_average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c, const struct affine *map_x,
-                         const struct affine *map_y, uint8_t *y, float *before, struct message *m);
+int cuda_average_pool_u8(struct device *d, const struct device_pool *p, const struct device_pool_u8_call *call,
+                         struct message *m);
 int cuda_relu_u8(struct device *d, const uint8_t *x, size_t count, const struct affine *map_x, uint8_t *y,
                  struct message *m);
 int cuda_quantize(struct device *d, const float *x, size_t count, const struct affine *map, uint8_t *q,
@@ -233,21 +220,13 @@ int cuda_dequantize(struct device *d, const uint8_t *q, size_t count, const stru
 /* quantize.cu */
 int cuda_maps(struct device *d, const struct device_map_source *sources, int count, struct affine *maps,
               struct device_report *report, struct message *m);
-int cuda_quantize_weights(struct device *d, const float *w, const float *bias, int k, int per, int bits,
-                          int per_tensor, const struct affine *x, int8_t *codes, float *code_scale,
-                          int32_t *code_bias, struct message *m);
-int cuda_requantize_prepare(struct device *d, int k, const float *code_scale, const struct affine *x,
-                            const struct affine *y, const struct affine *residual, int relu, float *multiplier,
-                            struct device_requantize *requantize, struct message *m);
-int cuda_dequantize_weights(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,
-                            enum device_type type, void *w, struct message *m);
+int cuda_quantize_weights(struct device *d, const struct device_quantize_weights_call *call, struct message *m);
+int cuda_requantize_prepare(struct device *d, const struct device_requantize_call *call, struct message *m);
+int cuda_dequantize_weights(struct device *d, const struct device_dequantize_weights_call *call, struct message *m);
 
 /* straight_through.cu */
-int cuda_straight_through(struct device *d, const float *before, int n, size_t elements, int relu,
-                          const struct affine *map, enum device_type type, void *dy, float *scale_gradient,
-                          struct message *m);
-int cuda_range_update(struct device *d, const float *before, size_t count, int relu, const struct affine *map,
-                      double averaging, float *low, float *high, struct message *m);
+int cuda_straight_through(struct device *d, const struct device_straight_through_call *call, struct message *m);
+int cuda_range_update(struct device *d, const struct device_range_call *call, struct message *m);
 
 #ifdef __cplusplus
 }

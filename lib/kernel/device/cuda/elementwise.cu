@@ -52,11 +52,10 @@ static int over_run(struct device *d, enum device_type type, const void *a, cons
     return kernel_queued(m, name);
 }
 
-int cuda_add(struct device *d, enum device_type type, const void *a, const void *b, size_t count, int relu, void *y,
-             struct message *m)
+int cuda_add(struct device *d, const struct device_add_call *call, struct message *m)
 {
-    struct add_values f = {relu};
-    return over_run(d, type, a, b, count, f, y, "add", m);
+    struct add_values f = {call->relu};
+    return over_run(d, call->type, call->a, call->b, call->count, f, call->y, "add", m);
 }
 
 int cuda_relu(struct device *d, enum device_type type, const void *x, size_t count, void *y, struct message *m)
@@ -97,35 +96,28 @@ __global__ void channel_values(const T *x, size_t packs, int c, const float *sca
 }
 
 /* Channels that fill whole loads; or one value at a time. */
-template <typename T>
-static void channel_launch(cudaStream_t queue, const T *x, size_t rows, int c, const float *scale,
-                           const float *shift, const T *other, int relu, T *y)
+template <typename T> static void channel_launch(cudaStream_t queue, const struct device_scale_shift_call &given)
 {
     enum { V = PER_LOAD(T) };
-    size_t count = rows * (size_t)c;
+    const struct device_scale_shift_call call = given;
+    const T *x = (const T *)call.x, *other = (const T *)call.other;
+    T *y = (T *)call.y;
+    int c = call.c;
+    size_t count = call.rows * (size_t)c;
     if (c % V == 0) {
         size_t packs = count / V;
-        LAUNCH((channel_values<T, V>), launch_blocks(packs), LAUNCH_THREADS, queue, x, packs, c, scale, shift,
-               other, relu, y);
+        LAUNCH((channel_values<T, V>), launch_blocks(packs), LAUNCH_THREADS, queue, x, packs, c, call.scale,
+               call.shift, other, call.relu, y);
     } else {
-        LAUNCH((channel_values<T, 1>), launch_blocks(count), LAUNCH_THREADS, queue, x, count, c, scale, shift,
-               other, relu, y);
+        LAUNCH((channel_values<T, 1>), launch_blocks(count), LAUNCH_THREADS, queue, x, count, c, call.scale,
+               call.shift, other, call.relu, y);
     }
 }
 
-int cuda_scale_shift(struct device *d, enum device_type type, const void *x, size_t rows, int c, const float *scale,
-                     const float *shift, const void *other, int relu, void *y, struct message *m)
+int cuda_scale_shift(struct device *d, const struct device_scale_shift_call *call, struct message *m)
 {
-    BY_TYPE(m, type,
-            channel_launch<T>(d->queue[QUEUE_COMPUTE], (const T *)x, rows, c, scale, shift, (const T *)other, relu,
-                              (T *)y));
+    BY_TYPE(m, call->type, channel_launch<T>(d->queue[QUEUE_COMPUTE], *call));
     return kernel_queued(m, "scale and shift");
-}
-
-int epilogue_run(struct device *d, enum device_type type, void *y, size_t rows, int c, const float *bias,
-                 const void *other, int relu, struct message *m)
-{
-    return cuda_scale_shift(d, type, y, rows, c, NULL, bias, other, relu, y, m);
 }
 
 /* ---- pixels and casts ---- */
@@ -143,16 +135,18 @@ __global__ void normalize_pixels(const uint8_t *pixels, size_t count, int c, str
     }
 }
 
-int cuda_normalize(struct device *d, const uint8_t *pixels, size_t rows, int c, const float mean[4],
-                   const float std[4], enum device_type type, void *y, struct message *m)
+int cuda_normalize(struct device *d, const struct device_normalize_call *call, struct message *m)
 {
+    const uint8_t *pixels = call->pixels;
+    void *y = call->y;
+    int c = call->c;
     if (c < 1 || c > 4)
         return message_set(m, STATUS_UNSUPPORTED, "normalize: %d channels, want 1..4", c);
     struct channel_constants k = {};
     for (int i = 0; i < c; i++)
-        k.mean[i] = mean[i], k.std[i] = std[i];
-    size_t count = rows * (size_t)c;
-    BY_TYPE(m, type,
+        k.mean[i] = call->mean[i], k.std[i] = call->std[i];
+    size_t count = call->rows * (size_t)c;
+    BY_TYPE(m, call->type,
             LAUNCH((normalize_pixels<T>), launch_blocks(count), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], pixels,
                    count, c, k, (T *)y));
     return kernel_queued(m, "normalize");

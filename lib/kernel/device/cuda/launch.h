@@ -3,7 +3,9 @@
  *
  * LAUNCH starts a kernel whose threads know nothing of each other, LAUNCH_BLOCKS one whose blocks share memory and
  * meet at __syncthreads(). No warp functions and no floating-point atomics: every sum has one order, fixed by the
- * shapes, so that a repeated step gives the same bits. */
+ * shapes, so that a repeated step gives the same bits.
+ * Arguments of a launch are values of the caller's own, not read through a pointer to its call: the emulation copies
+ * variables, and looks through pointers only when the kernel runs. */
 #ifndef RESQ_KERNEL_DEVICE_CUDA_LAUNCH_H
 #define RESQ_KERNEL_DEVICE_CUDA_LAUNCH_H
 

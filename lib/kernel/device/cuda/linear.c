@@ -6,18 +6,20 @@ int cuda_linear_forward(struct device *d, const struct device_linear *l, const v
 {
     struct product_shape s = {PRODUCT_FORWARD, l->n, l->c, l->k, l->type, l->y_type};
     TRY(product_run(d, &s, x, w, y, m));
-    return bias ? epilogue_run(d, l->y_type, y, (size_t)l->n, l->k, bias, NULL, 0, m) : 0;
+    const struct device_scale_shift_call epilogue = {
+        .type = l->y_type, .x = y, .rows = (size_t)l->n, .c = l->k, .shift = bias, .y = y};
+    return bias ? cuda_scale_shift(d, &epilogue, m) : 0;
 }
 
-int cuda_linear_backward(struct device *d, const struct device_linear *l, const void *x, const void *w,
-                         const void *dy, void *dx, float *dw, float *db, struct message *m)
+int cuda_linear_backward(struct device *d, const struct device_linear *l,
+                         const struct device_linear_backward_call *call, struct message *m)
 {
     struct product_shape data = {PRODUCT_DATA, l->n, l->c, l->k, l->type, l->type};
     struct product_shape weight = {PRODUCT_WEIGHT, l->n, l->c, l->k, l->type, DEVICE_F32};
-    if (dx)
-        TRY(product_run(d, &data, dy, w, dx, m));
-    TRY(product_run(d, &weight, dy, x, dw, m));
-    return db ? cuda_bias_gradient(d, l->type, dy, (size_t)l->n, l->k, db, m) : 0;
+    if (call->dx)
+        TRY(product_run(d, &data, call->dy, call->w, call->dx, m));
+    TRY(product_run(d, &weight, call->dy, call->x, call->dw, m));
+    return call->db ? cuda_bias_gradient(d, l->type, call->dy, (size_t)l->n, l->k, call->db, m) : 0;
 }
 
 /* ---- the peak ---- */

@@ -13,8 +13,8 @@ struct trial {
     char *block;
     size_t values, constants; /* bytes of a tensor, of a float a channel; rounded up */
     size_t reserve, workspace;
-    struct norm_forward_call forward;
-    struct norm_backward_call backward;
+    struct device_norm_call forward;
+    struct device_norm_backward_call backward;
 };
 
 enum { VALUES = 6, CONSTANTS = 8 };
@@ -29,22 +29,22 @@ static void trial_point(struct trial *t, const struct device_norm *n)
         constants[i] = at;
     void *x = values[0], *other = n->has_other ? values[1] : NULL, *y = values[2], *dy = values[3], *dx = values[4];
     void *reserve = at, *workspace = at + t->reserve;
-    t->forward = (struct norm_forward_call){
+    t->forward = (struct device_norm_call){
         x, other,   constants[0], constants[1], constants[2], constants[3], constants[4], constants[5],
         y, reserve, workspace};
-    t->backward = (struct norm_backward_call){x,
-                                              y,
-                                              dy,
-                                              constants[0],
-                                              constants[1],
-                                              constants[4],
-                                              constants[5],
-                                              reserve,
-                                              dx,
-                                              n->has_other ? values[5] : NULL,
-                                              constants[6],
-                                              constants[7],
-                                              workspace};
+    t->backward = (struct device_norm_backward_call){x,
+                                                     y,
+                                                     dy,
+                                                     constants[0],
+                                                     constants[1],
+                                                     constants[4],
+                                                     constants[5],
+                                                     reserve,
+                                                     dx,
+                                                     n->has_other ? values[5] : NULL,
+                                                     constants[6],
+                                                     constants[7],
+                                                     workspace};
 }
 
 static size_t trial_bytes(const struct trial *t)
@@ -276,24 +276,16 @@ int cuda_norm_plan(struct device *d, const struct device_norm *n, struct device_
     return 0;
 }
 
-int cuda_norm_forward(struct device *d, struct device_plan *base, const void *x, const void *other,
-                      const float *gamma, const float *beta, float *running_mean, float *running_variance,
-                      float *saved_mean, float *saved_inv_std, void *y, void *reserve, void *workspace,
+int cuda_norm_forward(struct device *d, struct device_plan *base, const struct device_norm_call *call,
                       struct message *m)
 {
     const struct norm_plan *p = (const struct norm_plan *)base;
-    const struct norm_forward_call call = {
-        x, other, gamma, beta, running_mean, running_variance, saved_mean, saved_inv_std, y, reserve, workspace};
-    return p->dnn ? norm_dnn_forward(d, p->dnn, &call, m) : norm_own_forward(d, &p->norm, &call, m);
+    return p->dnn ? norm_dnn_forward(d, p->dnn, call, m) : norm_own_forward(d, &p->norm, call, m);
 }
 
-int cuda_norm_backward(struct device *d, struct device_plan *base, const void *x, const void *y, const void *dy,
-                       const float *gamma, const float *beta, const float *saved_mean, const float *saved_inv_std,
-                       void *reserve, void *dx, void *d_other, float *dgamma, float *dbeta, void *workspace,
+int cuda_norm_backward(struct device *d, struct device_plan *base, const struct device_norm_backward_call *call,
                        struct message *m)
 {
     const struct norm_plan *p = (const struct norm_plan *)base;
-    const struct norm_backward_call call = {x,       y,  dy,      gamma,  beta,  saved_mean, saved_inv_std,
-                                            reserve, dx, d_other, dgamma, dbeta, workspace};
-    return p->dnn ? norm_dnn_backward(d, p->dnn, &call, m) : norm_own_backward(d, &p->norm, &call, m);
+    return p->dnn ? norm_dnn_backward(d, p->dnn, call, m) : norm_own_backward(d, &p->norm, call, m);
 }

@@ -17,25 +17,10 @@ struct norm_plan {
     struct norm_dnn *dnn; /* NULL: our own kernels */
 };
 
-/* Arguments as in device.h. */
-struct norm_forward_call {
-    const void *x, *other;
-    const float *gamma, *beta;
-    float *running_mean, *running_variance, *saved_mean, *saved_inv_std;
-    void *y, *reserve, *workspace;
-};
-struct norm_backward_call {
-    const void *x, *y, *dy;
-    const float *gamma, *beta, *saved_mean, *saved_inv_std;
-    void *reserve, *dx, *d_other;
-    float *dgamma, *dbeta;
-    void *workspace;
-};
-
 size_t norm_own_workspace(const struct device_norm *n);
-int norm_own_forward(struct device *d, const struct device_norm *n, const struct norm_forward_call *call,
+int norm_own_forward(struct device *d, const struct device_norm *n, const struct device_norm_call *call,
                      struct message *m);
-int norm_own_backward(struct device *d, const struct device_norm *n, const struct norm_backward_call *call,
+int norm_own_backward(struct device *d, const struct device_norm *n, const struct device_norm_backward_call *call,
                       struct message *m);
 
 /* STATUS_UNSUPPORTED where cuDNN has nothing for this type and shape. */
@@ -43,9 +28,9 @@ int norm_dnn_open(struct device *d, const struct device_norm *n, struct norm_dnn
 void norm_dnn_close(struct norm_dnn *n);
 size_t norm_dnn_workspace(const struct norm_dnn *n);
 size_t norm_dnn_reserve(const struct norm_dnn *n);
-int norm_dnn_forward(struct device *d, const struct norm_dnn *n, const struct norm_forward_call *call,
+int norm_dnn_forward(struct device *d, const struct norm_dnn *n, const struct device_norm_call *call,
                      struct message *m);
-int norm_dnn_backward(struct device *d, const struct norm_dnn *n, const struct norm_backward_call *call,
+int norm_dnn_backward(struct device *d, const struct norm_dnn *n, const struct device_norm_backward_call *call,
                       struct message *m);
 
 #ifdef __cplusplus

@@ -82,7 +82,7 @@ size_t norm_dnn_reserve(const struct norm_dnn *n)
     return n->reserve;
 }
 
-int norm_dnn_forward(struct device *d, const struct norm_dnn *n, const struct norm_forward_call *c,
+int norm_dnn_forward(struct device *d, const struct norm_dnn *n, const struct device_norm_call *c,
                      struct message *m)
 {
     const float one = 1, zero = 0;
@@ -94,7 +94,7 @@ int norm_dnn_forward(struct device *d, const struct norm_dnn *n, const struct no
     return 0;
 }
 
-int norm_dnn_backward(struct device *d, const struct norm_dnn *n, const struct norm_backward_call *c,
+int norm_dnn_backward(struct device *d, const struct norm_dnn *n, const struct device_norm_backward_call *c,
                       struct message *m)
 {
     const float one = 1, zero = 0;

@@ -302,13 +302,13 @@ __global__ void norm_backward_apply(const T *x, const T *y, const T *g, struct c
         }                             \
     } while (0)
 
-int norm_own_forward(struct device *d, const struct device_norm *n, const struct norm_forward_call *call,
+int norm_own_forward(struct device *d, const struct device_norm *n, const struct device_norm_call *call,
                      struct message *m)
 {
     struct cut k = cut_of(n, SUM_BLOCKS), a = cut_of(n, APPLY_BLOCKS);
     unsigned blocks = (unsigned)(k.parts * k.tiles), apply_blocks = (unsigned)(a.parts * a.tiles);
     unsigned of_channels = (unsigned)((k.c + CHANNELS_A_BLOCK - 1) / CHANNELS_A_BLOCK);
-    struct norm_forward_call c = *call;
+    struct device_norm_call c = *call;
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
     double *partial = (double *)c.workspace;
     float *scale_shift = (float *)byte_offset(c.workspace, partial_bytes(&k));
@@ -326,11 +326,11 @@ int norm_own_forward(struct device *d, const struct device_norm *n, const struct
     return kernel_queued(m, "norm forward");
 }
 
-int norm_own_backward(struct device *d, const struct device_norm *n, const struct norm_backward_call *call,
+int norm_own_backward(struct device *d, const struct device_norm *n, const struct device_norm_backward_call *call,
                       struct message *m)
 {
     struct cut k = cut_of(n, SUM_BLOCKS), a = cut_of(n, APPLY_BLOCKS);
-    struct norm_backward_call c = *call;
+    struct device_norm_backward_call c = *call;
     unsigned blocks = (unsigned)(k.parts * k.tiles), apply_blocks = (unsigned)(a.parts * a.tiles);
     unsigned of_channels = (unsigned)((k.c + CHANNELS_A_BLOCK - 1) / CHANNELS_A_BLOCK);
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];

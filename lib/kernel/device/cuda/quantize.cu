@@ -84,22 +84,21 @@ static __global__ void row_codes(const float *w, const float *bias, int per, int
     }
 }
 
-int cuda_quantize_weights(struct device *d, const float *w, const float *bias, int k, int per, int bits,
-                          int per_tensor, const struct affine *x, int8_t *codes, float *code_scale,
-                          int32_t *code_bias, struct message *m)
+int cuda_quantize_weights(struct device *d, const struct device_quantize_weights_call *call, struct message *m)
 {
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
-    int qmax = (1 << (bits - 1)) - 1;
+    const struct device_quantize_weights_call c = *call;
+    int qmax = (1 << (c.bits - 1)) - 1;
     float *magnitudes = (float *)d->scratch, *one_scale = NULL;
-    if (k < 1 || (size_t)k + 1 > SCRATCH_BYTES / sizeof *magnitudes)
-        return message_set(m, STATUS_UNSUPPORTED, "quantize weights: %d outputs", k);
-    if (per_tensor) {
-        one_scale = magnitudes + k;
-        LAUNCH_BLOCKS(row_magnitudes, (unsigned)k, LAUNCH_THREADS, queue, w, per, magnitudes);
-        LAUNCH_BLOCKS(shared_scale, 1, LAUNCH_THREADS, queue, magnitudes, bias, k, qmax, x, one_scale);
+    if (c.k < 1 || (size_t)c.k + 1 > SCRATCH_BYTES / sizeof *magnitudes)
+        return message_set(m, STATUS_UNSUPPORTED, "quantize weights: %d outputs", c.k);
+    if (c.per_tensor) {
+        one_scale = magnitudes + c.k;
+        LAUNCH_BLOCKS(row_magnitudes, (unsigned)c.k, LAUNCH_THREADS, queue, c.w, c.per, magnitudes);
+        LAUNCH_BLOCKS(shared_scale, 1, LAUNCH_THREADS, queue, magnitudes, c.bias, c.k, qmax, c.x, one_scale);
     }
-    LAUNCH_BLOCKS(row_codes, (unsigned)k, LAUNCH_THREADS, queue, w, bias, per, qmax, one_scale, x, codes,
-                  code_scale, code_bias);
+    LAUNCH_BLOCKS(row_codes, (unsigned)c.k, LAUNCH_THREADS, queue, c.w, c.bias, c.per, qmax, one_scale, c.x,
+                  c.codes, c.code_scale, c.code_bias);
     return kernel_queued(m, "quantize weights");
 }
 
@@ -110,34 +109,30 @@ __global__ void weight_values(const int8_t *codes, const float *code_scale, size
         narrow(code_scale[(unsigned)i / (unsigned)per] * (float)codes[i], &w[i]);
 }
 
-int cuda_dequantize_weights(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,
-                            enum device_type type, void *w, struct message *m)
+int cuda_dequantize_weights(struct device *d, const struct device_dequantize_weights_call *call, struct message *m)
 {
-    size_t count = (size_t)k * (size_t)per;
-    BY_TYPE(m, type,
-            LAUNCH((weight_values<T>), launch_blocks(count), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], codes,
-                   code_scale, count, per, (T *)w));
+    const struct device_dequantize_weights_call c = *call;
+    size_t count = (size_t)c.k * (size_t)c.per;
+    BY_TYPE(m, c.type,
+            LAUNCH((weight_values<T>), launch_blocks(count), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], c.codes,
+                   c.code_scale, count, c.per, (T *)c.w));
     return kernel_queued(m, "dequantize weights");
 }
 
 /* ---- multipliers ---- */
 
-static __global__ void multipliers_make(int k, const float *code_scale, const struct affine *x,
-                                        const struct affine *y, const struct affine *residual, int relu,
-                                        float *multiplier, struct device_requantize *requantize)
+static __global__ void multipliers_make(struct device_requantize_call c)
 {
-    const float scale_y = y ? y->scale : 0.0f;
-    for (int i = (int)GRID_INDEX; i < k; i += (int)GRID_STRIDE)
-        multiplier[i] = multiplier_value(x->scale, code_scale[i], scale_y);
+    const float scale_y = c.y ? c.y->scale : 0.0f;
+    for (int i = (int)GRID_INDEX; i < c.k; i += (int)GRID_STRIDE)
+        c.multiplier[i] = multiplier_value(c.x->scale, c.code_scale[i], scale_y);
     if (GRID_INDEX == 0)
-        *requantize = requantize_of(x, y, residual, relu);
+        *c.requantize = requantize_of(c.x, c.y, c.residual, c.relu);
 }
 
-int cuda_requantize_prepare(struct device *d, int k, const float *code_scale, const struct affine *x,
-                            const struct affine *y, const struct affine *residual, int relu, float *multiplier,
-                            struct device_requantize *requantize, struct message *m)
+int cuda_requantize_prepare(struct device *d, const struct device_requantize_call *call, struct message *m)
 {
-    LAUNCH(multipliers_make, launch_blocks((size_t)k), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], k, code_scale, x, y,
-           residual, relu, multiplier, requantize);
+    const struct device_requantize_call c = *call;
+    LAUNCH(multipliers_make, launch_blocks((size_t)c.k), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], c);
     return kernel_queued(m, "multipliers");
 }

@@ -15,13 +15,13 @@ template <typename T> __global__ void pool_values(const T *x, size_t outputs, in
     }
 }
 
-int cuda_average_pool(struct device *d, enum device_type type, const void *x, int n, int pixels, int c, void *y,
-                      struct message *m)
+int cuda_average_pool(struct device *d, const struct device_pool *given, const void *x, void *y, struct message *m)
 {
-    size_t outputs = (size_t)n * (size_t)c;
-    BY_TYPE(m, type,
+    const struct device_pool p = *given;
+    size_t outputs = (size_t)p.n * (size_t)p.c;
+    BY_TYPE(m, p.type,
             LAUNCH((pool_values<T>), launch_blocks(outputs), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], (const T *)x,
-                   outputs, pixels, c, (T *)y));
+                   outputs, p.pixels, p.c, (T *)y));
     return kernel_queued(m, "average pool");
 }
 
@@ -32,13 +32,14 @@ template <typename T> __global__ void pool_gradients(const T *dy, size_t inputs,
         narrow(widen(dy[(unsigned)i / image_values * channels + (unsigned)i % channels]) / (float)pixels, &dx[i]);
 }
 
-int cuda_average_pool_backward(struct device *d, enum device_type type, const void *dy, int n, int pixels, int c,
-                               void *dx, struct message *m)
+int cuda_average_pool_backward(struct device *d, const struct device_pool *given, const void *dy, void *dx,
+                               struct message *m)
 {
-    size_t inputs = (size_t)n * (size_t)pixels * (size_t)c;
-    BY_TYPE(m, type,
+    const struct device_pool p = *given;
+    size_t inputs = (size_t)p.n * (size_t)p.pixels * (size_t)p.c;
+    BY_TYPE(m, p.type,
             LAUNCH((pool_gradients<T>), launch_blocks(inputs), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE],
-                   (const T *)dy, inputs, pixels, c, (T *)dx));
+                   (const T *)dy, inputs, p.pixels, p.c, (T *)dx));
     return kernel_queued(m, "average pool backward");
 }
 

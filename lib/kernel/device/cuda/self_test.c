@@ -30,12 +30,14 @@ static int test_conv(struct device *d, float *device_values, float *host, struct
     struct device_conv c = {1, CONV_SIDE, CONV_SIDE, SIDE, CONV_SIDE, CONV_SIDE, SIDE, 3, 1, 1, DEVICE_F32};
     struct device_plan *p = NULL;
     float *x = device_values, *w = x + INPUTS, *bias = w + WEIGHTS, *y = bias + SIDE;
+    const struct device_conv_call call = {
+        .x = x, .w = w, .bias = bias, .relu = 1, .y = y, .workspace = d->product_workspace};
     for (int i = 0; i < INPUTS + WEIGHTS + SIDE; i++)
         host[i] = 1;
     TRY(cuda_conv_plan(d, &c, 1u << DEVICE_FORWARD, PRODUCT_WORKSPACE_BYTES, &p, m));
     int status = cuda_copy_in(d, QUEUE_COMPUTE, x, host, (INPUTS + WEIGHTS + SIDE) * sizeof *host, m);
     if (status >= 0)
-        status = cuda_conv_forward(d, p, x, w, bias, NULL, 1, y, d->product_workspace, m);
+        status = cuda_conv_forward(d, p, &call, m);
     if (status >= 0)
         status = cuda_copy_out(d, QUEUE_COMPUTE, host, y, INPUTS * sizeof *host, m);
     if (status >= 0)

@@ -52,25 +52,24 @@ static __global__ void scale_gradient_set(const double *partial, int count, size
         *scale_gradient = scale_gradient_value(sum, elements, map);
 }
 
-int cuda_straight_through(struct device *d, const float *before, int n, size_t elements, int relu,
-                          const struct affine *map, enum device_type type, void *dy, float *scale_gradient,
-                          struct message *m)
+int cuda_straight_through(struct device *d, const struct device_straight_through_call *call, struct message *m)
 {
-    size_t count = (size_t)n * elements;
+    const struct device_straight_through_call c = *call;
+    size_t count = (size_t)c.n * c.elements;
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
-    if (!scale_gradient) {
-        BY_TYPE(m, type,
-                LAUNCH((mask_gradients<T>), launch_blocks(count), LAUNCH_THREADS, queue, before, count, relu, map,
-                       (T *)dy));
+    if (!c.scale_gradient) {
+        BY_TYPE(m, c.type,
+                LAUNCH((mask_gradients<T>), launch_blocks(count), LAUNCH_THREADS, queue, c.before, count, c.relu,
+                       c.map, (T *)c.dy));
         return kernel_queued(m, "straight through");
     }
     unsigned blocks = reduce_blocks(count);
     double *partial = (double *)d->scratch;
-    BY_TYPE(m, type,
-            LAUNCH_BLOCKS((mask_and_sum<T>), blocks, LAUNCH_THREADS, queue, before, count, relu, map, (T *)dy,
-                          partial));
-    LAUNCH_BLOCKS(scale_gradient_set, 1, LAUNCH_THREADS, queue, partial, (int)blocks, elements, map,
-                  scale_gradient);
+    BY_TYPE(m, c.type,
+            LAUNCH_BLOCKS((mask_and_sum<T>), blocks, LAUNCH_THREADS, queue, c.before, count, c.relu, c.map,
+                          (T *)c.dy, partial));
+    LAUNCH_BLOCKS(scale_gradient_set, 1, LAUNCH_THREADS, queue, partial, (int)blocks, c.elements, c.map,
+                  c.scale_gradient);
     return kernel_queued(m, "straight through");
 }
 
@@ -110,13 +109,14 @@ static __global__ void range_move(const float *partial, int count, int relu, con
     *to_high = range_moved(*to_high, (double)high, map->scale, averaging);
 }
 
-int cuda_range_update(struct device *d, const float *before, size_t count, int relu, const struct affine *map,
-                      double averaging, float *low, float *high, struct message *m)
+int cuda_range_update(struct device *d, const struct device_range_call *call, struct message *m)
 {
-    unsigned blocks = reduce_blocks(count);
+    const struct device_range_call c = *call;
+    unsigned blocks = reduce_blocks(c.count);
     float *partial = (float *)d->scratch;
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
-    LAUNCH_BLOCKS(extremes_find, blocks, LAUNCH_THREADS, queue, before, count, partial);
-    LAUNCH_BLOCKS(range_move, 1, LAUNCH_THREADS, queue, partial, (int)blocks, relu, map, averaging, low, high);
+    LAUNCH_BLOCKS(extremes_find, blocks, LAUNCH_THREADS, queue, c.before, c.count, partial);
+    LAUNCH_BLOCKS(range_move, 1, LAUNCH_THREADS, queue, partial, (int)blocks, c.relu, c.map, c.averaging, c.low,
+                  c.high);
     return kernel_queued(m, "moving range");
 }

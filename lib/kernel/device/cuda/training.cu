@@ -4,7 +4,7 @@
 /* ---- loss: one block, which the rows of a mini-batch do not even fill ---- */
 
 /* Row r: thread r % LAUNCH_THREADS; sums over threads in a tree. */
-static __global__ void loss_rows(const float *logits, const uint16_t *labels, int n, int k, double smoothing,
+static __global__ void loss_rows(const float *logits, struct targets targets, int n, int k, double smoothing,
                                  struct device_report *report)
 {
     __shared__ double losses[LAUNCH_THREADS];
@@ -13,9 +13,10 @@ static __global__ void loss_rows(const float *logits, const uint16_t *labels, in
     int correct = 0;
     for (int r = (int)threadIdx.x; r < n; r += LAUNCH_THREADS) {
         const float *row = logits + (size_t)r * (size_t)k;
+        const struct target target = target_of(&targets, (size_t)r);
         struct loss_row of = loss_row_of(row, k);
-        loss += loss_row_value(&of, row, k, labels[r], smoothing);
-        correct += of.best == labels[r];
+        loss += loss_row_value(&of, row, k, &target, smoothing);
+        correct += of.best == target.best;
     }
     loss = block_reduce(loss, losses, sum_of());
     correct = block_reduce(correct, hits, sum_of());
@@ -27,29 +28,29 @@ static __global__ void loss_rows(const float *logits, const uint16_t *labels, in
 }
 
 template <typename T>
-__global__ void loss_gradients(const float *logits, const uint16_t *labels, int n, int k, double smoothing,
+__global__ void loss_gradients(const float *logits, struct targets targets, int n, int k, double smoothing,
                                const struct device_scale *scale, T *dlogits)
 {
     size_t rows = (size_t)n;
     float factor = scale ? scale->scale : 1.0f;
     for (size_t r = GRID_INDEX; r < rows; r += GRID_STRIDE) {
         const float *row = logits + r * (size_t)k;
+        const struct target target = target_of(&targets, r);
         struct loss_row of = loss_row_of(row, k);
         for (int i = 0; i < k; i++)
-            narrow(loss_row_gradient(&of, row, k, labels[r], i, smoothing, n, factor),
+            narrow(loss_row_gradient(&of, row, k, &target, i, smoothing, n, factor),
                    &dlogits[r * (size_t)k + (size_t)i]);
     }
 }
 
-int cuda_loss(struct device *d, const float *logits, const uint16_t *labels, int n, int k, double smoothing,
-              const struct device_scale *scale, enum device_type type, void *dlogits, struct device_report *report,
-              struct message *m)
+int cuda_loss(struct device *d, const struct device_loss_call *call, struct message *m)
 {
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
-    LAUNCH_BLOCKS(loss_rows, 1, LAUNCH_THREADS, queue, logits, labels, n, k, smoothing, report);
-    BY_TYPE(m, type,
-            LAUNCH((loss_gradients<T>), launch_blocks((size_t)n), LAUNCH_THREADS, queue, logits, labels, n, k,
-                   smoothing, scale, (T *)dlogits));
+    const struct device_loss_call c = *call;
+    LAUNCH_BLOCKS(loss_rows, 1, LAUNCH_THREADS, queue, c.logits, c.targets, c.n, c.k, c.smoothing, c.report);
+    BY_TYPE(m, c.type,
+            LAUNCH((loss_gradients<T>), launch_blocks((size_t)c.n), LAUNCH_THREADS, queue, c.logits, c.targets, c.n,
+                   c.k, c.smoothing, c.scale, (T *)c.dlogits));
     return kernel_queued(m, "loss");
 }
 

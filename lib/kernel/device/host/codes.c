@@ -27,7 +27,7 @@ static int maps(struct device *d, const struct device_map_source *sources, int c
     return HOST_QUEUE(d, "maps", run_maps, m, HOST_P(sources, to, report), HOST_I(count));
 }
 
-/* ---- weights: p = {w, bias, map x, codes, code_scale, code_bias}, i = {k, per, bits, per_tensor} ---- */
+/* ---- weights ---- */
 
 struct layer {
     const float *w, *bias;
@@ -59,134 +59,113 @@ static void choose_scales(const struct layer *l, int per_tensor)
         l->scale[k] = shared;
 }
 
-static void run_quantize_weights(struct device *d, const struct host_call *c)
+static void run_quantize_weights(struct device *d, const struct host_call *queued)
 {
-    int k = (int)c->i[0], per = (int)c->i[1];
+    const struct device_quantize_weights_call *c = &queued->quantize_weights;
+    int k = c->k, per = c->per;
     size_t count = (size_t)k * (size_t)per;
-    struct layer l = {.w = c->p[0],
-                      .bias = c->p[1],
+    struct layer l = {.w = c->w,
+                      .bias = c->bias,
                       .k = k,
                       .per = per,
-                      .qmax = (1 << ((int)c->i[2] - 1)) - 1,
-                      .scale_x = ((const struct affine *)c->p[2])->scale,
-                      .scale = host_written(c->p[4])};
-    int8_t *codes = host_written(c->p[3]);
-    int32_t *code_bias = host_written(c->p[5]);
+                      .qmax = (1 << (c->bits - 1)) - 1,
+                      .scale_x = c->x->scale,
+                      .scale = c->code_scale};
     (void)d;
     host_check(l.w, count * sizeof(float), "weights");
-    host_check(codes, count, "codes");
+    host_check(c->codes, count, "codes");
     host_check(l.scale, (size_t)k * sizeof(float), "code scale");
-    host_check(code_bias, (size_t)k * sizeof(int32_t), "code bias");
-    choose_scales(&l, (int)c->i[3]);
+    host_check(c->code_bias, (size_t)k * sizeof(int32_t), "code bias");
+    choose_scales(&l, c->per_tensor);
     for (size_t i = 0; i < count; i++)
-        codes[i] = (int8_t)weight_code(l.w[i], l.scale[i / (size_t)per], l.qmax);
+        c->codes[i] = (int8_t)weight_code(l.w[i], l.scale[i / (size_t)per], l.qmax);
     for (int i = 0; i < k; i++)
-        code_bias[i] = l.bias ? (int32_t)bias_code_value(l.bias[i], l.scale_x, l.scale[i]) : 0;
+        c->code_bias[i] = l.bias ? (int32_t)bias_code_value(l.bias[i], l.scale_x, l.scale[i]) : 0;
 }
 
-static int quantize_weights(struct device *d, const float *w, const float *bias, int k, int per, int bits,
-                            int per_tensor, const struct affine *x, int8_t *codes, float *code_scale,
-                            int32_t *code_bias, struct message *m)
+static int quantize_weights(struct device *d, const struct device_quantize_weights_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "quantize_weights", run_quantize_weights, m,
-                      HOST_P(w, bias, x, codes, code_scale, code_bias), HOST_I(k, per, bits, per_tensor));
+    return HOST_QUEUE(d, "quantize_weights", run_quantize_weights, m, .quantize_weights = *c);
 }
 
-/* p = {codes, code_scale, w}, i = {k, per, type} */
-static void run_dequantize_weights(struct device *d, const struct host_call *c)
+static void run_dequantize_weights(struct device *d, const struct host_call *queued)
 {
-    size_t per = (size_t)c->i[1], count = (size_t)c->i[0] * per;
-    const int8_t *codes = c->p[0];
-    const float *scale = c->p[1];
+    const struct device_dequantize_weights_call *c = &queued->dequantize_weights;
+    size_t per = (size_t)c->per, count = (size_t)c->k * per;
     float *w = host_new(count, sizeof *w);
     (void)d;
-    host_check(codes, count, "codes");
+    host_check(c->codes, count, "codes");
     for (size_t i = 0; i < count; i++)
-        w[i] = scale[i / per] * (float)codes[i];
-    host_narrow(w, (enum device_type)c->i[2], host_written(c->p[2]), count, "dequantized weights");
+        w[i] = c->code_scale[i / per] * (float)c->codes[i];
+    host_narrow(w, c->type, c->w, count, "dequantized weights");
 }
 
-static int dequantize_weights(struct device *d, const int8_t *codes, const float *code_scale, int k, int per,
-                              enum device_type type, void *w, struct message *m)
+static int dequantize_weights(struct device *d, const struct device_dequantize_weights_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "dequantize_weights", run_dequantize_weights, m, HOST_P(codes, code_scale, w),
-                      HOST_I(k, per, type));
+    return HOST_QUEUE(d, "dequantize_weights", run_dequantize_weights, m, .dequantize_weights = *c);
 }
 
-/* p = {code_scale, x, y, residual, multiplier, requantize}, i = {k, relu} */
-static void run_requantize_prepare(struct device *d, const struct host_call *c)
+static void run_requantize_prepare(struct device *d, const struct host_call *queued)
 {
-    const float *scale = c->p[0];
-    const struct affine *x = c->p[1], *y = c->p[2];
-    float *multiplier = host_written(c->p[4]);
+    const struct device_requantize_call *c = &queued->requantize;
     (void)d;
-    host_check(scale, (size_t)c->i[0] * sizeof *scale, "code scale");
-    host_check(multiplier, (size_t)c->i[0] * sizeof *multiplier, "multiplier");
-    host_check(c->p[5], sizeof(struct device_requantize), "requantize");
-    for (int64_t k = 0; k < c->i[0]; k++)
-        multiplier[k] = multiplier_value(x->scale, scale[k], y ? y->scale : 0);
-    *(struct device_requantize *)host_written(c->p[5]) = requantize_of(x, y, c->p[3], (int)c->i[1]);
+    host_check(c->code_scale, (size_t)c->k * sizeof *c->code_scale, "code scale");
+    host_check(c->multiplier, (size_t)c->k * sizeof *c->multiplier, "multiplier");
+    host_check(c->requantize, sizeof(struct device_requantize), "requantize");
+    for (int k = 0; k < c->k; k++)
+        c->multiplier[k] = multiplier_value(c->x->scale, c->code_scale[k], c->y ? c->y->scale : 0);
+    *c->requantize = requantize_of(c->x, c->y, c->residual, c->relu);
 }
 
-static int requantize_prepare(struct device *d, int k, const float *code_scale, const struct affine *x,
-                              const struct affine *y, const struct affine *residual, int relu, float *multiplier,
-                              struct device_requantize *requantize, struct message *m)
+static int requantize_prepare(struct device *d, const struct device_requantize_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "requantize_prepare", run_requantize_prepare, m,
-                      HOST_P(code_scale, x, y, residual, multiplier, requantize), HOST_I(k, relu));
+    return HOST_QUEUE(d, "requantize_prepare", run_requantize_prepare, m, .requantize = *c);
 }
 
-/* ---- straight-through: p = {before, map, dy, scale_gradient}, i = {count, elements, relu, type} ---- */
+/* ---- straight-through ---- */
 
-static void run_straight_through(struct device *d, const struct host_call *c)
+static void run_straight_through(struct device *d, const struct host_call *queued)
 {
-    size_t count = (size_t)c->i[0];
-    const float *before = c->p[0];
-    const struct affine *map = c->p[1];
-    struct slope slope = slope_of(map, (int)c->i[2]);
-    float *dy = host_widen(c->p[2], (enum device_type)c->i[3], count, "straight-through dy");
+    const struct device_straight_through_call *c = &queued->straight_through;
+    size_t count = (size_t)c->n * c->elements;
+    struct slope slope = slope_of(c->map, c->relu);
+    float *dy = host_widen(c->dy, c->type, count, "straight-through dy");
     double sum = 0;
     (void)d;
-    host_check(before, count * sizeof *before, "before");
+    host_check(c->before, count * sizeof *c->before, "before");
     for (size_t i = 0; i < count; i++) {
-        sum += (double)(dy[i] * slope_at(&slope, before[i]));
-        dy[i] = slope_passes(&slope, before[i]) ? dy[i] : 0;
+        sum += (double)(dy[i] * slope_at(&slope, c->before[i]));
+        dy[i] = slope_passes(&slope, c->before[i]) ? dy[i] : 0;
     }
-    if (c->p[3])
-        *(float *)host_written(c->p[3]) = scale_gradient_value(sum, (size_t)c->i[1], map);
-    host_narrow(dy, (enum device_type)c->i[3], host_written(c->p[2]), count, "straight-through dy");
+    if (c->scale_gradient)
+        *c->scale_gradient = scale_gradient_value(sum, c->elements, c->map);
+    host_narrow(dy, c->type, c->dy, count, "straight-through dy");
 }
 
-static int straight_through(struct device *d, const float *before, int n, size_t elements, int relu,
-                            const struct affine *map, enum device_type type, void *dy, float *scale_gradient,
-                            struct message *m)
+static int straight_through(struct device *d, const struct device_straight_through_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "straight_through", run_straight_through, m, HOST_P(before, map, dy, scale_gradient),
-                      HOST_I((int64_t)n * (int64_t)elements, (int64_t)elements, relu, type));
+    return HOST_QUEUE(d, "straight_through", run_straight_through, m, .straight_through = *c);
 }
 
-/* ---- moving range: p = {before, map, low, high}, i = {count, relu}, f = {averaging} ---- */
+/* ---- moving range ---- */
 
-static void run_range_update(struct device *d, const struct host_call *c)
+static void run_range_update(struct device *d, const struct host_call *queued)
 {
-    const float *v = c->p[0];
-    float low = 0, high = 0, *state_low = host_written(c->p[2]), *state_high = host_written(c->p[3]);
-    const struct affine *map = c->p[1];
+    const struct device_range_call *c = &queued->range;
+    float low = 0, high = 0;
     (void)d;
-    host_check(v, (size_t)c->i[0] * sizeof *v, "range values");
-    for (int64_t i = 0; i < c->i[0]; i++) {
-        low = v[i] < low ? v[i] : low;
-        high = v[i] > high ? v[i] : high;
+    host_check(c->before, c->count * sizeof *c->before, "range values");
+    for (size_t i = 0; i < c->count; i++) {
+        low = c->before[i] < low ? c->before[i] : low;
+        high = c->before[i] > high ? c->before[i] : high;
     }
-    *state_low = range_moved(*state_low, c->i[1] ? 0 : (double)low, map->scale, c->f[0]);
-    *state_high = range_moved(*state_high, (double)high, map->scale, c->f[0]);
+    *c->low = range_moved(*c->low, c->relu ? 0 : (double)low, c->map->scale, c->averaging);
+    *c->high = range_moved(*c->high, (double)high, c->map->scale, c->averaging);
 }
 
-static int range_update(struct device *d, const float *before, size_t count, int relu, const struct affine *map,
-                        double averaging, float *low, float *high, struct message *m)
+static int range_update(struct device *d, const struct device_range_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "range_update", run_range_update, m, HOST_P(before, map, low, high),
-                      HOST_I((int64_t)count, relu), HOST_F(averaging));
+    return HOST_QUEUE(d, "range_update", run_range_update, m, .range = *c);
 }
 
 void host_table_codes(struct device_backend *b)

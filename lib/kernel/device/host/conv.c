@@ -105,36 +105,37 @@ static size_t plan_packed(const struct device_plan *p)
     return p->packed;
 }
 
-/* ---- forward: p = {plan, x, w, bias, other, y, workspace}, i = {relu} ---- */
+/* ---- forward ---- */
 
-static void run_forward(struct device *d, const struct host_call *c)
+static void run_forward(struct device *d, const struct host_call *queued)
 {
-    const struct device_plan *p = c->p[0];
+    const struct device_plan *p = queued->plan;
+    const struct device_conv_call *c = &queued->conv;
     const struct conv_shape *s = &p->shape;
     enum device_type type = p->conv.type;
     const struct conv_f32_kernel *k = &d->kernels->conv_f32;
-    float *x = host_widen(c->p[1], type, inputs(p), "x");
-    float *w = to_oihw(host_widen(c->p[2], type, shape_weights(s), "w"), s);
-    float *other = c->p[4] ? host_widen(c->p[4], type, outputs(p), "other") : NULL;
+    float *x = host_widen(c->x, type, inputs(p), "x");
+    float *w = to_oihw(host_widen(c->w, type, shape_weights(s), "w"), s);
+    float *other = c->other ? host_widen(c->other, type, outputs(p), "other") : NULL;
     float *y = host_new(outputs(p), sizeof *y);
     void *packed = aligned_alloc(64, round_up_64(k->packed_bytes(s) + 64));
     void *scratch = aligned_alloc(64, round_up_64(k->scratch_bytes(s) + 64));
     struct layout y_at = layout_dense(s->out_h, s->out_w, s->out);
-    host_check(c->p[6], p->workspace, "workspace");
+    host_check(c->workspace, p->workspace, "workspace");
     k->pack(s, w, packed);
     struct conv_f32_call call = {.images = p->conv.n,
                                  .x = x,
                                  .x_at = layout_dense(s->h, s->w, s->c),
                                  .packed = packed,
-                                 .bias = c->p[3],
+                                 .bias = c->bias,
                                  .residual = other,
                                  .residual_at = y_at,
-                                 .relu = (int)c->i[0],
+                                 .relu = c->relu,
                                  .y = y,
                                  .y_at = y_at,
                                  .row_end = s->out_h};
     k->run(s, &call, scratch);
-    host_narrow(y, type, host_written(c->p[5]), outputs(p), "y");
+    host_narrow(y, type, c->y, outputs(p), "y");
     free(x);
     free(w);
     free(other);
@@ -142,41 +143,42 @@ static void run_forward(struct device *d, const struct host_call *c)
     free(scratch);
 }
 
-static int conv_forward(struct device *d, struct device_plan *p, const void *x, const void *w, const float *bias,
-                        const void *other, int relu, void *y, void *workspace, struct message *m)
+static int conv_forward(struct device *d, struct device_plan *p, const struct device_conv_call *c,
+                        struct message *m)
 {
-    return HOST_QUEUE(d, "conv_forward", run_forward, m, HOST_P(p, x, w, bias, other, y, workspace), HOST_I(relu));
+    return HOST_QUEUE(d, "conv_forward", run_forward, m, .plan = p, .conv = *c);
 }
 
-/* ---- by data: p = {plan, dy, w, dx, workspace}, i = {accumulate} ---- */
+/* ---- by data ---- */
 
-static void run_data(struct device *d, const struct host_call *c)
+static void run_data(struct device *d, const struct host_call *queued)
 {
-    const struct device_plan *p = c->p[0];
+    const struct device_plan *p = queued->plan;
+    const struct device_conv_data_call *c = &queued->conv_data;
     const struct conv_shape *s = &p->shape;
     enum device_type type = p->conv.type;
     const struct conv_f32_backward_data_kernel *k = &d->kernels->conv_f32_backward_data;
-    float *dy = host_widen(c->p[1], type, outputs(p), "dy");
-    float *w = to_oihw(host_widen(c->p[2], type, shape_weights(s), "w"), s);
-    float *dx = c->i[0] ? host_widen(c->p[3], type, inputs(p), "dx") : host_new(inputs(p), sizeof *dx);
+    float *dy = host_widen(c->dy, type, outputs(p), "dy");
+    float *w = to_oihw(host_widen(c->w, type, shape_weights(s), "w"), s);
+    float *dx = c->accumulate ? host_widen(c->dx, type, inputs(p), "dx") : host_new(inputs(p), sizeof *dx);
     void *packed = aligned_alloc(64, round_up_64(k->packed_bytes(s) + 64));
     void *scratch = aligned_alloc(64, round_up_64(k->scratch_bytes(s) + 64));
-    host_check(c->p[4], p->workspace, "workspace");
+    host_check(c->workspace, p->workspace, "workspace");
     k->pack(s, w, packed);
     for (int i = 0; i < p->conv.n; i++)
-        k->run(s, dy + (size_t)i * shape_outputs(s), packed, dx + (size_t)i * shape_inputs(s), (int)c->i[0],
+        k->run(s, dy + (size_t)i * shape_outputs(s), packed, dx + (size_t)i * shape_inputs(s), c->accumulate,
                scratch);
-    host_narrow(dx, type, host_written(c->p[3]), inputs(p), "dx");
+    host_narrow(dx, type, c->dx, inputs(p), "dx");
     free(dy);
     free(w);
     free(packed);
     free(scratch);
 }
 
-static int conv_data(struct device *d, struct device_plan *p, const void *dy, const void *w, void *dx,
-                     int accumulate, void *workspace, struct message *m)
+static int conv_data(struct device *d, struct device_plan *p, const struct device_conv_data_call *c,
+                     struct message *m)
 {
-    return HOST_QUEUE(d, "conv_data", run_data, m, HOST_P(p, dy, w, dx, workspace), HOST_I(accumulate));
+    return HOST_QUEUE(d, "conv_data", run_data, m, .plan = p, .conv_data = *c);
 }
 
 /* ---- by weights: p = {plan, x, dy, dw, workspace} ---- */
@@ -268,10 +270,10 @@ static void run_linear_backward(struct device *d, const struct host_call *c)
     free(dy);
 }
 
-static int linear_backward(struct device *d, const struct device_linear *l, const void *x, const void *w,
-                           const void *dy, void *dx, float *dw, float *db, struct message *m)
+static int linear_backward(struct device *d, const struct device_linear *l,
+                           const struct device_linear_backward_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "linear_backward", run_linear_backward, m, HOST_P(x, w, dy, dx, dw, db),
+    return HOST_QUEUE(d, "linear_backward", run_linear_backward, m, HOST_P(c->x, c->w, c->dy, c->dx, c->dw, c->db),
                       HOST_I(l->n, l->c, l->k, l->type));
 }
 

@@ -9,68 +9,56 @@ static enum device_type type_of(const struct host_call *c)
     return (enum device_type)c->i[0];
 }
 
-/* ---- normalize: p = {pixels, y}, i = {type, rows, c}, f = {mean, std} ---- */
+/* ---- normalize ---- */
 
-static void run_normalize(struct device *d, const struct host_call *c)
+static void run_normalize(struct device *d, const struct host_call *queued)
 {
-    size_t rows = (size_t)c->i[1], channels = (size_t)c->i[2];
-    float mean[4], std[4], *y = host_new(rows * channels, sizeof *y);
-    for (int i = 0; i < 4; i++) {
-        mean[i] = (float)c->f[i];
-        std[i] = (float)c->f[4 + i];
-    }
-    host_check(c->p[0], rows * channels, "pixels");
-    d->kernels->elementwise.normalize(c->p[0], (int)rows, (int)channels, mean, std, y);
-    host_narrow(y, type_of(c), host_written(c->p[1]), rows * channels, "normalized");
+    const struct device_normalize_call *c = &queued->normalize;
+    size_t count = c->rows * (size_t)c->c;
+    float *y = host_new(count, sizeof *y);
+    host_check(c->pixels, count, "pixels");
+    d->kernels->elementwise.normalize(c->pixels, (int)c->rows, c->c, c->mean, c->std, y);
+    host_narrow(y, c->type, c->y, count, "normalized");
 }
 
-static int normalize(struct device *d, const uint8_t *pixels, size_t rows, int c, const float mean[4],
-                     const float std[4], enum device_type type, void *y, struct message *m)
+static int normalize(struct device *d, const struct device_normalize_call *c, struct message *m)
 {
-    struct host_call call = {.run = run_normalize, HOST_P(pixels, y), HOST_I(type, (int64_t)rows, c)};
-    for (int i = 0; i < c; i++) {
-        call.f[i] = (double)mean[i];
-        call.f[4 + i] = (double)std[i];
-    }
-    return host_queue(d, QUEUE_COMPUTE, "normalize", &call, m);
+    return HOST_QUEUE(d, "normalize", run_normalize, m, .normalize = *c);
 }
 
-/* ---- scale_shift: p = {x, scale, shift, other, y}, i = {type, rows, c, relu} ---- */
+/* ---- scale_shift ---- */
 
-static void run_scale_shift(struct device *d, const struct host_call *c)
+static void run_scale_shift(struct device *d, const struct host_call *queued)
 {
-    size_t rows = (size_t)c->i[1], count = rows * (size_t)c->i[2];
-    float *x = host_widen(c->p[0], type_of(c), count, "scale_shift x");
-    float *other = c->p[3] ? host_widen(c->p[3], type_of(c), count, "scale_shift other") : NULL;
+    const struct device_scale_shift_call *c = &queued->scale_shift;
+    size_t count = c->rows * (size_t)c->c;
+    float *x = host_widen(c->x, c->type, count, "scale_shift x");
+    float *other = c->other ? host_widen(c->other, c->type, count, "scale_shift other") : NULL;
     d->kernels->elementwise.scale_shift(
-        &(struct scale_shift_call){x, (int)rows, (int)c->i[2], c->p[1], c->p[2], other, (int)c->i[3], x});
-    host_narrow(x, type_of(c), host_written(c->p[4]), count, "scale_shift y");
+        &(struct scale_shift_call){x, (int)c->rows, c->c, c->scale, c->shift, other, c->relu, x});
+    host_narrow(x, c->type, c->y, count, "scale_shift y");
     free(other);
 }
 
-static int scale_shift(struct device *d, enum device_type type, const void *x, size_t rows, int c,
-                       const float *scale, const float *shift, const void *other, int relu, void *y,
-                       struct message *m)
+static int scale_shift(struct device *d, const struct device_scale_shift_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "scale_shift", run_scale_shift, m, HOST_P(x, scale, shift, other, y),
-                      HOST_I(type, (int64_t)rows, c, relu));
+    return HOST_QUEUE(d, "scale_shift", run_scale_shift, m, .scale_shift = *c);
 }
 
-/* ---- add and relu: p = {a, b, y}, i = {type, count, relu} ---- */
+/* ---- add; relu: p = {x, y}, backward: p = {y, dy, dx}, i = {type, count} ---- */
 
-static void run_add(struct device *d, const struct host_call *c)
+static void run_add(struct device *d, const struct host_call *queued)
 {
-    size_t count = (size_t)c->i[1];
-    float *a = host_widen(c->p[0], type_of(c), count, "add"), *b = host_widen(c->p[1], type_of(c), count, "add");
-    d->kernels->elementwise.add(a, b, count, (int)c->i[2], a);
-    host_narrow(a, type_of(c), host_written(c->p[2]), count, "add");
+    const struct device_add_call *c = &queued->add;
+    float *a = host_widen(c->a, c->type, c->count, "add"), *b = host_widen(c->b, c->type, c->count, "add");
+    d->kernels->elementwise.add(a, b, c->count, c->relu, a);
+    host_narrow(a, c->type, c->y, c->count, "add");
     free(b);
 }
 
-static int add(struct device *d, enum device_type type, const void *a, const void *b, size_t count, int relu,
-               void *y, struct message *m)
+static int add(struct device *d, const struct device_add_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "add", run_add, m, HOST_P(a, b, y), HOST_I(type, (int64_t)count, relu));
+    return HOST_QUEUE(d, "add", run_add, m, .add = *c);
 }
 
 static void run_relu(struct device *d, const struct host_call *c)
@@ -116,10 +104,9 @@ static void run_pool(struct device *d, const struct host_call *c)
     free(x);
 }
 
-static int average_pool(struct device *d, enum device_type type, const void *x, int n, int pixels, int c, void *y,
-                        struct message *m)
+static int average_pool(struct device *d, const struct device_pool *p, const void *x, void *y, struct message *m)
 {
-    return HOST_QUEUE(d, "average_pool", run_pool, m, HOST_P(x, y), HOST_I(type, n, pixels, c));
+    return HOST_QUEUE(d, "average_pool", run_pool, m, HOST_P(x, y), HOST_I(p->type, p->n, p->pixels, p->c));
 }
 
 static void run_pool_backward(struct device *d, const struct host_call *c)
@@ -136,10 +123,11 @@ static void run_pool_backward(struct device *d, const struct host_call *c)
     free(dy);
 }
 
-static int average_pool_backward(struct device *d, enum device_type type, const void *dy, int n, int pixels, int c,
-                                 void *dx, struct message *m)
+static int average_pool_backward(struct device *d, const struct device_pool *p, const void *dy, void *dx,
+                                 struct message *m)
 {
-    return HOST_QUEUE(d, "average_pool_backward", run_pool_backward, m, HOST_P(dy, dx), HOST_I(type, n, pixels, c));
+    return HOST_QUEUE(d, "average_pool_backward", run_pool_backward, m, HOST_P(dy, dx),
+                      HOST_I(p->type, p->n, p->pixels, p->c));
 }
 
 /* ---- bias gradient: p = {dy, db}, i = {type, rows, k}; cast: p = {from, to}, i = {from type, to type, count} ----

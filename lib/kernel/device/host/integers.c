@@ -146,10 +146,11 @@ static void run_pool(struct device *d, const struct host_call *c)
             .before = c->p[4] ? (float *)host_written(c->p[4]) + i * channels : NULL});
 }
 
-static int average_pool_u8(struct device *d, const uint8_t *x, int n, int pixels, int c, const struct affine *map_x,
-                           const struct affine *map_y, uint8_t *y, float *before, struct message *m)
+static int average_pool_u8(struct device *d, const struct device_pool *p, const struct device_pool_u8_call *c,
+                           struct message *m)
 {
-    return HOST_QUEUE(d, "average_pool_u8", run_pool, m, HOST_P(x, map_x, map_y, y, before), HOST_I(n, pixels, c));
+    return HOST_QUEUE(d, "average_pool_u8", run_pool, m, HOST_P(c->x, c->map_x, c->map_y, c->y, c->before),
+                      HOST_I(p->n, p->pixels, p->c));
 }
 
 /* ---- relu: p = {x, map, y}, i = {count}; quantize and dequantize: p = {x, map, y}, i = {count, type} ---- */

@@ -4,40 +4,44 @@
 #include "kernel/contract/number.h"
 #include <stdlib.h>
 
-/* ---- loss: p = {logits, labels, scale, dlogits, report}, i = {n, k, type}, f = {smoothing} ---- */
+/* ---- loss ---- */
 
-static void run_loss(struct device *d, const struct host_call *c)
+static void run_loss(struct device *d, const struct host_call *queued)
 {
-    int n = (int)c->i[0], k = (int)c->i[1];
+    const struct device_loss_call *c = &queued->loss;
+    int n = c->n, k = c->k;
     size_t count = (size_t)n * (size_t)k;
-    const struct device_scale *scale = c->p[2];
-    struct device_report *report = host_written(c->p[4]);
-    const uint16_t *labels = c->p[1];
-    float *logits = host_widen(c->p[0], DEVICE_F32, count, "logits"), *gradient = host_new(count, sizeof *gradient);
+    const struct targets *targets = &c->targets;
+    const size_t more = (size_t)n * (size_t)targets->more;
+    struct device_report *report = c->report;
+    float *logits = host_widen(c->logits, DEVICE_F32, count, "logits");
+    float *gradient = host_new(count, sizeof *gradient), factor = c->scale ? c->scale->scale : 1;
     (void)d;
-    host_check(labels, (size_t)n * sizeof *labels, "labels");
+    host_check(targets->labels, (size_t)n * sizeof *targets->labels, "labels");
+    if (more) {
+        host_check(targets->labels2, more * sizeof *targets->labels2, "further labels");
+        host_check(targets->share, more * sizeof *targets->share, "shares");
+    }
     host_check(report, sizeof *report, "report");
     report->loss = 0;
     report->correct = 0;
     report->images = n;
     for (int i = 0; i < n; i++) {
         const float *row = logits + (size_t)i * (size_t)k;
+        const struct target target = target_of(targets, (size_t)i);
         struct loss_row r = loss_row_of(row, k);
-        report->loss += loss_row_value(&r, row, k, labels[i], c->f[0]);
-        report->correct += r.best == labels[i];
+        report->loss += loss_row_value(&r, row, k, &target, c->smoothing);
+        report->correct += r.best == target.best;
         for (int j = 0; j < k; j++)
-            gradient[i * k + j] = loss_row_gradient(&r, row, k, labels[i], j, c->f[0], n, scale ? scale->scale : 1);
+            gradient[i * k + j] = loss_row_gradient(&r, row, k, &target, j, c->smoothing, n, factor);
     }
-    host_narrow(gradient, (enum device_type)c->i[2], host_written(c->p[3]), count, "dlogits");
+    host_narrow(gradient, c->type, c->dlogits, count, "dlogits");
     free(logits);
 }
 
-static int loss(struct device *d, const float *logits, const uint16_t *labels, int n, int k, double smoothing,
-                const struct device_scale *scale, enum device_type type, void *dlogits,
-                struct device_report *report, struct message *m)
+static int loss(struct device *d, const struct device_loss_call *c, struct message *m)
 {
-    return HOST_QUEUE(d, "loss", run_loss, m, HOST_P(logits, labels, scale, dlogits, report), HOST_I(n, k, type),
-                      HOST_F(smoothing));
+    return HOST_QUEUE(d, "loss", run_loss, m, .loss = *c);
 }
 
 /* ---- loss scaling: p = {gradients, scale}, i = {count} ---- */

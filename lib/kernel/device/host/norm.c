@@ -32,8 +32,13 @@ static int norm_plan(struct device *d, const struct device_norm *n, struct devic
     return 0;
 }
 
-/* ---- forward: p = {plan, x, other, gamma, beta, running mean, variance, saved mean, inv_std, y, reserve,
- * workspace} */
+/* ---- forward ---- */
+
+static void check_parameters(const struct device_plan *p, const float *const *parameters, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        host_check(parameters[i], (size_t)p->norm.c * sizeof(float), "norm parameters");
+}
 
 struct moments {
     double mean, variance;
@@ -61,19 +66,16 @@ static void move_running(const struct device_plan *p, struct moments now, float 
     *variance = (float)((1 - momentum) * (double)*variance + momentum * unbiased);
 }
 
-static void forward_channel(const struct device_plan *p, const struct host_call *call, int c, const float *x,
+static void forward_channel(const struct device_plan *p, const struct device_norm_call *call, int c, const float *x,
                             const float *other, float *y)
 {
-    const float *gamma = call->p[3], *beta = call->p[4];
-    float *mean = host_written(call->p[5]), *variance = host_written(call->p[6]);
-    float *saved_mean = host_written(call->p[7]), *saved_inv_std = host_written(call->p[8]);
-    unsigned char *passed = host_written(call->p[10]);
+    unsigned char *passed = call->reserve;
     struct moments now = moments_of(p, x, c);
-    double inv_std = 1 / sqrt(now.variance + p->norm.eps), scale = (double)gamma[c] * inv_std;
-    double shift = (double)beta[c] - now.mean * scale;
-    move_running(p, now, &mean[c], &variance[c]);
-    saved_mean[c] = (float)now.mean;
-    saved_inv_std[c] = (float)inv_std;
+    double inv_std = 1 / sqrt(now.variance + p->norm.eps), scale = (double)call->gamma[c] * inv_std;
+    double shift = (double)call->beta[c] - now.mean * scale;
+    move_running(p, now, &call->running_mean[c], &call->running_variance[c]);
+    call->saved_mean[c] = (float)now.mean;
+    call->saved_inv_std[c] = (float)inv_std;
     for (size_t i = 0; i < rows(p); i++) {
         size_t at = i * (size_t)p->norm.c + (size_t)c;
         float v = x[at] * (float)scale + (float)shift + (other ? other[at] : 0);
@@ -83,43 +85,39 @@ static void forward_channel(const struct device_plan *p, const struct host_call 
     }
 }
 
-static void run_forward(struct device *d, const struct host_call *call)
+static void run_forward(struct device *d, const struct host_call *queued)
 {
-    const struct device_plan *p = call->p[0];
-    size_t count = elements(p), bytes = (size_t)p->norm.c * sizeof(float);
-    float *x = host_widen(call->p[1], p->norm.type, count, "norm x");
-    float *other = call->p[2] ? host_widen(call->p[2], p->norm.type, count, "norm other") : NULL;
+    const struct device_plan *p = queued->plan;
+    const struct device_norm_call *call = &queued->norm;
+    const float *parameters[] = {call->gamma,      call->beta,         call->running_mean, call->running_variance,
+                                 call->saved_mean, call->saved_inv_std};
+    size_t count = elements(p);
+    float *x = host_widen(call->x, p->norm.type, count, "norm x");
+    float *other = call->other ? host_widen(call->other, p->norm.type, count, "norm other") : NULL;
     float *y = host_new(count, sizeof *y);
     (void)d;
-    for (int i = 3; i < 9; i++)
-        host_check(call->p[i], bytes, "norm parameters");
-    host_check(call->p[10], p->reserve, "reserve");
-    host_check(call->p[11], p->workspace, "workspace");
+    check_parameters(p, parameters, sizeof parameters / sizeof *parameters);
+    host_check(call->reserve, p->reserve, "reserve");
+    host_check(call->workspace, p->workspace, "workspace");
     for (int c = 0; c < p->norm.c; c++)
         forward_channel(p, call, c, x, other, y);
-    host_narrow(y, p->norm.type, host_written(call->p[9]), count, "norm y");
+    host_narrow(y, p->norm.type, call->y, count, "norm y");
     free(x);
     free(other);
 }
 
-static int norm_forward(struct device *d, struct device_plan *p, const void *x, const void *other,
-                        const float *gamma, const float *beta, float *running_mean, float *running_variance,
-                        float *saved_mean, float *saved_inv_std, void *y, void *reserve, void *workspace,
+static int norm_forward(struct device *d, struct device_plan *p, const struct device_norm_call *c,
                         struct message *m)
 {
-    return HOST_QUEUE(d, "norm_forward", run_forward, m,
-                      HOST_P(p, x, other, gamma, beta, running_mean, running_variance, saved_mean, saved_inv_std, y,
-                             reserve, workspace));
+    return HOST_QUEUE(d, "norm_forward", run_forward, m, .plan = p, .norm = *c);
 }
 
-/* ---- backward: p = {plan, x, y, dy, gamma, saved mean, inv_std, reserve, dx, d_other, dgamma, dbeta, workspace}
- */
+/* ---- backward ---- */
 
-static void backward_channel(const struct device_plan *p, const struct host_call *call, int c, const float *x,
-                             const float *dy, float *dx)
+static void backward_channel(const struct device_plan *p, const struct device_norm_backward_call *call, int c,
+                             const float *x, const float *dy, float *dx)
 {
-    const float *gamma = call->p[4], *mean = call->p[5], *inv_std = call->p[6];
-    float *dgamma = host_written(call->p[10]), *dbeta = host_written(call->p[11]);
+    const float *gamma = call->gamma, *mean = call->saved_mean, *inv_std = call->saved_inv_std;
     size_t stride = (size_t)p->norm.c;
     double sum = 0, sum_xhat = 0, count = (double)rows(p);
     for (size_t i = 0; i < rows(p); i++) {
@@ -133,45 +131,40 @@ static void backward_channel(const struct device_plan *p, const struct host_call
         dx[at] = (float)((double)gamma[c] * (double)inv_std[c] *
                          ((double)dy[at] - sum / count - xhat * sum_xhat / count));
     }
-    dgamma[c] = (float)sum_xhat;
-    dbeta[c] = (float)sum;
+    call->dgamma[c] = (float)sum_xhat;
+    call->dbeta[c] = (float)sum;
 }
 
-static void run_backward(struct device *d, const struct host_call *call)
+static void run_backward(struct device *d, const struct host_call *queued)
 {
-    const struct device_plan *p = call->p[0];
-    size_t count = elements(p), bytes = (size_t)p->norm.c * sizeof(float);
-    float *x = host_widen(call->p[1], p->norm.type, count, "norm x");
-    float *dy = host_widen(call->p[3], p->norm.type, count, "norm dy");
+    const struct device_plan *p = queued->plan;
+    const struct device_norm_backward_call *call = &queued->norm_backward;
+    const float *parameters[] = {call->gamma, call->saved_mean, call->saved_inv_std, call->dgamma, call->dbeta};
+    size_t count = elements(p);
+    float *x = host_widen(call->x, p->norm.type, count, "norm x");
+    float *dy = host_widen(call->dy, p->norm.type, count, "norm dy");
     float *dx = host_new(count, sizeof *dx);
-    const unsigned char *passed = call->p[7];
+    const unsigned char *passed = call->reserve;
     (void)d;
-    static const int parameters[] = {4, 5, 6, 10, 11};
-    for (int i = 0; i < 5; i++)
-        host_check(call->p[parameters[i]], bytes, "norm parameters");
+    check_parameters(p, parameters, sizeof parameters / sizeof *parameters);
     host_check(passed, p->reserve, "reserve");
-    host_check(call->p[12], p->workspace, "workspace");
+    host_check(call->workspace, p->workspace, "workspace");
     for (size_t i = 0; p->norm.relu && i < count; i++)
         dy[i] = passed[i] ? dy[i] : 0;
     for (int c = 0; c < p->norm.c; c++)
         backward_channel(p, call, c, x, dy, dx);
-    host_narrow(dx, p->norm.type, host_written(call->p[8]), count, "norm dx");
-    if (call->p[9])
-        host_narrow(dy, p->norm.type, host_written(call->p[9]), count, "norm d_other");
+    host_narrow(dx, p->norm.type, call->dx, count, "norm dx");
+    if (call->d_other)
+        host_narrow(dy, p->norm.type, call->d_other, count, "norm d_other");
     else
         free(dy);
     free(x);
 }
 
-static int norm_backward(struct device *d, struct device_plan *p, const void *x, const void *y, const void *dy,
-                         const float *gamma, const float *beta, const float *saved_mean, const float *saved_inv_std,
-                         void *reserve, void *dx, void *d_other, float *dgamma, float *dbeta, void *workspace,
+static int norm_backward(struct device *d, struct device_plan *p, const struct device_norm_backward_call *c,
                          struct message *m)
 {
-    (void)beta;
-    return HOST_QUEUE(
-        d, "norm_backward", run_backward, m,
-        HOST_P(p, x, y, dy, gamma, saved_mean, saved_inv_std, reserve, dx, d_other, dgamma, dbeta, workspace));
+    return HOST_QUEUE(d, "norm_backward", run_backward, m, .plan = p, .norm_backward = *c);
 }
 
 void host_table_norm(struct device_backend *b)

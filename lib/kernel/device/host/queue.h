@@ -5,7 +5,7 @@
 #include "kernel/device/host/host.h"
 #include "kernel/contract/kernel.h"
 
-enum { CALL_POINTERS = 16, CALL_INTEGERS = 8, CALL_REALS = 8 };
+enum { CALL_POINTERS = 6, CALL_INTEGERS = 5 };
 
 struct device_event;
 
@@ -16,13 +16,27 @@ struct host_call {
         struct {
             const void *p[CALL_POINTERS];
             int64_t i[CALL_INTEGERS];
-            double f[CALL_REALS];
         };
         struct {
             struct device_plan *plan;
-            struct device_conv_u8_call u8;
+            union {
+                struct device_conv_u8_call u8;
+                struct device_conv_call conv;
+                struct device_conv_data_call conv_data;
+                struct device_norm_call norm;
+                struct device_norm_backward_call norm_backward;
+            };
         };
         struct device_sgd sgd;
+        struct device_normalize_call normalize;
+        struct device_scale_shift_call scale_shift;
+        struct device_add_call add;
+        struct device_loss_call loss;
+        struct device_quantize_weights_call quantize_weights;
+        struct device_dequantize_weights_call dequantize_weights;
+        struct device_requantize_call requantize;
+        struct device_straight_through_call straight_through;
+        struct device_range_call range;
     };
 };
 
@@ -68,10 +82,9 @@ void host_wrong(const char *what, const char *where, size_t bytes);
 /* host_wrong where [p, p + bytes) is not inside one allocation of the device. */
 void host_check(const void *p, size_t bytes, const char *name);
 
-/* Queue an operation on QUEUE_COMPUTE: pointers, integers, reals. */
+/* Queue an operation on QUEUE_COMPUTE: pointers, integers; or the struct that the call came in. */
 #define HOST_P(...) .p = {__VA_ARGS__}
 #define HOST_I(...) .i = {__VA_ARGS__}
-#define HOST_F(...) .f = {__VA_ARGS__}
 #define HOST_QUEUE(d, name, runs, m, ...) \
     host_queue(d, QUEUE_COMPUTE, name, &(struct host_call){.run = (runs), __VA_ARGS__}, m)
 

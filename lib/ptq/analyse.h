@@ -1,0 +1,59 @@
+/* analyse.h: what few bits cost, layer by layer, measured: the network with one layer's weights, or what one node gives, at fewer
+ * bits and all else at 8, against the float network over some images. What stands before the change is computed once. */
+#ifndef RESQ_PTQ_ANALYSE_H
+#define RESQ_PTQ_ANALYSE_H
+
+#include "pass/pass.h"
+#include "ptq/match.h"
+#include <stdint.h>
+
+enum {
+    ANALYSE_WIDTHS = 7,
+    ANALYSE_SHOWN = 128 /* images, the first ones, by which noise in a layer's outputs is measured */
+};
+
+struct analyse_options {
+    const struct lower_options
+        *lower; /* bits and plan are not heeded; end_bits of the networks of which sqnr_accumulated is */
+    const struct ranges *ranges;
+    int widths[ANALYSE_WIDTHS], width_count; /* 2..8, none twice */
+    const uint8_t *images;                   /* [count,H,W,C]; the caller's */
+    const uint16_t *labels;                  /* [count] */
+    int64_t count;
+    /* What changes is matched to the float network over the first match_count images, as below 8 bits `quantize` does: the layer
+     * whose weights have few bits, or those that read what has. */
+    enum match_mode match;
+    int64_t match_count;
+    int threads;
+    /* May be NULL: rows done of all. */
+    void (*progress)(void *context, int64_t done, int64_t rows);
+    void *context;
+};
+
+/* Of a network that differs from the one of 8 bits in one thing. */
+struct analyse_row {
+    int node; /* of the fused graph */
+    int is_weights, bits;
+    double kl;          /* mean over images of KL(float || this), natural logarithm */
+    double logit_error; /* mean over images and classes of the squared difference from the float network's logits */
+    double sqnr;        /* dB, of what the node gives, all before it at 8 bits; NaN where it is always 0 */
+    double
+        sqnr_accumulated; /* the same where the weights, or the values, of all layers have so many bits (and end_bits) */
+    int64_t correct, agreed; /* images classified rightly; as by the float network */
+    int64_t bytes;           /* of the layer's weights as a file holds them; of values 0 */
+};
+
+struct analysis {
+    struct analyse_row *rows; /* in graph order, weights before values, widths as given; owned */
+    int count;
+    int64_t correct;   /* by the float network */
+    size_t bytes_held; /* of values between layers, at most */
+};
+
+/* a is freed by analysis_free, after a failure too. Sums are in the order of the images: the same for any threads. STATUS_NOMEM before
+ * anything is measured where the machine has not the memory. */
+int ptq_analyse(struct analysis *a, const struct model *fused, const struct analyse_options *o,
+                struct message *m) RESQ_USE_RESULT;
+void analysis_free(struct analysis *a);
+
+#endif
