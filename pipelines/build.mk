@@ -58,12 +58,16 @@ SEES_kernel                := kernel/contract
 SEES_kernel/contract       :=
 SEES_kernel/ref            := kernel kernel/contract
 SEES_kernel/blas           := kernel kernel/contract kernel/ref
-SEES_kernel/x86/template   := kernel kernel/contract kernel/x86/avx512bf16
-SEES_kernel/x86/avx2       := kernel kernel/contract kernel/ref kernel/x86/template
-SEES_kernel/x86/avx512     := kernel kernel/contract kernel/ref kernel/x86/template
-SEES_kernel/x86/avx512vnni := kernel kernel/x86/avx512 kernel/x86/template
+SEES_kernel/template       := kernel kernel/contract
+SEES_kernel/x86/template   := kernel kernel/contract kernel/template kernel/x86/avx512bf16
+SEES_kernel/x86/avx2       := kernel kernel/contract kernel/ref kernel/template kernel/x86/template
+SEES_kernel/x86/avx512     := kernel kernel/contract kernel/ref kernel/template kernel/x86/template
+SEES_kernel/x86/avx512vnni := kernel kernel/template kernel/x86/avx512 kernel/x86/template
 SEES_kernel/x86/avx512bf16 := kernel kernel/contract kernel/x86/avx512 kernel/x86/template
 SEES_kernel/x86/amx        := kernel kernel/contract kernel/x86/avx512bf16 kernel/x86/template
+SEES_kernel/arm/neon       := kernel kernel/contract kernel/ref kernel/template
+SEES_kernel/arm/neondot    := kernel kernel/arm/neon kernel/template
+SEES_kernel/arm/neoni8mm   := kernel kernel/arm/neon kernel/template
 SEES_kernel/device         := kernel/contract
 SEES_kernel/device/host    := kernel kernel/contract
 SEES_kernel/device/cuda    := kernel/contract
@@ -79,14 +83,25 @@ links = $(filter $(call reached_by,$(1)),$(LAYERS))
 archives = $(patsubst %,$(B)/lib%.a,$(1))
 
 # Instruction-set flags belong to one folder's objects each; OPT_FOLDER is for speed, which under a sanitizer is not asked for.
-X86 := $(filter x86_64,$(shell uname -m))
+# What is compiled for, which need not be the machine that compiles.
+PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2> /dev/null || uname -m)))
+X86 := $(filter x86_64,$(PROCESSOR))
+ARM := $(filter aarch64,$(PROCESSOR))
 KERNEL_DIRS := kernel kernel/ref kernel/blas kernel/device kernel/device/host \
-	$(if $(X86),$(patsubst %,kernel/x86/%,avx2 avx512 avx512vnni avx512bf16 amx))
+	$(if $(X86),$(patsubst %,kernel/x86/%,avx2 avx512 avx512vnni avx512bf16 amx)) \
+	$(if $(ARM),$(patsubst %,kernel/arm/%,neon neondot neoni8mm))
 ISA_kernel/x86/avx2 := -mavx2 -mfma
 ISA_kernel/x86/avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 ISA_kernel/x86/avx512vnni := $(ISA_kernel/x86/avx512) -mavx512vnni
 ISA_kernel/x86/avx512bf16 := $(ISA_kernel/x86/avx512vnni) -mavx512bf16
 ISA_kernel/x86/amx := $(ISA_kernel/x86/avx512bf16) -mamx-tile -mamx-int8 -mamx-bf16
+ISA_kernel/arm/neondot := -march=armv8.2-a+dotprod
+ISA_kernel/arm/neoni8mm := -march=armv8.2-a+dotprod+i8mm
+# gcc, before it assigns registers, moves instructions of a tile until its sums do not fit.
+OPT_ARM := -O3 $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
+OPT_kernel/arm/neon := $(OPT_ARM)
+OPT_kernel/arm/neondot := $(OPT_ARM)
+OPT_kernel/arm/neoni8mm := $(OPT_ARM)
 OPT_kernel/x86/avx2 := -O3
 OPT_kernel/x86/avx512 := -O3
 OPT_kernel/x86/avx512vnni := -O3
@@ -196,4 +211,4 @@ distclean: clean
 	rm -rf results
 .PHONY: clean distclean
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name sysroot -prune -o -name '*.d' -print 2>/dev/null)

@@ -23,6 +23,8 @@ Targets
   record-peers   what it found to plots/recorded/peers/, with a page
   test-interop   ONNX files of ours in ONNX Runtime and OpenVINO (from PyPI): equal classes, logits; INTEROP_IMAGES, INTEROP_NETWORKS
   test           unit tests and tests of the programs; SANITIZE=1: under sanitizers; TESTS='FILE..': some of them
+  test-aarch64 test-riscv64
+                 unit tests built by cross compilers, run by qemu (./setup --develop); CROSS_TESTS='unit/kernel/test_conv_u8 ..': some
   test-browser   a tiny study's report.html in a headless Chromium; screenshots in $(B)/browser/
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU

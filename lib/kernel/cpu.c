@@ -106,3 +106,49 @@ int cpu_has_amx(void)
 }
 
 #endif
+
+#ifdef __aarch64__
+#include <sys/auxv.h>
+
+/* Linux names what it supports: bits of AT_HWCAP and AT_HWCAP2 (asm/hwcap.h). */
+static int has_hwcap(unsigned long type, unsigned long bit)
+{
+    return (getauxval(type) & bit) != 0;
+}
+
+int cpu_has_neon(void)
+{
+    enum { ASIMD = 1 << 1 };
+    return has_hwcap(AT_HWCAP, ASIMD);
+}
+
+int cpu_has_neondot(void)
+{
+    enum { ASIMDDP = 1 << 20 };
+    return cpu_has_neon() && has_hwcap(AT_HWCAP, ASIMDDP);
+}
+
+int cpu_has_neoni8mm(void)
+{
+    enum { I8MM = 1 << 13 };
+    return cpu_has_neondot() && has_hwcap(AT_HWCAP2, I8MM);
+}
+
+#else
+
+int cpu_has_neon(void)
+{
+    return 0;
+}
+
+int cpu_has_neondot(void)
+{
+    return 0;
+}
+
+int cpu_has_neoni8mm(void)
+{
+    return 0;
+}
+
+#endif

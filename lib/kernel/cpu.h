@@ -10,4 +10,9 @@ int cpu_has_avx512bf16(void); /* the above, and BF16 */
 /* The above, and the tiles of AMX for INT8 and BF16, whose use it asks the kernel to permit. */
 int cpu_has_amx(void);
 
+/* ARM: the vectors of ARMv8; the above, and its dot products of bytes; the above, and products of 2x8 by 8x2 bytes. */
+int cpu_has_neon(void);
+int cpu_has_neondot(void);
+int cpu_has_neoni8mm(void);
+
 #endif

@@ -54,7 +54,7 @@ static void test_wrong_name(void **state)
     (void)state;
     refused("avx9");
     refused("Ref");
-    setenv("RESQ_ISA", "neon", 1);
+    setenv("RESQ_ISA", "altivec", 1);
     refused(NULL);
     unsetenv("RESQ_ISA");
 }
@@ -162,8 +162,8 @@ static void test_peak(void **state)
     {
         double f32 = kernel_peak(table, "f32", 0.002), u8 = kernel_peak(table, "u8", 0.002);
         int measured = strcmp(table->isa, "ref") != 0, vector = measured && strcmp(table->isa, "blas") != 0;
-        assert_true(measured ? f32 > 1e8 && f32 < 1e13 : f32 == 0);
-        assert_true(vector ? u8 > 1e8 && u8 < 1e13 : u8 == 0);
+        assert_true(measured ? f32 > 1e5 && f32 < 1e13 : f32 == 0);
+        assert_true(vector ? u8 > 1e5 && u8 < 1e13 : u8 == 0);
         assert_true(kernel_peak(table, "f64", 0.002) == 0);
     }
 }

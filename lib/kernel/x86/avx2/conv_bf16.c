@@ -1,6 +1,6 @@
 /* Convolution in bfloat16, forward, by this set's f32 kernel. */
 #define F32 conv_f32_avx2_direct
-#include "kernel/x86/avx2/tiles_f32_256.h"
+#include "kernel/template/tiles_f32.h"
 #include "kernel/ref/widened_bf16.inc"
 
 const struct conv_bf16_kernel conv_bf16_avx2_widened = {.out_grain = TILE_OUTPUTS,

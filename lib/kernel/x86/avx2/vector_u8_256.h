@@ -9,6 +9,7 @@
 
 enum { LANES = 8 };
 typedef __m256i vector;
+typedef __m256i vector_inputs; /* of vector_pair */
 
 static inline vector vector_zero(void)
 {
@@ -66,7 +67,10 @@ static inline vector vector_pair(const int16_t *p)
     return _mm256_set1_epi32(pair);
 }
 
-/* sum + a.x b.x + a.y b.y in every lane, modulo 2^32 */
+/* Where the 16-bit lanes hold the inputs of a pair, for the product below. */
+#define PAIR_LANE(output, input) ((output)*2 + (input))
+
+/* sum + a.x b.x + a.y b.y in every lane, modulo 2^32; a: of vector_pair */
 static inline vector vector_multiply_add(vector sum, vector a, vector b)
 {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));

@@ -2,7 +2,7 @@
 #include "kernel/x86/avx2/vector_f32_256.h"
 
 enum { GROUP = 6, FEW_TILES = 4, BLOCK_LEAST = 16 };
-#include "kernel/x86/template/products_f32.inc"
+#include "kernel/template/products_f32.inc"
 
 UP_TO_6(PRODUCTS, 2)
 static products_function *const products_2[] = {UP_TO_6(ENTRY, 2)};
@@ -13,7 +13,7 @@ static void products(const struct products *p, int vectors, int tiles)
     products_2[tiles](p);
 }
 
-#include "kernel/x86/template/winograd_f32.inc"
+#include "kernel/template/winograd_f32.inc"
 
 const struct conv_f32_kernel conv_f32_winograd_avx2_winograd = {.out_grain = PANEL_FLOATS,
                                                                 .supports = supports,

@@ -2,7 +2,7 @@
 #include "kernel/x86/avx2/vector_u8_256.h"
 
 enum { PRODUCT_TILES = 6, EXPAND_TILES = 2, KEEP_TILES = 3 * EXPAND_TILES };
-#include "kernel/x86/template/products_u8.inc"
+#include "kernel/template/products_u8.inc"
 
 PRODUCTS(1)
 PRODUCTS(2)
@@ -17,7 +17,7 @@ static products_function *const products[PRODUCT_TILES + 1] = {NULL,       produ
                                                                products_4, products_5, products_6};
 static expand_function *const expand[EXPAND_TILES + 1] = {NULL, expand_columns_1, expand_columns_2};
 
-#include "kernel/x86/template/winograd_u8.inc"
+#include "kernel/template/winograd_u8.inc"
 
 const struct conv_u8_kernel conv_u8_winograd_avx2_winograd = {.out_grain = GRAIN,
                                                               .supports = supports,

@@ -9,6 +9,7 @@
 
 enum { LANES = 16 };
 typedef __m512i vector;
+typedef __m512i vector_inputs; /* of vector_pair */
 
 static inline vector vector_zero(void)
 {
@@ -62,7 +63,10 @@ static inline vector vector_pair(const int16_t *p)
     return _mm512_set1_epi32(pair);
 }
 
-/* sum + a.x b.x + a.y b.y in every lane, modulo 2^32 */
+/* Where the 16-bit lanes hold the inputs of a pair, for the product below. */
+#define PAIR_LANE(output, input) ((output)*2 + (input))
+
+/* sum + a.x b.x + a.y b.y in every lane, modulo 2^32; a: of vector_pair */
 static inline vector vector_multiply_add(vector sum, vector a, vector b)
 {
 #ifdef __AVX512VNNI__

@@ -6,6 +6,7 @@ enum { GROUP = 4, VECTORS = 4, TILE_PIXELS = 6, WEIGHTS_EXPANDED = 0, INPUT_IN_P
 typedef uint8_t input;
 typedef int8_t weight_value;
 #define INPUT_ZERO(zero_point) (zero_point)
+#define GROUP_AT(output, input) ((output)*GROUP + (input))
 
 static void input_copy(const uint8_t *x, size_t count, uint8_t zero_point, input *to)
 {
@@ -25,7 +26,7 @@ static const weight_value *weights_for(const int8_t *packed, size_t count, weigh
 }
 
 #define tile_multiply_add(sum, x, w) _mm512_dpbusd_epi32(sum, x, w)
-#include "kernel/x86/template/tile_u8.inc"
+#include "kernel/template/tile_u8.inc"
 
 TILES_6(1)
 TILES_6(2)
@@ -47,7 +48,7 @@ static tile_function *tile_function_for(int vectors, size_t pixels, size_t tiles
     return ahead ? ahead : tile_functions[vectors][pixels];
 }
 
-#include "kernel/x86/template/direct_u8.inc"
+#include "kernel/template/direct_u8.inc"
 
 const struct conv_u8_kernel conv_u8_avx512vnni_direct = {
     .out_grain = GRAIN, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};

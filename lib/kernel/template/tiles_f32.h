@@ -1,11 +1,11 @@
-/* tiles_f32_256.h: what the f32 convolutions, forward and backward by data, have in common: a dense correlation of an
- * NHWC image with packed weights, computed in register tiles of up to 6 pixels x 16 outputs. */
-#ifndef RESQ_KERNEL_X86_AVX2_TILES_F32_256_H
-#define RESQ_KERNEL_X86_AVX2_TILES_F32_256_H
+/* tiles_f32.h: what the f32 convolutions, forward and backward by data, have in common: a dense correlation of an
+ * NHWC image with packed weights, computed in register tiles of some pixels x 16 outputs. */
+#ifndef RESQ_KERNEL_TEMPLATE_TILES_F32_H
+#define RESQ_KERNEL_TEMPLATE_TILES_F32_H
 
 #include <stddef.h>
 
-enum { TILE_OUTPUTS = 16, TILE_PIXELS = 6 };
+enum { TILE_OUTPUTS = 16 };
 
 /* y[row,col,k] = [relu](bias[k] + residual + sum over r, t, i of x[row*stride+top+r, col*stride+left+t, i] *
  * w[r,t,i,k]), x being zero outside of its h x w pixels. */
