@@ -73,6 +73,7 @@ $(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ_B)/fuzz/%
 FUZZ_LAYER_fuzz_record := record
 FUZZ_LAYER_fuzz_cifar := data
 FUZZ_LAYER_fuzz_pictures := data
+FUZZ_LAYER_fuzz_raw := data
 FUZZ_LAYER_fuzz_graph := pass
 FUZZ_LAYER_fuzz_ranges := quant
 FUZZ_LAYER_fuzz_predictions := report

@@ -1,5 +1,7 @@
 # `make lowbit`: what few bits cost the run's fused float network after training and by training on, method by method, on the
-# held-out images. Leaves lowbit.md and lowbit.tsv in $(R)/, and the models of the default methods in $(R)/lowbit/.
+# held-out images. Leaves lowbit.md and lowbit.tsv in $(R)/, and the models of the default methods in $(R)/lowbit/;
+# of each number of LOWBIT_MIXED a model whose layers have different bits, at most so many on average, its plan, and charts of how
+# it was chosen.
 #
 #     make lowbit PROFILE=full LOWBIT='channel_4_4 tensor_4_4' LOWBIT_QAT=channel_4_4
 #
@@ -26,7 +28,7 @@ lowbit_field = $(word $(2),$(subst _, ,$(1)))
 $(L)/quantize.stamp: FORCE $(call ours,$(QUANTIZE))
 	$(call stamp,$(QUANTIZE) $(QUANTIZE_FLAGS) --match-images $(MATCH_IMAGES))
 $(W)/lowbit.stamp: FORCE
-	$(call stamp,$(LOWBIT),$(LOWBIT_QAT))
+	$(call stamp,$(LOWBIT),$(LOWBIT_QAT),$(LOWBIT_MIXED))
 
 $(L)/float.row: $(R)/fused_model.safetensors $(W)/held-out.batches $(W)/evaluate.stamp
 	$(call stage,lowbit/float,$(call measure,$<))
@@ -43,6 +45,30 @@ $(L)/$(1).row: $(R)/fused_model.safetensors $(R)/ranges.safetensors $(W)/match.b
 	@$(if $(filter %_all,$(1)),mv $(L)/$(1).model $(R)/lowbit/$(1:_all=).safetensors,rm $(L)/$(1).model); mv $$@.new $$@
 endef
 $(foreach c,$(LOWBIT_NAMES),$(eval $(call lowbit_rule,$(c))))
+
+# Mixed: what each layer's bits cost, the plan that keeps the average, its model.
+ANALYSE = analyse
+ALLOT   = allot
+LOWBIT_MIXED_NAMES := $(LOWBIT_MIXED:%=mixed_%_8_all)
+$(L)/allot.stamp: FORCE $(call ours,$(ANALYSE)) $(call ours,$(ALLOT)) $(call ours,$(PLOT))
+	$(call stamp,$(ANALYSE) $(ANALYSE_FLAGS),$(ALLOT) $(ALLOT_FLAGS) --match-images $(MATCH_IMAGES),$(PLOT))
+$(L)/analyse.tsv: $(R)/fused_model.safetensors $(R)/ranges.safetensors $(W)/held-out.batches $(L)/allot.stamp
+	$(call stage,lowbit/analyse,$(ANALYSE) $(ANALYSE_FLAGS) -m $< -r $(R)/ranges.safetensors -j $(JOBS) -o $@ < $(W)/held-out.batches)
+	@mkdir -p $(R)/lowbit; $(PLOT) sensitivity $@ -o $(R)/lowbit/sensitivity.png
+
+define lowbit_mixed_rule
+$(L)/$(1).row: $(L)/analyse.tsv $(W)/match.batches $(L)/quantize.stamp $(W)/evaluate.stamp
+	@mkdir -p $(R)/lowbit
+	$$(call stage,lowbit/$(1),$$(ALLOT) $$(ALLOT_FLAGS) --average $(call lowbit_field,$(1),2) -m $(R)/fused_model.safetensors \
+		-r $(R)/ranges.safetensors --table $$< --match-images $(MATCH_IMAGES) --validate $(W)/held-out.batches \
+		--frontier $(L)/$(1).frontier -j $$(JOBS) -o $(R)/lowbit/$(1:_8_all=).bits.txt < $(W)/match.batches; \
+		$$(QUANTIZE) --plan $(R)/lowbit/$(1:_8_all=).bits.txt $$(QUANTIZE_FLAGS) --match-images $(MATCH_IMAGES) -j $$(JOBS) \
+		-m $(R)/fused_model.safetensors -r $(R)/ranges.safetensors -o $(R)/lowbit/$(1:_8_all=).safetensors \
+		< $(W)/match.batches; $$(call measure,$(R)/lowbit/$(1:_8_all=).safetensors))
+	@$$(PLOT) frontier $(L)/$(1).frontier -o $(R)/lowbit/$(1:_8_all=).frontier.png
+	@pipelines/lowbit-row $(1) $(R)/lowbit/$(1:_8_all=).safetensors $$(@:.row=.metrics) > $$@.new; mv $$@.new $$@
+endef
+$(foreach c,$(LOWBIT_MIXED_NAMES),$(eval $(call lowbit_mixed_rule,$(c))))
 
 $(L)/finetune.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(FINETUNE)) $(SET)/dataset.tsv
 	$(call stamp,$(LOAD) -n $(LOWBIT_QAT_IMAGES) --epochs $(LOWBIT_QAT_EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(FINETUNE) \
@@ -64,7 +90,8 @@ $(L)/$(1).row: $(R)/fused_model.safetensors $(R)/ranges.safetensors $(L)/$(call 
 endef
 $(foreach c,$(LOWBIT_QAT_NAMES),$(eval $(call lowbit_qat_rule,$(c))))
 
-LOWBIT_ROWS := $(L)/float.row $(LOWBIT_NAMES:%=$(L)/%.row) $(LOWBIT_QAT_NAMES:%=$(L)/%.row)
+LOWBIT_ROWS := $(L)/float.row $(LOWBIT_NAMES:%=$(L)/%.row) $(LOWBIT_QAT_NAMES:%=$(L)/%.row) \
+	$(LOWBIT_MIXED_NAMES:%=$(L)/%.row)
 $(R)/lowbit.tsv: $(LOWBIT_ROWS) $(W)/lowbit.stamp pipelines/lowbit-row
 	@pipelines/lowbit-row --join $(L)/float.metrics $(LOWBIT_ROWS) > $(W)/$(@F); mv $(W)/$(@F) $@
 $(R)/lowbit.md: $(R)/lowbit.tsv pipelines/lowbit-page

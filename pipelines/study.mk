@@ -64,11 +64,12 @@ SWEEP_QAT_EPOCHS         = 1
 SWEEP_QAT_FLAGS          = $(FINETUNE_FLAGS)
 # What `make lowbit` tries: see lowbit.mk.
 LOWBIT = channel_8_8 channel_4_8 channel_4_4 channel_3_3 channel_2_8 channel_2_4 channel_2_2 tensor_4_4
+LOWBIT_MIXED = 4.5 3.2
 # Of these, what is trained on besides, on how many images how often and how: at a rate that 2 bits bear.
 LOWBIT_QAT        = $(filter-out channel_8_8 channel_4_8,$(LOWBIT))
 LOWBIT_QAT_IMAGES = $(QAT_IMAGES)
 LOWBIT_QAT_EPOCHS = 2
-LOWBIT_QAT_FLAGS  = $(FINETUNE_FLAGS)
+LOWBIT_QAT_FLAGS  = $(FINETUNE_FLAGS) --learning-rate 0.0002
 # What `make ablation` trains: see ablation.mk.
 ABLATIONS        = cutout-0 cutout-16 flip-alternate jitter-none jitter-strong rotation-0 rotation-15 rate-0.1 rate-0.4 \
 	decay-0.001 smoothing-0 ema-0 momentum-plain bias-rate-16 pad-zero

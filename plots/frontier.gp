@@ -15,4 +15,4 @@ array kinds[3] = ['planned', 'one width for all', 'chosen']
 plot 0 with lines linecolor rgb quiet linewidth 2 dashtype '-' notitle, \
     for [k=1:3] $points using ($5 == k ? $1 : NaN):2:3:4 with yerrorbars linecolor rgb colour(k) linewidth 1.5 pointtype mark(k) \
         pointsize (k == 3 ? 1.8 : 1.2) title kinds[k], \
-    $points using 1:2:(names[int($6)]) with labels left offset 0.9, 0.6 font plain(10) textcolor rgb ink notitle
+    $points using ($5 > 1 ? $1 : NaN):2:(names[int($6)]) with labels left offset 0.9, 0.6 font plain(10) textcolor rgb ink notitle

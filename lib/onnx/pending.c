@@ -113,7 +113,10 @@ int codes_conv(struct importer *im, const struct call *c, struct message *m)
 int codes_average(struct importer *im, const struct call *c, int is_flat, struct message *m)
 {
     const struct pending p = {.node = {.op = OP_AVGPOOL, .input_count = 1}, .is_flat = is_flat};
-    return wait_for(im, c, &p, NULL, m);
+    TRY(wait_for(im, c, &p, NULL, m));
+    c->out->rank = is_flat ? 2 : 4;
+    c->out->dims[2] = c->out->dims[3] = 1;
+    return 0;
 }
 
 int codes_windows(struct importer *im, const struct call *c, const struct node *window, struct message *m)

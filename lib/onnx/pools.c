@@ -42,6 +42,12 @@ static int take_window(const struct call *c, struct node *window, struct message
     return check_ceil(c, window, m);
 }
 
+/* Windows of one pixel, which exporters leave of an adaptive pool: what is read is what is given. */
+static int is_nothing(const struct node *w)
+{
+    return w->kernel == 1 && w->stride == 1 && w->pad == 0;
+}
+
 static int add_windows(struct importer *im, const struct call *c, enum graph_op op, int x,
                        const struct node *window, struct message *m)
 {
@@ -63,6 +69,8 @@ int import_average(struct importer *im, const struct call *c, struct message *m)
     TRY(take_window(c, &window, m));
     if (window.pad == 0 && x->dims[2] == window.kernel && x->dims[3] == window.kernel)
         return add_mean(im, c, 0, m);
+    if (is_nothing(&window))
+        return import_same(im, c, m);
     TRY(call_integer(c, "count_include_pad", 0, &counts, m));
     if (window.pad > 0 && !counts)
         return message_set(m, STATUS_UNSUPPORTED, "count_include_pad 0: padding counts as zeros in the means here");
@@ -79,6 +87,8 @@ int import_max(struct importer *im, const struct call *c, struct message *m)
     struct node window;
     int is_codes = c->in[0]->kind == VALUE_CODES, x, i;
     TRY(take_window(c, &window, m));
+    if (is_nothing(&window))
+        return import_same(im, c, m);
     TRY(x = value_node(im, c->in[0], m));
     TRY(i = add_windows(im, c, OP_MAXPOOL, x, &window, m));
     if (im->model->graph.nodes[i].type == NODE_U8)

@@ -70,9 +70,27 @@ static int is_flattened(const struct value *v, int rank, const int64_t *dims)
            dims[1] == v->dims[1] * v->dims[2] * v->dims[3];
 }
 
+/* Whether x is a mean of codes that waits and is to be a vector. */
+static int is_waiting_mean(const struct value *x, int rank, const int64_t *dims)
+{
+    const struct pending *p = x->kind == VALUE_SUM ? x->pending : NULL;
+    return p && p->node.op == OP_AVGPOOL && p->node.kernel == 0 && x->uses == 1 && is_vector_shape(x, rank, dims);
+}
+
 static int reshape(struct importer *im, const struct call *c, int rank, const int64_t *dims, struct message *m)
 {
-    const struct value *x = c->in[0];
+    struct value *x = c->in[0];
+    if (is_waiting_mean(x, rank, dims)) {
+        struct pending *p = x->pending;
+        value_pass_on(x, c->out);
+        x->pending = NULL; /* moves */
+        c->out->pending = p;
+        c->out->rank = rank;
+        memcpy(c->out->dims, dims, (size_t)rank * sizeof *dims);
+        return 0;
+    }
+    if (x->kind == VALUE_SUM)
+        TRY(value_f32(im, x, m));
     if (!is_same_shape(x, rank, dims) && !value_is_vector(im, x)) {
         if (x->kind == VALUE_NODE && x->rank == 4 && x->dims[2] == 1 && x->dims[3] == 1 && !value_is_codes(im, x) &&
             is_vector_shape(x, rank, dims))

@@ -162,8 +162,12 @@ static void describe_low_bits(const struct quantized_training *q, struct lineage
         lineage_add(lineage, "ends", "%s", lower_ends_name(&q->lower));
     if (lower_observer_name(&q->lower))
         lineage_add(lineage, "weight-observer", "%s", lower_observer_name(&q->lower));
-    if (q->learn_weight_scales)
-        lineage_add(lineage, "weight-scales", "learned");
+    if (!q->learn_weight_scales)
+        return;
+    char number[32];
+    format_number(number, q->scale_rate);
+    lineage_add(lineage, "weight-scales", "learned");
+    lineage_add(lineage, "scale-rate", "%s", number);
 }
 
 static int prepare(void *context, const struct record *stream, struct image_shape images, struct model *start,

@@ -6,23 +6,32 @@ load helpers
 load studies
 
 setup_file() {
-    study_first -j2 LOWBIT='channel_4_8 channel_2_8 tensor_4_4' lowbit
+    study_first -j2 LOWBIT='channel_4_8 channel_2_8 tensor_4_4' LOWBIT_MIXED=4.5 lowbit
 }
 
 @test "a row for each configuration and method, a page, and the models that the default makes" {
     cd "$FIRST"
     [ ! -e .work/test.batches ]
     grep -qx '# part: held-out' lowbit.tsv
-    [ "$(grep -v '^#' lowbit.tsv | tail -n +2 | wc -l)" -eq 16 ]
-    [ "$(cut -f 4 lowbit.tsv | grep -v '^#' | sort | uniq -c | tr -s ' \n' ' ')" = " 3 all 3 bias 1 fixed 1 float 1 learned 3 max 1 method 3 mse 1 taught " ]
-    [ "$(grep -c '^| W' lowbit.md)" -eq 3 ]
+    [ "$(grep -v '^#' lowbit.tsv | tail -n +2 | wc -l)" -eq 17 ]
+    [ "$(cut -f 4 lowbit.tsv | grep -v '^#' | sort | uniq -c | tr -s ' \n' ' ')" = " 4 all 3 bias 1 fixed 1 float 1 learned 3 max 1 method 3 mse 1 taught " ]
+    [ "$(grep -c '^| [Wm]' lowbit.md)" -eq 4 ]
     grep -q '^| W4A4 per tensor | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | - | - | - | [0-9.]* | [0-9]* |$' lowbit.md
     grep -q '^| W2A8 | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | [0-9.]* | [0-9]* |$' lowbit.md
     grep -q '^| W2A8 ' "$BATS_FILE_TMPDIR/log"
-    [ "$(find lowbit -type f | sort | tr '\n' ' ')" = "lowbit/channel_2_8.safetensors lowbit/channel_2_8_qat.safetensors lowbit/channel_4_8.safetensors lowbit/tensor_4_4.safetensors " ]
+    [ "$(find lowbit -type f | sort | tr '\n' ' ')" = "lowbit/channel_2_8.safetensors lowbit/channel_2_8_qat.safetensors lowbit/channel_4_8.safetensors lowbit/mixed_4.5.bits.txt lowbit/mixed_4.5.frontier.png lowbit/mixed_4.5.safetensors lowbit/sensitivity.png lowbit/tensor_4_4.safetensors " ]
     "$BIN/inspect" show lowbit/channel_2_8.safetensors | grep -q '^quantization: .* weight-bits=2 .* ends=8 weight-observer=mse match=all'
     "$BIN/inspect" show lowbit/channel_2_8_qat.safetensors | grep -q '^quantization: .* weight-bits=2 .* ends=8 weight-observer=mse weight-scales=learned'
     "$BIN/inspect" made-by lowbit/channel_2_8_qat.safetensors | grep -q ' init=sha256:.* teacher=sha256:.* teacher-share='
+}
+
+@test "the mixed model keeps its average, and its row is the plan's" {
+    cd "$FIRST"
+    grep -q '^| mixed, at most 4.5 bits a weight on average, A8 | - | - | - | -\?[0-9.]* | - | - | - | [0-9.]* | [0-9]* |$' lowbit.md
+    "$BIN/inspect" show lowbit/mixed_4.5.safetensors | sed -n 's/^quantization: .* plan=\([0-9.]*\) .*/\1/p' | awk '{ n++; exit !($1 <= 4.5 && $1 > 2) } END { exit n != 1 }'
+    head -n 1 lowbit/mixed_4.5.bits.txt | grep -q '^# at most 4.5 bits a weight: '
+    accuracy=$("$BIN/evaluate" -m lowbit/mixed_4.5.safetensors < .work/held-out.batches | awk -F '\t' '$1 == "accuracy" { print $4 }')
+    [ "$(awk -F '\t' '$1 == "mixed" { print $5 }' lowbit.tsv)" = "$accuracy" ]
 }
 
 @test "a row is what its options give by hand; one row lost is one row made again" {
@@ -34,7 +43,7 @@ setup_file() {
         "$(awk -F '\t' '$2 == "-" { v[$1] = $4 } END { print v["accuracy"], v["loss"] }' metrics) $(stat -c %s model)" ]
     rm results/tiny/.work/lowbit/channel_2_8_bias.row results/tiny/lowbit.tsv
     touch now
-    study "$PWD/results" LOWBIT='channel_4_8 channel_2_8 tensor_4_4' lowbit
+    study "$PWD/results" LOWBIT='channel_4_8 channel_2_8 tensor_4_4' LOWBIT_MIXED=4.5 lowbit
     cmp "$FIRST/lowbit.tsv" results/tiny/lowbit.tsv
     [ "$(find results -name '*.row' -newer now | wc -l)" -eq 1 ]
 }

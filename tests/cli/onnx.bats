@@ -39,7 +39,7 @@ PY
 
 @test "float networks of both of PyTorch's exporters and of tf2onnx give ONNX Runtime's logits, fused too" {
     local name
-    for name in torchscript_folded torchscript_opset9 torchscript_normalizes dynamo dynamo_plain tf2onnx; do
+    for name in torchscript_folded torchscript_opset9 torchscript_normalizes dynamo dynamo_plain tf2onnx mobile squeeze vgg dense; do
         "$BIN/onnx-import" -q "$REFERENCE/onnx/$name.onnx" -o x.st
         logits_close $name 1e-5
         "$BIN/fuse" -m x.st -o f.st
@@ -54,6 +54,14 @@ PY
     "$BIN/inspect" graph x.st > graph.txt
     [ "$(grep -c 'conv2d.*u8\[' graph.txt)" -eq 6 ]
     logits_close qdq 1e-5
+    "$BIN/onnx-import" -q "$REFERENCE/onnx/squeeze_qdq.onnx" -o x.st
+    "$BIN/inspect" graph x.st > graph.txt
+    [ "$(grep -Ec '(conv2d|maxpool|concat|avgpool) .*u8\[' graph.txt)" -eq 16 ]
+    logits_close squeeze_qdq 0
+    "$BIN/onnx-import" -q "$REFERENCE/onnx/mobile_qdq.onnx" -o x.st
+    "$BIN/inspect" graph x.st > graph.txt
+    [ "$(grep -Ec '(conv2d|add) .*u8\[' graph.txt)" -eq 11 ]
+    logits_close mobile_qdq 1e-5
 }
 
 @test "what goes out comes back: graph, tensors and predictions, in both forms of the input" {

@@ -1,5 +1,5 @@
 """Writes what a fuzz target begins with into FOLDER: small records of its kind, without a checksum, so that a changed byte
-gets past it; lists of members for fuzz_pictures; nothing for the others.
+gets past it; lists of members for fuzz_pictures, small sets for fuzz_raw; nothing for the others.
 
     python3 tests/fuzz/seeds.py FOLDER TARGET        (standard library only)
 """
@@ -127,8 +127,27 @@ def members(folder):
         save(folder, "fuzz_pictures", name, content)
 
 
+def raw_sets(folder):
+    def file(name, how, content):
+        return bytes([name, how]) + struct.pack(">H", len(content)) + content
+
+    idx = lambda *dims: bytes([0, 0, 8, len(dims)]) + struct.pack(f">{len(dims)}I", *dims)
+    images, labels = idx(2, 8, 9) + bytes(range(144)), idx(2) + b"\0\3"
+    both = lambda how: file(0, how, images) + file(1, how, labels) + file(2, how, images) + file(3, how, labels)
+    tiny = b'classes\t["a","b"]\nimage\tu8[8,8,3]\ndigest\tx\n'
+    sets = {"idx": b"\0\0\0\0" + both(0), "idx-gz": b"\0\1\2\1" + both(4), "idx-cut": b"\0\2\1\2" + both(12),
+            "c100": b"\1\0\0\0" + file(0, 1, b"\1\2xyz") + file(1, 1, b"\0\1") + file(2, 0, b"a\nb\nc\n") + file(3, 0, b"x\ny\n"),
+            "c100-coarse": b"\1\5\x41\4" + file(0, 1, b"\1\2xyz") + file(3, 0, b"x\ny\n") + file(2, 0, b"a\n"),
+            "stl": b"\2\7\0\7" + file(0, 2, b"\5") + file(1, 0, b"\1") + file(4, 0, b"a\nb\n") + file(2, 2, b"x") + file(3, 0, b"\2"),
+            "own": b"\3\0\0\0" + file(0, 3, b"\1abc") + file(2, 3, b"\0") + file(4, 0, tiny.replace(b"digest\tx\n", b"")),
+            "own-other": b"\3\2\1\5" + file(4, 0, tiny) + file(0, 3, b"\1abc")}
+    for name, content in sets.items():
+        save(folder, "fuzz_raw", name, content)
+
+
 if __name__ == "__main__":
     pathlib.Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
     models(sys.argv[1])
     others(sys.argv[1])
     members(sys.argv[1])
+    raw_sets(sys.argv[1])

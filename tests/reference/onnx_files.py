@@ -6,6 +6,7 @@ for onnx_files.batches (6 test images, by cifar-load --split test -n 6), float a
 
 `torchscript_*` and `dynamo_*` are PyTorch's two exporters; `tf2onnx` has what tf2onnx makes of a Keras network: channels last at
 the input, a rescaling in front, a mean by ReduceMean, MatMul and Add, a Softmax (which is left out of the logits here).
+`mobile`, `squeeze`, `vgg` and `dense` are small networks of torchvision's makes (onnx_networks.py), by the one exporter and the other.
 `qdq` is what ONNX Runtime's own quantizer makes of `torchscript_folded` in the form whose arithmetic is resq's: symmetric weights,
 one scale a channel, quantized activations.
 """
@@ -19,6 +20,7 @@ import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx_networks import DenseNet, MobileNetV2, SqueezeNet, VGG
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from safetensors.numpy import save_file
 
@@ -69,9 +71,9 @@ class Network(torch.nn.Module):
         return self.fc(self.dropout(x.view(x.size(0), -1) if self.view else torch.flatten(x, 1)))
 
 
-def network(**options):
+def network(kind=Network, **options):
     torch.manual_seed(3)
-    n = Network(**options)
+    n = kind(**options)
     for module in n.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             for p, low, high in (module.weight, 0.5, 1.5), (module.bias, -0.3, 0.3), (module.running_mean, -0.3, 0.3), (module.running_var, 0.5, 1.5):
@@ -90,7 +92,12 @@ def export_torch():
     torch.onnx.export(network(view=True), (x,), FOLDER / "dynamo.onnx", dynamo=True, **names)
     torch.onnx.export(network(view=True), (x.repeat(2, 1, 1, 1),), FOLDER / "dynamo_plain.onnx", dynamo=True, optimize=False, external_data=False,
                       dynamic_shapes={"x": {0: torch.export.Dim("n")}}, **names)
-    for path in FOLDER.glob("dynamo*.onnx"):  # a stack trace a node, with paths of this machine
+    later = {"dynamo": True, "external_data": False, "dynamic_shapes": {"x": {0: torch.export.Dim("n")}}, **names}
+    torch.onnx.export(network(MobileNetV2), (x.repeat(2, 1, 1, 1),), FOLDER / "mobile.onnx", **later)
+    torch.onnx.export(network(SqueezeNet), x, FOLDER / "squeeze.onnx", opset_version=17, **script)
+    torch.onnx.export(network(VGG), (x.repeat(2, 1, 1, 1),), FOLDER / "vgg.onnx", **later)
+    torch.onnx.export(network(DenseNet), x, FOLDER / "dense.onnx", opset_version=17, **script, **plain)
+    for path in [*FOLDER.glob("dynamo*.onnx"), FOLDER / "mobile.onnx", FOLDER / "vgg.onnx"]:  # a stack trace a node, with paths of this machine
         m = onnx.load(path, load_external_data=False)
         for node in m.graph.node:
             del node.metadata_props[:]
@@ -147,8 +154,9 @@ class Reader(CalibrationDataReader):
 
 
 def export_qdq(batch):
-    quantize_static(FOLDER / "torchscript_folded.onnx", FOLDER / "qdq.onnx", Reader(batch), quant_format=QuantFormat.QDQ, per_channel=True,
-                    reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+    for name, to in ("torchscript_folded", "qdq"), ("mobile", "mobile_qdq"), ("squeeze", "squeeze_qdq"):
+        quantize_static(FOLDER / f"{name}.onnx", FOLDER / f"{to}.onnx", Reader(batch), quant_format=QuantFormat.QDQ, per_channel=True,
+                        reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
 
 
 def normalized(pixels):
@@ -174,7 +182,8 @@ def main():
     export_torch()
     export_tf2onnx()
     export_qdq(x)
-    logits = {name: run(name, x) for name in ("torchscript_folded", "torchscript_opset9", "dynamo", "dynamo_plain", "qdq")}
+    same = "torchscript_folded", "torchscript_opset9", "dynamo", "dynamo_plain", "qdq", "mobile", "squeeze", "vgg", "dense", "mobile_qdq", "squeeze_qdq"
+    logits = {name: run(name, x) for name in same}
     logits["torchscript_normalizes"] = run("torchscript_normalizes", shares)
     logits["tf2onnx"] = run("tf2onnx", pixels, "dense/BiasAdd")
     save_file(logits, HERE / "onnx_files.safetensors")

@@ -14,11 +14,13 @@ struct low_bits_arguments {
 };
 
 /* clang-format off */
-#define LOW_BITS_OPTIONS(a) \
+#define LOW_BITS_CHOICES(a) \
     {"weight-observer", 0, OPTION_CHOICE, &(a).weight_observer, 0, 0, 0, \
      "weight scales by largest weight or least squared error; else max at 8 bits, mse below", "max|mse", 0}, \
     {"ends", 0, OPTION_CHOICE, &(a).ends, 0, 0, 0, \
-     "bits of image, first and last layer; without: 8 whatever the rest has", "8|same", 0}, \
+     "bits of image, first and last layer; without: 8 whatever the rest has", "8|same", 0}
+#define LOW_BITS_OPTIONS(a) \
+    LOW_BITS_CHOICES(a), \
     {"plan", 0, OPTION_STRING, &(a).plan, 0, 0, "FILE", \
      "bits of each layer, as allot writes them; of what it does not name, as the other options say", 0, 0}
 /* clang-format on */

@@ -287,6 +287,21 @@ static void few_bits(void)
                                        .weight_observer = WEIGHT_BY_BITS};
 }
 
+static void assert_same_oscillation(const char *a, const char *b)
+{
+    static const char *const names[] = {"oscillation.frequency", "oscillation.mean", "oscillation.code",
+                                        "oscillation.direction"};
+    struct record *r[2];
+    ASSERT_OK(record_load(&r[0], a, &m));
+    ASSERT_OK(record_load(&r[1], b, &m));
+    for (int i = 0; i < 4; i++) {
+        const struct tensor *x = record_find(r[0], names[i]), *y = record_find(r[1], names[i]);
+        assert_memory_equal(x->data, y->data, x->bytes);
+    }
+    record_free(r[0]);
+    record_free(r[1]);
+}
+
 static void test_few_bits(void **state)
 {
     (void)state;
@@ -331,7 +346,13 @@ static void test_few_bits(void **state)
     talk_lines = 0;
     ASSERT_FAILS(run_quantized(o, RANGE_LEARNED), STATUS_INTERRUPTED, "interrupted");
     ASSERT_OK(record_load(&checkpoint, g.checkpoint, &m));
-    assert_non_null(record_find(checkpoint, "oscillation.frequency"));
+    const struct tensor *codes = record_find(checkpoint, "oscillation.code"),
+                        *w = record_find(checkpoint, "d.weight");
+    const float *scale = record_find(checkpoint, "d.weight_scale")->data;
+    assert_true(codes && codes->count == w->count); /* of 3 bits is d alone */
+    for (size_t k = 0; k < w->count; k++)
+        assert_int_equal(((const int8_t *)codes->data)[k],
+                         weight_code(((const float *)w->data)[k], scale[k / 36], 3));
     assert_non_null(record_find(checkpoint, "momentum.d.weight_scale"));
     assert_non_null(record_find(checkpoint, "d.weight_scale"));
     record_free(checkpoint);
@@ -340,6 +361,7 @@ static void test_few_bits(void **state)
     assert_same_file(f.output, g.output);
     assert_same_file(f.last, g.last);
     assert_same_file(floats[0], floats[1]);
+    assert_same_oscillation(f.checkpoint, g.checkpoint);
     assert_same_log(f.log, g.log);
     ASSERT_OK(model_load(&made, f.last, &m)); /* scales moved, activations' and weights' */
     assert_true(moved_scales(made.record, matched) > 0);

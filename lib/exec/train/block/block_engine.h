@@ -20,7 +20,6 @@ struct block_step {
     int forward_on, backward_on; /* this pass of it runs over blocks */
     struct block_conv conv;
     const struct block_kernel *kernels; /* of that convolution */
-    void *forward, *backward;           /* packed weights; backward NULL where no gradient is wanted by the input */
     struct block_cut cut, data_cut;
     double *sums;     /* of a convolution whose batch norm follows: [pieces][2][C'] */
     int pieces;       /* of a block that its sums come in: 1 where it is cut by outputs */
@@ -57,8 +56,8 @@ struct block_engine {
     double *scale_sums; /* quantized: one an item */
     float *zeros;       /* as many as the widest map has channels */
     size_t shared;      /* in the arena: weight gradients' */
-    int *pack_first;    /* item numbers of a step's weights */
-    int pack_items;
+    void *packed;       /* weights of the convolution at work, for the pass that it is in: one at a time */
+    size_t packed_bytes;
 };
 
 static inline struct block_engine *block_of(const struct gradient *g)
@@ -77,10 +76,9 @@ int block_plan(struct gradient *g, struct message *m) RESQ_USE_RESULT;
 /* memory.c: packed weights, tables, sums. */
 int block_prepare(struct gradient *g, struct message *m) RESQ_USE_RESULT;
 void block_release(struct gradient *g);
-size_t block_weights_bytes(const struct gradient *g, int i);
-/* Packs the weights that this engine multiplies with: the parameters, or in quantized mode the reals that their
- * codes stand for. */
-void block_pack_weights(struct gradient *g);
+/* Packs the weights that step i multiplies with next - the parameters, or in quantized mode the reals that their
+ * codes stand for - into `packed`, in place of those of the step before. */
+void block_conv_pack(struct gradient *g, int i, enum block_direction d);
 
 /* ---- an op: one file, and one line in steps.c ---- */
 

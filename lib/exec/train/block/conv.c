@@ -8,7 +8,7 @@ static void conv_item(struct gradient *g, int i, int item, int worker)
 {
     const struct step *s = &g->steps.at[i];
     const struct block_step *t = &block_of(g)->steps[i];
-    struct block_conv_call call = {.packed = t->forward};
+    struct block_conv_call call = {.packed = block_of(g)->packed};
     int b = cut_call(&t->cut, block_of(g)->blocks, t->conv.k, item, &call);
     size_t piece = (size_t)b * (size_t)t->pieces + (size_t)(t->cut.parts > 0 ? item % t->cut.parts : 0);
     call.x = block_value_at(g, s->x, b);
@@ -20,6 +20,7 @@ static void conv_item(struct gradient *g, int i, int item, int worker)
 static void forward(struct gradient *g, int i)
 {
     const struct block_step *t = &block_of(g)->steps[i];
+    block_conv_pack(g, i, BLOCK_FORWARD);
     image_each(g, i, conv_item, cut_items(&t->cut, block_of(g)->blocks, t->conv.k));
 }
 
@@ -52,7 +53,7 @@ static void data_item(struct gradient *g, int i, int item, int worker)
 {
     const struct step *s = &g->steps.at[i];
     const struct block_step *t = &block_of(g)->steps[i];
-    struct block_conv_call call = {.packed = t->backward, .accumulate = g->train[i].accumulate_x};
+    struct block_conv_call call = {.packed = block_of(g)->packed, .accumulate = g->train[i].accumulate_x};
     int b = cut_call(&t->data_cut, block_of(g)->blocks, t->conv.c, item, &call);
     call.x = block_gradient_at(g, s->output, b);
     call.y = block_gradient_at(g, s->x, b);
@@ -71,6 +72,7 @@ void block_conv_gradients(struct gradient *g, int i, const bf16 *x, size_t x_blo
     if (!gradient_wants(g, g->steps.at[i].x))
         return;
     start = profile_begin(g);
+    block_conv_pack(g, i, BLOCK_BACKWARD);
     image_each(g, i, data_item, cut_items(&t->data_cut, blocks, t->conv.c));
     profile_end(g, i, PASS_DATA, start);
 }

@@ -40,15 +40,6 @@ static void pack_forward(struct gradient *g, int count)
 {
     image_pack_forward(g, count);
     block_of(g)->blocks = block_count(count);
-    if (!gradient_quantized(g))
-        block_pack_weights(g);
-}
-
-static void pack_backward(struct gradient *g)
-{
-    image_pack_backward(g);
-    if (gradient_quantized(g))
-        block_pack_weights(g);
 }
 
 static void step_forward(struct gradient *g, int i)
@@ -64,7 +55,7 @@ static void step_backward(struct gradient *g, int i)
 static const struct image_passes passes = {
     .pack_forward = pack_forward,
     .step_forward = step_forward,
-    .pack_backward = pack_backward,
+    .pack_backward = image_pack_backward,
     .step_backward = step_backward,
 };
 
@@ -88,10 +79,7 @@ static const char *precision(const struct gradient *g)
 
 static size_t held_bytes(const struct gradient *g)
 {
-    size_t bytes = image_held_bytes(g);
-    for (int i = 0; i < g->steps.count; i++)
-        bytes += block_weights_bytes(g, i);
-    return bytes;
+    return image_held_bytes(g) + block_of(g)->packed_bytes;
 }
 
 /* Floats in three planes are six products each; as they are, one of their own. */

@@ -6,20 +6,15 @@ static int prepare_conv(struct gradient *g, int i, struct message *m)
 {
     struct block_step *b = &block_of(g)->steps[i];
     const struct block_kernel *k = b->kernels;
-    size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->pieces;
+    size_t parts = (size_t)block_count(g->options.batch) * (size_t)b->pieces, *most = &block_of(g)->packed_bytes;
     if (b->forward_on) { /* quantized: never, and there are no forward weights */
-        b->forward = memory_new(k->packed_bytes(&b->conv, BLOCK_FORWARD), 1, m);
+        *most = max_size(*most, k->packed_bytes(&b->conv, BLOCK_FORWARD));
         b->sums = memory_new(parts * 2 * (size_t)block_channels(b->conv.k), sizeof *b->sums, m);
-        if (!b->forward || !b->sums)
+        if (!b->sums)
             return STATUS_NOMEM;
     }
-    if (gradient_wants(g, g->steps.at[i].x)) {
-        b->backward = memory_new(k->packed_bytes(&b->conv, BLOCK_BACKWARD), 1, m);
-        if (!b->backward)
-            return STATUS_NOMEM;
-    }
-    if (b->forward || b->backward)
-        block_of(g)->pack_items += k->pack_items(&b->conv);
+    if (gradient_wants(g, g->steps.at[i].x))
+        *most = max_size(*most, k->packed_bytes(&b->conv, BLOCK_BACKWARD));
     return 0;
 }
 
@@ -46,14 +41,10 @@ int block_prepare(struct gradient *g, struct message *m)
 {
     struct block_engine *e = block_of(g);
     size_t items = 1, channels = 1; /* most parts a map, most channels */
-    e->pack_first = memory_new((size_t)g->steps.count, sizeof *e->pack_first, m);
-    if (!e->pack_first)
-        return STATUS_NOMEM;
     TRY(prepare_table(g, m));
     for (int i = 0; i < g->steps.count; i++) {
         const struct step *s = &g->steps.at[i];
         const struct node *n = gradient_node(g, s->node);
-        e->pack_first[i] = e->pack_items;
         if (!e->steps[i].backward_on)
             continue;
         channels = max_size(channels, (size_t)block_channels(n->c));
@@ -70,15 +61,14 @@ int block_prepare(struct gradient *g, struct message *m)
     e->partials = memory_new(items * 2, channels * sizeof(double), m);
     e->scale_sums = memory_new(items, sizeof(double), m);
     e->zeros = memory_new(channels, sizeof(float), m);
-    return e->partials && e->scale_sums && e->zeros ? 0 : STATUS_NOMEM;
+    e->packed = memory_new(max_size(e->packed_bytes, 1), 1, m);
+    return e->partials && e->scale_sums && e->zeros && e->packed ? 0 : STATUS_NOMEM;
 }
 
 void block_release(struct gradient *g)
 {
     struct block_engine *e = block_of(g);
     for (int i = 0; e->steps && i < g->steps.count; i++) {
-        memory_free(e->steps[i].forward);
-        memory_free(e->steps[i].backward);
         memory_free(e->steps[i].sums);
         memory_free(e->steps[i].constants);
     }
@@ -88,33 +78,32 @@ void block_release(struct gradient *g)
     memory_free(e->scale_sums);
     memory_free(e->zeros);
     memory_free(e->table);
-    memory_free(e->pack_first);
-}
-
-size_t block_weights_bytes(const struct gradient *g, int i)
-{
-    const struct block_step *b = &block_of(g)->steps[i];
-    const struct block_kernel *k = b->kernels;
-    return (b->forward ? k->packed_bytes(&b->conv, BLOCK_FORWARD) : 0) +
-           (b->backward ? k->packed_bytes(&b->conv, BLOCK_BACKWARD) : 0);
+    memory_free(e->packed);
 }
 
 /* ---- weights ---- */
 
+struct pack_job {
+    struct gradient *g;
+    int i;
+    enum block_direction d;
+};
+
 static void pack_item(void *context, int item, int worker)
 {
-    struct gradient *g = context;
-    const struct block_engine *e = block_of(g);
-    const float *weights = gradient_quantized(g) ? e->image.real_weights : g->parameters;
-    int i = g->steps.count - 1;
+    const struct pack_job *j = context;
+    const struct block_engine *e = block_of(j->g);
+    const struct block_step *b = &e->steps[j->i];
+    const float *weights = gradient_quantized(j->g) ? e->image.real_weights : j->g->parameters;
+    int forward = j->d == BLOCK_FORWARD;
     (void)worker;
-    while (e->pack_first[i] > item)
-        i--;
-    const struct block_step *b = &e->steps[i];
-    b->kernels->pack(&b->conv, weights + g->train[i].weight, item - e->pack_first[i], b->forward, b->backward);
+    b->kernels->pack(&b->conv, weights + j->g->train[j->i].weight, item, forward ? e->packed : NULL,
+                     forward ? NULL : e->packed);
 }
 
-void block_pack_weights(struct gradient *g)
+void block_conv_pack(struct gradient *g, int i, enum block_direction d)
 {
-    threads_run(image_of(g)->pool, pack_item, g, block_of(g)->pack_items);
+    struct pack_job job = {g, i, d};
+    const struct block_step *b = &block_of(g)->steps[i];
+    threads_run(image_of(g)->pool, pack_item, &job, b->kernels->pack_items(&b->conv));
 }
