@@ -267,7 +267,7 @@ few=(--activation-bits 4 --epochs 1 --learning-rate 0.001 --scale-rate 1)
     refused "$T/fused: dataset-digest: *" --epochs 1 < in.other
     refused "--keep-float: *" --epochs 1 --keep-float fc < "$T/once"
     matched 3 w3
-    refused "w3: conv1: *" --epochs 1 --weight-bits 3 --activation-bits 4 --ends same --init w3 < "$T/once"
+    refused "w3: norm: codes 0..255, want those of 4 bits*" --epochs 1 --weight-bits 3 --activation-bits 4 --ends same --init w3 < "$T/once"
     refused "w3: layer1.0.conv1: weights of 3 bits, want 2 (--weight-bits, --ends)" --epochs 0 --weight-bits 2 --activation-bits 4 --init w3
     refused "$T/fused: is at stage fused, want int8: run quantize first" --epochs 0 --init "$T/fused"
     refused "none: cannot open: *" --epochs 1 --teacher none < "$T/once"
