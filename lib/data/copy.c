@@ -16,7 +16,7 @@
 
 enum { HEX = DIGEST_HEX - 1, TEXT_MAX_BYTES = 1 << 24, MAX_RECORDS = SPLIT_COUNT * SPLIT_MAX_FILES * FILE_RECORDS };
 
-static const char magic[32] = "resq decoded images 2\n";
+static const char magic[32] = "resq decoded images 3\n";
 
 struct copy_head {
     char magic[sizeof magic], digest[72];

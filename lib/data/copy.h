@@ -18,7 +18,7 @@
 #include "data/files.h"
 
 enum {
-    COPY_FORMAT = 2,  /* changes with these bytes and with the rule of what a set is */
+    COPY_FORMAT = 3,  /* changes with these bytes and with the rule of what a set is */
     COPY_BLOCK = 250, /* records that are checked together: 3/4 MB */
 };
 #define COPY_MAX_BYTES ((int64_t)1 << 30)   /* of a copy; larger sets are decoded each time */

@@ -8,9 +8,10 @@
 #include <string.h>
 
 struct picture {
-    char *name;   /* without its class */
-    int class_id; /* of the table below, until pictures_finish */
-    int64_t slot; /* where its record stands */
+    char *name;    /* without its class */
+    int class_id;  /* of the table below, until pictures_finish */
+    int64_t slot;  /* where its record stands */
+    int64_t place; /* in the list's order, see list_order */
 };
 
 struct picture_list {
@@ -211,7 +212,7 @@ static int picture_put(struct pictures *p, int class_id, const struct member_pat
     uint8_t *image = memory_new_raw(image_shape_bytes(p->shape), 1, m);
     if (!image)
         return STATUS_NOMEM;
-    struct picture picture = {NULL, class_id, l->count};
+    struct picture picture = {.class_id = class_id, .slot = l->count};
     int status = image_convert(d->pixels, d->shape, &p->wish->image, image, p->shape, m);
     if (status >= 0 && !(picture.name = memory_strdup(path->name, m)))
         status = STATUS_NOMEM;
@@ -343,14 +344,51 @@ static void records_pack(const struct pictures *p, const struct picture_list *l,
     }
 }
 
+static int place_order(const void *a, const void *b)
+{
+    const struct picture *x = a, *y = b;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
+    return (x->class_id > y->class_id) - (x->class_id < y->class_id);
+}
+
+static int is_number(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    return digits > 0 && (name[digits] == '.' || name[digits] == '\0');
+}
+
+/* The first pictures of all classes, then the second ones: of names that begin with their class, as cat-001.jpg does,
+ * the first thousand would else be cats alone. */
+static int list_deal(struct picture_list *l, int classes, struct message *m)
+{
+    int64_t *seen = memory_new((size_t)classes, sizeof *seen, m);
+    if (!seen)
+        return STATUS_NOMEM;
+    for (int64_t i = 0; i < l->count; i++)
+        l->pictures[i].place = seen[l->pictures[i].class_id]++;
+    memory_free(seen);
+    qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, place_order);
+    return 0;
+}
+
+/* By name, numbers in it as numbers; where all names are numbers, which count over all classes or in each, that is the
+ * order; else it is each class's, and the classes take turns. */
 static int list_order(struct picture_list *l, int split, const struct image_files *s, struct message *m)
 {
+    int are_numbers = 1;
     if (l->count > 0)
         qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, picture_order);
-    for (int64_t i = 1; i < l->count; i++)
-        if (picture_order(&l->pictures[i - 1], &l->pictures[i]) == 0)
+    for (int64_t i = 0; i < l->count; i++) {
+        are_numbers = are_numbers && is_number(l->pictures[i].name);
+        if (i > 0 && picture_order(&l->pictures[i - 1], &l->pictures[i]) == 0)
             return message_set(m, STATUS_FORMAT, "%s/%s/%s: duplicate member", split_names[split],
                                s->classes[l->pictures[i].class_id], l->pictures[i].name);
+    }
+    if (!are_numbers)
+        TRY(list_deal(l, s->class_count, m));
+    for (int64_t i = 0; i < l->count; i++)
+        l->pictures[i].place = i;
     return 0;
 }
 
@@ -371,7 +409,7 @@ static void records_close(const struct pictures *p, struct picture_list *l)
             memcpy(record_at(p, l, i), record_at(p, l, l->pictures[i].slot), slot_bytes(p));
         l->pictures[i].slot = i;
     }
-    qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, picture_order);
+    qsort(l->pictures, (size_t)l->count, sizeof *l->pictures, place_order);
 }
 
 /* Every so manieth picture of each class moves from l, which is in order, to out. */

@@ -183,6 +183,28 @@ static void test_image_folder(void **state)
     assert_int_equal(image_difference(d.images, 6), 0);
 }
 
+/* Names that begin with their class: the first images are of all classes nevertheless, as after a test split was held
+ * out. */
+static void test_classes_take_turns(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"train/ant/ant-1.png", "train/ant/ant-2.png", "train/ant/ant-10.png",
+                                        "train/bee/bee-1.png", "train/bee/bee-2.png", "train/cow/cow-7.png"};
+    const int which[6] = {1, 4, 6, 2, 5, 3}, labels[6] = {0, 1, 2, 0, 1, 0};
+    char path[64];
+    for (int i = 0; i < 6; i++) {
+        snprintf(path, sizeof path, "turns/%s", names[i]);
+        picture_write(path, i + 1);
+    }
+    picture_write("turns/test/ant/ant-1.png", 7);
+    ASSERT_OK(load(temporary_path("turns"), "train"));
+    assert_int_equal(d.count, 6);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(d.labels[i], labels[i]);
+        assert_int_equal(image_difference(d.images + i * IMAGE_BYTES, which[i]), 0);
+    }
+}
+
 /* What is left out is counted, in one line. */
 static void test_what_is_left_out_is_said(void **state)
 {
@@ -662,6 +684,7 @@ int main(void)
         cmocka_unit_test(test_wrong_labels),
         cmocka_unit_test(test_folders_of_files),
         cmocka_unit_test(test_image_folder),
+        cmocka_unit_test(test_classes_take_turns),
         cmocka_unit_test(test_what_is_left_out_is_said),
         cmocka_unit_test(test_other_names_of_test),
         cmocka_unit_test(test_folder_loops_end),
