@@ -2,12 +2,12 @@
  *
  *     loss = -(1/N) sum_n [ (1 - e) log p[n,t] + (e/K) sum_k log p[n,k] ]        gradient = (p - q) / N
  *
- * log p by log-softmax with the row's maximum subtracted. Everything in double, row after row: one order of sums.
- */
+ * log p by log-softmax with the row's maximum subtracted. Everything in double, row after row: one order of sums. */
 #ifndef RESQ_TRAIN_LOSS_H
 #define RESQ_TRAIN_LOSS_H
 
 #include "base/status.h"
+#include "exec/train/reduce.h"
 #include <stdint.h>
 
 /* Running sums over images; all-zero is empty. */
@@ -17,10 +17,13 @@ struct loss_sums {
 };
 
 /* logits f32 [count,K], labels u16 [count] < K, count >= 1, smoothing in [0,1). Adds to sums; writes dlogits f32
- * [count,K] where not NULL. A row whose loss is NaN or Inf is STATUS_RANGE (`loss is nan`), and sums is as before.
- */
+ * [count,K] where not NULL. A row whose loss is NaN or Inf is STATUS_RANGE (`loss is nan`), and sums is as before. */
 int loss_cross_entropy(const float *logits, const uint16_t *labels, int64_t count, int classes, double smoothing,
                        float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
+/* The same of a mini-batch of r's images (reduce_begin), of which these are this process's own: sums and the N of the
+ * gradient are of the whole, which is added up as everything in training. */
+int loss_of_batch(struct reduce *r, const float *logits, const uint16_t *labels, int classes, double smoothing,
+                  float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 double loss_mean(const struct loss_sums *sums);     /* 0 where empty */
 double loss_accuracy(const struct loss_sums *sums); /* in percent; 0 where empty */
 

@@ -27,8 +27,8 @@ static int make(struct stepper *s, const uint8_t *images, const uint16_t *labels
     at[STEP_FORWARD] = clock_seconds();
     TRY(gradient_forward(g, images, count, s->logits, m));
     at[STEP_LOSS] = clock_seconds();
-    TRY(loss_cross_entropy(s->logits, labels, count, s->options.classes, s->options.label_smoothing, s->dlogits,
-                           done->sums, m));
+    TRY(loss_of_batch(gradient_reduce(g), s->logits, labels, s->options.classes, s->options.label_smoothing,
+                      s->dlogits, done->sums, m));
     at[STEP_BACKWARD] = clock_seconds();
     TRY(gradient_backward(g, s->dlogits, m));
     at[STEP_UPDATE] = clock_seconds();
