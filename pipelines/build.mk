@@ -25,8 +25,8 @@ RESQ_LDLIBS := -lopenblas -Wl,--as-needed -lgsl -Wl,--no-as-needed -ljansson -la
 # does not mean what lies below it), of its own layer or of layers below. `make lint` checks it; so does the linker: a
 # unit test of a layer links only what that layer's folders see.
 LAYERS := page emit train ptq exec pass onnx quant graph report data kernel record ranks base
-SEES_tools        := tools/common data emit exec/infer graph onnx page pass ptq quant record report train
-SEES_tools/common := data exec/device exec/infer exec/plan graph pass ptq quant record report train
+SEES_tools        := tools/common data emit exec/infer graph onnx page pass ptq quant ranks record report train
+SEES_tools/common := data exec/device exec/infer exec/plan graph pass ptq quant ranks record report train
 
 SEES_page := data graph quant record report
 
