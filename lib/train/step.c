@@ -13,6 +13,10 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
     if (options->teacher && gradient_makes_steps(g))
         return message_set(m, STATUS_UNSUPPORTED,
                            "a teacher (--teacher) cannot be heard on device %s: take the CPU", gradient_device(g));
+    if (options->teacher && gradient_reduce(g)->ranks)
+        return message_set(m, STATUS_UNSUPPORTED,
+                           "a teacher (--teacher) is heard by one process alone, not by %d ranks",
+                           gradient_reduce(g)->ranks->count);
     return s->maker->open(s, m);
 }
 

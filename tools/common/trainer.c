@@ -1,5 +1,6 @@
 #include "tools/common/trainer.h"
 #include "base/threads.h"
+#include "tools/common/crew.h"
 #include <signal.h>
 #include <string.h>
 
@@ -171,12 +172,15 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
     o.say_context = &talk;
     if (schedule_make(a, &o.schedule, &m) < 0)
         return tool_misuse(tool, "%s", m.text);
+    int opened = ranks_open(&o.ranks, &m);
+    if (opened < 0)
+        return tool_end(tool, opened, &m);
     struct lineage lineage = {.message = &m};
     tool_lineage(tool, &lineage);
     milestones_record(a, &lineage);
     int status = training_run(&o, kind, context, &lineage, &m);
     lineage_free(&lineage);
-    if (status == STATUS_INTERRUPTED)
+    if (status == STATUS_INTERRUPTED && stop_signal)
         die_by(stop_signal);
-    return tool_end(tool, status, &m);
+    return tool_end_of_ranks(tool, o.ranks, status, &m);
 }

@@ -1,7 +1,9 @@
 /* Gradients of a depthwise convolution: eight channels at a time. By the input, each pixel gathers from the outputs that saw
- * it; by the weights, an item is eight channels, each tap summed over one image in a register and over images in double. */
+ * it; by the weights, an item is eight channels, each tap summed over one image in a register, over a shard's in double. */
+#include "base/tree.h"
 #include "kernel/list.h"
 #include "kernel/x86/avx2/depthwise_f32.h"
+#include <string.h>
 
 /* ---- by the input ---- */
 
@@ -62,7 +64,7 @@ static int items(const struct conv_shape *s)
 
 static size_t sums_bytes(const struct conv_shape *s)
 {
-    return shape_reduced(s) * LANES * sizeof(double);
+    return shape_reduced(s) * LANES * (sizeof(double) + TREE_LEVELS * sizeof(float));
 }
 
 /* One tap of one image: the sum over its output pixels of dy * x. */
@@ -85,23 +87,38 @@ static __m256 tap_sum(const struct conv_shape *s, const float *x, const float *d
     return sum;
 }
 
+/* sums [taps][LANES] += one image's. */
+static void image_add(const struct conv_shape *s, const float *x, const float *dy, __m256i mask, double *sums)
+{
+    for (int tap = 0; tap < s->kernel * s->kernel; tap++) {
+        float part[LANES];
+        _mm256_storeu_ps(part, tap_sum(s, x, dy, tap / s->kernel, tap % s->kernel, mask));
+        for (int k = 0; k < LANES; k++)
+            sums[tap * LANES + k] += (double)part[k];
+    }
+}
+
 static void run_weight(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
                        void *scratch)
 {
     double *sums = scratch;
     int first = item * LANES, taps = s->kernel * s->kernel;
+    size_t count = (size_t)taps * LANES;
+    float *rows = (float *)(void *)(sums + count);
+    const struct tree_rows tree = {rows, rows + count, count};
     __m256i mask = mask_of(s->out - first);
-    memset(sums, 0, sums_bytes(s));
-    for (int n = 0; n < images; n++, x += shape_inputs(s), dy += shape_outputs(s))
-        for (int tap = 0; tap < taps; tap++) {
-            float part[LANES];
-            _mm256_storeu_ps(part, tap_sum(s, x + first, dy + first, tap / s->kernel, tap % s->kernel, mask));
-            for (int k = 0; k < LANES; k++)
-                sums[tap * LANES + k] += (double)part[k];
-        }
+    for (int shard = 0; shard < tree_shards(images); shard++) {
+        float *row = tree_open(&tree, shard);
+        memset(sums, 0, count * sizeof *sums);
+        for (int n = 0; n < tree_images(images, shard); n++, x += shape_inputs(s), dy += shape_outputs(s))
+            image_add(s, x + first, dy + first, mask, sums);
+        tree_from_doubles(sums, count, row);
+        tree_close(&tree, shard);
+    }
+    tree_finish(&tree, tree_shards(images));
     for (int k = 0; k < LANES && first + k < s->out; k++)
         for (int tap = 0; tap < taps; tap++)
-            dw[(size_t)(first + k) * (size_t)taps + (size_t)tap] = (float)sums[tap * LANES + k];
+            dw[(size_t)(first + k) * (size_t)taps + (size_t)tap] = rows[tap * LANES + k];
 }
 
 const struct conv_f32_backward_weight_kernel conv_f32_backward_weight_grouped_avx2_depthwise = {
