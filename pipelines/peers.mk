@@ -8,6 +8,7 @@ ifneq ($(or $(word 2,$(PEERS_NAMED)),$(filter -%,$(PEERS_NAMED))),)
 ifneq ($(filter peers%,$(MAKECMDGOALS)),)
 $(error NETWORK=$(NETWORK): peers takes a network by its name, or MODEL_FLOAT= and MODEL_INT8=)
 endif
+PEERS_NAMED   :=
 endif
 PEERS_HOME    := build/peers
 PEERS         := $(PEERS_HOME)$(if $(PEERS_NAMED),/$(PEERS_NAMED))

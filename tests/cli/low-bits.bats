@@ -53,7 +53,7 @@ holds() { # an arithmetic condition
         cmp <("$BIN/inspect" tensor layer3.1.conv1.weight "$T/w$bits" --values) \
             <("$BIN/inspect" tensor layer3.1.conv1.weight "$T/plain$bits" --values)
     done
-    holds "$(loss "$T/plain2") - $float > 1 && $(loss "$T/w2") - $float < 0.2"
+    holds "$(loss "$T/plain2") - $float > 1 && $(loss "$T/w2") - $float < ($(loss "$T/plain2") - $float) / 8"
 }
 
 @test "the file says what was done; at 8 bits nothing is said, read or changed" {
