@@ -217,7 +217,7 @@ int main(int argc, char **argv)
         {"ms", 0, OPTION_NUMBER, &o.ms, 1e-9, 1e9, "T", "at most so many milliseconds an image", 0, 0},
         {"drop", 0, OPTION_NUMBER, &o.drop, -100, 100, "X", "at most so many points of held-out accuracy", 0, 0},
         {"timings", 0, OPTION_STRINGS, &o.timings, 0, 0, "BITS=FILE",
-         "bench --layers of a model of so many bits; may be repeated", 0, 0},
+         "of a model of so many bits, by bench --layers; may be repeated", 0, 0},
         {"validate", 0, OPTION_STRING, &o.validate, 0, 0, "FILE", "held-out batches to try plans on", 0, 0},
         {"frontier", 0, OPTION_STRING, &o.frontier, 0, 0, "FILE",
          "write here what was tried, and plans of other sizes", 0, 0},

@@ -138,7 +138,7 @@ int main(int argc, char **argv)
         {"ewgs", 0, OPTION_NUMBER, &o.training.ewgs, 0, 1, "DELTA", "scale gradients by the distance to the code",
          0, RECORDED_IF_GIVEN},
         {"freeze", 0, OPTION_NUMBER, &o.shared.freeze, 0, 0.1, "SHARE",
-         "freeze weights of 3 bits and fewer that oscillate oftener, at the end; 0: never", 0, RECORDED_IF_GIVEN},
+         "freeze weights of at most 3 bits that oscillate oftener; 0: never", 0, RECORDED_IF_GIVEN},
         {"floats", 0, OPTION_STRING, &o.shared.floats, 0, 0, "FILE", "write the float network behind the codes too",
          0, 0},
         {"observer", 0, OPTION_CHOICE, &o.training.lower.observer, 0, 0, 0, "how ranges are chosen at first",

@@ -220,8 +220,8 @@ few=(--activation-bits 4 --epochs 1 --learning-rate 0.001 --scale-rate 1)
     run ! cmp -s w4.float "$T/fused"
     "$BIN/calibrate" -m w4.float -o w4.ranges < "$T/once"
     "$BIN/quantize" -q -m w4.float -r w4.ranges --weight-bits 3 --activation-bits 4 -o w3 < "$T/once"
-    "$BIN/qat-finetune" -b 32 -m w4.float -r w4.ranges --weight-bits 3 "${few[@]}" --init w3 -o w3.qat < "$T/once"
-    holds "$(loss w3.qat) < $(loss w3)"
+    "$BIN/qat-finetune" -b 32 -m w4.float -r w4.ranges --weight-bits 3 --activation-bits 4 --epochs 1 --init w3 -o w3.qat < "$T/once"
+    holds "$(loss w3.qat) < $(loss w3)" # at the rates that are the default
 }
 
 @test "a teacher, scaled gradients and frozen weights each change what is trained; the same bytes for any threads and however often stopped" {

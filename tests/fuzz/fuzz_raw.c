@@ -114,9 +114,10 @@ static void set_read(const char *path, const char *split, const struct dataset_w
     require(d.count > 0 && image_shape_check(d.shape, &m) >= 0);
     require(w->height == 0 || (d.shape.height == w->height && d.shape.width == w->width));
     require(w->channels == 0 || d.shape.channels == w->channels);
-    volatile unsigned sum = 0; /* every pixel is read */
-    for (size_t i = 0; status >= 0 && i < (size_t)d.count * image_shape_bytes(d.shape); i++)
+    uint64_t sum = 0, pixels = (uint64_t)d.count * image_shape_bytes(d.shape); /* every one is read */
+    for (uint64_t i = 0; status >= 0 && i < pixels; i++)
         sum += d.images[i];
+    require(sum <= pixels * 255);
     for (int64_t i = 0; i < d.count; i++)
         require(d.labels[i] < d.class_count);
     dataset_free(&d);

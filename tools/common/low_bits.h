@@ -22,7 +22,7 @@ struct low_bits_arguments {
 #define LOW_BITS_OPTIONS(a) \
     LOW_BITS_CHOICES(a), \
     {"plan", 0, OPTION_STRING, &(a).plan, 0, 0, "FILE", \
-     "bits of each layer, as allot writes them; of what it does not name, as the other options say", 0, 0}
+     "bits of each layer, as allot writes them; of others, as these options say", 0, 0}
 /* clang-format on */
 
 /* The observers' names, "min-max|mse|..", as an option's choices. */

@@ -20,6 +20,8 @@ int matching_open(struct matching *a, const struct model *fused, struct message 
     int status = images_take(&a->taken, fused, a->most, m);
     if (status >= 0)
         return model_copy(&a->fused, fused, m);
+    if (status == STATUS_IO || status == STATUS_NOMEM) /* what stands there does not matter */
+        return status;
     struct message why = *m;
     if (a->gptq)
         return message_set(m, status, "%s (--gptq wants batches of images there)", why.text);
