@@ -147,7 +147,7 @@ static double log_sum(const float *row, int classes)
     return most + log(sum);
 }
 
-static double divergence(const float *want, const float *got, int classes)
+double analyse_divergence(const float *want, const float *got, int classes)
 {
     double a = log_sum(want, classes), b = log_sum(got, classes), sum = 0;
     for (int k = 0; k < classes; k++) {
@@ -163,7 +163,7 @@ static void compare(const struct analysing *a, struct analyse_row *row)
     for (int64_t i = 0; i < a->o->count; i++) {
         const float *want = a->wanted + i * classes, *got = a->logits + i * classes;
         int class = predicted(got, classes);
-        row->kl += divergence(want, got, classes);
+        row->kl += analyse_divergence(want, got, classes);
         for (int k = 0; k < classes; k++)
             row->logit_error += ((double)want[k] - (double)got[k]) * ((double)want[k] - (double)got[k]);
         row->correct += class == a->o->labels[i];

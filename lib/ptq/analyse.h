@@ -55,5 +55,7 @@ struct analysis {
 int ptq_analyse(struct analysis *a, const struct model *fused, const struct analyse_options *o,
                 struct message *m) RESQ_USE_RESULT;
 void analysis_free(struct analysis *a);
+/* KL(want || got) of two rows of logits [classes], natural logarithm. */
+double analyse_divergence(const float *want, const float *got, int classes);
 
 #endif

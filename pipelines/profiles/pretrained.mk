@@ -1,4 +1,4 @@
-# pretrained: the study from a float network that comes with the repository: nothing is trained but int8. Ten minutes on two cores
+# pretrained: the study from a float network that comes with the repository: nothing is trained but int8. Three minutes on two cores
 # with AVX2. (pipelines/data/PRETRAINED.md says how the network was made; `make pretrained` makes it again.)
 PRETRAINED = pipelines/data/pretrained.safetensors
 NEEDED     = $(PRETRAINED)

@@ -1,5 +1,6 @@
 #include "tools/common/trial.h"
 #include "base/memory.h"
+#include "ptq/analyse.h"
 #include "report/metrics.h"
 #include <math.h>
 #include <stdio.h>
@@ -42,17 +43,6 @@ int trials_open(struct trials *t, const char *path, const struct record *stream,
     return 0;
 }
 
-/* KL(want || got) of two rows of logits. */
-static double divergence(const float *want, const float *got, int classes)
-{
-    double sum = 0;
-    for (int k = 0; k < classes; k++) {
-        double p = softmax_probability(want, classes, k), q = softmax_probability(got, classes, k);
-        sum += p > 0 ? p * (log(p) - log(fmax(q, 1e-300))) : 0;
-    }
-    return sum;
-}
-
 /* The float network beside the model whose logits are in t->held. */
 static void compare(const struct trials *t, struct trial *x)
 {
@@ -62,7 +52,7 @@ static void compare(const struct trials *t, struct trial *x)
         int before = right(t, t->wanted, i), now = right(t, t->held.logits, i);
         lost += before && !now;
         won += now && !before;
-        x->kl += divergence(t->wanted + i * classes, t->held.logits + i * classes, classes) / (double)n;
+        x->kl += analyse_divergence(t->wanted + i * classes, t->held.logits + i * classes, classes) / (double)n;
     }
     double d = (double)(lost - won) / (double)n;
     double half = 1.959964 * sqrt(((double)(lost + won) / (double)n - d * d) / (double)n);

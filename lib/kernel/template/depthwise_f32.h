@@ -1,13 +1,10 @@
-/* depthwise_f32.h: what depthwise convolutions of floats share, forward and backward: eight channels a register, and weights packed
- * so. */
-#ifndef RESQ_KERNEL_X86_AVX2_DEPTHWISE_F32_H
-#define RESQ_KERNEL_X86_AVX2_DEPTHWISE_F32_H
+/* depthwise_f32.h: what depthwise convolutions of floats share, forward and backward: as many channels a register as the
+ * set's vectors have (its vector_f32 header comes first), and weights packed so. */
+#ifndef RESQ_KERNEL_TEMPLATE_DEPTHWISE_F32_H
+#define RESQ_KERNEL_TEMPLATE_DEPTHWISE_F32_H
 
 #include "kernel/contract/shape.h"
-#include <immintrin.h>
 #include <string.h>
-
-enum { LANES = 8 };
 
 static inline int supports(const struct conv_shape *s)
 {
@@ -35,10 +32,18 @@ static inline void pack(const struct conv_shape *s, const float *weight, void *p
                 to[k] = weight[shape_weight_at(s, k, 0, r, t)];
 }
 
-/* The first `count` of eight. */
-static inline __m256i mask_of(int count)
+/* The first `count` channels, at most LANES. */
+INLINE vec channels_load(const float *from, int count)
 {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return count >= LANES ? vec_load(from) : vec_load_some(from, vec_first(count));
+}
+
+INLINE void channels_store(float *to, int count, vec v)
+{
+    if (count >= LANES)
+        vec_store(to, v);
+    else
+        vec_store_some(to, vec_first(count), v);
 }
 
 #endif
