@@ -102,11 +102,9 @@ static int prepare_reduce(struct gradient *g, const char *device, struct message
     const struct ranks *ranks = g->options.ranks;
     size_t values = 64, weights = 0;
     g->batch = g->options.batch;
-    if (strcmp(device, "cpu") != 0)
-        return ranks && ranks->count > 1
-                   ? message_set(m, STATUS_UNSUPPORTED, "%d ranks cannot train on device %s yet: take the CPU",
-                                 ranks->count, device)
-                   : 0;
+    if (ranks && ranks->count > 1 && strcmp(device, "cpu") != 0)
+        return message_set(m, STATUS_UNSUPPORTED, "%d ranks cannot train on device %s yet: take the CPU", ranks->count,
+                           device);
     for (int i = 0; i < g->graph.count; i++)
         values = max_size(values, 2 * (size_t)block_channels(gradient_node(g, i)->c));
     for (int i = 0; i < g->slice_count; i++)
