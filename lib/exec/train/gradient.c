@@ -103,8 +103,8 @@ static int prepare_reduce(struct gradient *g, const char *device, struct message
     size_t values = 64, weights = 0;
     g->batch = g->options.batch;
     if (ranks && ranks->count > 1 && strcmp(device, "cpu") != 0)
-        return message_set(m, STATUS_UNSUPPORTED, "%d ranks cannot train on device %s yet: take the CPU", ranks->count,
-                           device);
+        return message_set(m, STATUS_UNSUPPORTED, "%d ranks cannot train on device %s yet: take the CPU",
+                           ranks->count, device);
     for (int i = 0; i < g->graph.count; i++)
         values = max_size(values, 2 * (size_t)block_channels(gradient_node(g, i)->c));
     for (int i = 0; i < g->slice_count; i++)
