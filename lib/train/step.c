@@ -16,6 +16,14 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
     return s->maker->open(s, m);
 }
 
+void stepper_move(struct stepper *s, struct gradient *g)
+{
+    s->gradient = g;
+    s->optimizer.slice_count = gradient_slices(g, &s->optimizer.slices);
+    s->average.state_slice_count = gradient_state_slices(g, &s->average.state_slices);
+    s->oscillation.gradient = g;
+}
+
 void stepper_close(struct stepper *s)
 {
     optimizer_close(&s->optimizer);

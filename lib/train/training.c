@@ -196,6 +196,7 @@ static int open_inputs(struct trainer *t, struct gradient_options *gradient, str
         return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the model %d",
                            feed_stream(t->feed)->class_count, g->nodes[g->count - 1].c);
     TRY(images_match_input(images, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m));
+    t->whole = t->shape = images;
     TRY(teacher_load(&t->teacher, &o->teacher, t->stream, &t->start, t->lineage, m));
     TRY(held_out_open(&t->held_out, o->validate, t->stream, t->start.record, m));
     TRY(check_held_out(t, images, m));
@@ -216,18 +217,6 @@ static int say_what_runs(const struct trainer *t, struct message *m)
     }
     text_free(&lines);
     return status;
-}
-
-/* Every size that the run's mini-batches will have, before any of it is trained on. */
-static int check_counts(const struct trainer *t, struct message *m)
-{
-    int64_t total = feed_total(t->feed), batch = t->options->batch, rest = total % batch;
-    int status = total >= batch ? gradient_check_count(t->gradient, batch, m) : STATUS_OK;
-    if (status >= 0 && rest > 0)
-        status = gradient_check_count(t->gradient, rest, m);
-    if (status >= 0)
-        return status;
-    return message_prefix(m, status, "%lld images an epoch by %lld (--batch)", (long long)total, (long long)batch);
 }
 
 /* A warning for each program of the study that could not take what is about to be trained. */
@@ -256,7 +245,8 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     TRY(open_inputs(t, &gradient, m));
     TRY(trainer_check_room(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
-    TRY(check_counts(t, m));
+    t->gradient_options = gradient;
+    TRY(trainer_sizes_check(t, m));
     TRY(warn_of_stages(t, m));
     const struct exec_options teacher = teacher_options(o);
     TRY(teacher_open(&t->teacher, &teacher, (int)o->batch, m));
@@ -267,6 +257,7 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     else
         TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count,
                       gradient_precision(t->gradient), m));
+    TRY(trainer_sizes_follow(t, m));
     TRY(step_begin(&t->stepper, m));
     return feed_start(t->feed, t->state.epoch, t->state.epoch_step, m);
 }
@@ -280,7 +271,7 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
     TRY(log_save(&t->state.log, o->log, m));
     t->session_start = clock_seconds();
     progress_open(&t->progress, o->progress, o->progress == NULL, o->called ? o->called : o->tool,
-                  o->epochs * feed_total(t->feed) - t->images_before);
+                  trainer_sizes_work(t, o->epochs, 0) - t->images_before);
     int status = loop_run(t, m);
     progress_close(&t->progress);
     return status;
@@ -305,6 +296,7 @@ static void trainer_close(struct trainer *t)
     training_state_free(&t->state);
     text_free(&t->recipe);
     memory_free(t->best);
+    memory_free(t->shrunk);
     if (t->gradient)
         gradient_close(t->gradient);
     model_free(&t->start);

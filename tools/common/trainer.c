@@ -149,6 +149,8 @@ static const char *misuse_of(const struct trainer_arguments *a)
         return "--resume: needs --checkpoint FILE";
     if (a->checkpoint_every > 0 && !a->checkpoint)
         return "--checkpoint-every: needs --checkpoint FILE";
+    if (a->growth && a->teacher.model)
+        return "--grow: a teacher (--teacher) wants the pictures whole";
     if (a->nesterov && a->momentum == 0)
         return "--momentum: is 0, which --nesterov cannot look along (--no-nesterov)";
     return NULL;
@@ -171,6 +173,8 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
     o.say_context = &talk;
     if (schedule_make(a, &o.schedule, &m) < 0)
         return tool_misuse(tool, "%s", m.text);
+    if (a->growth && growth_parse(a->growth, &o.growth, &m) < 0)
+        return tool_misuse(tool, "--grow: %s", m.text);
     struct lineage lineage = {.message = &m};
     tool_lineage(tool, &lineage);
     milestones_record(a, &lineage);

@@ -12,11 +12,11 @@ struct trainer_arguments {
     const char *schedule, *precision;
     struct device_arguments where;
     struct teacher_options teacher;
-    double freeze; /* of a tool that has it, like floats */
+    double freeze; /* of a tool that has it, like floats and growth */
     double rate, momentum, weight_decay, bias_rate, peak, warm_up, factor, smoothing, ema;
     struct integer_list milestones; /* percent of the run */
     int nesterov, decay_all, resume, verbose, quiet;
-    const char *output, *last, *log, *floats, *validate, *checkpoint;
+    const char *growth, *output, *last, *log, *floats, *validate, *checkpoint;
 };
 
 /* The options of both, as one part of a tool's table; a is the struct they fill. */
