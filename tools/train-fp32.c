@@ -30,8 +30,9 @@ static const char details[] =
     "--teacher MODEL, of any stage, mixes the loss with how far the softened logits are from its own, on the\n"
     "same augmented images (distillation).\n"
     "\n"
-    "--grow 16:5,24:3 shrinks the images of the first five epochs to 16x16, those of the next three to 24x24 (averaged\n"
-    "over boxes), for a fraction of the work; the rest see them whole, and these epochs alone are validated.\n"
+    "--grow 16:45,24:33 shrinks the images of the first 45 percent of the epochs to 16x16, those of the next 33 to\n"
+    "24x24 (averaged over boxes, whole epochs, rounded down), for a fraction of the work; the rest, at least the last,\n"
+    "see them whole, and these alone are validated.\n"
     "\n"
     "--half writes weights as F16, half the size: they are rounded before they are validated, so that what\n"
     "was measured is what the file holds. With --init and --epochs 0 it rounds a model once.\n"
@@ -119,8 +120,8 @@ int main(int argc, char **argv)
         {"normalize", 0, OPTION_STRING, &o.given.normalize, 0, 0, "M,M,M:S,S,S",
          "mean and deviation / 255 of each channel, or M:S of all; else the batches' or CIFAR-10's", 0, 0},
         {"eps", 0, OPTION_STRING, &o.given.eps, 0, 0, "EPS", "--init without graph: its batch norms'", 0, 0},
-        {"grow", 0, OPTION_STRING, &o.shared.growth, 0, 0, "SIZE:EPOCHS,..",
-         "the first epochs see smaller pictures, e.g. 16:5,24:3", 0, RECORDED_IF_GIVEN},
+        {"grow", 0, OPTION_STRING, &o.shared.growth, 0, 0, "SIZE:PERCENT,..",
+         "the first epochs see smaller pictures, e.g. 16:45,24:33", 0, RECORDED_IF_GIVEN},
         {"half", 0, OPTION_FLAG, &o.training.half, 0, 0, 0, "round weights to F16 and store them so", 0, 0},
         TRAINER_OPTIONS(o.shared),
     };

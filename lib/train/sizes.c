@@ -47,10 +47,9 @@ int trainer_sizes_check(struct trainer *t, struct message *m)
     const struct growth *growth = &t->options->growth;
     size_t most = 0;
     TRY(check_counts(t, t->gradient, m));
-    TRY(growth_check(growth, t->options->epochs, t->whole, m));
-    int64_t epoch = 0;
-    for (int i = 0; i < growth->count; epoch += growth->stages[i++].epochs) {
-        const struct image_shape shape = growth_shape(growth, epoch, t->whole);
+    TRY(growth_check(growth, t->whole, m));
+    for (int i = 0; i < growth->count; i++) {
+        const struct image_shape shape = {growth->stages[i].height, growth->stages[i].width, t->whole.channels};
         TRY(check_at(t, shape, m));
         most = image_shape_bytes(shape) > most ? image_shape_bytes(shape) : most;
     }
@@ -84,7 +83,8 @@ static int gradient_change(struct trainer *t, struct image_shape shape, float *k
 
 int trainer_sizes_follow(struct trainer *t, struct message *m)
 {
-    const struct image_shape shape = growth_shape(&t->options->growth, t->state.epoch, t->whole);
+    const struct image_shape shape =
+        growth_shape(&t->options->growth, t->state.epoch, t->options->epochs, t->whole);
     if (image_shape_is(shape, t->shape))
         return STATUS_OK;
     float *kept = memory_new_raw(t->parameters + t->states, sizeof *kept, m);
@@ -108,7 +108,8 @@ int trainer_sizes_apply(struct trainer *t, const uint8_t **images, int count, st
 int64_t trainer_sizes_work(const struct trainer *t, int64_t epochs, int64_t images)
 {
     const struct growth *growth = &t->options->growth;
-    double before = growth_cost(growth, epochs, t->whole),
-           share = growth_cost(growth, epochs + 1, t->whole) - before;
+    const int64_t all = t->options->epochs;
+    double before = growth_cost(growth, epochs, all, t->whole);
+    double share = growth_cost(growth, epochs + 1, all, t->whole) - before;
     return (int64_t)(before * (double)feed_total(t->feed) + share * (double)images);
 }

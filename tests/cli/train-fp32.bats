@@ -291,7 +291,7 @@ EOF
 
 @test "misuse" {
     for options in "--resume" "--checkpoint-every 5" "--momentum 0" "--normalize 1,2,3" "--peak 2" "--epochs -1" \
-        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0" "--init x --width 3" "--init x --graph y --normalize 0,0,0:1,1,1" "--init x --normalize 0,0:1,1" "--graph y --eps 1" "--eps 1" "--grow 16" "--grow 16:0" "--grow 7:1" "--grow 16:1," "--grow 16:1,24" \
+        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0" "--init x --width 3" "--init x --graph y --normalize 0,0,0:1,1,1" "--init x --normalize 0,0:1,1" "--graph y --eps 1" "--eps 1" "--grow 16" "--grow 16:0" "--grow 16:100" "--grow 16:50,24:50" "--grow 7:1" "--grow 16:1," "--grow 16:1,24" \
         "--grow 16:1 --teacher x" "--grow 9:1,9:1,9:1,9:1,9:1,9:1,9:1,9:1,9:1"; do
         # shellcheck disable=SC2086 # several words
         run --separate-stderr "$BIN/train-fp32" $options < /dev/null
@@ -306,7 +306,7 @@ EOF
 @test "--grow: the first epochs see the pictures as cifar-load --size makes them" {
     "$BIN/cifar-load" -d "$T/images.bin" --part train --shuffle --epochs 1 --size 16x12 --fit stretch --filter box -o in.small
     small --normalize 0.5:0.5 --epochs 1 --schedule constant -o alone < in.small
-    small --normalize 0.5:0.5 --epochs 2 --schedule step --milestones 50 --factor 0 --grow 16x12:1 -o grown < "$T/train" 2> said
+    small --normalize 0.5:0.5 --epochs 2 --schedule step --milestones 50 --factor 0 --grow 16x12:50 -o grown < "$T/train" 2> said
     [[ $(< said) == *"the stream goes on"* ]]
     run -1 "$BIN/inspect" compare alone grown
     ! grep -v -e '^what' -e '^metadata' -e running_ -e num_batches <<< "$output" || return 1
@@ -317,24 +317,23 @@ EOF
 
 @test "--grow: same bytes for 1, 2 and 3 threads; small epochs are no candidates; on a device too" {
     for threads in 1 2 3; do
-        small --grow 8:1,16:1 --ema 0.9 -j $threads --validate "$T/held-out" --log log -o grown$threads < "$T/train"
+        small --grow 8:34,16:33 --ema 0.9 -j $threads --validate "$T/held-out" --log log -o grown$threads < "$T/train"
     done
     cmp grown1 grown2
     cmp grown1 grown3
     [ "$(grep '^[0-9]' log | cut -f 6 | head -n 2 | tr '\n' ' ')" = "- - " ]
     [[ $(grep '^3' log | cut -f 6) =~ ^[0-9.]+$ ]]
-    "$BIN/inspect" made-by grown1 | grep -q 'grow=8:1,16:1'
+    "$BIN/inspect" made-by grown1 | grep -q 'grow=8:34,16:33'
     RESQ_CUDA=$(find "$BIN/.." "$TREE/build" -maxdepth 2 -name resq-host.so 2> /dev/null | head -n 1) || return 1
     export RESQ_CUDA
-    small --grow 8:1,16:1 --ema 0.9 --device cuda --log device.log -o device < "$T/train"
+    small --grow 8:34,16:33 --ema 0.9 --device cuda --log device.log -o device < "$T/train"
     paste <(grep '^[0-9]' log | cut -f 4) <(grep '^[0-9]' device.log | cut -f 4) |
         awk '{ if (($1 - $2) ^ 2 > 1e-4) exit 1 }'
 }
 
 @test "--grow: what cannot be done is refused before it trains" {
-    refused "1000000 epochs are smaller ones, of 3: *" --grow 16:1000000 < "$T/train"
-    refused "32x32 is not smaller than the pictures, 32x32" --grow 16:1,32:1 < "$T/train"
-    refused "40x20 is not smaller than the pictures, 32x32" --grow 40x20:1 < "$T/train"
+    refused "32x32 is not smaller than the pictures, 32x32" --grow 16:10,32:10 < "$T/train"
+    refused "40x20 is not smaller than the pictures, 32x32" --grow 40x20:10 < "$T/train"
     refused "on pictures of 8x8: 180 images an epoch by 179 (--batch): *on its 1x1 map" --grow 8:1 -b 179 < "$T/train"
     run --separate-stderr "$BIN/train-fp32" --network lenet5 --epochs 3 --grow 16:1 -o out < "$T/train"
     [ "$status" -eq 1 ]
