@@ -1,5 +1,5 @@
 #include "train/growth.h"
-#include "base/text.h"
+#include <stdio.h>
 #include <string.h>
 
 /* "SIZE:PERCENT", the first `length` bytes of text, behind a stage that ends at `before`. */
@@ -35,6 +35,19 @@ int growth_parse(const char *text, struct growth *g, struct message *m)
         if (!*at)
             return STATUS_OK;
     }
+}
+
+int growth_print(const struct growth *g, struct text *t, struct message *m)
+{
+    for (int i = 0; i < g->count; i++) {
+        const struct growth_stage *s = &g->stages[i];
+        char width[16] = "";
+        if (s->width != s->height)
+            snprintf(width, sizeof width, "x%d", s->width);
+        TRY(text_add(t, m, "%s%d%s:%lld", i ? "," : "", s->height, width,
+                     (long long)(s->until - (i ? g->stages[i - 1].until : 0))));
+    }
+    return STATUS_OK;
 }
 
 static struct image_shape stage_shape(const struct growth *g, int i, struct image_shape whole)

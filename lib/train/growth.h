@@ -5,6 +5,7 @@
 #ifndef RESQ_TRAIN_GROWTH_H
 #define RESQ_TRAIN_GROWTH_H
 
+#include "base/text.h"
 #include "data/image.h"
 #include <stdint.h>
 
@@ -24,6 +25,8 @@ struct growth {
 /* "16:45,20x24:33": 45 percent of the epochs at 16x16, then 33 at 20x24, whole epochs of both rounded down, all others whole: at
  * least the last. STATUS_RANGE: it says something else. */
 int growth_parse(const char *text, struct growth *g, struct message *m) RESQ_USE_RESULT;
+/* The same text. */
+int growth_print(const struct growth *g, struct text *t, struct message *m) RESQ_USE_RESULT;
 /* STATUS_RANGE where a stage is not smaller than the pictures are. */
 int growth_check(const struct growth *g, struct image_shape whole, struct message *m) RESQ_USE_RESULT;
 /* The epochs before stage i of a run of so many; i == count: before those that see them whole. */

@@ -20,12 +20,8 @@ static int open_at(const struct trainer *t, struct image_shape shape, const stru
                    struct gradient **g, struct message *m)
 {
     struct model model;
-    TRY(model_copy(&model, &t->start, m));
-    model.graph.nodes[0].h = shape.height;
-    model.graph.nodes[0].w = shape.width;
-    int status = graph_verify(&model.graph, m);
-    if (status >= 0)
-        status = gradient_open(g, &model, options, m);
+    TRY(model_copy_resized(&model, &t->start, shape.height, shape.width, m));
+    int status = gradient_open(g, &model, options, m);
     model_free(&model);
     return status;
 }
