@@ -45,9 +45,9 @@ PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 END
 }
 
-slurm_start() { # FOLDER: sets PIDS and exports SLURM_CONF
+PIDS=() # of the daemons
+slurm_start() { # FOLDER: exports SLURM_CONF
     local node i
-    PIDS=()
     export PATH=$PATH:/usr/sbin SLURM_CONF=$1/slurm.conf
     slurm_config "$1"
     mkdir -p "$1/state" "$1/n1" "$1/n2"
@@ -74,15 +74,25 @@ slurm_start() { # FOLDER: sets PIDS and exports SLURM_CONF
     return 1
 }
 
-# Jobs, then daemons; none is left.
-slurm_stop() {
-    scancel -u "$(id -un)" 2> /dev/null || true
-    local pid
+# Jobs, then daemons, then what of both does not end by itself: none is left.
+slurm_stop() { # FOLDER
+    local pid file i
+    if ((${#PIDS[@]})); then
+        for ((i = 0; i < 50; i++)); do
+            scancel -u "$(id -un)" 2> /dev/null || true
+            [[ -n $(squeue -h 2> /dev/null) ]] || break
+            sleep 0.3
+        done
+    fi
     for pid in "${PIDS[@]}"; do
         kill "$pid" 2> /dev/null || true
     done
     for pid in "${PIDS[@]}"; do
         timeout 10 tail --pid="$pid" -f /dev/null || kill -KILL "$pid" 2> /dev/null || true
+    done
+    for file in /proc/[0-9]*/environ; do
+        pid=${file//[!0-9]/}
+        ! grep -qszx "SLURM_CONF=$1/slurm.conf" "$file" || ((pid == $$)) || kill -KILL "$pid" 2> /dev/null || true
     done
     PIDS=()
 }
