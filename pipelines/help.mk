@@ -26,6 +26,7 @@ Targets
   test-aarch64 test-riscv64
                  unit tests built by cross compilers, run by qemu (./setup --develop); CROSS_TESTS='unit/kernel/test_conv_u8 ..': some
   test-browser   a tiny study's report.html in a headless Chromium; screenshots in $(B)/browser/
+  test-cluster   studies on a Slurm of two nodes that is set up here for it (./setup --develop) and ends with it
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU
   carry          programs, tests and what they link in one archive, for a machine where nothing can be installed: $(CARRY).tar.xz
@@ -45,6 +46,8 @@ Variables of the study, now:
   DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder)
   SEED           $(SEED)
   JOBS           $(JOBS)  (threads of each program; changes no result)
+  ON             $(ON)  (where stages run: local, slurm or ssh:HOST[,HOST..]; changes no result: pipelines/CLUSTER.md)
+  RESOURCES      $(RESOURCES)  (what each stage gets there)
   TRAIN_PART     $(TRAIN_PART)  (train: some images are held out to choose by; all: the last epoch of all 50,000, nothing chosen)
   WIDTH $(or $(WIDTH),as planned), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
   TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES), MATCH_IMAGES $(MATCH_IMAGES)  (at most; 0: all)
