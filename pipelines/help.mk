@@ -18,6 +18,9 @@ Targets
   pretrained     trains the float network of PROFILE=pretrained again (an hour), or takes PRETRAINED_MODEL, and says what it is worth
   budgets        studies of $(BUDGETS) minutes and PROFILE=$(BUDGET_PROFILES), one after the other; what they took and gave into pipelines/README.md
   record         a finished run's tables and charts to plots/recorded/$(RUN)/, its table into the README or pipelines/README.md
+  record-all     from one commit: RECORD_PARTS (of RECORD_PROFILE's run, and others), made, resumed and recorded; make -n record-all: the list
+  record-networks
+                 what the last `make networks` left to $(RECORDED)/networks/, its table into a page that has a place for it
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
   record-peers   what it found to plots/recorded/peers/, with a page
@@ -58,6 +61,7 @@ Variables of the study, now:
   LOWBIT_QAT $(LOWBIT_QAT)
   ABLATIONS $(ABLATIONS),
   ABLATION_WIDTH $(ABLATION_WIDTH), ABLATION_IMAGES $(ABLATION_IMAGES), ABLATION_EPOCHS $(ABLATION_EPOCHS), ABLATION_SEEDS $(ABLATION_SEEDS), ABLATION_THREADS $(ABLATION_THREADS)
+  RECORD_PROFILE $(RECORD_PROFILE), RECORD_NETWORKS_PROFILE $(RECORD_NETWORKS_PROFILE), RECORD_PARTS $(RECORD_PARTS)
   BENCH_BATCHES $(BENCH_BATCHES), BENCH_THREADS $(BENCH_THREADS)
 
 Stages: any program called the same way; STAGE_FLAGS are its options, QUANTIZATION and NETWORK what stages share.

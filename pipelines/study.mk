@@ -133,6 +133,10 @@ texts = $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quote,$(strip $($(i))))
 	$(call quote,OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE) RESQ_ISA=$(RESQ_ISA))
 stamp = @pipelines/stamp $@ $(texts)
 
+# Where what is recorded goes, and the command line's variables, but for those that only the recording reads. A space inside of one
+# stands as `\ `.
+RECORDED = plots/recorded
+said = $(subst \_,\$(space),$(filter-out NOTE=% RECORDED=% RECORD_% $(if $(RECORD_ROOT),RUN=% RESULTS=% PEERS=% CURVES=%),$(subst \$(space),\_,$(MAKEOVERRIDES))))
 include pipelines/networks.mk
 
 # ---- two makes in one checkout ----

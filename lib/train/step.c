@@ -13,6 +13,10 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
     if (options->teacher && gradient_makes_steps(g))
         return message_set(m, STATUS_UNSUPPORTED,
                            "a teacher (--teacher) cannot be heard on device %s: take the CPU", gradient_device(g));
+    if (options->optimizer.clip_norm > 0 && gradient_makes_steps(g))
+        return message_set(m, STATUS_UNSUPPORTED,
+                           "gradients cannot be clipped (--clip-norm) on device %s: take the CPU",
+                           gradient_device(g));
     return s->maker->open(s, m);
 }
 

@@ -256,7 +256,7 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
         TRY(trainer_restore(t, checkpoint, m));
     else
         TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count,
-                      gradient_precision(t->gradient), m));
+                      gradient_precision(t->gradient), o->optimizer.clip_norm, m));
     TRY(trainer_sizes_follow(t, m));
     TRY(step_begin(&t->stepper, m));
     return feed_start(t->feed, t->state.epoch, t->state.epoch_step, m);
@@ -281,7 +281,7 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
 static int run_nothing(struct trainer *t, struct message *m)
 {
     struct gradient_options unused = {0};
-    TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, m));
+    TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, 0, m));
     TRY(t->kind->prepare(t->context, NULL, (struct image_shape){0}, &t->start, &unused, t->lineage, m));
     return warn_of_stages(t, m);
 }

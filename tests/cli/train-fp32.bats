@@ -357,6 +357,33 @@ EOF
     cmp in.checkpoint in.before
 }
 
+@test "--clip-norm: other weights where it clips, the same where it does not; any threads, stopped and gone on with; said in model and log" {
+    small --clip-norm 0.5 -j 1 --log clipped.log -o clipped < "$T/train"
+    "$BIN/inspect" made-by clipped | grep -q '^train-fp32 .* clip-norm=0.5'
+    grep -qx '# clip-norm: 0.5' clipped.log
+    small -o plain < "$T/train"
+    run ! same_tensors clipped plain
+    small --clip-norm 1e6 -o loose < "$T/train"
+    same_tensors loose plain
+    # Off is as though it had never been: the same file.
+    small --clip-norm 0 --log plain.log -o off < "$T/train"
+    cmp off plain
+    run ! grep clip "plain.log"
+    small --clip-norm 0.5 -j 3 -o again < "$T/train"
+    cmp clipped again
+    # Killed within an epoch: the checkpoint goes on to the same bytes, and only with the same norm.
+    run small --clip-norm 0.5 --checkpoint c --checkpoint-every 2 -o gone < <(head -c 400000 "$T/train")
+    [ "$status" -ne 0 ]
+    [ -s c ]
+    run --separate-stderr small --clip-norm 0.25 --checkpoint c --resume -o gone < "$T/train"
+    [ "$status" -eq 1 ]
+    [[ $stderr == *"another run's checkpoint: clip-norm is 0.5, want 0.25"* ]]
+    run --separate-stderr small --checkpoint c --resume -o gone < "$T/train"
+    [[ $stderr == *"another run's checkpoint: clip-norm is 0.5, want absent"* ]]
+    small --clip-norm 0.5 --checkpoint c --resume -o gone < "$T/train"
+    cmp clipped gone
+}
+
 @test "a checkpoint of another run is refused, with what differs" {
     small --checkpoint in.checkpoint -o in.out < "$T/train"
     refused "in.checkpoint: another run's checkpoint: *learning-rate is 0.2, want 0.3; *seed is 1, want 2" \

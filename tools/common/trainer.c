@@ -90,6 +90,15 @@ static void milestones_record(const struct trainer_arguments *a, struct lineage 
     text_free(&list);
 }
 
+/* Only where it is on: what was trained before there was any is the same run still. */
+static void clip_norm_record(const struct trainer_arguments *a, struct lineage *l)
+{
+    char number[32];
+    format_number(number, a->clip_norm);
+    if (a->clip_norm > 0)
+        lineage_add(l, "clip-norm", "%s", number);
+}
+
 struct talk {
     const struct tool *tool;
     int verbose, quiet;
@@ -112,7 +121,7 @@ static struct training_options options_make(const struct tool *tool, const struc
         .called = tool_called(tool),
         .epochs = a->epochs,
         .batch = a->batch,
-        .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate},
+        .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate, a->clip_norm},
         .label_smoothing = a->smoothing,
         .teacher = a->teacher,
         .freeze = a->freeze,
@@ -178,6 +187,7 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
     struct lineage lineage = {.message = &m};
     tool_lineage(tool, &lineage);
     milestones_record(a, &lineage);
+    clip_norm_record(a, &lineage);
     int status = training_run(&o, kind, context, &lineage, &m);
     lineage_free(&lineage);
     if (status == STATUS_INTERRUPTED)
