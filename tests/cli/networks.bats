@@ -50,6 +50,33 @@ LIST
     [ "$(find "$TREE/pipelines/networks" -name '*.net' | wc -l)" -eq 8 ]
 }
 
+@test "a deep network without batch norm begins with small logits, none of them behind its relu, and at a smaller rate" {
+    "$BIN/train-fp32" --network squeezenet --epochs 0 -o m.st
+    "$BIN/inspect" made-by m.st | grep -q ' learning-rate=0.02 '
+    "$BIN/cifar-load" -d "$F/d.bin" --split train -n 8 -o few
+    "$BIN/evaluate" -q -m m.st --predictions p.st -o m.tsv < few
+    awk -F'\t' '$1 == "loss" { seen = 1; if ($4 > 2.8) exit 1 } END { exit !seen }' m.tsv # ln 10 is 2.3
+    python3 - p.st <<'PY'
+import json, struct, sys
+raw = open(sys.argv[1], "rb").read()
+size = struct.unpack("<Q", raw[:8])[0]
+begin, end = json.loads(raw[8:8 + size])["logits"]["data_offsets"]
+logits = struct.unpack(f"<{(end - begin) // 4}f", raw[8 + size + begin:8 + size + end])
+assert len(logits) == 80 and min(logits) > 0, logits
+PY
+    "$BIN/train-fp32" --network squeezenet --learning-rate 0.1 --epochs 0 -o m.st
+    "$BIN/inspect" made-by m.st | grep -q ' learning-rate=0.1 '
+    "$BIN/train-fp32" --network resnet20 --epochs 0 -o m.st
+    "$BIN/inspect" made-by m.st | grep -q ' learning-rate=0.1 '
+    # in a study it comes after the profile's, which else decides
+    printf 'include Makefile\nshow:\n\t@echo $(network_train_flags)\n' > show.mk
+    for name in squeezenet resnet20; do
+        MAKELEVEL=1 STUDY_STEP=stages make -s -C "$TREE" -f "$PWD/show.mk" NETWORK=$name PROFILE=small RESULTS="$PWD/results" show > $name
+    done
+    grep -q -- '--learning-rate 0.2 .* --learning-rate 0.02$' squeezenet
+    run ! grep -q -- '--learning-rate 0.02' resnet20
+}
+
 @test "a network takes the classes and the normalisation of its images" {
     "$BIN/train-fp32" --network squeezenet --classes 7 --normalize 0.5:0.25 --epochs 0 -o m.st
     "$BIN/inspect" graph m.st > text
