@@ -61,7 +61,7 @@ static int take_all(struct unit *u, const struct model *fused, const struct mode
     return u->input_count == 1;
 }
 
-int units_find(struct unit **out, const struct model *fused, const struct model *int8, struct message *m)
+int units_find(struct unit **out, const struct model *fused, const struct model *int8, int single, struct message *m)
 {
     const struct graph *g = &fused->graph;
     struct unit *units = *out = memory_new((size_t)g->count, sizeof *units, m);
@@ -71,7 +71,7 @@ int units_find(struct unit **out, const struct model *fused, const struct model 
     for (int i = 1; i < g->count; i++) {
         if (i < g->count - 1 && handed_on(g, i) != i)
             continue;
-        if (take_all(&units[count], fused, int8, first, i)) {
+        if (!single && take_all(&units[count], fused, int8, first, i)) {
             count++;
         } else {
             for (int k = first; k <= i; k++) {

@@ -14,9 +14,9 @@ struct unit {
 };
 
 /* A block is all that stands between two places where one value alone is handed on - of a ResNet a residual block, the first
- * convolution, the last layer -, if that is nothing but integer layers of int8, at most UNIT_LAYERS; of others each layer is a unit.
- * In the order of the graph. Returns how many; *units is the caller's to free. */
-int units_find(struct unit **units, const struct model *fused, const struct model *int8,
+ * convolution, the last layer -, if that is nothing but integer layers of int8, at most UNIT_LAYERS; of others, and where `single`,
+ * each layer is a unit. In the order of the graph. Returns how many; *units is the caller's to free. */
+int units_find(struct unit **units, const struct model *fused, const struct model *int8, int single,
                struct message *m) RESQ_USE_RESULT;
 /* The layer of int8 that node i of fused became, or -1. */
 int unit_layer_in(const struct model *int8, const struct model *fused, int i);

@@ -176,20 +176,22 @@ size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int b
 
 /* ---- what is left unrounded ---- */
 
-/* 16 bytes of random numbers for elements 16 * group on of a value of an image of this step. */
-static void draw(const struct unit_pass *p, const struct unit_value *v, int image, size_t group, uint8_t out[16])
+enum { SOME = 16 /* elements that one draw is for */ };
+
+/* Random bytes for elements SOME * group on of a value of an image of this step. */
+static void draw(const struct unit_pass *p, const struct unit_value *v, int image, size_t group, int drawn[SOME])
 {
     const uint32_t counter[4] = {(uint32_t)group, (uint32_t)image, (uint32_t)p->step,
                                  (uint32_t)v->node << 8 | RANDOM_DROP};
     const uint32_t key[2] = {(uint32_t)p->seed, (uint32_t)(p->seed >> 32)};
     uint32_t words[4];
     philox4x32(counter, key, words);
-    for (int i = 0; i < 16; i++)
-        out[i] = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
+    for (int i = 0; i < SOME; i++)
+        drawn[i] = (int)(words[i / 4] >> (8 * (i % 4)) & 255);
 }
 
-/* to = drawn ? left : rounded, of up to 16 elements. */
-static void choose(const uint8_t drawn[16], int keep, const float *rounded, const float *left, int count, float *to)
+/* to = drawn ? left : rounded, of up to SOME elements. */
+static void choose(const int drawn[SOME], int keep, const float *rounded, const float *left, int count, float *to)
 {
     for (int i = 0; i < count; i++)
         to[i] = drawn[i] < keep ? left[i] : rounded[i];
@@ -198,15 +200,15 @@ static void choose(const uint8_t drawn[16], int keep, const float *rounded, cons
 void unit_take_input(struct unit_pass *p, int k, int image, const void *codes, const float *real)
 {
     const struct unit_value *v = &p->values[k];
-    float *to = v->at + (size_t)image * v->elements, rounded[16];
-    uint8_t drawn[16] = {0};
-    for (size_t at = 0; at < v->elements; at += 16) {
-        int n = v->elements - at < 16 ? (int)(v->elements - at) : 16;
+    float *to = v->at + (size_t)image * v->elements, rounded[SOME];
+    int drawn[SOME] = {0};
+    for (size_t at = 0; at < v->elements; at += SOME) {
+        int n = v->elements - at < SOME ? (int)(v->elements - at) : SOME;
         for (int i = 0; i < n; i++)
             rounded[i] = v->is_codes ? affine_dequantize(&v->map, ((const uint8_t *)codes)[at + (size_t)i])
                                      : ((const float *)codes)[at + (size_t)i];
         if (p->keep)
-            draw(p, v, image, at / 16, drawn);
+            draw(p, v, image, at / SOME, drawn);
         choose(drawn, p->keep, rounded, real + at, n, to + at);
     }
 }
@@ -235,16 +237,21 @@ static inline float clamped(float v, float low, float high)
 }
 
 /* Up to 16 elements of a layer's value in place: rounded or left, and whether their gradients pass. */
-static void round_some(const struct unit_value *v, const uint8_t drawn[16], int keep, int n, float *at, uint8_t *passes)
+static inline void round_some(const struct unit_value *v, const int drawn[SOME], int keep, int n, float *at,
+                              uint8_t *passes)
 {
     const float inverse = 1 / v->map.scale, scale = v->map.scale;
+    const float low = v->low, high = v->high, least = v->least, most = v->most;
+    int is_passed[SOME];
     for (int i = 0; i < n; i++) {
         float x = at[i], u = clamped(x * inverse, -1e6f, 1e6f), q = (u + 12582912.0f) - 12582912.0f;
         int is_left = drawn[i] < keep;
-        float rounded = scale * clamped(q, v->low, v->high), left = clamped(x, v->least, v->most);
+        float rounded = scale * clamped(q, low, high), left = clamped(x, least, most);
         at[i] = is_left ? left : rounded;
-        passes[i] = (uint8_t)(is_left ? (x > v->least) & (x < v->most) : (q >= v->low) & (q <= v->high));
+        is_passed[i] = is_left ? (x > least) & (x < most) : (q >= low) & (q <= high);
     }
+    for (int i = 0; i < n; i++)
+        passes[i] = (uint8_t)is_passed[i];
 }
 
 static void round_item(void *context, int image, int worker)
@@ -252,13 +259,16 @@ static void round_item(void *context, int image, int worker)
     const struct unit_pass *p = context;
     const struct unit_value *v = &p->values[p->unit->input_count + p->at];
     float *at = v->at + (size_t)image * v->elements;
-    uint8_t *passes = v->passes + (size_t)image * v->elements, drawn[16] = {0};
+    uint8_t *passes = v->passes + (size_t)image * v->elements; int drawn[SOME] = {0};
     (void)worker;
-    for (size_t i = 0; i < v->elements; i += 16) {
-        int n = v->elements - i < 16 ? (int)(v->elements - i) : 16;
+    for (size_t i = 0; i < v->elements; i += SOME) {
+        int n = v->elements - i < SOME ? (int)(v->elements - i) : SOME;
         if (p->keep)
-            draw(p, v, image, i / 16, drawn);
-        round_some(v, drawn, p->keep, n, at + i, passes + i);
+            draw(p, v, image, i / SOME, drawn);
+        if (n == SOME)
+            round_some(v, drawn, p->keep, SOME, at + i, passes + i);
+        else
+            round_some(v, drawn, p->keep, n, at + i, passes + i);
     }
 }
 
@@ -313,7 +323,7 @@ static void mask_item(void *context, int image, int worker)
     const size_t first = (size_t)image * v->elements;
     (void)worker;
     for (size_t i = first; i < first + v->elements; i++)
-        v->gradient[i] = v->passes[i] ? v->gradient[i] : 0;
+        v->gradient[i] *= (float)v->passes[i];
 }
 
 struct variable_job {
@@ -397,12 +407,8 @@ void unit_step(struct unit_pass *p, int64_t number, double rate, double scale_ra
     }
 }
 
-void unit_codes(const struct unit_pass *p, int l, int8_t *q, float *scale, float *bias)
+void unit_codes(const struct unit_pass *p, int l, int8_t *q)
 {
     const struct unit_layer *y = &p->layers[l];
     rounding_codes(y->base, y->variables, y->count, q);
-    for (int c = 0; c < y->outputs; c++) {
-        scale[c] = y->first_scale[c] * y->variables[y->count + (size_t)c];
-        bias[c] = y->first_bias[c] + y->bias_unit * y->variables[y->count + (size_t)(y->outputs + c)];
-    }
 }

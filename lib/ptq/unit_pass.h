@@ -64,6 +64,11 @@ int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct mo
 size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int batch, int threads, const char *isa);
 void unit_pass_close(struct unit_pass *p);
 
+static inline struct unit_value *unit_output(struct unit_pass *p)
+{
+    return &p->values[p->unit->input_count + p->unit->count - 1];
+}
+
 /* Image i of the mini-batch has codes u8 or (is_codes 0) f32 `codes` in the quantized network and `real` in the float one, for input
  * k: what stands there is either, element by element. */
 void unit_take_input(struct unit_pass *p, int k, int image, const void *codes, const float *real);
@@ -72,8 +77,8 @@ void unit_take_input(struct unit_pass *p, int k, int image, const void *codes, c
 double unit_forward(struct unit_pass *p, const float *target);
 /* After it: gradients by all variables, rounding's penalty included. */
 void unit_backward(struct unit_pass *p, float lambda, float beta);
-/* Codes of layer l, and the scales and bias (real) that belong to them. */
-void unit_codes(const struct unit_pass *p, int l, int8_t *q, float *scale, float *bias);
+/* Codes of layer l, [count]. */
+void unit_codes(const struct unit_pass *p, int l, int8_t *q);
 /* One step of Adam (Kingma and Ba 2014, arXiv:1412.6980; 0.9, 0.999, 1e-8), the `number`th, from 1. */
 void unit_step(struct unit_pass *p, int64_t number, double rate, double scale_rate, double bias_rate);
 

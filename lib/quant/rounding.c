@@ -79,13 +79,6 @@ void rounding_soft(const int8_t *base, const float *v, size_t count, float s, fl
 
 /* ---- the gradient ---- */
 
-/* d h / d v, 0 where h is clamped. */
-static inline float slope(float v)
-{
-    float g = sigmoid(v), h = 1.2f * g - 0.1f;
-    return h > 0 && h < 1 ? 1.2f * g * (1 - g) : 0;
-}
-
 /* d (1 - |x|^beta) / d h, x = 2 h - 1. */
 static inline float penalty_slope(float h, float beta)
 {
@@ -94,18 +87,34 @@ static inline float penalty_slope(float h, float beta)
     return x < 0 ? 2 * beta * power : -2 * beta * power;
 }
 
+enum { TOGETHER = 8 };
+
+/* As rounding_backward, of TOGETHER weights at most; products: their terms of the sum, 0 beyond. */
+static inline void backward_some(const int8_t *base, const float *v, int count, float s, float lambda, float beta,
+                                 float *gradient, float products[TOGETHER])
+{
+    for (int i = 0; i < count; i++) {
+        float g = sigmoid(v[i]), h = 1.2f * g - 0.1f, clamp = clamped(h, 0, 1);
+        float slope = (h > 0) & (h < 1) ? 1.2f * g * (1 - g) : 0;
+        float pushed = lambda > 0 ? lambda * penalty_slope(clamp, beta) : 0;
+        products[i] = gradient[i] * ((float)base[i] + clamp);
+        gradient[i] = (s * gradient[i] + pushed) * slope;
+    }
+}
+
 double rounding_backward(const int8_t *base, const float *v, size_t count, float s, float lambda, float beta,
                          float *gradient)
 {
     double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += (double)(gradient[i] * ((float)base[i] + clamped(stretched(v[i]), 0, 1)));
-    if (lambda > 0)
-        for (size_t i = 0; i < count; i++)
-            gradient[i] = (s * gradient[i] + lambda * penalty_slope(clamped(stretched(v[i]), 0, 1), beta)) * slope(v[i]);
-    else
-        for (size_t i = 0; i < count; i++)
-            gradient[i] = s * gradient[i] * slope(v[i]);
+    for (size_t i = 0; i < count; i += TOGETHER) {
+        float products[TOGETHER] = {0};
+        if (count - i >= TOGETHER)
+            backward_some(base + i, v + i, TOGETHER, s, lambda, beta, gradient + i, products);
+        else
+            backward_some(base + i, v + i, (int)(count - i), s, lambda, beta, gradient + i, products);
+        for (int k = 0; k < TOGETHER; k++)
+            sum += (double)products[k];
+    }
     return sum;
 }
 
