@@ -43,8 +43,8 @@ static const char details[] =
     "are used. Scales and biases of each layer are set by matching its outputs (quantize --match) before and after.\n"
     "Where a block gained nothing, it stays as it was matched. The result is a model like quantize's.\n"
     "\n"
-    "It reads batches of the train split, not shuffled and not augmented, and holds what lies between two blocks for\n"
-    "--images of them: -v says how much that takes. More steps are better: 200 are a short form.\n"
+    "It reads batches of the train split and holds what lies between two blocks for --images of them: -v says how\n"
+    "much that takes. --steps 200 is a short form.\n"
     "\n"
     "SIGINT and SIGTERM finish the step and save the --checkpoint; --resume takes the stream from its beginning and\n"
     "gives the same bytes as a run that was not stopped; it refuses a checkpoint of other options, files or images.\n"
@@ -140,8 +140,10 @@ static int save(struct opts *o, const struct lineage *l, struct message *m)
     const struct record *const sides[] = {o->observed, o->taken.reader.first};
     struct record *r = o->int8.record;
     const char *how = record_get(r, "quantization");
-    TRY(record_setf(r, "quantization", m, "%s codes=reconstructed match=%s match-images=%lld", how ? how : "", o->match,
-                    (long long)o->how.match_count));
+    char images[48] = "";
+    if (o->how.match != MATCH_OFF)
+        snprintf(images, sizeof images, " match-images=%lld", (long long)o->how.match_count);
+    TRY(record_setf(r, "quantization", m, "%s codes=reconstructed match=%s%s", how ? how : "", o->match, images));
     TRY(lineage_apply(r, o->fused.record, o->tool->name, l, sides, 2, m));
     return record_save(r, o->output, m);
 }
@@ -252,7 +254,7 @@ int main(int argc, char **argv)
                      .batch = 32,
                      .seed = 1,
                      .threads = threads_online(),
-                     .how = {.steps = 1000, .rate = 0.01, .drop = 0.5, .penalty = 0.01}};
+                     .how = {.steps = 1000, .rate = 0.03, .drop = 0.5, .penalty = 0.01}};
     struct reconstruct_options *how = &o.how;
     struct message m = {{0}};
     char observers[OBSERVER_NAMES_SIZE];

@@ -26,7 +26,7 @@ static int64_t list_buffers(const struct reconstruction *r, int l, struct buffer
         snprintf(buffers[i].name, NAME_SIZE, "%s.%s", r->fused->graph.nodes[r->unit->layers[l]].name, kinds[i]);
         buffers[i].values = values[i];
     }
-    return (int64_t)(y->count + 2 * (size_t)y->outputs);
+    return (int64_t)y->count;
 }
 
 static int fill(struct reconstruction *r, struct record *to, struct message *m)

@@ -3,13 +3,6 @@
 #include "ptq/reconstruction.h"
 #include <math.h>
 #include <string.h>
-#include <stdlib.h>
-
-static double knob(const char *name, double other)
-{
-    const char *v = getenv(name);
-    return v ? atof(v) : other;
-}
 
 #define WARM_UP 0.2 /* share of the steps that are without penalty */
 
@@ -72,6 +65,6 @@ double reconstruct_step(struct reconstruction *r)
     threads_run(r->pool, take_item, &t, p->count);
     double loss = unit_forward(p, r->target);
     unit_backward(p, done < WARM_UP ? 0 : (float)o->penalty, (float)beta);
-    unit_step(p, r->step + 1, o->rate * fall, knob("SRATE", 0) * fall, knob("BRATE", 0) * fall);
+    unit_step(p, r->step + 1, o->rate * fall);
     return loss;
 }

@@ -72,34 +72,32 @@ static int value_of(const struct unit_pass *p, int values, int node)
 
 static int open_memory(struct unit_layer *y, struct message *m)
 {
-    size_t outputs = (size_t)y->outputs, all = y->count + 2 * outputs;
+    size_t outputs = (size_t)y->outputs;
     y->base = memory_new_raw(y->count, 1, m);
-    y->first_scale = memory_new_raw(outputs, sizeof(float), m);
-    y->first_bias = memory_new_raw(outputs, sizeof(float), m);
-    y->weight = memory_new_raw(y->count, sizeof(float), m);
+    y->scale = memory_new_raw(outputs, sizeof(float), m);
     y->bias = memory_new_raw(outputs, sizeof(float), m);
-    y->variables = memory_new(all, sizeof(float), m);
-    y->gradients = memory_new(all, sizeof(float), m);
-    y->mean = memory_new(all, sizeof(float), m);
-    y->square = memory_new(all, sizeof(float), m);
-    return y->base && y->first_scale && y->first_bias && y->weight && y->bias && y->variables && y->gradients &&
+    y->bias_gradient = memory_new_raw(outputs, sizeof(float), m);
+    y->weight = memory_new_raw(y->count, sizeof(float), m);
+    y->variables = memory_new_raw(y->count, sizeof(float), m);
+    y->gradients = memory_new_raw(y->count, sizeof(float), m);
+    y->mean = memory_new(y->count, sizeof(float), m);
+    y->square = memory_new(y->count, sizeof(float), m);
+    return y->base && y->scale && y->bias && y->bias_gradient && y->weight && y->variables && y->gradients &&
                    y->mean && y->square
                ? 0
                : STATUS_NOMEM;
 }
 
-/* The start: the float weights, at the scales that int8 has. */
-static void begin(struct unit_layer *y, const float *w, const float *bias, const struct model *int8, float scale_x)
+/* The start: the float weights w, at the scales that int8 has. */
+static void begin(struct unit_layer *y, const float *w, const struct model *int8, float scale_x)
 {
     const float *scale = model_tensor(int8, y->at, "weight_scale")->data;
     const int32_t *code = model_tensor(int8, y->at, "bias")->data;
-    (void)bias;
     for (int c = 0; c < y->outputs; c++) {
         size_t at = (size_t)c * y->row;
-        y->first_scale[c] = scale[c];
-        y->first_bias[c] = (float)((double)code[c] * (double)(scale_x * scale[c]));
+        y->scale[c] = scale[c];
+        y->bias[c] = (float)((double)code[c] * (double)(scale_x * scale[c]));
         rounding_begin(w + at, y->row, scale[c], y->qmax, y->base + at, y->variables + at);
-        y->variables[y->count + (size_t)c] = 1;
     }
 }
 
@@ -109,7 +107,7 @@ static int open_layer(struct unit_pass *p, int l, const struct model *fused, con
     struct unit_layer *y = &p->layers[l];
     int node = p->unit->layers[l], values = p->unit->input_count + l;
     const struct node *n = &fused->graph.nodes[node];
-    const struct tensor *w = model_tensor(fused, node, "weight"), *bias = model_tensor(fused, node, "bias");
+    const struct tensor *w = model_tensor(fused, node, "weight");
     *y = (struct unit_layer){.at = unit_layer_in(int8, fused, node), .outputs = n->c};
     TRY(open_value(&p->values[values], node, fused, int8, p->batch, 1, m));
     y->x = value_of(p, values, n->inputs[0]);
@@ -117,9 +115,8 @@ static int open_layer(struct unit_pass *p, int l, const struct model *fused, con
     y->count = w->count;
     y->row = y->count / (size_t)y->outputs;
     y->qmax = weight_qmax(model_weight_bits(int8, y->at));
-    y->bias_unit = p->values[values].map.scale;
     TRY(open_memory(y, m));
-    begin(y, w->data, bias ? bias->data : NULL, int8, p->values[y->x].map.scale);
+    begin(y, w->data, int8, p->values[y->x].map.scale);
     return float_conv_open(&y->conv, &fused->graph, node, p->batch, p->pool, isa, m);
 }
 
@@ -146,8 +143,8 @@ void unit_pass_close(struct unit_pass *p)
     }
     for (int l = 0; l < UNIT_LAYERS; l++) {
         struct unit_layer *y = &p->layers[l];
-        void *const owned[] = {y->base,      y->first_scale, y->first_bias, y->weight, y->bias,
-                               y->variables, y->gradients,   y->mean,       y->square};
+        void *const owned[] = {y->base,      y->scale,     y->bias, y->bias_gradient, y->weight,
+                               y->variables, y->gradients, y->mean, y->square};
         for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
             memory_free(owned[i]);
         float_conv_close(y->conv);
@@ -168,7 +165,7 @@ size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int b
         const struct node *n = &g->nodes[unit->layers[l]];
         size_t weights = model_tensor(fused, unit->layers[l], "weight")->count;
         bytes += (size_t)batch * (2 * sizeof(float) + 1) * (size_t)n->h * (size_t)n->w * (size_t)n->c;
-        bytes += weights * (5 * sizeof(float) + 1) + (size_t)n->c * 11 * sizeof(float);
+        bytes += weights * (5 * sizeof(float) + 1) + (size_t)n->c * 3 * sizeof(float);
         bytes += float_conv_bytes(g, unit->layers[l], batch, threads, isa);
     }
     return bytes;
@@ -215,19 +212,13 @@ void unit_take_input(struct unit_pass *p, int k, int image, const void *codes, c
 
 /* ---- forward ---- */
 
-struct soft_job {
-    struct unit_layer *y;
-};
-
-/* A channel's weights and bias from its variables. */
+/* A channel's weights from its variables. */
 static void soft_item(void *context, int c, int worker)
 {
-    struct unit_layer *y = context;
+    const struct unit_layer *y = context;
     size_t at = (size_t)c * y->row;
     (void)worker;
-    rounding_soft(y->base + at, y->variables + at, y->row, y->first_scale[c] * y->variables[y->count + (size_t)c],
-                  y->weight + at);
-    y->bias[c] = y->first_bias[c] + y->bias_unit * y->variables[y->count + (size_t)(y->outputs + c)];
+    rounding_soft(y->base + at, y->variables + at, y->row, y->scale[c], y->weight + at);
 }
 
 static inline float clamped(float v, float low, float high)
@@ -331,17 +322,13 @@ struct variable_job {
     float lambda, beta;
 };
 
-/* A channel's gradients by weights and bias become those by its variables. */
+/* A channel's gradients by weights become those by its variables. */
 static void variable_item(void *context, int c, int worker)
 {
     const struct variable_job *j = context;
-    const struct unit_layer *y = j->y;
-    size_t at = (size_t)c * y->row, scale = y->count + (size_t)c, bias = scale + (size_t)y->outputs;
+    size_t at = (size_t)c * j->y->row;
     (void)worker;
-    double sum = rounding_backward(y->base + at, y->variables + at, y->row, y->first_scale[c] * y->variables[scale],
-                                   j->lambda, j->beta, y->gradients + at);
-    y->gradients[scale] = (float)(sum * (double)y->first_scale[c]);
-    y->gradients[bias] *= y->bias_unit;
+    rounding_backward(j->y->variables + at, j->y->row, j->y->scale[c], j->lambda, j->beta, j->y->gradients + at);
 }
 
 /* Hands the gradient of layer l's output to value k: begun[k] says whether another gave it one. */
@@ -368,7 +355,7 @@ void unit_backward(struct unit_pass *p, float lambda, float beta)
         if (y->other >= inputs)
             pass_on(p, l, y->other, begun);
         float_conv_backward(y->conv, y->weight, at_of(p, y->x), v->gradient, p->count, y->gradients,
-                            y->gradients + y->count + y->outputs, dx, begun[y->x]);
+                            y->bias_gradient, dx, begun[y->x]);
         begun[y->x] = 1;
         threads_run(p->pool, variable_item, &job, y->outputs);
     }
@@ -377,33 +364,31 @@ void unit_backward(struct unit_pass *p, float lambda, float beta)
 /* ---- steps ---- */
 
 struct adam {
-    float *w, *mean, *square;
-    const float *gradient;
+    const struct unit_layer *y;
     float rate, mean_share, square_share; /* shares: 1 - 0.9^t, 1 - 0.999^t */
 };
 
-static void adam_some(const struct adam *a, size_t begin, size_t end)
+/* Of a channel. */
+static void adam_item(void *context, int c, int worker)
 {
-    float *restrict w = a->w, *restrict mean = a->mean, *restrict square = a->square;
-    const float *restrict g = a->gradient;
-    for (size_t i = begin; i < end; i++) {
+    const struct adam *a = context;
+    const size_t at = (size_t)c * a->y->row, row = a->y->row;
+    float *restrict v = a->y->variables + at, *restrict mean = a->y->mean + at, *restrict square = a->y->square + at;
+    const float *restrict g = a->y->gradients + at;
+    (void)worker;
+    for (size_t i = 0; i < row; i++) {
         mean[i] = 0.9f * mean[i] + 0.1f * g[i];
         square[i] = 0.999f * square[i] + 0.001f * (g[i] * g[i]);
-        w[i] -= a->rate * (mean[i] / a->mean_share) / (sqrtf(square[i] / a->square_share) + 1e-8f);
+        v[i] -= a->rate * (mean[i] / a->mean_share) / (sqrtf(square[i] / a->square_share) + 1e-8f);
     }
 }
 
-void unit_step(struct unit_pass *p, int64_t number, double rate, double scale_rate, double bias_rate)
+void unit_step(struct unit_pass *p, int64_t number, double rate)
 {
     double mean = 1 - pow(0.9, (double)number), square = 1 - pow(0.999, (double)number);
     for (int l = 0; l < p->unit->count; l++) {
-        struct unit_layer *y = &p->layers[l];
-        struct adam a = {y->variables, y->mean, y->square, y->gradients, (float)rate, (float)mean, (float)square};
-        adam_some(&a, 0, y->count);
-        a.rate = (float)scale_rate;
-        adam_some(&a, y->count, y->count + (size_t)y->outputs);
-        a.rate = (float)bias_rate;
-        adam_some(&a, y->count + (size_t)y->outputs, y->count + 2 * (size_t)y->outputs);
+        struct adam a = {&p->layers[l], (float)rate, (float)mean, (float)square};
+        threads_run(p->pool, adam_item, &a, p->layers[l].outputs);
     }
 }
 

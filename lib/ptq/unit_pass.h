@@ -26,20 +26,17 @@ struct unit_value {
     uint8_t *passes;    /* [batch, elements], of layers: 1 where the clamp lets its gradient pass */
 };
 
-/* A layer's variables lie one behind the other: v of each weight (quant/rounding.h), by what its scale is multiplied, a channel, what
- * its bias is moved by, in units of bias_unit. */
 struct unit_layer {
     int at, x, other; /* node of int8; values, -1: none */
     int outputs, qmax;
     size_t row, count; /* weights of an output, of the layer */
     struct float_conv *conv;
-    int8_t *base;       /* [count] */
-    float *first_scale; /* [outputs] */
-    float *first_bias;  /* [outputs] */
-    float bias_unit;
-    float *weight, *bias;         /* what is computed with: [count], [outputs] */
-    float *variables, *gradients; /* [count + 2 * outputs] */
-    float *mean, *square;         /* moments of the gradients, likewise */
+    int8_t *base;                 /* [count] */
+    float *scale, *bias;          /* [outputs]: those of int8, as reals */
+    float *weight;                /* [count]: what is computed with */
+    float *variables, *gradients; /* [count]: v of quant/rounding.h */
+    float *mean, *square;         /* [count]: moments of the gradients */
+    float *bias_gradient;         /* [outputs]: of no use */
 };
 
 struct unit_pass {
@@ -80,6 +77,6 @@ void unit_backward(struct unit_pass *p, float lambda, float beta);
 /* Codes of layer l, [count]. */
 void unit_codes(const struct unit_pass *p, int l, int8_t *q);
 /* One step of Adam (Kingma and Ba 2014, arXiv:1412.6980; 0.9, 0.999, 1e-8), the `number`th, from 1. */
-void unit_step(struct unit_pass *p, int64_t number, double rate, double scale_rate, double bias_rate);
+void unit_step(struct unit_pass *p, int64_t number, double rate);
 
 #endif

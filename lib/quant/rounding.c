@@ -58,7 +58,7 @@ float rounding_value(float v)
 
 float rounding_start(float part)
 {
-    double share = ((double)clamped(part, 0, 1) + 0.1) / 1.2;
+    double share = ((double)clamped(part, 0.001f, 0.999f) + 0.1) / 1.2;
     return (float)log(share / (1 - share));
 }
 
@@ -87,35 +87,14 @@ static inline float penalty_slope(float h, float beta)
     return x < 0 ? 2 * beta * power : -2 * beta * power;
 }
 
-enum { TOGETHER = 8 };
-
-/* As rounding_backward, of TOGETHER weights at most; products: their terms of the sum, 0 beyond. */
-static inline void backward_some(const int8_t *base, const float *v, int count, float s, float lambda, float beta,
-                                 float *gradient, float products[TOGETHER])
+void rounding_backward(const float *v, size_t count, float s, float lambda, float beta, float *gradient)
 {
-    for (int i = 0; i < count; i++) {
-        float g = sigmoid(v[i]), h = 1.2f * g - 0.1f, clamp = clamped(h, 0, 1);
+    for (size_t i = 0; i < count; i++) {
+        float g = sigmoid(v[i]), h = 1.2f * g - 0.1f;
         float slope = (h > 0) & (h < 1) ? 1.2f * g * (1 - g) : 0;
-        float pushed = lambda > 0 ? lambda * penalty_slope(clamp, beta) : 0;
-        products[i] = gradient[i] * ((float)base[i] + clamp);
+        float pushed = lambda > 0 ? lambda * penalty_slope(clamped(h, 0, 1), beta) : 0;
         gradient[i] = (s * gradient[i] + pushed) * slope;
     }
-}
-
-double rounding_backward(const int8_t *base, const float *v, size_t count, float s, float lambda, float beta,
-                         float *gradient)
-{
-    double sum = 0;
-    for (size_t i = 0; i < count; i += TOGETHER) {
-        float products[TOGETHER] = {0};
-        if (count - i >= TOGETHER)
-            backward_some(base + i, v + i, TOGETHER, s, lambda, beta, gradient + i, products);
-        else
-            backward_some(base + i, v + i, (int)(count - i), s, lambda, beta, gradient + i, products);
-        for (int k = 0; k < TOGETHER; k++)
-            sum += (double)products[k];
-    }
-    return sum;
 }
 
 double rounding_penalty(const float *v, size_t count, float beta)
