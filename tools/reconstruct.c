@@ -292,9 +292,9 @@ int main(int argc, char **argv)
         MODEL_OPTIONS(o.given),
         OPTION_VERBOSE(&o.verbose),
         OPTION_QUIET(&o.quiet)};
-    const struct tool tool = TOOL("reconstruct", "-m MODEL -r RANGES --weight-bits N [-o OUT] < BATCHES",
-                                  "Turn a fused float model into a low-bit model whose codes are learned.", details,
-                                  options, 0);
+    const struct tool tool =
+        TOOL("reconstruct", "-m MODEL -r RANGES --weight-bits N [-o OUT] < BATCHES",
+             "Turn a fused float model into a low-bit model whose codes are learned.", details, options, 0);
     int status = tool_start(&tool, argc, argv, NULL);
     if (status >= 0)
         return status;

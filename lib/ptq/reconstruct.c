@@ -42,10 +42,8 @@ static int branch_open(const struct reconstruction *r, struct walk *w, int64_t c
 /* Scales and biases of the unit's layers, each on what the ones before it give; at the least their bounds. */
 static int match_unit(struct reconstruction *r, struct message *m)
 {
-    const struct match_options how = {.mode = r->o->match,
-                                      .count = r->o->match_count,
-                                      .per_tensor = r->o->per_tensor,
-                                      .threads = r->o->threads};
+    const struct match_options how = {
+        .mode = r->o->match, .count = r->o->match_count, .per_tensor = r->o->per_tensor, .threads = r->o->threads};
     struct walk w;
     int status = branch_open(r, &w, how.count, m);
     for (int l = 0; status >= 0 && l < r->unit->count; l++) {
@@ -160,7 +158,8 @@ static int arrive(struct reconstruction *r, struct message *m)
     r->after = memory_new_raw((size_t)r->floats.count, bytes, m);
     if (!r->after)
         return STATUS_NOMEM;
-    return exec_run_part(r->floats.exec, r->floats.step, r->after_step, r->floats.cut, r->floats.count, r->after, m);
+    return exec_run_part(r->floats.exec, r->floats.step, r->after_step, r->floats.cut, r->floats.count, r->after,
+                         m);
 }
 
 /* The float network's walk is then behind the unit. */
@@ -186,8 +185,8 @@ static int learn(struct reconstruction *r, struct message *m)
             o->progress(o->context, r->at * o->steps + r->step, r->count * o->steps, name);
         double loss = reconstruct_step(r);
         if (!isfinite(loss))
-            return message_set(m, STATUS_RANGE, "%s: step %lld: the loss is not finite (a lower --learning-rate?)", name,
-                               (long long)r->step + 1);
+            return message_set(m, STATUS_RANGE, "%s: step %lld: the loss is not finite (a lower --learning-rate?)",
+                               name, (long long)r->step + 1);
         r->step++;
         int stop = o->stop && *o->stop;
         if (stop || (o->checkpoint_every > 0 && r->step % o->checkpoint_every == 0))
@@ -269,7 +268,8 @@ static int check_room(const struct reconstruction *r, struct message *m)
     }
     most += exec_arena_bytes(r->floats.exec) + 2 * exec_arena_bytes(r->codes.exec);
     if (most > left)
-        return message_set(m, STATUS_NOMEM, "%lld images take %.0f MB, of which %.0f are left: want fewer (--images)",
+        return message_set(m, STATUS_NOMEM,
+                           "%lld images take %.0f MB, of which %.0f are left: want fewer (--images)",
                            (long long)r->o->count, (double)most / 1e6, (double)left / 1e6);
     char line[MESSAGE_SIZE];
     snprintf(line, sizeof line, "%d blocks, %lld images, at most %.0f MB", r->count, (long long)r->o->count,

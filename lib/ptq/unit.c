@@ -61,7 +61,8 @@ static int take_all(struct unit *u, const struct model *fused, const struct mode
     return u->input_count == 1;
 }
 
-int units_find(struct unit **out, const struct model *fused, const struct model *int8, int single, struct message *m)
+int units_find(struct unit **out, const struct model *fused, const struct model *int8, int single,
+               struct message *m)
 {
     const struct graph *g = &fused->graph;
     struct unit *units = *out = memory_new((size_t)g->count, sizeof *units, m);

@@ -41,8 +41,8 @@ static void set_clamp(struct unit_value *v, const struct node *n)
     v->high = (float)(high - zero);
 }
 
-static int open_value(struct unit_value *v, int node, const struct model *fused, const struct model *int8, int batch,
-                      int is_layer, struct message *m)
+static int open_value(struct unit_value *v, int node, const struct model *fused, const struct model *int8,
+                      int batch, int is_layer, struct message *m)
 {
     const struct node *n = &fused->graph.nodes[node];
     int at = codes_node(int8, fused, node);
@@ -120,8 +120,8 @@ static int open_layer(struct unit_pass *p, int l, const struct model *fused, con
     return float_conv_open(&y->conv, &fused->graph, node, p->batch, p->pool, isa, m);
 }
 
-int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused, const struct model *int8,
-                   int batch, struct threads *pool, const char *isa, struct message *m)
+int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused,
+                   const struct model *int8, int batch, struct threads *pool, const char *isa, struct message *m)
 {
     *p = (struct unit_pass){.unit = unit, .batch = batch, .pool = pool};
     p->partials = memory_new((size_t)batch, sizeof *p->partials, m);
@@ -250,7 +250,8 @@ static void round_item(void *context, int image, int worker)
     const struct unit_pass *p = context;
     const struct unit_value *v = &p->values[p->unit->input_count + p->at];
     float *at = v->at + (size_t)image * v->elements;
-    uint8_t *passes = v->passes + (size_t)image * v->elements; int drawn[SOME] = {0};
+    uint8_t *passes = v->passes + (size_t)image * v->elements;
+    int drawn[SOME] = {0};
     (void)worker;
     for (size_t i = 0; i < v->elements; i += SOME) {
         int n = v->elements - i < SOME ? (int)(v->elements - i) : SOME;
@@ -373,7 +374,8 @@ static void adam_item(void *context, int c, int worker)
 {
     const struct adam *a = context;
     const size_t at = (size_t)c * a->y->row, row = a->y->row;
-    float *restrict v = a->y->variables + at, *restrict mean = a->y->mean + at, *restrict square = a->y->square + at;
+    float *restrict v = a->y->variables + at, *restrict mean = a->y->mean + at,
+                    *restrict square = a->y->square + at;
     const float *restrict g = a->y->gradients + at;
     (void)worker;
     for (size_t i = 0; i < row; i++) {

@@ -19,11 +19,11 @@ struct unit_value {
     size_t elements;
     int is_codes; /* 0: logits, never rounded */
     struct affine map;
-    float low, high;    /* what its codes less the zero point are clamped to: a relu, a clip */
-    float least, most;  /* and what its reals are clamped to where they are left */
-    float *at;          /* [batch, elements] */
-    float *gradient;    /* the same; of layers */
-    uint8_t *passes;    /* [batch, elements], of layers: 1 where the clamp lets its gradient pass */
+    float low, high;   /* what its codes less the zero point are clamped to: a relu, a clip */
+    float least, most; /* and what its reals are clamped to where they are left */
+    float *at;         /* [batch, elements] */
+    float *gradient;   /* the same; of layers */
+    uint8_t *passes;   /* [batch, elements], of layers: 1 where the clamp lets its gradient pass */
 };
 
 struct unit_layer {
@@ -55,8 +55,9 @@ struct unit_pass {
 };
 
 /* int8 as it is: its scales, biases and maps. The pool is the caller's. unit_pass_close after a failure too. */
-int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused, const struct model *int8,
-                   int batch, struct threads *pool, const char *isa, struct message *m) RESQ_USE_RESULT;
+int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused,
+                   const struct model *int8, int batch, struct threads *pool, const char *isa,
+                   struct message *m) RESQ_USE_RESULT;
 /* Bytes that it will hold. */
 size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int batch, int threads, const char *isa);
 void unit_pass_close(struct unit_pass *p);

@@ -18,8 +18,8 @@ static inline float clamped(float v, float low, float high)
 static inline float power_of_two(float x)
 {
     float whole = nearest(clamped(x, -126, 126)), f = (clamped(x, -126, 126) - whole) * 0.693147180f, two;
-    float sum = 1 + f * (1 + f * (0.5f + f * (1.66666667e-1f + f * (4.16666667e-2f + f * (8.33333333e-3f + f *
-                                                                                      1.38888889e-3f)))));
+    float sum = 1 + f * (1 + f * (0.5f + f * (1.66666667e-1f +
+                                              f * (4.16666667e-2f + f * (8.33333333e-3f + f * 1.38888889e-3f)))));
     int32_t bits = ((int32_t)whole + 127) * (1 << 23);
     memcpy(&two, &bits, sizeof two);
     return two * sum;

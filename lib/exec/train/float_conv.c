@@ -153,8 +153,8 @@ static void data_item(void *context, int image, int worker)
                  c->accumulate, scratch_of(c, worker));
 }
 
-void float_conv_backward(struct float_conv *c, const float *w, const float *x, const float *dy, int count, float *dw,
-                         float *dbias, float *dx, int accumulate)
+void float_conv_backward(struct float_conv *c, const float *w, const float *x, const float *dy, int count,
+                         float *dw, float *dbias, float *dx, int accumulate)
 {
     c->x = x;
     c->dy = dy;

@@ -21,8 +21,8 @@ size_t float_conv_bytes(const struct graph *g, int node, int batch, int threads,
 void float_conv_forward(struct float_conv *c, const float *w, const float *bias, const float *x, int count,
                         const float *residual, float *y);
 /* From dy the gradients dw and dbias, summed over the images, and dx where it is not NULL, added to what stands there where accumulate. */
-void float_conv_backward(struct float_conv *c, const float *w, const float *x, const float *dy, int count, float *dw,
-                         float *dbias, float *dx, int accumulate);
+void float_conv_backward(struct float_conv *c, const float *w, const float *x, const float *dy, int count,
+                         float *dw, float *dbias, float *dx, int accumulate);
 void float_conv_close(struct float_conv *c); /* NULL is fine */
 
 #endif

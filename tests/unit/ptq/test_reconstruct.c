@@ -78,7 +78,12 @@ static void assert_units(const struct model *of, int single, const char *want)
     ASSERT_OK(count, m);
     for (int u = 0; u < count; u++)
         for (int l = 0; l < units[u].count; l++)
-            ASSERT_OK(text_add(&t, &m, "%s%s", l ? " " : u ? " | " : "", of->graph.nodes[units[u].layers[l]].name), m);
+            ASSERT_OK(text_add(&t, &m, "%s%s",
+                               l   ? " "
+                               : u ? " | "
+                                   : "",
+                               of->graph.nodes[units[u].layers[l]].name),
+                      m);
     assert_string_equal(t.data, want);
     text_free(&t);
     memory_free(units);
@@ -255,8 +260,8 @@ static void test_steps_are_pytorchs(void **state)
     memcpy(model_tensor(&from, fc, "weight")->data, record_find(r, "w")->data, OUT * IN * sizeof(float));
     memset(model_tensor(&from, fc, "bias")->data, 0, OUT * sizeof(float));
     int8 = lowered(&from, &ranges, 3, 0);
-    memcpy(model_tensor(&int8, unit_layer_in(&int8, &from, fc), "weight_scale")->data, record_find(r, "scale")->data,
-           OUT * sizeof(float));
+    memcpy(model_tensor(&int8, unit_layer_in(&int8, &from, fc), "weight_scale")->data,
+           record_find(r, "scale")->data, OUT * sizeof(float));
     unit.layers[0] = fc;
     unit.inputs[0] = fc - 1;
     ASSERT_OK(unit_pass_open(&p, &unit, &from, &int8, ROWS, NULL, NULL, &m), m);
@@ -333,11 +338,14 @@ static void test_codes_are_better_than_the_nearest(void **state)
         for (int per_tensor = 0; per_tensor < 2; per_tensor++) {
             struct model nearest = lowered(&fused, &ranges, bits, per_tensor);
             double plain = error_of(&nearest), matched, learned;
-            struct model start = reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 0, .match = MATCH_ALL});
-            struct model one = reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 120, .match = MATCH_ALL});
+            struct model start =
+                reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 0, .match = MATCH_ALL});
+            struct model one =
+                reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 120, .match = MATCH_ALL});
             struct model three = reconstructed(
                 bits, per_tensor, (struct reconstruct_options){.steps = 120, .match = MATCH_ALL, .threads = 3});
-            struct model alone = reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 120, .single = 1});
+            struct model alone =
+                reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 120, .single = 1});
             matched = error_of(&start);
             learned = error_of(&one);
             better += log(learned / matched);
