@@ -83,9 +83,9 @@ $(L)/$(1).row: $(R)/fused_model.safetensors $(R)/ranges.safetensors $(W)/match.b
 	@mkdir -p $(R)/lowbit
 	$$(call stage,lowbit/$(1),$$(RECONSTRUCT) --weight-bits $(call lowbit_field,$(1),2) --activation-bits $(call lowbit_field,$(1),3) \
 		$(if $(filter tensor,$(call lowbit_field,$(1),1)),--per-tensor) --images $(MATCH_IMAGES) $$(LOWBIT_RECONSTRUCT_FLAGS) -s $$(SEED) \
-		--checkpoint $(L)/$(1).checkpoint --resume -j $$(JOBS) -m $$< -r $(R)/ranges.safetensors -o $(R)/lowbit/$(1).safetensors \
+		--checkpoint $$(call CHECKPOINT,lowbit/$(1)) --resume -j $$(JOBS) -m $$< -r $(R)/ranges.safetensors -o $(R)/lowbit/$(1).safetensors \
 		< $(W)/match.batches; $$(call measure,$(R)/lowbit/$(1).safetensors))
-	@rm -f $(L)/$(1).checkpoint
+	@rm -f $(L)/$(1)-*.checkpoint
 	@pipelines/lowbit-row $(1) $(R)/lowbit/$(1).safetensors $$(@:.row=.metrics) > $$@.new; mv $$@.new $$@
 endef
 $(foreach c,$(LOWBIT_RECONSTRUCT_NAMES),$(eval $(call lowbit_reconstruct_rule,$(c))))

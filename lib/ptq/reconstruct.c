@@ -253,7 +253,7 @@ static int run_unit(struct reconstruction *r, const struct record *held, struct 
 
 /* ---- all of it ---- */
 
-/* Both walks' cuts, two each, and the unit at work. */
+/* Both walks' cuts, two each, the unit at work, and weights as kernels take them. */
 static int check_room(const struct reconstruction *r, struct message *m)
 {
     size_t most = 0, images = (size_t)r->o->count, left = memory_available();
@@ -267,6 +267,7 @@ static int check_room(const struct reconstruction *r, struct message *m)
         most = bytes > most ? bytes : most;
     }
     most += exec_arena_bytes(r->floats.exec) + 2 * exec_arena_bytes(r->codes.exec);
+    most += 2 * sizeof(float) * (size_t)model_parameter_elements(r->fused);
     if (most > left)
         return message_set(m, STATUS_NOMEM,
                            "%lld images take %.0f MB, of which %.0f are left: want fewer (--images)",

@@ -42,7 +42,7 @@ holds() { # an arithmetic condition
 @test "at 3 bits more than half of what nearest codes lose comes back, weights alone and with activations" {
     float=$(loss "$T/fused")
     for activations in 8 3; do
-        bits=(--weight-bits 3 --activation-bits $activations)
+        bits=(--weight-bits 3 --activation-bits "$activations")
         "$BIN/quantize" -m "$T/fused" -r "$T/ranges" "${bits[@]}" --match off -o plain < /dev/null
         "$BIN/quantize" -m "$T/fused" -r "$T/ranges" "${bits[@]}" --match-images 256 -o matched < "$T/once"
         reconstruct "${bits[@]}" --steps 100 --match off -o alone < "$T/once"
