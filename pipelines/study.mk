@@ -73,6 +73,9 @@ LOWBIT_QAT        = $(filter-out channel_8_8 channel_4_8,$(LOWBIT))
 LOWBIT_QAT_IMAGES = $(QAT_IMAGES)
 LOWBIT_QAT_EPOCHS = 2
 LOWBIT_QAT_FLAGS  = $(FINETUNE_FLAGS) --learning-rate 0.0002
+# And of these, what is reconstructed besides, in its short form.
+LOWBIT_RECONSTRUCT       =
+LOWBIT_RECONSTRUCT_FLAGS = --steps 200
 # What `make ablation` trains: see ablation.mk.
 ABLATIONS        = cutout-0 cutout-16 flip-alternate jitter-none jitter-strong rotation-0 rotation-15 rate-0.1 rate-0.4 \
 	decay-0.001 smoothing-0 ema-0 momentum-plain bias-rate-16 pad-zero

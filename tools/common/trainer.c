@@ -1,42 +1,7 @@
 #include "tools/common/trainer.h"
 #include "base/threads.h"
-#include <signal.h>
+#include "tools/common/stopping.h"
 #include <string.h>
-
-/* ---- signals: the first one asks to stop between two steps, a second one finds the handler of before ---- */
-
-static volatile sig_atomic_t stop_signal;
-static const int stop_signals[] = {SIGINT, SIGTERM};
-enum { STOP_SIGNALS = 2 };
-static struct sigaction before[STOP_SIGNALS];
-
-static void ask_to_stop(int signal_number)
-{
-    stop_signal = signal_number;
-    for (int i = 0; i < STOP_SIGNALS; i++)
-        sigaction(stop_signals[i], &before[i], NULL);
-}
-
-static void signals_catch(void)
-{
-    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    for (int i = 0; i < STOP_SIGNALS; i++)
-        sigaddset(&action.sa_mask, stop_signals[i]);
-    for (int i = 0; i < STOP_SIGNALS; i++) /* both known before either is caught */
-        sigaction(stop_signals[i], NULL, &before[i]);
-    for (int i = 0; i < STOP_SIGNALS; i++) {
-        if (before[i].sa_handler != SIG_IGN)
-            sigaction(stop_signals[i], &action, NULL);
-    }
-}
-
-/* So that shell and make see a program that died by the signal. */
-static void die_by(int signal_number)
-{
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-}
 
 /* ---- arguments ---- */
 
@@ -147,7 +112,7 @@ static struct training_options options_make(const struct tool *tool, const struc
         o.inputs[i] = inputs[i];
     if (a->checkpoint) {
         o.stop = &stop_signal;
-        o.ready = signals_catch;
+        o.ready = stopping_begin;
     }
     return o;
 }
@@ -191,6 +156,6 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
     int status = training_run(&o, kind, context, &lineage, &m);
     lineage_free(&lineage);
     if (status == STATUS_INTERRUPTED)
-        die_by(stop_signal);
+        stopping_die();
     return tool_end(tool, status, &m);
 }
