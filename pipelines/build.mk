@@ -34,7 +34,7 @@ SEES_emit := exec/infer exec/plan graph kernel/contract quant record
 
 SEES_train := data exec/infer exec/plan exec/train graph pass quant ranks record
 
-SEES_ptq := exec/infer graph pass quant record
+SEES_ptq := exec/infer exec/train graph pass quant record
 
 SEES_exec/plan         := graph kernel/contract quant
 SEES_exec/device       := kernel/contract
@@ -61,6 +61,7 @@ SEES_kernel/blas           := kernel kernel/contract kernel/ref
 SEES_kernel/template       := kernel kernel/contract
 SEES_kernel/x86/template   := kernel kernel/contract kernel/template kernel/x86/avx512bf16
 SEES_kernel/x86/avx2       := kernel kernel/contract kernel/ref kernel/template kernel/x86/template
+SEES_kernel/x86/avx2vnni   := kernel kernel/contract kernel/template kernel/x86/avx2 kernel/x86/template
 SEES_kernel/x86/avx512     := kernel kernel/contract kernel/ref kernel/template kernel/x86/template
 SEES_kernel/x86/avx512vnni := kernel kernel/template kernel/x86/avx512 kernel/x86/template
 SEES_kernel/x86/avx512bf16 := kernel kernel/contract kernel/x86/avx512 kernel/x86/template
@@ -90,13 +91,15 @@ PROCESSOR := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2> /dev/null || 
 X86 := $(filter x86_64,$(PROCESSOR))
 ARM := $(filter aarch64,$(PROCESSOR))
 KERNEL_DIRS := kernel kernel/ref kernel/blas kernel/device kernel/device/host \
-	$(if $(X86),$(patsubst %,kernel/x86/%,avx2 avx512 avx512vnni avx512bf16 amx)) \
+	$(if $(X86),$(patsubst %,kernel/x86/%,avx2 avx2vnni avx512 avx512vnni avx512bf16 amx)) \
 	$(if $(ARM),$(patsubst %,kernel/arm/%,neon neondot neoni8mm))
 ISA_kernel/x86/avx2 := -mavx2 -mfma
+ISA_kernel/x86/avx2vnni := $(ISA_kernel/x86/avx2) -mavxvnni
 ISA_kernel/x86/avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 ISA_kernel/x86/avx512vnni := $(ISA_kernel/x86/avx512) -mavx512vnni
 ISA_kernel/x86/avx512bf16 := $(ISA_kernel/x86/avx512vnni) -mavx512bf16
 ISA_kernel/x86/amx := $(ISA_kernel/x86/avx512bf16) -mamx-tile -mamx-int8 -mamx-bf16
+ISA_tests/unit/kernel/test_avx2vnni.c := $(if $(X86),$(ISA_kernel/x86/avx2)) # which computes what AVX-VNNI adds
 ISA_kernel/arm/neondot := -march=armv8.2-a+dotprod
 ISA_kernel/arm/neoni8mm := -march=armv8.2-a+dotprod+i8mm
 # gcc, before it assigns registers, moves instructions of a tile until its sums do not fit.
@@ -106,6 +109,7 @@ OPT_kernel/arm/neondot := $(OPT_ARM)
 OPT_kernel/arm/neoni8mm := $(OPT_ARM)
 # A product's loop of 25 instructions takes up to a sixth longer where the linker happens to lay it across one line more.
 OPT_kernel/x86/avx2 := -O3 -falign-loops=64
+OPT_kernel/x86/avx2vnni := -O3 -falign-loops=64
 OPT_kernel/x86/avx512 := -O3
 OPT_kernel/x86/avx512vnni := -O3
 OPT_kernel/x86/avx512bf16 := -O3
@@ -136,7 +140,7 @@ without-onnx:
 
 $(B)/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(CPPFLAGS_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(ISA_$<) $(CPPFLAGS_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 
 # A changed compiler or flag rebuilds everything.
 FLAGS_NOW := $(CC) $(STRICT) $(CFLAGS) $(CPPFLAGS) $(SANITIZER) $(LDFLAGS)

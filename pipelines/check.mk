@@ -17,6 +17,11 @@ test-browser: all
 	@BIN=$(abspath $(BIN)) CHROMIUM=$(CHROMIUM) tests/browser/run $(B)/browser
 .PHONY: test-browser
 
+# ---- cluster: studies on a Slurm of this machine's own, from Debian's packages (./setup --develop), within minutes ----
+test-cluster: all
+	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(call quote,$(abspath $(BIN))) $(if $(OPENBLAS_CORETYPE),OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE)) tests/cluster/run
+.PHONY: test-cluster
+
 # ---- lint: one target a rule, each printing what breaks it ----
 LINTS := lint-rules lint-format lint-scripts lint-build lint-sizes
 # What the scripts in tests/reference print is theirs.

@@ -18,6 +18,9 @@ Targets
   pretrained     trains the float network of PROFILE=pretrained again (an hour), or takes PRETRAINED_MODEL, and says what it is worth
   budgets        studies of $(BUDGETS) minutes and PROFILE=$(BUDGET_PROFILES), one after the other; what they took and gave into pipelines/README.md
   record         a finished run's tables and charts to plots/recorded/$(RUN)/, its table into the README or pipelines/README.md
+  record-all     from one commit: RECORD_PARTS (of RECORD_PROFILE's run, and others), made, resumed and recorded; make -n record-all: the list
+  record-networks
+                 what the last `make networks` left to $(RECORDED)/networks/, its table into a page that has a place for it
   peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
   record-peers   what it found to plots/recorded/peers/, with a page
@@ -26,6 +29,7 @@ Targets
   test-aarch64 test-riscv64
                  unit tests built by cross compilers, run by qemu (./setup --develop); CROSS_TESTS='unit/kernel/test_conv_u8 ..': some
   test-browser   a tiny study's report.html in a headless Chromium; screenshots in $(B)/browser/
+  test-cluster   studies on a Slurm of two nodes that is set up here for it (./setup --develop) and ends with it
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU
   carry          programs, tests and what they link in one archive, for a machine where nothing can be installed: $(CARRY).tar.xz
@@ -45,6 +49,8 @@ Variables of the study, now:
   DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder)
   SEED           $(SEED)
   JOBS           $(JOBS)  (threads of each program; changes no result)
+  ON             $(ON)  (where stages run: local, slurm or ssh:HOST[,HOST..]; changes no result: pipelines/CLUSTER.md)
+  RESOURCES      $(RESOURCES)  (what each stage gets there)
   TRAIN_PART     $(TRAIN_PART)  (train: some images are held out to choose by; all: the last epoch of all 50,000, nothing chosen)
   WIDTH $(or $(WIDTH),as planned), EPOCHS $(EPOCHS), QAT_EPOCHS $(QAT_EPOCHS)
   TRAIN_IMAGES $(TRAIN_IMAGES), HELD_OUT_IMAGES $(HELD_OUT_IMAGES), TEST_IMAGES $(TEST_IMAGES), CALIBRATION_IMAGES $(CALIBRATION_IMAGES), MATCH_IMAGES $(MATCH_IMAGES)  (at most; 0: all)
@@ -53,8 +59,10 @@ Variables of the study, now:
   SWEEP_QAT_EPOCHS $(SWEEP_QAT_EPOCHS), SWEEP_QAT_FLAGS $(SWEEP_QAT_FLAGS)
   LOWBIT $(LOWBIT), LOWBIT_MIXED $(LOWBIT_MIXED)
   LOWBIT_QAT $(LOWBIT_QAT)
+  LOWBIT_RECONSTRUCT $(LOWBIT_RECONSTRUCT), LOWBIT_RECONSTRUCT_FLAGS $(LOWBIT_RECONSTRUCT_FLAGS)
   ABLATIONS $(ABLATIONS),
   ABLATION_WIDTH $(ABLATION_WIDTH), ABLATION_IMAGES $(ABLATION_IMAGES), ABLATION_EPOCHS $(ABLATION_EPOCHS), ABLATION_SEEDS $(ABLATION_SEEDS), ABLATION_THREADS $(ABLATION_THREADS)
+  RECORD_PROFILE $(RECORD_PROFILE), RECORD_NETWORKS_PROFILE $(RECORD_NETWORKS_PROFILE), RECORD_PARTS $(RECORD_PARTS)
   BENCH_BATCHES $(BENCH_BATCHES), BENCH_THREADS $(BENCH_THREADS)
 
 Stages: any program called the same way; STAGE_FLAGS are its options, QUANTIZATION and NETWORK what stages share.

@@ -4,6 +4,7 @@
 # it was chosen.
 #
 #     make lowbit PROFILE=full LOWBIT='channel_4_4 tensor_4_4' LOWBIT_QAT=channel_4_4
+#     make lowbit PROFILE=full LOWBIT_RECONSTRUCT='channel_3_3 channel_2_4' LOWBIT_RECONSTRUCT_FLAGS='--steps 1000'
 #
 # A configuration is GRANULARITY_WEIGHT-BITS_ACTIVATION-BITS; each with each method has a file of its own in $(W)/lowbit/, so that an
 # interrupted table goes on where it was. The images that choose are not those that count: the test split stays shut.
@@ -28,7 +29,7 @@ lowbit_field = $(word $(2),$(subst _, ,$(1)))
 $(L)/quantize.stamp: FORCE $(call ours,$(QUANTIZE))
 	$(call stamp,$(QUANTIZE) $(QUANTIZE_FLAGS) --match-images $(MATCH_IMAGES))
 $(W)/lowbit.stamp: FORCE
-	$(call stamp,$(LOWBIT),$(LOWBIT_QAT),$(LOWBIT_MIXED))
+	$(call stamp,$(LOWBIT),$(LOWBIT_QAT),$(LOWBIT_MIXED),$(LOWBIT_RECONSTRUCT))
 
 $(L)/float.row: $(R)/fused_model.safetensors $(W)/held-out.batches $(W)/evaluate.stamp
 	$(call stage,lowbit/float,$(call measure,$<))
@@ -70,6 +71,25 @@ $(L)/$(1).row: $(L)/analyse.tsv $(W)/match.batches $(L)/quantize.stamp $(W)/eval
 endef
 $(foreach c,$(LOWBIT_MIXED_NAMES),$(eval $(call lowbit_mixed_rule,$(c))))
 
+# Codes learned block by block: those of LOWBIT_RECONSTRUCT, none unless it is said.
+RECONSTRUCT = reconstruct
+LOWBIT_RECONSTRUCT_NAMES := $(LOWBIT_RECONSTRUCT:%=%_reconstructed)
+$(L)/reconstruct.stamp: FORCE $(call ours,$(RECONSTRUCT))
+	$(call stamp,$(RECONSTRUCT) $(LOWBIT_RECONSTRUCT_FLAGS) -s $(SEED) --images $(MATCH_IMAGES))
+
+define lowbit_reconstruct_rule
+$(L)/$(1).row: $(R)/fused_model.safetensors $(R)/ranges.safetensors $(W)/match.batches $(W)/held-out.batches $(L)/reconstruct.stamp \
+		$(W)/evaluate.stamp
+	@mkdir -p $(R)/lowbit
+	$$(call stage,lowbit/$(1),$$(RECONSTRUCT) --weight-bits $(call lowbit_field,$(1),2) --activation-bits $(call lowbit_field,$(1),3) \
+		$(if $(filter tensor,$(call lowbit_field,$(1),1)),--per-tensor) --images $(MATCH_IMAGES) $$(LOWBIT_RECONSTRUCT_FLAGS) -s $$(SEED) \
+		--checkpoint $$(call CHECKPOINT,lowbit/$(1)) --resume -j $$(JOBS) -m $$< -r $(R)/ranges.safetensors -o $(R)/lowbit/$(1).safetensors \
+		< $(W)/match.batches; $$(call measure,$(R)/lowbit/$(1).safetensors))
+	@rm -f $(L)/$(1)-*.checkpoint
+	@pipelines/lowbit-row $(1) $(R)/lowbit/$(1).safetensors $$(@:.row=.metrics) > $$@.new; mv $$@.new $$@
+endef
+$(foreach c,$(LOWBIT_RECONSTRUCT_NAMES),$(eval $(call lowbit_reconstruct_rule,$(c))))
+
 $(L)/finetune.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(FINETUNE)) $(SET)/dataset.tsv
 	$(call stamp,$(LOAD) -n $(LOWBIT_QAT_IMAGES) --epochs $(LOWBIT_QAT_EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(FINETUNE) \
 		$(LOWBIT_QAT_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
@@ -91,7 +111,7 @@ endef
 $(foreach c,$(LOWBIT_QAT_NAMES),$(eval $(call lowbit_qat_rule,$(c))))
 
 LOWBIT_ROWS := $(L)/float.row $(LOWBIT_NAMES:%=$(L)/%.row) $(LOWBIT_QAT_NAMES:%=$(L)/%.row) \
-	$(LOWBIT_MIXED_NAMES:%=$(L)/%.row)
+	$(LOWBIT_MIXED_NAMES:%=$(L)/%.row) $(LOWBIT_RECONSTRUCT_NAMES:%=$(L)/%.row)
 $(R)/lowbit.tsv: $(LOWBIT_ROWS) $(W)/lowbit.stamp pipelines/lowbit-row
 	@pipelines/lowbit-row --join $(L)/float.metrics $(LOWBIT_ROWS) > $(W)/$(@F); mv $(W)/$(@F) $@
 $(R)/lowbit.md: $(R)/lowbit.tsv pipelines/lowbit-page

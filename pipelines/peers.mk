@@ -130,5 +130,5 @@ peers-curves: $(CURVES_LOGS) $(PEERS_HOME)/venv.stamp
 # Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/, with a page of them; measures nothing.
 # A part that was not measured stays as it was recorded before.
 record-peers:
-	@tests/peers/record $(PEERS_RESULTS) plots/recorded/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED))
+	@tests/peers/record $(PEERS_RESULTS) $(RECORDED)/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED))
 .PHONY: peers peers-inference peers-training peers-curves record-peers

@@ -8,6 +8,9 @@ $(call refuse,PROFILE,the name of a profile or its file,$(MAKE_SPECIAL))
 DATA = embedded
 SEED = 1
 JOBS := $(shell nproc)
+# Where stages run: local, slurm or ssh:HOST[,HOST..], and what each gets there: on, CLUSTER.md.
+ON        = local
+RESOURCES = pipelines/resources.txt
 RESULTS  = results
 DATASETS = build/data
 # PROFILE=auto: the study that fits into so many minutes here. The first run of that name writes its profile, which decides
@@ -70,6 +73,9 @@ LOWBIT_QAT        = $(filter-out channel_8_8 channel_4_8,$(LOWBIT))
 LOWBIT_QAT_IMAGES = $(QAT_IMAGES)
 LOWBIT_QAT_EPOCHS = 2
 LOWBIT_QAT_FLAGS  = $(FINETUNE_FLAGS) --learning-rate 0.0002
+# And of these, what is reconstructed besides, in its short form.
+LOWBIT_RECONSTRUCT       =
+LOWBIT_RECONSTRUCT_FLAGS = --steps 200
 # What `make ablation` trains: see ablation.mk.
 ABLATIONS        = cutout-0 cutout-16 flip-alternate jitter-none jitter-strong rotation-0 rotation-15 rate-0.1 rate-0.4 \
 	decay-0.001 smoothing-0 ema-0 momentum-plain bias-rate-16 pad-zero
@@ -87,7 +93,7 @@ NEEDED_HOW =
 STAGE_SECONDS =
 include $(IS_PLANNED)
 
-$(foreach v,RUN DATA RESULTS DATASETS B BIN,$(call refuse_dollar,$(v)))
+$(foreach v,RUN DATA RESULTS DATASETS B BIN ON RESOURCES,$(call refuse_dollar,$(v)))
 $(call refuse,RUN,the name of a folder,/ $(MAKE_SPECIAL))
 ifneq ($(filter . ..,$(RUN)),)
 $(error RUN='$(RUN)' is not the name of a folder: it is one that is there already)
@@ -108,15 +114,32 @@ STUDY_PLOTS := $(CURDIR)/plots
 # OpenBLAS rounds by its kernel, so one is named: the same bytes on any machine with AVX2.
 OPENBLAS_CORETYPE := $(if $(X86),$(if $(shell grep -sw -m 1 avx2 /proc/cpuinfo),Haswell))
 
+# $(call run_on,NAME,COMMAND): the stage's command, here or where ON says. There programs have as many threads as their job has cores, unless
+# JOBS says otherwise, and times are taken on a machine of their own.
+ON_LOCKS = $(DATASETS)/on
+IS_LOCAL := $(if $(filter-out local,$(ON))$(word 2,$(ON))$(if $(ON),,x),,1)
+ifneq ($(IS_LOCAL),)
+run_on = $(2)
+hold_alone  = source pipelines/locks.bash; hold_alone
+share_again = source pipelines/locks.bash; share_again
+else
+run_on = pipelines/on $(call quote,$(ON)) $(call quote,$(RESOURCES)) $(1) $(W)/on $(ON_LOCKS) $(call quote,$(2))
+hold_alone  = :
+share_again = :
+endif
 # $(call stage,NAME,COMMAND): shows the command, runs it, and notes how many milliseconds it took: see progress.bash.
 stage = @source pipelines/progress.bash; mkdir -p $(@D); stage_begin $(W) $(1) $(call quote,$(STAGE_SECONDS)) $(call quote,$(2)); \
-	$(2); stage_end $(W) $(1)
+	$(call run_on,$(1),$(2)); stage_end $(W) $(1)
 # $(call stamp,TEXT..): the recipe of a stage's stamp, which changes only where the text (up to four lines: commands
 # with their flags) or a program or file named in it does. What the machine adds to a result stands there too.
 texts = $(foreach i,1 2 3 4,$(if $(strip $($(i))),$(call quote,$(strip $($(i)))))) \
 	$(call quote,OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE) RESQ_ISA=$(RESQ_ISA))
 stamp = @pipelines/stamp $@ $(texts)
 
+# Where what is recorded goes, and the command line's variables, but for those that only the recording reads. A space inside of one
+# stands as `\ `.
+RECORDED = plots/recorded
+said = $(subst \_,\$(space),$(filter-out NOTE=% RECORDED=% RECORD_% $(if $(RECORD_ROOT),RUN=% RESULTS=% PEERS=% CURVES=%),$(subst \$(space),\_,$(MAKEOVERRIDES))))
 include pipelines/networks.mk
 
 # ---- two makes in one checkout ----
@@ -131,6 +154,10 @@ ifeq ($(MAKELEVEL),0)
 STUDY_STEP :=
 endif
 ifneq ($(STUDY_STEP),)
+ifeq ($(IS_LOCAL),)
+JOBS = $$THREADS
+check-study-quiet: JOBS := $(shell nproc)
+endif
 export PATH := $(abspath $(BIN)):$(PATH)
 export RESQ_PLOTS := $(CURDIR)/plots
 ifneq ($(OPENBLAS_CORETYPE),)
@@ -184,13 +211,16 @@ IS_DRY_RUN := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 $(ASKED): study-steps
 	@:
 study-steps:
+	@$(if $(IS_LOCAL)$(IS_DRY_RUN),,pipelines/on --check $(call quote,$(ON)) $(call quote,$(RESOURCES)) $(ON_LOCKS) $(abspath $(BIN)) $(RESULTS) $(DATASETS))
 	@$(if $(PREBUILT),,$(HOLD) 7 $(B)/programs.lock 'another make builds the programs' -x; $(MAKE) --no-print-directory study-programs)
 	@STUDY_STEP=data $(MAKE) --no-print-directory data
 	@$(if $(ASKED_STAGES),$(HOLD) 8 $(RUN_LOCK) 'another make works in $(R)' -x; \
 		hold 7 $(DATASETS)/times.lock 'another make takes times' -s; \
+		$(if $(IS_DRY_RUN),,pipelines/on --clear $(W)/on;) \
 		$(if $(IS_PLANNED),,STUDY_STEP=plan $(MAKE) --no-print-directory -s study-plan STUDY_BEGAN=$(BEGAN);) \
 		export STUDY_STEP=stages STUDY_GOALS=$(call quote,$(ASKED_STAGES)); \
 		$(if $(IS_DRY_RUN)$(filter check-study,$(ASKED_STAGES)),,$(MAKE) --no-print-directory -s check-study-quiet;) \
+		$(if $(IS_LOCAL),,exec 7>&-;) \
 		exec $(MAKE) --no-print-directory $(ASKED_STAGES),:)
 .PHONY: $(ASKED) study-steps
 endif

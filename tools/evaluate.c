@@ -6,6 +6,7 @@
 #include "report/metrics_table.h"
 #include "tools/common/device.h"
 #include "tools/common/model_file.h"
+#include "tools/common/metrics_of.h"
 #include "tools/common/predict.h"
 #include <string.h>
 
@@ -13,7 +14,7 @@ struct opts {
     const char *output, *model, *predictions, *precision;
     int64_t batch, threads;
     const char *tta; /* NULL: none */
-    int is_pair, verbose, quiet;
+    int is_pair, is_merge, verbose, quiet;
     struct device_arguments where;
     struct model_arguments given;
 };
@@ -31,38 +32,20 @@ static const char details[] =
     "another way to use a model, at twice its time, which table and predictions say and no summary of plain\n"
     "accuracies takes.\n"
     "\n"
+    "--merge puts predictions of one model on parts of the images together, in any order: metrics and predictions\n"
+    "are those of one run over all of them. (What computed them, isa, no predictions say, and so no merged table.)\n"
+    "\n"
     "--pair compares two predictions of the same images, in a table `metric class value`: images, agreement\n"
     "(percent), both_right, both_wrong, only_first_right, only_second_right, mcnemar_p (exact, two-sided),\n"
     "and for each class first_right, second_right and difference (second less first).\n"
     "\n"
     "Examples:\n"
     "  cifar-load --split test | evaluate -m qat.safetensors --predictions qat.predictions.safetensors > qat.tsv\n"
+    "  cifar-load --split test --offset 5000 | evaluate -m qat.safetensors --predictions second -o second.tsv\n"
+    "  evaluate --merge first second --predictions qat.predictions.safetensors -o qat.tsv\n"
     "  evaluate --pair float.predictions.safetensors qat.predictions.safetensors\n";
 
 /* ---- one model ---- */
-
-static int table_make(struct table *t, const struct predictions *p, const struct batch_reader *reader,
-                      const struct predict_with *with, const char *model_digest, const char *stage,
-                      struct message *m)
-{
-    struct metrics metrics;
-    char *images = memory_printf(m, "%lld", (long long)p->count);
-    if (!images)
-        return STATUS_NOMEM;
-    int status = table_note(t, "tool", "evaluate " RESQ_VERSION, m);
-    if (status >= 0)
-        status = table_note_data(t, reader->first, m);
-    const char *const notes[][2] = {{"stage", stage},   {"model-digest", model_digest}, {"images", images},
-                                    {"isa", with->isa}, {"precision", with->precision}, {"tta", with->tta}};
-    for (size_t i = 0; i < sizeof notes / sizeof notes[0] && status >= 0; i++)
-        status = !notes[i][1] ? 0 : table_note(t, notes[i][0], notes[i][1], m);
-    memory_free(images);
-    TRY(status);
-    TRY(metrics_compute(&metrics, p->logits, p->labels, p->count, p->classes, m));
-    status = metrics_to_table(t, &metrics, reader->classes, m);
-    metrics_free(&metrics);
-    return status;
-}
 
 static int evaluate_model(const struct tool *tool, const struct opts *o, const struct model *model,
                           const char *model_digest, struct message *m)
@@ -78,8 +61,8 @@ static int evaluate_model(const struct tool *tool, const struct opts *o, const s
     if (status >= 0 && other_data && !o->quiet)
         tool_warn(tool, "the images are of another data set (%s) than the model's", reader.dataset);
     if (status >= 0)
-        status =
-            table_make(&table, &p, &reader, &with, model_digest, graph_stage_name(graph_stage(&model->graph)), m);
+        status = metrics_of(&table, &p, reader.first, reader.classes, &with, model_digest,
+                            graph_stage_name(graph_stage(&model->graph)), m);
     if (status >= 0 && o->predictions)
         status = predictions_save(o->predictions, &p, &reader, model, model_digest, &with, &o->given.given, m);
     if (status >= 0)
@@ -116,15 +99,8 @@ static int pair_table(struct table *t, const struct predictions p[2], struct mes
     struct pair_metrics pair = {0};
     char **classes = NULL;
     int count = 0;
-    const char *names = record_get(p[0].metadata, "classes");
-    if (!names)
-        return message_set(m, STATUS_MISMATCH, "missing metadata: classes");
-    TRY(classes_from_json(names, &classes, &count, m));
-    int status = count == p[0].classes
-                     ? 0
-                     : message_set(m, STATUS_MISMATCH, "classes: %d names, want %d", count, p[0].classes);
-    if (status >= 0)
-        status = pair_compute(&pair, &p[0], &p[1], m);
+    TRY(predictions_classes(&p[0], &classes, &count, m));
+    int status = pair_compute(&pair, &p[0], &p[1], m);
     if (status >= 0)
         status = table_note(t, "tool", "evaluate " RESQ_VERSION, m);
     if (status >= 0)
@@ -172,6 +148,32 @@ static int run_pair(const struct opts *o, char *const *paths, struct message *m)
     return status;
 }
 
+/* ---- misuse ---- */
+
+static const char *misuse_of(const struct opts *o, const struct operands *files)
+{
+    const int reads = o->is_pair || o->is_merge;
+    if (o->is_pair && o->is_merge)
+        return "--pair or --merge, not both";
+    if (reads && o->precision)
+        return o->is_pair ? "--pair compares predictions, whose precision is theirs, not --precision"
+                          : "--merge reads predictions, whose precision is theirs, not --precision";
+    if (reads && o->tta)
+        return o->is_pair ? "--pair compares predictions: --tta is for making them"
+                          : "--merge reads predictions: --tta is for making them";
+    if (o->is_pair && (o->model || o->predictions))
+        return "--pair reads predictions only, not -m or --predictions";
+    if (o->is_merge && o->model)
+        return "--merge reads predictions only, not -m";
+    if (o->is_pair && files->count != 2)
+        return "--pair: missing operand: two predictions files";
+    if (o->is_merge && files->count == 0)
+        return "--merge: missing operand: predictions files";
+    if (o->predictions && strcmp(o->predictions, "-") == 0 && (!o->output || strcmp(o->output, "-") == 0))
+        return "--predictions: standard output already gets the metrics";
+    return !reads && !o->model ? "missing option -m MODEL" : NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct opts o = {.batch = 64, .threads = threads_online(), .where = {.device = device_default}};
@@ -182,6 +184,7 @@ int main(int argc, char **argv)
          0},
         {"tta", 0, OPTION_CHOICE, &o.tta, 0, 0, 0, "look at every image's mirror image too", "flip", 0},
         {"pair", 0, OPTION_FLAG, &o.is_pair, 0, 0, 0, "compare two predictions files, given as operands", 0, 0},
+        {"merge", 0, OPTION_FLAG, &o.is_merge, 0, 0, 0, "put predictions of parts of the images together", 0, 0},
         OPTION_BATCH(&o.batch, 0),
         OPTION_THREADS(&o.threads),
         {"precision", 0, OPTION_STRING, &o.precision, 0, 0, "NAME", "of float layers: fp32, bf16, fp16 (GPU)", 0,
@@ -192,30 +195,23 @@ int main(int argc, char **argv)
         OPTION_QUIET(&o.quiet),
     };
     const struct tool tool =
-        TOOL("evaluate", "-m MODEL [-o METRICS] [--predictions FILE] < BATCHES | --pair A B",
-             "Measure a model on images, or compare two models' predictions.", details, options, 2);
+        TOOL("evaluate", "-m MODEL [-o METRICS] [--predictions FILE] < BATCHES | --pair A B | --merge PART...",
+             "Measure a model on images, or compare two models' predictions.", details, options, STRING_LIST_MAX);
     struct operands operands;
     struct message m = {0};
     int status = tool_start(&tool, argc, argv, &operands);
     if (status >= 0)
         return status;
-    if (o.is_pair && o.precision)
-        return tool_misuse(&tool, "--pair compares predictions, whose precision is theirs, not --precision");
-    if (o.is_pair && o.tta)
-        return tool_misuse(&tool, "--pair compares predictions: --tta is for making them");
-    if (o.is_pair && (o.model || o.predictions))
-        return tool_misuse(&tool, "--pair reads predictions only, not -m or --predictions");
-    if (o.is_pair && operands.count != 2)
-        return tool_misuse(&tool, "--pair: missing operand: two predictions files");
-    if (!o.is_pair && operands.count > 0)
+    if (!o.is_pair && !o.is_merge && operands.count > 0)
         return tool_misuse(&tool, "unexpected operand '%s'", operands.items[0]);
-    if (o.predictions && strcmp(o.predictions, "-") == 0 && (!o.output || strcmp(o.output, "-") == 0))
-        return tool_misuse(&tool, "--predictions: standard output already gets the metrics");
-    if (!o.is_pair && !o.model)
-        return tool_misuse(&tool, "missing option -m MODEL");
+    const char *misuse = misuse_of(&o, &operands);
+    if (misuse)
+        return tool_misuse(&tool, "%s", misuse);
     if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
-    status = o.is_pair ? run_pair(&o, operands.items, &m) : run_model(&tool, &o, &m);
+    status = o.is_pair    ? run_pair(&o, operands.items, &m)
+             : o.is_merge ? predictions_merge(&operands, o.output, o.predictions, &m)
+                          : run_model(&tool, &o, &m);
     model_arguments_free(&o.given);
     return tool_end(&tool, status, &m);
 }

@@ -19,7 +19,8 @@ static const char details[] =
     "epochs.\n\n"
     "--spent: so many seconds of the minutes have passed already (building, exporting images); they are taken off, but\n"
     "never more than a fifth of the minutes. --timings FILE takes the speeds from a table instead of the clock:\n"
-    "width train_fp32 train_bf16 infer augment, in images a second (augment: on one thread), for widths 8, 16, 32, 64.\n\n"
+    "width train_fp32 train_bf16 infer augment, in images a second (augment: on one thread), for widths 8, 16, 32, 64;\n"
+    "train_half and train_three_quarters too, on pictures of half and of three quarters of their sides.\n\n"
     "  plan --minutes 30 -d build/data/embedded -o thirty.mk && make results PROFILE=thirty.mk\n";
 
 struct opts {
@@ -57,6 +58,7 @@ static int look(struct opts *o, struct budget_given *g, struct message *m)
     TRY(count_images(path, "test", &g->test, NULL, &classes, &o->network.image, m));
     TRY(count_images(path, "train", &g->train, &g->held_out, &classes, &o->network.image, m));
     o->network.classes = classes;
+    g->image = o->network.image;
     g->train -= g->held_out;
     if (g->train < 1 || g->held_out < 1 || g->test < 1)
         return message_set(m, STATUS_RANGE, "%s: too few images: %lld to train on, %lld held out, %lld to test",
@@ -68,13 +70,15 @@ static void say(const struct tool *tool, const struct budget_given *g, const str
 {
     const struct budget_speed *s = g->speeds;
     int i = 0;
-    char width[32];
+    char width[32], small[48];
     while (budget_widths[i].width != b->width)
         i++;
     snprintf(width, sizeof width, "width %d", b->width);
-    fprintf(stderr, "%s: %s, %lld epoch%s of %lld images in %s: about %.1f of %s minutes\n", tool_called(tool),
+    snprintf(small, sizeof small, ", %lld of them small,",
+             (long long)growth_begin(&b->growth, b->growth.count, b->epochs));
+    fprintf(stderr, "%s: %s, %lld epoch%s of %lld images%s in %s: about %.1f of %s minutes\n", tool_called(tool),
             g->network ? g->network : width, (long long)b->epochs, b->epochs == 1 ? "" : "s", (long long)b->images,
-            b->is_bf16 ? "bf16" : "fp32", b->total / 60, minutes);
+            b->growth.count ? small : "", b->is_bf16 ? "bf16" : "fp32", b->total / 60, minutes);
     fprintf(stderr,
             "%s: it trains on %.0f images a second, with %d thread%s; tested on %lld images, fine-tuned on %lld\n",
             tool_called(tool), b->is_bf16 ? s[i].bf16 : s[i].fp32, g->threads, g->threads == 1 ? "" : "s",

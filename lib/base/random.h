@@ -37,6 +37,8 @@ enum random_purpose {
     RANDOM_CUTMIX = 20,
     RANDOM_MIXUP = 21,
     RANDOM_RICAP = 22,
+    RANDOM_ROUNDING = 23, /* order of the images that rounding is learned on */
+    RANDOM_DROP = 24,
     RANDOM_TEST = 100
 };
 

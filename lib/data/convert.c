@@ -60,5 +60,6 @@ int files_convert(struct image_files *s, struct message *m)
     memory_free(converted);
     if (status >= 0)
         s->shape = to;
+    s->digest[0] = '\0'; /* these are other records */
     return status;
 }

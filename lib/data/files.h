@@ -103,6 +103,8 @@ int files_from_archive(struct image_files *s, const char *path, struct message *
 int files_classes(struct image_files *s, struct message *m) RESQ_USE_RESULT;
 int files_identify(struct image_files *s, const char *path, struct message *warning,
                    struct message *m) RESQ_USE_RESULT;
+/* STATUS_MISMATCH where dataset.tsv says another digest than these records have: asked before they are converted. */
+int files_verify(struct image_files *s, const char *path, struct message *m) RESQ_USE_RESULT;
 /* After a failure to read an archive that goes by a known name: adds its digest and the right one, where they
  * differ. */
 void archive_explain(const char *path, struct message *m);

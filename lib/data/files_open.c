@@ -78,8 +78,12 @@ int files_open(struct image_files *s, const char *path, const struct dataset_wis
     TRY_GOTO(source_open(s, path, cache, said, m), fail);
     TRY_GOTO(files_complete(s, path, m), fail);
     status = files_classes(s, m);
-    if (status >= 0)
-        status = files_convert(s, m);
+    if (status < 0) {
+        message_prefix(m, status, "%s", path);
+        goto fail;
+    }
+    TRY_GOTO(files_verify(s, path, m), fail);
+    status = files_convert(s, m);
     if (status < 0) {
         message_prefix(m, status, "%s", path);
         goto fail;

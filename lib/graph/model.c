@@ -113,6 +113,19 @@ int model_copy(struct model *to, const struct model *from, struct message *m)
     return STATUS_NOMEM;
 }
 
+int model_copy_resized(struct model *to, const struct model *from, int height, int width, struct message *m)
+{
+    TRY(model_copy(to, from, m));
+    to->graph.nodes[0].h = height;
+    to->graph.nodes[0].w = width;
+    int status = graph_verify(&to->graph, m);
+    if (status >= 0)
+        status = model_verify(to, m);
+    if (status < 0)
+        model_free(to);
+    return status;
+}
+
 int model_graph_digest(const struct model *model, char out[MODEL_DIGEST_SIZE], struct message *m)
 {
     char hex[DIGEST_HEX];

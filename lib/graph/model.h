@@ -29,11 +29,15 @@ int model_from_record(struct model *model, struct record *record, struct message
 int model_verify(const struct model *model, struct message *m) RESQ_USE_RESULT;
 /* Writes graph text, stage, kind and format into the record's metadata (before saving it). */
 int model_store(struct model *model, struct message *m) RESQ_USE_RESULT;
-/* New parameters as torchvision initialises its ResNets: convolutions Kaiming normal fan_out (relu), batch norm 1
- * and 0, linear uniform +-1/sqrt(inputs); draws keyed by (seed, tensor name), so that adding a layer leaves the
- * others as they were. Creates record. graph moves into the model. */
+/* New parameters as torchvision's: convolutions Kaiming normal fan_out, batch norm 1 and 0, linear +-1/sqrt(inputs);
+ * without any batch norm as its SqueezeNet's (initialise.c). Draws keyed by (seed, tensor name): adding a layer leaves
+ * the others as they were, but for the rule of a last one. Creates record. graph moves into the model. */
 int model_initialise(struct model *model, struct graph *graph, uint64_t seed, struct message *m) RESQ_USE_RESULT;
 int model_copy(struct model *to, const struct model *from, struct message *m) RESQ_USE_RESULT;
+/* The same network and tensors for images of another size; STATUS_MISMATCH where its weights are for one alone. *to is the
+ * caller's to free, and empty on failure. */
+int model_copy_resized(struct model *to, const struct model *from, int height, int width,
+                       struct message *m) RESQ_USE_RESULT;
 void model_free(struct model *model);
 
 /* The tensor `NODE.SUFFIX` (e.g. "weight"), or NULL. */

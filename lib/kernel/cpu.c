@@ -29,6 +29,19 @@ int cpu_has_avx2(void)
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
 }
 
+int cpu_has_avx2vnni(void)
+{
+    enum { AVX_VNNI = 1 << 4 };
+    unsigned a, b, c, d;
+    if (!cpu_has_avx2())
+        return 0;
+    __cpuid_count(7, 0, a, b, c, d);
+    if (a < 1) /* subleaves */
+        return 0;
+    __cpuid_count(7, 1, a, b, c, d);
+    return (a & AVX_VNNI) != 0;
+}
+
 int cpu_has_avx512(void)
 {
     enum { MASKS_AND_ZMM = 7 << 5 };
@@ -81,6 +94,11 @@ int cpu_has_amx(void)
 #else
 
 int cpu_has_avx2(void)
+{
+    return 0;
+}
+
+int cpu_has_avx2vnni(void)
 {
     return 0;
 }

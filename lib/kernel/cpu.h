@@ -4,7 +4,8 @@
 
 int cpu_has_avx2(void); /* AVX2 and FMA, and the system keeps the 256-bit registers; 0 on other architectures */
 
-int cpu_has_avx512(void);     /* the above, and AVX-512 F, BW, VL, DQ, CD with their registers */
+int cpu_has_avx2vnni(void);   /* the above, and AVX-VNNI: vpdpbusd in 256 bits */
+int cpu_has_avx512(void);     /* AVX2, and AVX-512 F, BW, VL, DQ, CD with their registers */
 int cpu_has_avx512vnni(void); /* the above, and VNNI */
 int cpu_has_avx512bf16(void); /* the above, and BF16 */
 /* The above, and the tiles of AMX for INT8 and BF16, whose use it asks the kernel to permit. */

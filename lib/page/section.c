@@ -74,17 +74,14 @@ int compare_answers(const struct run *r, const struct run_answer *base, const st
         .base = base, .other = other, .difference = share - base_share, .p = NAN, .smaller = NAN, .faster = NAN};
     TRY(c->is_paired = run_pair(r, base, other, &pair, m));
     if (c->is_paired) {
-        /* Wald's interval of paired proportions with half an image more in each cell (Agresti and Min 2005): without
-         * any change it is not of no width. */
-        double n = (double)pair.images + 2, b = (double)pair.only_first + 0.5, g = (double)pair.only_second + 0.5;
-        double half = 1.959964 * sqrt(b + g - (g - b) * (g - b) / n) / n;
+        struct interval w = paired_interval(pair.only_first, pair.only_second, pair.images);
         c->images = pair.images;
         c->only_base = pair.only_first;
         c->only_other = pair.only_second;
         c->p = pair.mcnemar_p;
         c->difference = 100 * (double)(pair.only_second - pair.only_first) / (double)pair.images;
-        c->low = 100 * ((g - b) / n - half);
-        c->high = 100 * ((g - b) / n + half);
+        c->low = 100 * w.low;
+        c->high = 100 * w.high;
         pair_free(&pair);
     }
     if (base->bytes > 0 && other->bytes > 0)

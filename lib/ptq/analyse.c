@@ -7,7 +7,6 @@
 #include "ptq/walk.h"
 #include "quant/affine.h"
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { FULL = 8 };
@@ -32,25 +31,16 @@ struct analysing {
 
 /* ---- nodes ---- */
 
-/* The node that holds as codes, or computes, what node i of the fused graph does. */
-static int node_in(const struct model *int8, const struct model *fused, int i)
-{
-    char name[NODE_NAME_SIZE + 8];
-    snprintf(name, sizeof name, "%s.q", fused->graph.nodes[i].name);
-    int quantized = graph_find(&int8->graph, name);
-    return quantized >= 0 ? quantized : graph_find(&int8->graph, fused->graph.nodes[i].name);
-}
-
 static int has_weights(const struct analysing *a, int i)
 {
     return bit_plan_has_weights(&a->fused->graph, i) &&
-           model_tensor(&a->eight, node_in(&a->eight, a->fused, i), "weight_scale");
+           model_tensor(&a->eight, walk_node(&a->eight, a->fused, i), "weight_scale");
 }
 
 static int has_values(const struct analysing *a, int i)
 {
     return bit_plan_has_activations(&a->fused->graph, i) &&
-           a->eight.graph.nodes[node_in(&a->eight, a->fused, i)].type == NODE_U8;
+           a->eight.graph.nodes[walk_node(&a->eight, a->fused, i)].type == NODE_U8;
 }
 
 /* Whether integer layer r reads the codes of node i, or what repeats its map. */
@@ -209,7 +199,7 @@ static int measure(struct analysing *a, struct analyse_row *row, struct message 
     struct walk w = {0};
     int status, node;
     TRY_GOTO(make_changed(a, row->node, row->is_weights, row->bits, &changed, m), done);
-    node = node_in(&changed, a->fused, row->node);
+    node = walk_node(&changed, a->fused, row->node);
     if (row->bits < FULL)
         TRY_GOTO(match_changed(a, &changed, node, row->is_weights, m), done);
     TRY_GOTO(walk_open(&w, &changed, a->whole.cut, row_is_known(a, row) ? a->shown : a->o->count, a->o->threads, m),
@@ -264,7 +254,7 @@ static int measure_all(struct analysing *a, struct message *m)
     for (int i = 0; i < a->out->count; i++) {
         struct analyse_row *row = &a->out->rows[i];
         tell(a, i);
-        TRY(walk_to(&a->whole, exec_step_of(a->whole.exec, node_in(&a->eight, a->fused, row->node)), m));
+        TRY(walk_to(&a->whole, exec_step_of(a->whole.exec, walk_node(&a->eight, a->fused, row->node)), m));
         TRY(walk_to(&a->floats, exec_step_of(a->floats.exec, row->node) + 1, m));
         TRY(measure(a, row, m));
     }
@@ -278,7 +268,7 @@ static int walk_both(struct analysing *a, struct walk *floats, struct walk *w, i
         struct analyse_row *row = &a->out->rows[i];
         if (row->is_weights != is_weights || row->bits != bits)
             continue;
-        int node = node_in(w->model, a->fused, row->node);
+        int node = walk_node(w->model, a->fused, row->node);
         TRY(walk_to(floats, exec_step_of(floats->exec, row->node) + 1, m));
         TRY(walk_to(w, exec_step_of(w->exec, node) + 1, m));
         row->sqnr_accumulated = noise_sqnr(walk_noise(floats, row->node, w, node));

@@ -1,6 +1,7 @@
 #include "ptq/walk.h"
 #include "base/memory.h"
 #include <math.h>
+#include <stdio.h>
 
 int walk_open(struct walk *w, const struct model *model, const uint8_t *images, int64_t count, int threads,
               struct message *m)
@@ -31,6 +32,14 @@ void walk_close(struct walk *w)
     exec_close(w->exec);
     memory_free(w->owned);
     *w = (struct walk){0};
+}
+
+int walk_node(const struct model *int8, const struct model *fused, int i)
+{
+    char name[NODE_NAME_SIZE + 8];
+    snprintf(name, sizeof name, "%s.q", fused->graph.nodes[i].name);
+    int quantized = graph_find(&int8->graph, name);
+    return quantized >= 0 ? quantized : graph_find(&int8->graph, fused->graph.nodes[i].name);
 }
 
 size_t walk_bytes(const struct exec *e, int64_t count)

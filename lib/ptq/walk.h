@@ -20,6 +20,9 @@ int walk_open(struct walk *w, const struct model *model, const uint8_t *images, 
 int walk_to(struct walk *w, int step, struct message *m) RESQ_USE_RESULT;
 void walk_close(struct walk *w);
 
+/* The node that holds as codes, or computes, what node i of the fused graph does. */
+int walk_node(const struct model *int8, const struct model *fused, int i);
+
 /* The most bytes that a walk over so many images holds at once. */
 size_t walk_bytes(const struct exec *e, int64_t count);
 

@@ -1,10 +1,16 @@
-/* Intervals and tests on counts. */
+/* Intervals and tests on counts; distributions from GSL. */
 #include "report/metrics.h"
+#include <gsl/gsl_cdf.h>
 #include <math.h>
+
+static double normal_quantile(void)
+{
+    return gsl_cdf_ugaussian_Pinv(0.975);
+}
 
 struct interval wilson_interval(int64_t k, int64_t n)
 {
-    const double z = 1.959963984540054; /* the normal distribution's 0.975 quantile */
+    const double z = normal_quantile();
     if (n <= 0)
         return (struct interval){0, 1}; /* nothing seen, nothing excluded */
     double total = (double)n, p = (double)k / total, denominator = 1 + z * z / total;
@@ -14,21 +20,17 @@ struct interval wilson_interval(int64_t k, int64_t n)
     return (struct interval){k <= 0 ? 0 : centre - half, k >= n ? 1 : centre + half};
 }
 
+struct interval paired_interval(int64_t only_first, int64_t only_second, int64_t n)
+{
+    double total = (double)n + 2, b = (double)only_first + 0.5, c = (double)only_second + 0.5;
+    double difference = (c - b) / total;
+    double half = normal_quantile() * sqrt(b + c - (c - b) * difference) / total;
+    return (struct interval){difference - half, difference + half};
+}
+
 double mcnemar_exact(int64_t b, int64_t c)
 {
-    int64_t n = b + c, least = b < c ? b : c;
     if (b == c)
         return 1;
-    /* The tail's largest term through logarithms, the smaller ones by their ratio: C(n,k-1) = C(n,k) * k / (n-k+1).
-     */
-    int sign;
-    double total = (double)n, k = (double)least;
-    double logarithm = lgamma_r(total + 1, &sign) - lgamma_r(k + 1, &sign) - lgamma_r(total - k + 1, &sign);
-    double relative = 1, sum = 1;
-    for (; k > 0 && relative > 0; k--) {
-        relative *= k / (total - k + 1);
-        sum += relative;
-    }
-    double p = 2 * sum * exp(logarithm - total * log(2.0));
-    return p < 1 ? p : 1;
+    return fmin(1, 2 * gsl_cdf_binomial_P((unsigned)(b < c ? b : c), 0.5, (unsigned)(b + c)));
 }

@@ -26,6 +26,13 @@ int predictions_from_record(struct predictions *p, const struct record *record, 
 int predictions_to_record(const struct predictions *p, struct record *record, struct message *m) RESQ_USE_RESULT;
 void predictions_free(struct predictions *p);
 
+/* Predictions of one model on parts of the images, as those of all of them: parts in the order of their first image, so
+ * that the order of the operands does not count. The metadata is the parts' own, the lineages joined (record/join.h).
+ * STATUS_MISMATCH where they differ in anything but their images, or two have the same image; names: for messages.
+ * parts[0..count-1], count >= 1, change places. */
+int predictions_join(struct predictions *out, struct predictions *parts, const char **names, int count,
+                     struct message *m) RESQ_USE_RESULT;
+
 /* 0 where both are about the same images: classes, data set, split, count, indices in order, labels;
  * STATUS_MISMATCH otherwise, with the first field that differs. Metadata that either lacks is not compared. */
 int predictions_same_images(const struct predictions *a, const struct predictions *b,

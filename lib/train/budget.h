@@ -14,12 +14,15 @@
  * What is left is trained. A width is worth its time where its passes reach a least number (budget_widths): the widest
  * that does is taken. A network that was named is the one, at any number of passes from BUDGET_LEAST_PASSES on. Then
  *
- *     epochs            as many as the passes are, rounded up; every epoch sees as many images as fill the time, all but
- *                       a few; never more than 100
+ *     sizes             45 percent of the epochs see the pictures at half their sides, 33 at three quarters, where the
+ *                       network takes those and they are faster: passes are cheaper then, and more of them fit
+ *     epochs            as many as fit, rounded up; every epoch sees as many images as fill the time, all but a few; never
+ *                       more than 100
  *     mini-batch        32 below 60,000 passes, 64 below 720,000 (16 epochs of CIFAR-10), 128 above: few images need
  *                       many steps
  *     learning rate     0.2 for mini-batches of 128 images, and as the root of their size for others: 0.1, 0.14, 0.2; one
- *                       cycle, its peak at a quarter of the run, of 16 epochs and more at a fifth
+ *                       cycle, its peak at a quarter of the run, of 16 epochs and more at a fifth (epochs here and below
+ *                       count as what they cost, see growth_cost)
  *     averaged weights  over a twentieth of the steps: 1 - 20 / steps
  *     augmentation      crop and flip (below 8 epochs to the other side every other epoch, so that few show both), from 8 a
  *                       little colour, from 16 cutout of 8 pixels, from 40 of 12 and a small rotation: the more often an
@@ -30,9 +33,11 @@
 #define RESQ_TRAIN_BUDGET_H
 
 #include "base/text.h"
+#include "train/growth.h"
 
 #define BUDGET_REST 9.0   /* seconds */
 #define BUDGET_SPARE 0.04 /* of the time, for what was not foreseen */
+enum { BUDGET_SIZES = 2 };
 enum { BUDGET_WIDTHS = 4, BUDGET_MOST_EPOCHS = 100, BUDGET_LEAST_PASSES = 12000 };
 
 /* Ascending; least: the passes from which a width is worth its time. The first has none. */
@@ -44,15 +49,17 @@ extern const struct budget_width budget_widths[BUDGET_WIDTHS];
 
 /* Images a second, with all threads; 0: not timed, the width is no candidate. */
 struct budget_speed {
-    double fp32, bf16; /* steps of training */
-    double infer;      /* the float network */
+    double fp32, bf16;          /* steps of training */
+    double infer;               /* the float network */
+    double small[BUDGET_SIZES]; /* steps on the small pictures of budget_size; any 0: none are taken */
 };
 
 struct budget_given {
-    const char *network; /* NULL: ResNet-18 of the widths below; else the one network, as the study's
+    const char *network;      /* NULL: ResNet-18 of the widths below; else the one network, as the study's
                                                 * NETWORK has it, whose speeds stand first, and alone */
-    double seconds;      /* for the whole study, > 0 */
-    int threads;         /* of every program, >= 1 */
+    double seconds;           /* for the whole study, > 0 */
+    int threads;              /* of every program, >= 1 */
+    struct image_shape image; /* of the pictures; all-zero: not known, and none are made smaller */
     struct budget_speed speeds[BUDGET_WIDTHS]; /* the first of them timed */
     double augment;                            /* images a second on one thread, > 0 */
     int64_t train, held_out, test;             /* images that there are, >= 1 */
@@ -71,7 +78,9 @@ enum budget_stage {
 
 struct budget {
     int width, is_bf16, batch, validate_every;
+    struct growth growth;   /* all-zero: none */
     int64_t epochs, images; /* images an epoch */
+    double effort;          /* what the epochs cost, in such of whole pictures */
     int64_t held_out, test, calibration, qat;
     double rate, peak, ema;
     int is_timed_widely; /* also batch 64 and all threads */
@@ -79,6 +88,11 @@ struct budget {
     double seconds[BUDGET_STAGES], total; /* as expected; total: with the rest */
 };
 
+/* The pictures of small size k, 0 .. BUDGET_SIZES - 1: half and three quarters of the sides, to the next multiple of 4. 0 where
+ * pictures of this shape have none, because they would be as large, or too small. */
+int budget_size(struct image_shape whole, int k, struct image_shape *small);
+/* Which of the widths timed is the one, as far as these speeds tell: its index. */
+int budget_choose_width(const struct budget_given *g);
 /* Whether width i (>= 1) can be the one, as far as those before it tell: none is faster than two thirds of the one before.
  * For who times them one after the other. */
 int budget_is_worth_timing(const struct budget_given *g, int i);

@@ -17,11 +17,17 @@ static int print_speeds(const struct budget_given *g, struct text *t, struct mes
         TRY(text_add(t, m, "#   %s  training %.0f in fp32, %.0f in bf16; inference %.0f\n",
                      g->network ? "this network" : width, g->speeds[i].fp32, g->speeds[i].bf16,
                      g->speeds[i].infer));
+        for (int k = 0; k < BUDGET_SIZES; k++) {
+            struct image_shape small;
+            if (budget_size(g->image, k, &small) && g->speeds[i].small[k] > 0)
+                TRY(text_add(t, m, "#     on pictures of %dx%d training %.0f\n", small.height, small.width,
+                             g->speeds[i].small[k]));
+        }
     }
     return text_add(t, m, "#   augmenting %.0f on one thread\n", g->augment);
 }
 
-static const char *augmentation(int64_t epochs)
+static const char *augmentation(double epochs)
 {
     return epochs < 8    ? "--crop 4 --pad reflect --flip 0.5 --flip-alternate"
            : epochs < 16 ? "--crop 4 --pad reflect --flip 0.5 --jitter 0.1,0.1,0.1,0"
@@ -60,19 +66,27 @@ static int print_training(const struct budget_given *g, const struct budget *b, 
         t, m,
         "# Whole epochs, of so many images that the time is used (0: all).\nEPOCHS = %lld\nTRAIN_IMAGES = %lld\n"
         "# The more often an image is seen, the more it is varied.\nAUGMENT_FLAGS = %s\n",
-        (long long)b->epochs, or_all(b->images, g->train), augmentation(b->epochs)));
+        (long long)b->epochs, or_all(b->images, g->train), augmentation(b->effort)));
+    if (b->growth.count)
+        TRY(text_add(t, m,
+                     "# The first of them see small pictures, which is faster: shares of the epochs, in percent.\n"
+                     "GROW = "));
+    TRY(growth_print(&b->growth, t, m));
+    if (b->growth.count)
+        TRY(text_add(t, m, "\n"));
     return text_add(
         t, m,
         "# Few images need many steps: small mini-batches. The rate is 0.2 sqrt(mini-batch / 128); weights "
         "are\n"
         "# averaged over a twentieth of the steps. %s\n"
         "TRAIN_FLAGS = --batch %d --learning-rate %s --peak %g --label-smoothing 0.1 --ema %s%s --validate-every "
-        "%d\n"
+        "%d%s\n"
         "# Fine-tuning starts from the float weights: a part of the images is enough, and a small rate.\n"
         "QAT_EPOCHS = 1\nQAT_IMAGES = %lld\n"
         "FINETUNE_FLAGS = --batch 128 --learning-rate 0.001 --label-smoothing 0.1%s\n",
         b->is_bf16 ? "bf16 is faster here." : "bf16 is not faster here.", b->batch, rate, b->peak, ema, precision,
-        b->validate_every, or_all(b->qat, g->train), precision);
+        b->validate_every, b->growth.count ? " $(if $(GROW),--grow $(GROW))" : "", or_all(b->qat, g->train),
+        precision);
 }
 
 static int print_measuring(const struct budget_given *g, const struct budget *b, struct text *t, struct message *m)

@@ -145,6 +145,17 @@ static int read_network(const struct float_training *f, const struct record *str
     return status < 0 ? message_prefix(m, status, "%s", f->network) : STATUS_OK;
 }
 
+int float_training_is_bare(const struct float_training *t)
+{
+    struct graph g = {0};
+    struct message unused; /* the run says it */
+    int is_bare = t->network && parse_file(t->network, &g, &unused) >= 0;
+    for (int i = 0; i < g.count; i++)
+        is_bare = is_bare && g.nodes[i].op != OP_BATCHNORM;
+    graph_free(&g);
+    return is_bare;
+}
+
 static int read_graph(const struct float_training *f, struct graph *g, struct message *m)
 {
     TRY(parse_file(f->graph, g, m));

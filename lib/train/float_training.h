@@ -25,6 +25,8 @@ struct float_training {
     struct record *sides[1]; /* metadata of init */
 };
 
+/* 1 where `network` names a network without any batch norm: which keeps a smaller learning rate than others. */
+int float_training_is_bare(const struct float_training *t);
 /* The network that a run of t would begin with, of t->image and t->classes: without images of its own. */
 int float_training_start(const struct float_training *t, struct model *start, struct message *m) RESQ_USE_RESULT;
 /* The kind whose context is t; both must outlive the run. */

@@ -10,7 +10,7 @@ static int add_note(struct text *log, const char *key, const char *value, struct
 }
 
 int log_begin(struct text *log, const char *tool, const struct record *stream, int64_t images, int64_t held_out,
-              const char *precision, struct message *m)
+              const char *precision, double clip_norm, struct message *m)
 {
     TRY(text_add(log, m, "# tool: %s %s\n", tool, RESQ_VERSION));
     if (stream) {
@@ -21,6 +21,10 @@ int log_begin(struct text *log, const char *tool, const struct record *stream, i
     if (held_out > 0)
         TRY(text_add(log, m, "# held-out: %lld\n", (long long)held_out));
     TRY(add_note(log, "precision", precision, m));
+    char number[32];
+    format_number(number, clip_norm);
+    if (clip_norm > 0)
+        TRY(add_note(log, "clip-norm", number, m));
     return text_add(log, m,
                     "epoch\tstep\tlearning_rate\tloss\taccuracy_train\taccuracy_held_out\timages_per_s\tseconds\n");
 }

@@ -19,7 +19,8 @@ static void show(struct trainer *t)
     char note[96];
     snprintf(note, sizeof note, "epoch %lld/%lld loss %.4f", (long long)t->state.epoch + 1,
              (long long)t->options->epochs, loss_mean(&t->state.sums));
-    progress_show(&t->progress, t->state.images_seen - t->images_before, note);
+    int64_t work = trainer_sizes_work(t, t->state.epoch, t->state.sums.images);
+    progress_show(&t->progress, work - t->images_before, note);
 }
 
 static int step_of(struct trainer *t, const struct minibatch *b, struct message *m)
@@ -27,7 +28,9 @@ static int step_of(struct trainer *t, const struct minibatch *b, struct message 
     struct step_done done = {.sums = &t->state.sums, .behind = -1};
     int64_t step = t->state.step;
     const struct targets targets = {b->labels, b->labels2, b->share, b->mixed};
-    int status = step_make(&t->stepper, b->images, &targets, b->count, step + 1, trainer_rate(t, step), &done, m);
+    const uint8_t *images = b->images;
+    TRY(trainer_sizes_apply(t, &images, b->count, m));
+    int status = step_make(&t->stepper, images, &targets, b->count, step + 1, trainer_rate(t, step), &done, m);
     t->skipped += done.skipped;
     return status < 0 ? trainer_prefix(t, step - 1 - done.behind, status, m) : STATUS_OK;
 }
@@ -77,9 +80,11 @@ static int evaluate(struct trainer *t, struct loss_sums *sums, struct message *m
     return status;
 }
 
-/* Counted back from the last epoch, which is always a candidate. */
+/* Counted back from the last epoch, which is always a candidate; what has seen small pictures alone is none. */
 static int is_validated(const struct trainer *t)
 {
+    if (!image_shape_is(t->shape, t->whole))
+        return 0;
     int64_t every = t->options->validate_every > 0 ? t->options->validate_every : 1;
     return held_out_is_open(&t->held_out) && (t->options->epochs - t->state.epoch - 1) % every == 0;
 }
@@ -133,6 +138,13 @@ static int log_skipped(struct trainer *t, struct message *m)
     return status;
 }
 
+static int next_size(struct trainer *t, struct message *m)
+{
+    const struct image_shape before = t->shape;
+    TRY(trainer_sizes_follow(t, m));
+    return image_shape_is(before, t->shape) ? STATUS_OK : step_begin(&t->stepper, m);
+}
+
 static int epoch_end(struct trainer *t, struct message *m)
 {
     struct training_state *s = &t->state;
@@ -160,6 +172,7 @@ static int epoch_end(struct trainer *t, struct message *m)
     s->sums = (struct loss_sums){0};
     s->epoch_seconds = 0;
     TRY(trainer_save(t, m));
+    TRY(next_size(t, m));
     t->mark = clock_seconds();
     return STATUS_OK;
 }

@@ -1,6 +1,7 @@
 #include "train/optimizer.h"
 #include "base/memory.h"
 #include "base/scalar.h"
+#include <math.h>
 #include <string.h>
 
 int optimizer_open(struct optimizer *o, const struct optimizer_options *options, const struct slice *slices,
@@ -24,9 +25,39 @@ static int is_decayed(const struct optimizer *o, const struct slice *s)
     return s->role == SLICE_WEIGHT || (o->options.decay_all && s->role != SLICE_SCALE);
 }
 
+/* Sums that are added side by side: one alone would wait for every addition. */
+enum { CLIP_LANES = 8 };
+
+static double slice_squares(const float *gradient, size_t count)
+{
+    double lanes[CLIP_LANES] = {0};
+    size_t k = 0;
+    for (; k + CLIP_LANES <= count; k += CLIP_LANES)
+        for (int i = 0; i < CLIP_LANES; i++)
+            lanes[i] += (double)gradient[k + (size_t)i] * (double)gradient[k + (size_t)i];
+    for (int i = 0; k < count; k++, i++)
+        lanes[i] += (double)gradient[k] * (double)gradient[k];
+    for (int step = CLIP_LANES / 2; step > 0; step /= 2)
+        for (int i = 0; i < step; i++)
+            lanes[i] += lanes[i + step];
+    return lanes[0];
+}
+
+double optimizer_clip(const struct optimizer *o, const float *gradients)
+{
+    const double most = o->options.clip_norm;
+    if (most == 0)
+        return 1;
+    double squares = 0;
+    for (int i = 0; i < o->slice_count; i++)
+        squares += slice_squares(gradients + o->slices[i].offset, o->slices[i].count);
+    const double norm = sqrt(squares);
+    return norm > most ? most / norm : 1;
+}
+
 void optimizer_step(struct optimizer *o, float *parameters, const float *gradients, double rate)
 {
-    const float momentum = (float)o->options.momentum;
+    const float momentum = (float)o->options.momentum, clip = (float)optimizer_clip(o, gradients);
     for (int i = 0; i < o->slice_count; i++) {
         const struct slice *s = &o->slices[i];
         float *restrict w = parameters + s->offset, *restrict v = o->velocity + s->offset;
@@ -36,7 +67,7 @@ void optimizer_step(struct optimizer *o, float *parameters, const float *gradien
         /* own * g + along * v: either of torch's two directions, without a branch inside the loop */
         const float own = o->options.nesterov ? 1 : 0, along = o->options.nesterov ? momentum : 1;
         for (size_t k = 0; k < s->count; k++)
-            w[k] = sgd_value(w[k], &v[k], gradient[k], decay, momentum, step, own, along);
+            w[k] = sgd_value(w[k], &v[k], clip * gradient[k], decay, momentum, step, own, along);
     }
 }
 

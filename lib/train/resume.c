@@ -141,7 +141,7 @@ int trainer_restore(struct trainer *t, const struct record *checkpoint, struct m
         return message_prefix(m, status, "%s", t->options->checkpoint);
     t->resumed = 1;
     t->seconds_before = t->state.seconds;
-    t->images_before = t->state.images_seen;
+    t->images_before = trainer_sizes_work(t, t->state.epoch, t->state.sums.images);
     trainer_say(t, 1, "going on from %s: epoch %lld, step %lld", t->options->checkpoint,
                 (long long)t->state.epoch + 1, (long long)t->state.step);
     return STATUS_OK;

@@ -13,11 +13,23 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
     if (options->teacher && gradient_makes_steps(g))
         return message_set(m, STATUS_UNSUPPORTED,
                            "a teacher (--teacher) cannot be heard on device %s: take the CPU", gradient_device(g));
+    if (options->optimizer.clip_norm > 0 && gradient_makes_steps(g))
+        return message_set(m, STATUS_UNSUPPORTED,
+                           "gradients cannot be clipped (--clip-norm) on device %s: take the CPU",
+                           gradient_device(g));
     if (options->teacher && gradient_reduce(g)->ranks)
         return message_set(m, STATUS_UNSUPPORTED,
                            "a teacher (--teacher) is heard by one process alone, not by %d ranks",
                            gradient_reduce(g)->ranks->count);
     return s->maker->open(s, m);
+}
+
+void stepper_move(struct stepper *s, struct gradient *g)
+{
+    s->gradient = g;
+    s->optimizer.slice_count = gradient_slices(g, &s->optimizer.slices);
+    s->average.state_slice_count = gradient_state_slices(g, &s->average.state_slices);
+    s->oscillation.gradient = g;
 }
 
 void stepper_close(struct stepper *s)

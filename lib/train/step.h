@@ -57,6 +57,10 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
                  struct message *m) RESQ_USE_RESULT;
 void stepper_close(struct stepper *s);
 
+/* Steps go on with another gradient of the same slices, which has the former one's values; step_begin comes next. The former
+ * may be gone by now. */
+void stepper_move(struct stepper *s, struct gradient *g);
+
 int step_begin(struct stepper *s, struct message *m) RESQ_USE_RESULT;
 /* images u8 [count,H,W,C], targets [count]; number: of the step, from 1; rate: of learning. */
 int step_make(struct stepper *s, const uint8_t *images, const struct targets *targets, int count, int64_t number,

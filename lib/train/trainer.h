@@ -1,4 +1,4 @@
-/* trainer.h: a training run from the inside. Private to training.c, loop.c, resume.c and trainer.c, of which each
+/* trainer.h: a training run from the inside. Private to training.c, loop.c, resume.c, sizes.c and trainer.c, of which each
  * calls only those behind it. */
 #ifndef RESQ_TRAIN_TRAINER_H
 #define RESQ_TRAIN_TRAINER_H
@@ -21,7 +21,10 @@ struct trainer {
     struct held_out held_out;
     struct teacher teacher;
     struct model start;
-    struct gradient *gradient;
+    struct gradient_options gradient_options;
+    struct gradient *gradient;       /* of the present epoch's shape */
+    struct image_shape whole, shape; /* of the stream's pictures, and as this epoch sees them */
+    uint8_t *shrunk;                 /* a mini-batch of the latter; NULL where nothing grows */
     struct stepper stepper;
     struct training_state state;
     struct text recipe;
@@ -33,7 +36,7 @@ struct trainer {
 
     int resumed; /* from a checkpoint */
     struct progress progress;
-    int64_t images_before; /* seen before this session */
+    int64_t images_before; /* seen before this session, see trainer_sizes_work */
     double session_start, seconds_before, mark;
 };
 
@@ -66,6 +69,18 @@ int trainer_deliver(struct trainer *t, const float *values, struct model *out, s
 /* Says what the run will hold; STATUS_NOMEM, with the batch that fits, where the machine has not that much. */
 int trainer_check_room(const struct trainer *t, const struct gradient_options *options,
                        struct message *m) RESQ_USE_RESULT;
+
+/* ---- sizes.c ---- */
+
+/* Whether every size of the run's pictures can be trained on, before any is; room for a smaller mini-batch. */
+int trainer_sizes_check(struct trainer *t, struct message *m) RESQ_USE_RESULT;
+/* Makes the gradient that of the present epoch's shape: everything learned, and all that belongs to the steps, goes over.
+ * Between steps, settled; step_begin is the caller's. */
+int trainer_sizes_follow(struct trainer *t, struct message *m) RESQ_USE_RESULT;
+/* The mini-batch's images as this epoch sees them: *images, or the trainer's copy of them. */
+int trainer_sizes_apply(struct trainer *t, const uint8_t **images, int count, struct message *m) RESQ_USE_RESULT;
+/* Of the run's first so many epochs and images of the next: the pictures seen, counted by their pixels. */
+int64_t trainer_sizes_work(const struct trainer *t, int64_t epochs, int64_t images);
 
 /* ---- resume.c ---- */
 

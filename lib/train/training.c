@@ -198,6 +198,7 @@ static int open_inputs(struct trainer *t, struct gradient_options *gradient, str
         return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the model %d", t->source.class_count,
                            g->nodes[g->count - 1].c);
     TRY(images_match_input(images, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m));
+    t->whole = t->shape = images;
     TRY(teacher_load(&t->teacher, &o->teacher, t->stream, &t->start, t->lineage, m));
     TRY(held_out_open(&t->held_out, o->validate, t->stream, t->start.record, m));
     t->held_out.ranks = o->ranks;
@@ -219,18 +220,6 @@ static int say_what_runs(const struct trainer *t, struct message *m)
     }
     text_free(&lines);
     return status;
-}
-
-/* Every size that the run's mini-batches will have, before any of it is trained on. */
-static int check_counts(const struct trainer *t, struct message *m)
-{
-    int64_t total = t->source.total, batch = t->options->batch, rest = total % batch;
-    int status = total >= batch ? gradient_check_count(t->gradient, batch, m) : STATUS_OK;
-    if (status >= 0 && rest > 0)
-        status = gradient_check_count(t->gradient, rest, m);
-    if (status >= 0)
-        return status;
-    return message_prefix(m, status, "%lld images an epoch by %lld (--batch)", (long long)total, (long long)batch);
 }
 
 /* A warning for each program of the study that could not take what is about to be trained. */
@@ -260,7 +249,8 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     TRY(open_inputs(t, &gradient, m));
     TRY(trainer_check_room(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
-    TRY(check_counts(t, m));
+    t->gradient_options = gradient;
+    TRY(trainer_sizes_check(t, m));
     TRY(warn_of_stages(t, m));
     const struct exec_options teacher = teacher_options(o);
     TRY(teacher_open(&t->teacher, &teacher, (int)o->batch, m));
@@ -270,8 +260,9 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
         TRY(trainer_restore(t, checkpoint, m));
     else
         TRY(log_begin(&t->state.log, o->tool, t->stream, t->source.total, t->held_out.set.count,
-                      gradient_precision(t->gradient), m));
+                      gradient_precision(t->gradient), o->optimizer.clip_norm, m));
     TRY(trainer_agree(t, m));
+    TRY(trainer_sizes_follow(t, m));
     TRY(step_begin(&t->stepper, m));
     return source_start(&t->source, t->state.epoch, t->state.epoch_step, m);
 }
@@ -286,7 +277,7 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
     t->session_start = clock_seconds();
     FILE *progress = trainer_is_first(t) ? o->progress : NULL;
     progress_open(&t->progress, progress, progress == NULL, o->called ? o->called : o->tool,
-                  o->epochs * t->source.total - t->images_before);
+                  trainer_sizes_work(t, o->epochs, 0) - t->images_before);
     int status = loop_run(t, m);
     progress_close(&t->progress);
     return status;
@@ -296,7 +287,7 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
 static int run_nothing(struct trainer *t, struct message *m)
 {
     struct gradient_options unused = {0};
-    TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, m));
+    TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, 0, m));
     TRY(t->kind->prepare(t->context, NULL, (struct image_shape){0}, &t->start, &unused, t->lineage, m));
     return warn_of_stages(t, m);
 }
@@ -310,6 +301,7 @@ static void trainer_close(struct trainer *t)
     training_state_free(&t->state);
     text_free(&t->recipe);
     memory_free(t->best);
+    memory_free(t->shrunk);
     if (t->gradient)
         gradient_close(t->gradient);
     model_free(&t->start);

@@ -11,6 +11,8 @@
 #include "exec/train/gradient.h"
 #include "graph/model.h"
 #include "record/lineage.h"
+#include "train/growth.h"
+#include "train/growth.h"
 #include "train/optimizer.h"
 #include "train/oscillation.h"
 #include "train/schedule.h"
@@ -29,6 +31,7 @@ struct training_options {
     struct schedule schedule;
     struct optimizer_options optimizer;
     double label_smoothing; /* [0,1) */
+    struct growth growth;   /* epochs of smaller pictures; float training without a teacher */
     struct teacher_options teacher;
     double freeze; /* threshold of oscillation.h at the run's end; 0: nothing is frozen */
     double ema;    /* decay of the averaged weights; 0: off. Where on, they are what is validated and delivered */

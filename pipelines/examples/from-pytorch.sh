@@ -4,7 +4,8 @@
 #     PYTHON=build/peers/venv/bin/python pipelines/examples/from-pytorch.sh    (make peers installs it; it needs torch, onnx, onnxruntime)
 #     TORCH_WEIGHTS=mine.pth PYTHON=.. pipelines/examples/from-pytorch.sh      (a state_dict; without: random weights)
 #
-# --saturation-free: ONNX Runtime is then right on processors without VNNI too.
+# --for onnxruntime: sums are rounded as that runtime rounds them, so that its answers are ours to the last bit.
+# --saturation-free: on processors without VNNI too.
 set -euo pipefail
 PATH=${BIN:-$PWD/bin}:$PATH
 PYTHON=${PYTHON:-python3}
@@ -20,11 +21,11 @@ cifar-load ${DATA:+-d "$DATA"} --split test -n "$IMAGES" -o "$scratch/images"
 
 python make "$scratch"
 onnx-import "$scratch/net.onnx" --normalize 0.4914,0.4822,0.4465:0.2470,0.2435,0.2616 -o "$scratch/net"
-fuse -m "$scratch/net" -o "$scratch/fused"
+fuse -m "$scratch/net" --for onnxruntime -o "$scratch/fused"
 calibrate -m "$scratch/fused" -o "$scratch/ranges" < "$scratch/calibration"
-quantize -m "$scratch/fused" -r "$scratch/ranges" --saturation-free -o "$scratch/int8"
+quantize -m "$scratch/fused" -r "$scratch/ranges" --for onnxruntime --saturation-free -o "$scratch/int8"
 
-onnx-export -m "$scratch/int8" --input pixels -o "$scratch/int8.onnx"
+onnx-export -m "$scratch/int8" --for onnxruntime --input pixels -o "$scratch/int8.onnx"
 evaluate -q -m "$scratch/fused" --predictions "$scratch/float.predictions" -o /dev/null < "$scratch/images"
 evaluate -q -m "$scratch/int8" --predictions "$scratch/int8.predictions" -o /dev/null < "$scratch/images"
 

@@ -60,8 +60,12 @@ def agree(folder, batches):
     for name, logits, kind in rows:
         equal = int((logits.argmax(1) == ours[kind].argmax(1)).sum())
         print(f"{name}: {equal} of {len(pixels)} classes are those of resq's {kind}, logits within {np.abs(logits - ours[kind]).max():.2g}")
+    for kind in ours:
+        those = [ours[kind]] + [logits for _, logits, k in rows if k == kind]
+        same = int(np.all([logits.argmax(1) == those[0].argmax(1) for logits in those], axis=0).sum())
+        print(f"{kind}: all {len(those)} programs give one class to {same} of {len(pixels)} images")
     both = int((ours["float"].argmax(1) == ours["int8"].argmax(1)).sum())
-    print(f"int8 beside float: {both} of {len(pixels)}")
+    print(f"int8 beside float: one class in {both} of {len(pixels)}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ $(W)/bench.stamp: FORCE $(call ours,$(BENCH))
 	$(call stamp,$(BENCH) $(BENCH_FLAGS) $(BENCH_PRECISION) -b $(BENCH_BATCHES) -j $(BENCH_THREADS))
 $(R)/bench.tsv: $(R)/fused_model.safetensors $(MODEL_ptq) $(MODEL_qat) $(W)/bench.stamp \
 		| $(call ours,$(TOOLS)) $(EARLY_CHARTS) $(PAIRS:%=$(R)/%.pair.tsv) $(MODELS:%=$(R)/%.metrics.tsv)
-	@source pipelines/locks.bash; hold_alone
+	@$(hold_alone)
 	$(call stage,bench,$(BENCH) $(BENCH_FLAGS) $(BENCH_PRECISION) -b $(BENCH_BATCHES) -j $(BENCH_THREADS) \
 		-m $(R)/fused_model.safetensors -m $(MODEL_ptq) -m $(MODEL_qat) -o $@)
-	@source pipelines/locks.bash; share_again
+	@$(share_again)

@@ -19,10 +19,7 @@ data: $(SET)/dataset.tsv
 
 # Copies what a finished run says of itself, but no model, to plots/recorded/ and into the README: its sweep too, where it
 # had one. NOTE='what a reader must know' goes into MADE.md.
-RECORDED = plots/recorded
-# The command line's variables, but for what only the recording reads. A space inside of one stands as `\ `.
-said = $(subst \_,\$(space),$(filter-out NOTE=% RECORDED=%,$(subst \$(space),\_,$(MAKEOVERRIDES))))
+recorded_parts = $(foreach p,sweep lowbit ablation,$(if $(wildcard $(R)/$(p).md),$(p))) $(if $(wildcard $(R)/tta.tsv),tta)
 record: results $(wildcard $(R)/sweep.md)
-	@pipelines/record $(R) $(RECORDED)/$(RUN) $(call quote,$(strip make results $(if $(wildcard $(R)/sweep.md),sweep) \
-		$(said))) $(call quote,$(NOTE))
+	@pipelines/record $(R) $(RECORDED)/$(RUN) $(call quote,$(strip make results $(recorded_parts) $(said))) $(call quote,$(NOTE))
 .PHONY: record

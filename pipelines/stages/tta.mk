@@ -8,10 +8,10 @@ $(foreach m,$(MODELS),$(eval $(call tta_rule,$(m))))
 TTA_METRICS := $(MODELS:%=$(W)/tta/%.metrics.tsv)
 
 $(W)/tta/bench.tsv: $(R)/fused_model.safetensors $(MODEL_ptq) $(MODEL_qat) $(W)/bench.stamp | $(TTA_METRICS)
-	@source pipelines/locks.bash; hold_alone
+	@$(hold_alone)
 	$(call stage,tta-bench,$(BENCH) $(BENCH_FLAGS) $(BENCH_PRECISION) --tta flip -m $(R)/fused_model.safetensors -m $(MODEL_ptq) \
 		-m $(MODEL_qat) -o $@)
-	@source pipelines/locks.bash; share_again
+	@$(share_again)
 $(R)/tta.tsv: $(TTA_METRICS) $(W)/tta/bench.tsv $(W)/pages.stamp
 	$(call stage,tta-summary,report --as summary $(TTA_METRICS) $(W)/tta/bench.tsv \
 		$(foreach m,$(MODELS),$(m)=$$(stat -c %s $(MODEL_$(m)))) -o $@)

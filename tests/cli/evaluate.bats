@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154 # bats sets stderr and stderr_lines
 
 load helpers
+load models
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
@@ -317,4 +318,60 @@ PY
     "$BIN/evaluate" --pair a both | grep -qx '# second-tta: flip'
     run -2 "$BIN/evaluate" --pair a b --tta flip
     run -2 "$BIN/evaluate" -m a.model --tta mirror < batches
+}
+
+@test "--merge: predictions of parts, in any order, have the bytes of one run over all, and so has their table" {
+    stream_split batches 1 part0 rest
+    stream_split rest 1 part1 part2
+    for i in 0 1 2; do
+        "$BIN/evaluate" -m a.model --predictions "p$i" -o "p$i.tsv" < "part$i"
+    done
+    # What computed it, no predictions say.
+    grep -v '^# isa: ' a.tsv > want.tsv
+    for order in "p0 p1 p2" "p2 p0 p1"; do
+        # shellcheck disable=SC2086
+        "$BIN/evaluate" --merge $order --predictions all -o all.tsv
+        cmp all a
+        cmp all.tsv want.tsv
+    done
+    "$BIN/evaluate" --merge p2 p1 --predictions p12 -o p12.tsv
+    "$BIN/evaluate" --merge p12 p0 --predictions all > all.tsv
+    cmp all a
+    cmp all.tsv want.tsv
+    # Loaded in parts: the same table and logits, each lineage once.
+    for range in "90 0 x" "40 10 y" "10 0 z" "40 50 w"; do
+        # shellcheck disable=SC2086
+        set -- $range
+        "$BIN/cifar-load" -d images.bin --split test -n "$1" --offset "$2" | "$BIN/evaluate" -m a.model --predictions "$3" -o "$3.tsv"
+    done
+    "$BIN/evaluate" --merge w y z --predictions all -o all.tsv
+    cmp all.tsv want.tsv
+    for p in all a; do
+        edit "$p" unused 'sys.stdout.buffer.write(bytes(d))' > "$p.data"
+    done
+    cmp all.data a.data
+    [ "$("$BIN/inspect" made-by all | grep -c '^evaluate ')" -eq 3 ]
+    "$BIN/evaluate" --pair a all > /dev/null
+}
+
+@test "--merge refuses what is not one model's on different images" {
+    "$BIN/cifar-load" -d images.bin --split test -n 40 | "$BIN/evaluate" -m a.model --predictions first -o t.tsv
+    "$BIN/cifar-load" -d images.bin --split test --offset 40 | "$BIN/evaluate" -m b.model --predictions second -o t.tsv
+    "$BIN/cifar-load" -d images.bin --split test --offset 39 | "$BIN/evaluate" -m a.model --predictions third -o t.tsv
+    run --separate-stderr "$BIN/evaluate" --merge first second --predictions out -o out.tsv
+    [ "$status" -eq 1 ]
+    [[ $stderr == "evaluate: second: "*": differs from that of first" ]]
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    run --separate-stderr "$BIN/evaluate" --merge third first --predictions out -o out.tsv
+    fails 1 "evaluate: third: indices: image 39 is there twice"
+    run --separate-stderr "$BIN/evaluate" --merge first a.model -o out.tsv
+    fails 1 "evaluate: a.model: is a model record, want a predictions record"
+    run --separate-stderr "$BIN/evaluate" --merge first -o first
+    fails 1 "evaluate: first: output is the same file as input first"
+    [ ! -e out ] && [ ! -e out.tsv ]
+    for arguments in "--merge" "--merge a --pair b" "--merge a -m a.model" "--merge a --precision fp32" "--merge a --tta flip" \
+        "--merge a --predictions -"; do
+        # shellcheck disable=SC2086
+        run -2 "$BIN/evaluate" $arguments
+    done
 }

@@ -29,10 +29,10 @@ setup() {
 }
 
 # Sets RUN to a small training that leaves NAME, NAME.last and NAME.log.
-command_for() { # float, half (bf16) or qat, options..
+command_for() { # float, half (bf16, growing) or qat, options..
     case $1 in
     float) RUN=("$BIN/train-fp32" --width 2 --learning-rate 0.1 --ema 0.9) ;;
-    half) RUN=("$BIN/train-fp32" --width 8 --precision bf16 --learning-rate 0.1 --ema 0.9) ;;
+    half) RUN=("$BIN/train-fp32" --width 8 --precision bf16 --learning-rate 0.1 --ema 0.9 --grow 16:50) ;;
     qat) RUN=("$BIN/qat-finetune" -m "$T/fused" -r "$T/ranges" --range-mode average) ;;
     esac
     RUN+=(--epochs 2 -b 16 --validate "$T/held-out" --log "$1.log" -o "$1" --last "$1.last" "${@:2}")
@@ -83,7 +83,7 @@ killed() { # float or qat
     killed float
 }
 
-@test "training in bf16: ten SIGKILLs at random moments" {
+@test "training in bf16, its first epoch on small pictures: ten SIGKILLs at random moments" {
     killed half
 }
 

@@ -93,8 +93,8 @@ refused() { # REASON ARGUMENTS..: one line, status 2, nothing made
     echo "$output"
     [ "$status" -eq 0 ]
     [ -s "$name/results/tiny/charts/loss.png" ]
-    make -s -C "$PWD/$name" CUDA_HOME= PREBUILT=1 build/man/resq-fuse.1
-    grep -q '^.B resq-fuse' "$name/build/man/resq-fuse.1"
+    make -s -C "$PWD/$name" CUDA_HOME= PREBUILT=1 "build${SANITIZE:+/sanitize}/man/resq-fuse.1"
+    grep -q '^.B resq-fuse' "$name/build${SANITIZE:+/sanitize}/man/resq-fuse.1"
     checkout a:b
     run make_there "$PWD/a:b" help
     [ "$status" -eq 2 ]

@@ -50,6 +50,33 @@ LIST
     [ "$(find "$TREE/pipelines/networks" -name '*.net' | wc -l)" -eq 8 ]
 }
 
+@test "a deep network without batch norm begins with small logits, none of them behind its relu, and at a smaller rate" {
+    "$BIN/train-fp32" --network squeezenet --epochs 0 -o m.st
+    "$BIN/inspect" made-by m.st | grep -q ' learning-rate=0.02 '
+    "$BIN/cifar-load" -d "$F/d.bin" --split train -n 8 -o few
+    "$BIN/evaluate" -q -m m.st --predictions p.st -o m.tsv < few
+    awk -F'\t' '$1 == "loss" { seen = 1; if ($4 > 2.8) exit 1 } END { exit !seen }' m.tsv # ln 10 is 2.3
+    python3 - p.st <<'PY'
+import json, struct, sys
+raw = open(sys.argv[1], "rb").read()
+size = struct.unpack("<Q", raw[:8])[0]
+begin, end = json.loads(raw[8:8 + size])["logits"]["data_offsets"]
+logits = struct.unpack(f"<{(end - begin) // 4}f", raw[8 + size + begin:8 + size + end])
+assert len(logits) == 80 and min(logits) > 0, logits
+PY
+    "$BIN/train-fp32" --network squeezenet --learning-rate 0.1 --epochs 0 -o m.st
+    "$BIN/inspect" made-by m.st | grep -q ' learning-rate=0.1 '
+    "$BIN/train-fp32" --network resnet20 --epochs 0 -o m.st
+    "$BIN/inspect" made-by m.st | grep -q ' learning-rate=0.1 '
+    # in a study it comes after the profile's, which else decides
+    printf 'include Makefile\nshow:\n\t@echo $(network_train_flags)\n' > show.mk
+    for name in squeezenet resnet20; do
+        MAKELEVEL=1 STUDY_STEP=stages make -s -C "$TREE" -f "$PWD/show.mk" NETWORK=$name PROFILE=small RESULTS="$PWD/results" show > $name
+    done
+    grep -q -- '--learning-rate 0.2 .* --learning-rate 0.02$' squeezenet
+    run ! grep -q -- '--learning-rate 0.02' resnet20
+}
+
 @test "a network takes the classes and the normalisation of its images" {
     "$BIN/train-fp32" --network squeezenet --classes 7 --normalize 0.5:0.25 --epochs 0 -o m.st
     "$BIN/inspect" graph m.st > text
@@ -110,19 +137,63 @@ LIST
     [[ $stderr == *"train-fp32: pool1: this maxpool cannot be trained on a device: take the CPU (--device cpu)" ]]
 }
 
-@test "make networks: a study of each, and one table and chart of all" {
+# make_networks ARGUMENTS..: two networks that come through and between them one that does not, by its training.
+make_networks() {
+    PATH=$PATH:$PWD env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES make --no-print-directory -C "$TREE" PREBUILT=1 BIN="$BIN" \
+        PROFILE=tests/cli/tiny.mk RUN=a-b RESULTS="$PWD/results" DATASETS="$PWD/data" DATA="$PWD/images" TRAIN=diverging \
+        NETWORKS='resnet20 squeezenet lenet5' "$@"
+}
+
+@test "make networks: a study of each, one page, table and chart of all; one that fails is named, and the others stand" {
     mkdir images
     make_bin images/data_batch_1.bin 200 1
     make_bin images/test_batch.bin 60 2
-    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES make --no-print-directory -C "$TREE" PREBUILT=1 BIN="$BIN" \
-        PROFILE=tests/cli/tiny.mk RUN=a-b RESULTS="$PWD/results" DATASETS="$PWD/data" DATA="$PWD/images" \
-        NETWORKS='lenet5 resnet20' networks > log 2>&1 || { cat log; return 1; }
-    cut -f 1,2 results/a-b-networks/networks.tsv | tail -n +2 | tr '\t\n' ' ;' > rows
-    [ "$(grep -o 'lenet5' rows | wc -l)" -eq 3 ]
-    [ "$(grep -o 'resnet20' rows | wc -l)" -eq 3 ]
-    [ "$(head -c 4 results/a-b-networks/networks.png | tail -c 3)" = PNG ]
-    grep -q '>resnet20<' results/a-b-networks/networks.svg
-    [ -s results/a-b-lenet5/README.md ]
+    cat > diverging <<'END'
+#!/bin/bash
+case $* in *' squeezenet '*'--log'*) echo 'diverging: loss is nan' >&2; exit 1 ;; esac
+exec train-fp32 "$@"
+END
+    chmod +x diverging
+    run make_networks networks
+    [ "$status" -ne 0 ]
+    [[ $output == *"networks: squeezenet: failed, for the reason above; the table is without"* ]] || { echo "$output"; return 1; }
+    cd results/a-b-networks
+    [ "$(head -n 1 networks.tsv)" = "# failed: squeezenet" ]
+    [ "$(grep -v '^#' networks.tsv | cut -f 1,2 | tail -n +2 | tr '\t\n' ' ;')" = \
+        "resnet20 float;resnet20 ptq;resnet20 qat;lenet5 float;lenet5 ptq;lenet5 qat;" ]
+    # Each row is its study's, with what it was trained on.
+    for n in resnet20 lenet5; do
+        [ "$(awk -F '\t' -v n=$n '$1 == n { print $2, $5, $8 }' networks.tsv)" = \
+            "$(awk -F '\t' '/^(float|ptq|qat)\t/ { print $1, $4, $8 }' "../a-b-$n/summary.tsv")" ]
+        [ "$(awk -F '\t' -v n=$n '$1 == n { print $11, $12, $13 }' networks.tsv | sed -n 2p)" = \
+            "$(awk -F '\t' '$1 == "mcnemar_p" { print $3 }' "../a-b-$n/float-ptq.pair.tsv") 2 180" ]
+        grep -q "^| $n | 2, 180 | " README.md
+    done
+    grep -qx 'Failed, and are not in the table: squeezenet.' README.md
+    [ "$(head -c 4 networks.png | tail -c 3)" = PNG ]
+    grep -q '>resnet20<' networks.svg
+    grep -q 'without squeezenet, which failed' networks.svg
+    run ! grep -q '>squeezenet<' networks.svg
+    [ -s ../a-b-lenet5/README.md ]
+    cd ../..
+    # Untrained networks guess, and the page says so.
+    awk -F '\t' -v OFS='\t' '/^ptq/ { $4 = 10; $5 = 5 } /^(float|qat)/ { $4 = 90; $5 = 80 } { print }' results/a-b-lenet5/summary.tsv > worse
+    mkdir -p few/a-b-lenet5
+    cp results/a-b-lenet5/*.tsv few/a-b-lenet5/
+    cp worse few/a-b-lenet5/summary.tsv
+    "$TREE/pipelines/networks-table" run=a-b few/a-b-lenet5/summary.tsv > table
+    "$TREE/pipelines/networks-page" table > page
+    grep -qx 'No better than guessing: lenet5 ptq.' page
+    grep -qE '^\| lenet5 \| 2, 180 \| 90\.00 .*\| -80\.00' page
+    # What is recorded: page, table, charts, and how they were made.
+    make_networks RECORDED="$PWD/recorded" NOTE='on a busy machine' record-networks
+    cmp results/a-b-networks/networks.tsv recorded/networks/networks.tsv
+    cmp results/a-b-networks/README.md recorded/networks/README.md
+    grep -q '^- command: `make networks .*PROFILE=tests/cli/tiny.mk' recorded/networks/MADE.md
+    grep -q "^- commit: $("$TREE/pipelines/commit")\$" recorded/networks/MADE.md
+    grep -q '^- data: images, sha256:[0-9a-f]*$' recorded/networks/MADE.md
+    grep -qx -- '- note: on a busy machine' recorded/networks/MADE.md
+    grep -qE '^\| resnet20 \| [0-9.]+ \| [0-9.]+ \| 20' recorded/networks/MADE.md
 }
 
 @test "state dicts of torchvision's names are models of the networks by --graph" {

@@ -3,7 +3,7 @@
 
 load helpers
 
-TOOLS="cifar-load augment train-fp32 fuse calibrate quantize qat-finetune evaluate bench plot inspect report emit-c plan analyse allot"
+TOOLS="cifar-load augment train-fp32 fuse calibrate quantize reconstruct qat-finetune evaluate bench plot inspect report emit-c plan analyse allot"
 
 @test "--help goes to standard output, names the tool, ends with the exit statuses, fits 120 columns" {
     for tool in $TOOLS; do

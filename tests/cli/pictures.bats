@@ -157,6 +157,13 @@ fails() { # REASON COMMAND..: status 1, one line that ends so
     "$BIN/cifar-load" -d . --size 24 --grey -o grey
     "$BIN/inspect" show grey | grep -q '^images *U8\[4,24,24,1\]'
     "$BIN/cifar-load" -d . --size 24 --grey --stats | grep -q '^grey'
+    # What an export says of its files is held against the files, not against what is made of them.
+    "$BIN/cifar-load" -q -d . --size 24x16 --filter bicubic --export exported
+    "$BIN/cifar-load" -d exported --size 16 -o smaller
+    "$BIN/inspect" show smaller | grep -q '^images *U8\[4,16,16,3\]'
+    chmod u+w exported/test_batch.bin
+    printf x | dd of=exported/test_batch.bin bs=1 seek=9 conv=notrunc status=none
+    fails "dataset.tsv says" "$BIN/cifar-load" -d exported --size 16
     run "$BIN/cifar-load" -d . --fit pad
     [ "$status" -eq 2 ]
     run "$BIN/cifar-load" -d . --size 7x9

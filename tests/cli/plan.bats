@@ -34,6 +34,17 @@ plan() {
     [ ! -s said ]
 }
 
+@test "small pictures first, where they are faster, and not where GROW is emptied" {
+    awk 'NR == 1 { $0 = $0 "\ttrain_half\ttrain_three_quarters" } NR > 1 { $0 = $0 "\t" 3 * $3 "\t" 2 * $3 } { print }' \
+        "$TREE/tests/cli/timings.tsv" > t.tsv
+    # 360 images: a hundred epochs fit.
+    run -0 --separate-stderr "$BIN/plan" -d "$T/images" -j 2 --timings t.tsv --minutes 10 -o profile.mk
+    [[ ${stderr_lines[0]} == "plan: width 8, 100 epochs of 360 images, 78 of them small, in bf16: about "* ]]
+    printf 'include profile.mk\nall:\n\t@echo "$(TRAIN_FLAGS)"\n' > Makefile
+    [[ $(make --no-print-directory) == *" --grow 16:45,24:33" ]]
+    [[ $(make --no-print-directory GROW=) != *grow* ]]
+}
+
 @test "minutes that have passed are taken off, a fifth of all at most" {
     plan --minutes 1.25 --spent 15 -q > spent.mk
     plan --minutes 1.25 --spent 150 -q > longer.mk
@@ -114,6 +125,6 @@ plan() {
 
 @test "without a table this machine is timed, whatever it is" {
     run -0 --separate-stderr "$BIN/plan" -d "$T/images" -j 2 --minutes 1000000 -o profile.mk
-    [[ ${stderr_lines[0]} == "plan: width "*" epochs of 360 images in "* ]]
+    [[ ${stderr_lines[0]} == "plan: width "*" epochs of 360 images"*" in "* ]]
     grep -q '^# *width 8 *training [1-9]' profile.mk
 }

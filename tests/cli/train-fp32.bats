@@ -291,13 +291,54 @@ EOF
 
 @test "misuse" {
     for options in "--resume" "--checkpoint-every 5" "--momentum 0" "--normalize 1,2,3" "--peak 2" "--epochs -1" \
-        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0" "--init x --width 3" "--init x --graph y --normalize 0,0,0:1,1,1" "--init x --normalize 0,0:1,1" "--graph y --eps 1" "--eps 1"; do
+        "--learning-rate nan" "--precision fp8" "--schedule step --milestones 60,50" "--graph x --width 3" "-b 0" "--init x --width 3" "--init x --graph y --normalize 0,0,0:1,1,1" "--init x --normalize 0,0:1,1" "--graph y --eps 1" "--eps 1" "--grow 16" "--grow 16:0" "--grow 16:100" "--grow 16:50,24:50" "--grow 7:1" "--grow 16:1," "--grow 16:1,24" \
+        "--grow 16:1 --teacher x" "--grow 9:1,9:1,9:1,9:1,9:1,9:1,9:1,9:1,9:1"; do
         # shellcheck disable=SC2086 # several words
         run --separate-stderr "$BIN/train-fp32" $options < /dev/null
         [ "$status" -eq 2 ] || { echo "$options: $status $stderr"; return 1; }
         [ "${#stderr_lines[@]}" -eq 2 ]
     done
     "$BIN/train-fp32" --epochs 0 --width 2 --momentum 0 --no-nesterov > /dev/null
+}
+
+# Of a run whose second epoch changes no weight, the first is what stands alone on a stream of small pictures: sums of batch norm
+# apart, which the second has gone on with.
+@test "--grow: the first epochs see the pictures as cifar-load --size makes them" {
+    "$BIN/cifar-load" -d "$T/images.bin" --part train --shuffle --epochs 1 --size 16x12 --fit stretch --filter box -o in.small
+    small --normalize 0.5:0.5 --epochs 1 --schedule constant -o alone < in.small
+    small --normalize 0.5:0.5 --epochs 2 --schedule step --milestones 50 --factor 0 --grow 16x12:50 -o grown < "$T/train" 2> said
+    [[ $(< said) == *"the stream goes on"* ]]
+    run -1 "$BIN/inspect" compare alone grown
+    ! grep -v -e '^what' -e '^metadata' -e running_ -e num_batches <<< "$output" || return 1
+    grep -q "running_mean" <<< "$output"
+    [ "$("$BIN/inspect" tensor bn1.num_batches_tracked --values grown | tail -n 1 | awk '{ print $NF }')" -eq 12 ] # of both epochs
+    "$BIN/inspect" graph grown | grep -q 'u8\[32,32,3\]'
+}
+
+@test "--grow: same bytes for 1, 2 and 3 threads; small epochs are no candidates; on a device too" {
+    for threads in 1 2 3; do
+        small --grow 8:34,16:33 --ema 0.9 -j $threads --validate "$T/held-out" --log log -o grown$threads < "$T/train"
+    done
+    cmp grown1 grown2
+    cmp grown1 grown3
+    [ "$(grep '^[0-9]' log | cut -f 6 | head -n 2 | tr '\n' ' ')" = "- - " ]
+    [[ $(grep '^3' log | cut -f 6) =~ ^[0-9.]+$ ]]
+    "$BIN/inspect" made-by grown1 | grep -q 'grow=8:34,16:33'
+    RESQ_CUDA=$(find "$BIN/.." "$TREE/build" -maxdepth 2 -name resq-host.so 2> /dev/null | head -n 1) || return 1
+    export RESQ_CUDA
+    small --grow 8:34,16:33 --ema 0.9 --device cuda --log device.log -o device < "$T/train"
+    paste <(grep '^[0-9]' log | cut -f 4) <(grep '^[0-9]' device.log | cut -f 4) |
+        awk '{ if (($1 - $2) ^ 2 > 1e-4) exit 1 }'
+}
+
+@test "--grow: what cannot be done is refused before it trains" {
+    refused "32x32 is not smaller than the pictures, 32x32" --grow 16:10,32:10 < "$T/train"
+    refused "40x20 is not smaller than the pictures, 32x32" --grow 40x20:10 < "$T/train"
+    refused "on pictures of 8x8: 180 images an epoch by 179 (--batch): *on its 1x1 map" --grow 8:1 -b 179 < "$T/train"
+    run --separate-stderr "$BIN/train-fp32" --network lenet5 --epochs 3 --grow 16:1 -o out < "$T/train"
+    [ "$status" -eq 1 ]
+    [ "$stderr" = "train-fp32: on pictures of 16x16: fc1.weight: got F32[120,400], want F32[120,16]" ]
+    [ ! -e out ]
 }
 
 @test "what this build cannot do is said" {
@@ -314,6 +355,33 @@ EOF
     cp in.checkpoint in.before
     refused "*learning rate 1e+06*" --learning-rate 1e6 --weight-decay 1 --schedule constant --checkpoint in.checkpoint < "$T/train"
     cmp in.checkpoint in.before
+}
+
+@test "--clip-norm: other weights where it clips, the same where it does not; any threads, stopped and gone on with; said in model and log" {
+    small --clip-norm 0.5 -j 1 --log clipped.log -o clipped < "$T/train"
+    "$BIN/inspect" made-by clipped | grep -q '^train-fp32 .* clip-norm=0.5'
+    grep -qx '# clip-norm: 0.5' clipped.log
+    small -o plain < "$T/train"
+    run ! same_tensors clipped plain
+    small --clip-norm 1e6 -o loose < "$T/train"
+    same_tensors loose plain
+    # Off is as though it had never been: the same file.
+    small --clip-norm 0 --log plain.log -o off < "$T/train"
+    cmp off plain
+    run ! grep clip "plain.log"
+    small --clip-norm 0.5 -j 3 -o again < "$T/train"
+    cmp clipped again
+    # Killed within an epoch: the checkpoint goes on to the same bytes, and only with the same norm.
+    run small --clip-norm 0.5 --checkpoint c --checkpoint-every 2 -o gone < <(head -c 400000 "$T/train")
+    [ "$status" -ne 0 ]
+    [ -s c ]
+    run --separate-stderr small --clip-norm 0.25 --checkpoint c --resume -o gone < "$T/train"
+    [ "$status" -eq 1 ]
+    [[ $stderr == *"another run's checkpoint: clip-norm is 0.5, want 0.25"* ]]
+    run --separate-stderr small --checkpoint c --resume -o gone < "$T/train"
+    [[ $stderr == *"another run's checkpoint: clip-norm is 0.5, want absent"* ]]
+    small --clip-norm 0.5 --checkpoint c --resume -o gone < "$T/train"
+    cmp clipped gone
 }
 
 @test "a checkpoint of another run is refused, with what differs" {

@@ -5,9 +5,10 @@
 CALIBRATION, IMAGES: files of batches, of the train split and to look at; NAME=FLOAT: a float model. Each network goes out as float,
 and as int8 as it is quantized by itself, saturation-free, for ONNX Runtime and for TensorRT (both saturation-free, and the latter's
 codes any reader of ONNX takes). Fails where a runtime that computes rightly disagrees: float in any class or by 1e-3 of the largest
-logit; ONNX Runtime in its own form in any class or by 1e-5, unless means of windows are computed, which it does in float; int8
-otherwise in more than 5 classes of 10,000 (at least 2), TensorRT's form and ONNX Runtime's in OpenVINO in more than 1 of 100, on a
-processor that does not saturate, or where the network cannot.
+logit; ONNX Runtime in its own form in any class or by 1e-5 (where two logits are nearer than that, either class is right), unless means
+of windows are computed, which it does in float; int8 otherwise in more than 5 classes of 10,000 (at least 2), TensorRT's form and ONNX
+Runtime's in OpenVINO in more than 1 of 100, on a processor that does not saturate, or where the network cannot. TensorRT's form in
+OpenVINO is not judged where sums saturate: for signed codes oneDNN halves the weights there, so that they keep 7 bits.
 """
 import argparse
 import json
@@ -84,6 +85,12 @@ def tolerance(form, runtime, path, images):
     return (0.01 * images if " for " in form else max(2, 5e-4 * images)), 1, 0
 
 
+def wrong_classes(got, want, absolute):
+    """Images whose class differs by more than a tie."""
+    behind = want.max(1) - want[np.arange(len(want)), got.argmax(1)]
+    return int((behind > 2 * absolute).sum()) if absolute else int((got.argmax(1) != want.argmax(1)).sum())
+
+
 def one_form(a, name, form, network):
     """Rows of one network in one form, and whether each may count."""
     model, path = make(a, form, network)
@@ -100,7 +107,8 @@ def one_form(a, name, form, network):
         equal = int((got.argmax(1) == want.argmax(1)).sum())
         apart, most = float(np.abs(got - want).max()), float(np.abs(want).max())
         classes, share, absolute = tolerance(form, runtime, path, len(want))
-        is_right = len(want) - equal <= classes and apart <= absolute + share * most or (form == "int8" and saturates())
+        is_right = wrong_classes(got, want, absolute) <= classes and apart <= absolute + share * most
+        is_right = is_right or saturates() and (form == "int8" or "tensorrt" in form and runtime.startswith("OpenVINO"))
         yield [name, form, runtime, len(want), equal, f"{apart:.3g}", f"{most:.3g}", int((got == want).all(1).sum())], is_right
 
 

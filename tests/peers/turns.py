@@ -167,7 +167,7 @@ def write_table(path, notes, columns, rows):
 
 def commit():
     try:
-        done = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True)
+        done = subprocess.run([HERE / "../../pipelines/commit"], capture_output=True, text=True)
     except OSError:
         return "none"
     return done.stdout.strip() or "none"

@@ -5,7 +5,8 @@
 
 sgd.*: six steps of 50 parameters, the first 30 in one group (weights), the rest in another. `start`, `gradients` [6,50] and
 `rates` [6] are the inputs; after.CASE [6,50] the parameters after each step, where CASE is nesterov (decay on all),
-plain (momentum without look-ahead), some (decay on the first group alone) and bias (the second group's rate doubled).
+plain (momentum without look-ahead), some (decay on the first group alone), bias (the second group's rate doubled) and
+clipped (as nesterov, gradients clipped by clip_grad_norm_ to a norm of 6.8; norms [6] are those before).
 loss.*: logits [17,10], labels; value.E and gradient.E for label smoothing E of 0, 0.1, 0.3.
 mixed.*: the same logits, each row with three labels and their shares; value.E and gradient.E for E of 0, 0.1.
 """
@@ -42,6 +43,20 @@ for name, (nesterov, decay0, decay1, multiple) in CASES.items():
         optimizer.step()
         after.append(torch.cat([g.detach().clone() for g in groups]))
     tensors["sgd.after." + name] = torch.stack(after)
+
+# The same with gradients clipped to a norm that some of the six have.
+CLIP = 6.8
+groups = [torch.nn.Parameter(start[:30].clone()), torch.nn.Parameter(start[30:].clone())]
+optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-2)
+norms, after = [], []
+for step in range(6):
+    optimizer.param_groups[0]["lr"] = rates[step].item()
+    groups[0].grad = gradients[step, :30].clone()
+    groups[1].grad = gradients[step, 30:].clone()
+    norms.append(torch.nn.utils.clip_grad_norm_(groups, CLIP))
+    optimizer.step()
+    after.append(torch.cat([g.detach().clone() for g in groups]))
+tensors.update({"sgd.after.clipped": torch.stack(after), "sgd.norms": torch.stack(norms).double()})
 
 logits = 3 * torch.randn(17, 10)
 logits[3] += 500

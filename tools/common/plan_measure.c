@@ -115,6 +115,34 @@ static int time_inference(const struct subject *s, const struct budget_given *g,
     return status;
 }
 
+/* On the small pictures of budget.h, where the network takes them, in the precision that is the faster: 0 where not. The images are
+ * the first so many pixels of the others. */
+static int time_size(const struct subject *s, const struct budget_given *g, int i, int k, double *rate,
+                     struct message *m)
+{
+    const int is_bf16 = g->speeds[i].bf16 > g->speeds[i].fp32;
+    struct subject small = *s;
+    double rates[PRECISIONS];
+    *rate = 0;
+    if (!budget_size(s->shape, k, &small.shape) ||
+        model_copy_resized(&small.model, &s->model, small.shape.height, small.shape.width, NULL) < 0)
+        return STATUS_OK;
+    int status = time_training(&small, g, rates, m);
+    model_free(&small.model);
+    if (status >= 0)
+        *rate = rates[is_bf16];
+    return status;
+}
+
+static int time_sizes(struct subject *s, struct budget_given *g, int i, struct message *m)
+{
+    int status = subject_build(s, g, budget_widths[i].width, m);
+    for (int k = 0; k < BUDGET_SIZES && status >= 0; k++)
+        status = time_size(s, g, i, k, &g->speeds[i].small[k], m);
+    model_free(&s->model);
+    return status;
+}
+
 static int time_width(struct subject *s, struct budget_given *g, int i, struct message *m)
 {
     double rates[PRECISIONS] = {0};
@@ -157,7 +185,7 @@ static int measure(struct subject *s, struct budget_given *g, struct message *m)
     TRY(time_width(s, g, 0, m));
     for (int i = 1; !g->network && i < BUDGET_WIDTHS && budget_is_worth_timing(g, i); i++)
         TRY(time_width(s, g, i, m));
-    return STATUS_OK;
+    return time_sizes(s, g, budget_choose_width(g), m);
 }
 
 int plan_measure(struct budget_given *g, const struct float_training *network, struct message *m)
@@ -181,6 +209,8 @@ static int read_cell(const struct table *t, int row, const char *name, double *v
     return STATUS_OK;
 }
 
+static const char *const small_columns[BUDGET_SIZES] = {"train_half", "train_three_quarters"};
+
 static int read_rows(struct budget_given *g, const struct table *t, struct message *m)
 {
     if (t->rows < 1 || t->rows > BUDGET_WIDTHS)
@@ -194,6 +224,9 @@ static int read_rows(struct budget_given *g, const struct table *t, struct messa
         TRY(read_cell(t, i, "train_bf16", &g->speeds[i].bf16, m));
         TRY(read_cell(t, i, "infer", &g->speeds[i].infer, m));
         TRY(read_cell(t, i, "augment", &g->augment, m));
+        for (int k = 0; k < BUDGET_SIZES; k++)
+            if (table_column(t, small_columns[k]) >= 0)
+                TRY(read_cell(t, i, small_columns[k], &g->speeds[i].small[k], m));
     }
     return STATUS_OK;
 }

@@ -1,43 +1,8 @@
 #include "tools/common/trainer.h"
 #include "base/threads.h"
 #include "tools/common/crew.h"
-#include <signal.h>
+#include "tools/common/stopping.h"
 #include <string.h>
-
-/* ---- signals: the first one asks to stop between two steps, a second one finds the handler of before ---- */
-
-static volatile sig_atomic_t stop_signal;
-static const int stop_signals[] = {SIGINT, SIGTERM};
-enum { STOP_SIGNALS = 2 };
-static struct sigaction before[STOP_SIGNALS];
-
-static void ask_to_stop(int signal_number)
-{
-    stop_signal = signal_number;
-    for (int i = 0; i < STOP_SIGNALS; i++)
-        sigaction(stop_signals[i], &before[i], NULL);
-}
-
-static void signals_catch(void)
-{
-    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    for (int i = 0; i < STOP_SIGNALS; i++)
-        sigaddset(&action.sa_mask, stop_signals[i]);
-    for (int i = 0; i < STOP_SIGNALS; i++) /* both known before either is caught */
-        sigaction(stop_signals[i], NULL, &before[i]);
-    for (int i = 0; i < STOP_SIGNALS; i++) {
-        if (before[i].sa_handler != SIG_IGN)
-            sigaction(stop_signals[i], &action, NULL);
-    }
-}
-
-/* So that shell and make see a program that died by the signal. */
-static void die_by(int signal_number)
-{
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-}
 
 /* ---- arguments ---- */
 
@@ -91,6 +56,15 @@ static void milestones_record(const struct trainer_arguments *a, struct lineage 
     text_free(&list);
 }
 
+/* Only where it is on: what was trained before there was any is the same run still. */
+static void clip_norm_record(const struct trainer_arguments *a, struct lineage *l)
+{
+    char number[32];
+    format_number(number, a->clip_norm);
+    if (a->clip_norm > 0)
+        lineage_add(l, "clip-norm", "%s", number);
+}
+
 struct talk {
     const struct tool *tool;
     int verbose, quiet;
@@ -113,7 +87,7 @@ static struct training_options options_make(const struct tool *tool, const struc
         .called = tool_called(tool),
         .epochs = a->epochs,
         .batch = a->batch,
-        .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate},
+        .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate, a->clip_norm},
         .label_smoothing = a->smoothing,
         .teacher = a->teacher,
         .freeze = a->freeze,
@@ -139,7 +113,7 @@ static struct training_options options_make(const struct tool *tool, const struc
         o.inputs[i] = inputs[i];
     if (a->checkpoint) {
         o.stop = &stop_signal;
-        o.ready = signals_catch;
+        o.ready = stopping_begin;
     }
     return o;
 }
@@ -150,6 +124,8 @@ static const char *misuse_of(const struct trainer_arguments *a)
         return "--resume: needs --checkpoint FILE";
     if (a->checkpoint_every > 0 && !a->checkpoint)
         return "--checkpoint-every: needs --checkpoint FILE";
+    if (a->growth && a->teacher.model)
+        return "--grow: a teacher (--teacher) wants the pictures whole";
     if (a->nesterov && a->momentum == 0)
         return "--momentum: is 0, which --nesterov cannot look along (--no-nesterov)";
     return NULL;
@@ -172,15 +148,18 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
     o.say_context = &talk;
     if (schedule_make(a, &o.schedule, &m) < 0)
         return tool_misuse(tool, "%s", m.text);
+    if (a->growth && growth_parse(a->growth, &o.growth, &m) < 0)
+        return tool_misuse(tool, "--grow: %s", m.text);
     int opened = ranks_open(&o.ranks, &m);
     if (opened < 0)
         return tool_end(tool, opened, &m);
     struct lineage lineage = {.message = &m};
     tool_lineage(tool, &lineage);
     milestones_record(a, &lineage);
+    clip_norm_record(a, &lineage);
     int status = training_run(&o, kind, context, &lineage, &m);
     lineage_free(&lineage);
     if (status == STATUS_INTERRUPTED && stop_signal)
-        die_by(stop_signal);
+        stopping_die();
     return tool_end_of_ranks(tool, o.ranks, status, &m);
 }

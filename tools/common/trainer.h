@@ -12,11 +12,11 @@ struct trainer_arguments {
     const char *schedule, *precision;
     struct device_arguments where;
     struct teacher_options teacher;
-    double freeze; /* of a tool that has it, like floats */
-    double rate, momentum, weight_decay, bias_rate, peak, warm_up, factor, smoothing, ema;
+    double freeze; /* of a tool that has it, like floats and growth */
+    double rate, momentum, weight_decay, bias_rate, clip_norm, peak, warm_up, factor, smoothing, ema;
     struct integer_list milestones; /* percent of the run */
     int nesterov, decay_all, resume, verbose, quiet;
-    const char *output, *last, *log, *floats, *validate, *checkpoint;
+    const char *growth, *output, *last, *log, *floats, *validate, *checkpoint;
 };
 
 /* The options of both, as one part of a tool's table; a is the struct they fill. */
@@ -35,6 +35,7 @@ struct trainer_arguments {
     {"weight-decay", 0, OPTION_NUMBER, &(a).weight_decay, 0, 1, "DECAY", "added to the gradient", 0, 1}, \
     {"decay-all", 0, OPTION_FLAG, &(a).decay_all, 0, 0, 0, "decay biases and batch norm too", 0, 1}, \
     {"bias-rate", 0, OPTION_NUMBER, &(a).bias_rate, 1e-3, 1e3, "X", "rate of biases and shifts, times", 0, 1}, \
+    {"clip-norm", 0, OPTION_NUMBER, &(a).clip_norm, 0, 1e6, "X", "most that all gradients' norm may be; 0: off", 0, 0}, \
     {"label-smoothing", 0, OPTION_NUMBER, &(a).smoothing, 0, 0.99, "E", "share spread over all classes", 0, 1}, \
     {"teacher", 0, OPTION_STRING, &(a).teacher.model, 0, 0, "MODEL", "learn from this network's logits too", 0, 0}, \
     {"teacher-share", 0, OPTION_NUMBER, &(a).teacher.how.share, 0, 1, "SHARE", "of the loss that the teacher is", 0, 0}, \

@@ -54,11 +54,10 @@ static void compare(const struct trials *t, struct trial *x)
         won += now && !before;
         x->kl += analyse_divergence(t->wanted + i * classes, t->held.logits + i * classes, classes) / (double)n;
     }
-    double d = (double)(lost - won) / (double)n;
-    double half = 1.959964 * sqrt(((double)(lost + won) / (double)n - d * d) / (double)n);
-    x->drop = 100 * d;
-    x->drop_low = 100 * (d - half);
-    x->drop_high = 100 * (d + half);
+    const struct interval w = paired_interval(won, lost, n);
+    x->drop = 100 * (double)(lost - won) / (double)n;
+    x->drop_low = 100 * w.low;
+    x->drop_high = 100 * w.high;
     x->accuracy = t->accuracy - x->drop;
     x->mcnemar_p = mcnemar_exact(lost, won);
 }

@@ -2,8 +2,8 @@
 #include "integers.h"
 #include "kernel/contract/block.h"
 
-static const char *const isas[] = {"ref",        "blas", "avx2", "avx512",  "avx512vnni",
-                                   "avx512bf16", "amx",  "neon", "neondot", "neoni8mm"};
+static const char *const isas[] = {"ref",        "blas", "avx2", "avx2vnni", "avx512",  "avx512vnni",
+                                   "avx512bf16", "amx",  "neon", "neondot",  "neoni8mm"};
 enum { ISAS = sizeof isas / sizeof *isas };
 
 /* Channels and maps that take every way of the tiled kernels: rows of 16, images side by side, windows. */

@@ -5,8 +5,8 @@
 
 enum { IMAGES = 19, CLASSES = 5 };
 
-static const char *const isas[] = {"ref", "blas", "avx2",    "avx512",  "avx512vnni",
-                                   "amx", "neon", "neondot", "neoni8mm"};
+static const char *const isas[] = {"ref",        "blas", "avx2", "avx2vnni", "avx512",
+                                   "avx512vnni", "amx",  "neon", "neondot",  "neoni8mm"};
 enum { ISAS = sizeof isas / sizeof *isas };
 
 #define HEAD                                                  \

@@ -1,8 +1,8 @@
 /* Float inference against the double interpreter, and what must not change a single bit. */
 #include "nets.h"
 
-static const char *const isas[] = {"ref", "blas", "avx2",    "avx512",  "avx512vnni",
-                                   "amx", "neon", "neondot", "neoni8mm"};
+static const char *const isas[] = {"ref",        "blas", "avx2", "avx2vnni", "avx512",
+                                   "avx512vnni", "amx",  "neon", "neondot",  "neoni8mm"};
 
 static struct exec *open_exec(const struct model *model, struct exec_options options)
 {

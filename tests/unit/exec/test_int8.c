@@ -5,8 +5,8 @@
 
 enum { IMAGES = 7, CLASSES = 5 };
 
-static const char *const isas[] = {"ref", "blas", "avx2",    "avx512",  "avx512vnni",
-                                   "amx", "neon", "neondot", "neoni8mm"};
+static const char *const isas[] = {"ref",        "blas", "avx2", "avx2vnni", "avx512",
+                                   "avx512vnni", "amx",  "neon", "neondot",  "neoni8mm"};
 
 static void expect_logits(const struct model *model, const uint8_t *images, const float *want,
                           struct exec_options options, const char *precision)

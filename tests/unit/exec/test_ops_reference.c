@@ -7,8 +7,8 @@
 #include "record/file.h"
 #include "record/stream.h"
 
-static const char *const isas[] = {"ref", "blas", "avx2",    "avx512",  "avx512vnni",
-                                   "amx", "neon", "neondot", "neoni8mm"};
+static const char *const isas[] = {"ref",        "blas", "avx2", "avx2vnni", "avx512",
+                                   "avx512vnni", "amx",  "neon", "neondot",  "neoni8mm"};
 enum { ISAS = sizeof isas / sizeof *isas };
 
 struct fixture {

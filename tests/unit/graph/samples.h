@@ -86,7 +86,7 @@ static inline struct model sample_resnet(int width, uint64_t seed)
     return model;
 }
 
-/* A model for any float text, weights from seed. */
+/* A model for any float text, weights from seed; biases that begin as 0 made to differ from it. */
 static inline struct model sample_model(const char *text, uint64_t seed)
 {
     struct message m;
@@ -94,6 +94,12 @@ static inline struct model sample_model(const char *text, uint64_t seed)
     struct model model;
     ASSERT_OK(graph_parse(&g, text, &m), m);
     ASSERT_OK(model_initialise(&model, &g, seed, &m), m);
+    for (int i = 0; i < model.graph.count; i++) {
+        struct tensor *t = model.graph.nodes[i].op == OP_CONV2D ? model_tensor(&model, i, "bias") : NULL;
+        struct random_stream r = random_open(seed, RANDOM_TEST, 0, (uint64_t)i);
+        for (size_t c = 0; t && c < t->count; c++)
+            ((float *)t->data)[c] = (float)(0.2 * (2 * random_uniform(&r) - 1));
+    }
     return model;
 }
 

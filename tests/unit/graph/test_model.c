@@ -65,6 +65,65 @@ static void test_initial_values_are_torchvisions(void **state)
     model_free(&model);
 }
 
+static void extent(const struct model *model, const char *name, double *largest, double *deviation)
+{
+    const struct tensor *t = record_find(model->record, name);
+    double squares = 0;
+    *largest = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        double w = (double)((const float *)t->data)[i];
+        squares += w * w;
+        *largest = fmax(*largest, fabs(w));
+    }
+    *deviation = sqrt(squares / (double)t->count);
+}
+
+/* As torchvision's SqueezeNet, but for a living head; one batch norm anywhere, and it is a ResNet's start again. */
+static void test_initial_values_without_batch_norm(void **state)
+{
+    (void)state;
+    static const char bare[] = "x = input u8[8,8,3]\nn = normalize x mean=0,0,0 std=1,1,1\n"
+                               "a = conv2d n out=64 kernel=3 pad=1 bias\nr = relu a\n"
+                               "g = conv2d r out=64 kernel=3 pad=1 groups=4 bias\ns = relu g\n"
+                               "head = conv2d s out=40 kernel=1 bias\nt = relu head\np = avgpool t\n";
+    static const char normed[] = "x = input u8[8,8,3]\nn = normalize x mean=0,0,0 std=1,1,1\n"
+                                 "a = conv2d n out=64 kernel=3 pad=1 bias\nb = batchnorm a\nr = relu b\n"
+                                 "head = conv2d r out=40 kernel=1 bias\np = avgpool head\n";
+    double largest, deviation;
+    struct message m;
+    struct graph g;
+    struct model model;
+    ASSERT_OK(graph_parse(&g, bare, &m), m);
+    ASSERT_OK(model_initialise(&model, &g, 7, &m), m);
+    static const struct {
+        const char *name;
+        double inputs;
+    } layers[] = {{"a.weight", 3 * 9}, {"g.weight", 16 * 9}};
+    for (int i = 0; i < 2; i++) {
+        const double bound = sqrt(6 / layers[i].inputs);
+        extent(&model, layers[i].name, &largest, &deviation);
+        assert_true(largest <= 1.0001 * bound && largest > 0.99 * bound);
+        assert_true(fabs(deviation / (bound / sqrt(3)) - 1) < 0.05);
+    }
+    extent(&model, "head.weight", &largest, &deviation);
+    assert_true(largest > 0.02 && fabs(deviation / 0.01 - 1) < 0.1);
+    static const char *const zeros[] = {"a.bias", "g.bias"};
+    for (int i = 0; i < 2; i++) {
+        extent(&model, zeros[i], &largest, &deviation);
+        assert_true(largest == 0);
+    }
+    extent(&model, "head.bias", &largest, &deviation); /* no class is behind its relu */
+    assert_true(largest == 1 && deviation == 1);
+    model_free(&model);
+    ASSERT_OK(graph_parse(&g, normed, &m), m);
+    ASSERT_OK(model_initialise(&model, &g, 7, &m), m);
+    extent(&model, "head.weight", &largest, &deviation);
+    assert_true(fabs(deviation / sqrt(2.0 / 40) - 1) < 0.05);
+    extent(&model, "a.bias", &largest, &deviation);
+    assert_true(largest > 0.9 / sqrt(27));
+    model_free(&model);
+}
+
 /* A layer more, or another seed: only what should change does. */
 static void test_draws_are_keyed_by_name_and_seed(void **state)
 {
@@ -564,6 +623,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_and_shapes_are_torchvisions),
         cmocka_unit_test(test_initial_values_are_torchvisions),
+        cmocka_unit_test(test_initial_values_without_batch_norm),
         cmocka_unit_test(test_draws_are_keyed_by_name_and_seed),
         cmocka_unit_test(test_state_dict_is_taken_as_resnet18),
         cmocka_unit_test(test_wrappers_are_taken_off),

@@ -170,8 +170,8 @@ static void run_range(const struct conv_u8_kernel *kernel, const struct fixture 
     ahead_taken(&ahead);
 }
 
-static void run(const struct conv_u8_kernel *kernel, const struct fixture *f, const struct way *way,
-                struct result *to)
+static void run_way(const struct conv_u8_kernel *kernel, const struct fixture *f, const struct way *way,
+                    struct result *to)
 {
     struct tensors t = tensors_new(f, way);
     int grain = kernel->out_grain, out = f->s.out;
@@ -203,7 +203,7 @@ static void expect(const char *isa, const struct conv_u8_kernel *kernel, const s
                    const struct way *way, const struct result *want)
 {
     struct result got = result_new(f);
-    run(kernel, f, way, &got);
+    run_way(kernel, f, way, &got);
     if (!same(f, want, &got)) {
         shape_print(isa, &f->s);
         print_error(
@@ -247,7 +247,7 @@ static void sets_equal(const struct fixture *f, int form)
 {
     struct way plain = {.form = form};
     struct result want = result_new(f);
-    run(&table_of("ref")->conv_u8, f, &plain, &want);
+    run_way(&table_of("ref")->conv_u8, f, &plain, &want);
     int step = f->s.out_h > 10 ? f->s.out_h / 2 : f->s.out_h > 4 ? 3 : 1;
     for (int cut = 0; cut < f->s.out_h; cut += step)
         kernels_equal(f, &(struct way){.form = form, .row_cut = cut, .out_cut = cut % 2}, &want);
@@ -388,7 +388,7 @@ static void test_ref_is_the_formula(void **state)
     struct conv_shape s = shape_at(14);
     struct fixture f = fixture_new(s, 77, 77);
     struct result got = result_new(&f);
-    run(&table_of("ref")->conv_u8, &f, &(struct way){.form = WITH_RESIDUAL | WITH_BEFORE}, &got);
+    run_way(&table_of("ref")->conv_u8, &f, &(struct way){.form = WITH_RESIDUAL | WITH_BEFORE}, &got);
     size_t at = 0;
     for (int oy = 0; oy < s.out_h; oy++)
         for (int ox = 0; ox < s.out_w; ox++)
@@ -440,10 +440,10 @@ static void test_qlinearconv(void **state)
         FOR_EACH_TABLE(table)
         {
             f.requantize.low = 0;
-            run(&table->conv_u8, &f, &(struct way){0}, &got);
+            run_way(&table->conv_u8, &f, &(struct way){0}, &got);
             assert_memory_equal(got.y, q->y, outputs);
             f.requantize.low = q->zero_point_y;
-            run(&table->conv_u8, &f, &(struct way){.form = WITH_RESIDUAL}, &got);
+            run_way(&table->conv_u8, &f, &(struct way){.form = WITH_RESIDUAL}, &got);
             assert_memory_equal(got.y, q->y_residual, outputs);
         }
         result_free(&got);
@@ -489,7 +489,7 @@ static void test_ties_in_every_set(void **state)
     f.requantize.zero_point_y = 101;
     FOR_EACH_TABLE(table)
     {
-        run(&table->conv_u8, &f, &(struct way){0}, &got);
+        run_way(&table->conv_u8, &f, &(struct way){0}, &got);
         for (int i = 0; i < 64; i++) {
             int acc = i - 32, even = acc % 2 == 0             ? acc / 2
                                      : (acc - 1) / 2 % 2 == 0 ? (acc - 1) / 2

@@ -68,6 +68,19 @@ static void test_mcnemar_is_statsmodels(void **state)
         assert_near(mcnemar_exact(counts[2 * i], counts[2 * i + 1]) / want[i], 1, 1e-9);
 }
 
+/* By hand, from the formula of Agresti and Min, "Simple improved confidence intervals for comparing matched proportions",
+ * Statistics in Medicine 24 (2005). */
+static void test_paired_intervals(void **state)
+{
+    (void)state;
+    struct interval got = paired_interval(10, 20, 100), back = paired_interval(20, 10, 100);
+    assert_near(got.low, -0.00724189, 1e-7);
+    assert_near(got.high, 0.20332032, 1e-7);
+    assert_true(back.low == -got.high && back.high == -got.low);
+    got = paired_interval(0, 0, 100);
+    assert_true(got.low < 0 && got.high == -got.low);
+}
+
 static void test_metrics_are_those_of_others(void **state)
 {
     (void)state;
@@ -176,10 +189,11 @@ static void test_sure_and_right_is_calibrated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_intervals_are_statsmodels),   cmocka_unit_test(test_intervals_are_newcombes),
-        cmocka_unit_test(test_mcnemar_is_statsmodels),      cmocka_unit_test(test_metrics_are_those_of_others),
-        cmocka_unit_test(test_confusions_of_65535_classes), cmocka_unit_test(test_ties_go_to_the_first),
-        cmocka_unit_test(test_bad_values_are_named),        cmocka_unit_test(test_sure_and_right_is_calibrated),
+        cmocka_unit_test(test_intervals_are_statsmodels),    cmocka_unit_test(test_intervals_are_newcombes),
+        cmocka_unit_test(test_mcnemar_is_statsmodels),       cmocka_unit_test(test_paired_intervals),
+        cmocka_unit_test(test_metrics_are_those_of_others),  cmocka_unit_test(test_confusions_of_65535_classes),
+        cmocka_unit_test(test_ties_go_to_the_first),         cmocka_unit_test(test_bad_values_are_named),
+        cmocka_unit_test(test_sure_and_right_is_calibrated),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

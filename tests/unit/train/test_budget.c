@@ -163,6 +163,96 @@ static void test_a_small_set_is_seen_a_hundred_times(void **state)
     assert_true(b.total < g.seconds / 2);
 }
 
+static struct budget_given machine_of_sizes(double minutes)
+{
+    static const double small[BUDGET_WIDTHS][BUDGET_SIZES] = {{2000, 1200}, {1500, 800}, {700, 400}, {180, 110}};
+    struct budget_given g = machine(minutes);
+    g.image = IMAGE_CIFAR;
+    for (int i = 0; i < BUDGET_WIDTHS; i++)
+        memcpy(g.speeds[i].small, small[i], sizeof small[i]);
+    return g;
+}
+
+static void test_sizes_of_small_pictures(void **state)
+{
+    (void)state;
+    static const struct {
+        int whole, half, three_quarters;
+    } cases[] = {{32, 16, 24}, {28, 16, 20}, {64, 32, 48}, {224, 112, 168}, {16, 8, 12}};
+    struct image_shape small;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct image_shape whole = {cases[i].whole, cases[i].whole, 1};
+        assert_true(budget_size(whole, 0, &small));
+        assert_true(small.height == cases[i].half && small.width == cases[i].half && small.channels == 1);
+        assert_true(budget_size(whole, 1, &small));
+        assert_true(small.height == cases[i].three_quarters && small.width == cases[i].three_quarters);
+    }
+    assert_false(budget_size((struct image_shape){8, 8, 1}, 0, &small)); /* too small */
+    assert_false(budget_size((struct image_shape){8, 8, 1}, 1, &small)); /* as large */
+    assert_false(budget_size((struct image_shape){0}, 0, &small));
+}
+
+/* Small pictures first: more epochs in the same time, of the same network, on the same mini-batches. */
+static void test_small_pictures_buy_epochs(void **state)
+{
+    (void)state;
+    for (double minutes = 3; minutes < 300; minutes *= 1.3) {
+        struct budget_given g = machine_of_sizes(minutes), whole = machine(minutes);
+        struct budget b = plan(&g), without = plan(&whole);
+        assert_true(b.width == without.width && b.batch == without.batch && without.growth.count == 0);
+        assert_true(b.total <= g.seconds && (b.epochs == BUDGET_MOST_EPOCHS || b.total > 0.85 * g.seconds));
+        assert_true(passes(&b) >= passes(&without));
+        assert_true(b.effort <= (double)b.epochs);
+        if (b.epochs == BUDGET_MOST_EPOCHS)
+            continue;
+        /* What the small ones take is reckoned. */
+        double seconds = 0;
+        for (int64_t epoch = 0; epoch < b.epochs; epoch++) {
+            int i = 0, side = growth_shape(&b.growth, epoch, b.epochs, g.image).height;
+            while (budget_widths[i].width != b.width)
+                i++;
+            const struct budget_speed *s = &g.speeds[i];
+            seconds += (double)b.images * (1 / (side == 16   ? s->small[0]
+                                                : side == 24 ? s->small[1]
+                                                             : s->bf16) +
+                                           1 / (g.augment * g.threads));
+        }
+        assert_true(b.seconds[BUDGET_TRAIN] >= seconds && b.seconds[BUDGET_TRAIN] < seconds + g.seconds / 20);
+    }
+    struct budget_given g = machine_of_sizes(10);
+    struct budget b = plan(&g);
+    assert_true(b.epochs == 9 && b.growth.count == 2 && growth_begin(&b.growth, 2, 9) == 7);
+    g.speeds[1].small[0] = 0; /* the network does not take them */
+    assert_int_equal(plan(&g).growth.count, 0);
+    g = machine_of_sizes(10);
+    g.speeds[1].small[1] = 400; /* no faster */
+    assert_int_equal(plan(&g).growth.count, 0);
+    g = machine_of_sizes(1); /* one epoch, which is the last: whole */
+    assert_int_equal(plan(&g).growth.count, 0);
+}
+
+static void test_growth_as_text(void **state)
+{
+    (void)state;
+    struct growth growth;
+    struct text t = {0};
+    ASSERT_OK(growth_parse("16:45,20x24:33", &growth, &m));
+    ASSERT_OK(growth_print(&growth, &t, &m));
+    assert_string_equal(t.data, "16:45,20x24:33");
+    text_free(&t);
+    assert_int_equal(growth_begin(&growth, 1, 9), 4);
+    assert_int_equal(growth_begin(&growth, 2, 9), 7);
+    assert_int_equal(growth_shape(&growth, 3, 9, IMAGE_CIFAR).width, 16);
+    assert_int_equal(growth_shape(&growth, 4, 9, IMAGE_CIFAR).width, 24);
+    assert_int_equal(growth_shape(&growth, 7, 9, IMAGE_CIFAR).width, 32);
+    assert_true(fabs(growth_cost(&growth, 9, 9, IMAGE_CIFAR) - (4 * 0.25 + 3 * 20 * 24 / 1024.0 + 2)) < 1e-12);
+    assert_true(fabs(growth_cost(&growth, 5, 9, IMAGE_CIFAR) - (1 + 20 * 24 / 1024.0)) < 1e-12);
+    ASSERT_FAILS(growth_parse("16:45,24", &growth, &m), STATUS_RANGE, "'24' is no SIZE:PERCENT");
+    ASSERT_FAILS(growth_parse("16:60,24:40", &growth, &m), STATUS_RANGE, "100 percent in all");
+    ASSERT_OK(growth_parse("16:45,32:33", &growth, &m));
+    ASSERT_FAILS(growth_check(&growth, IMAGE_CIFAR, &m), STATUS_RANGE, "32x32 is not smaller");
+}
+
 static void test_the_profile_says_all_of_it(void **state)
 {
     (void)state;
@@ -181,6 +271,13 @@ static void test_the_profile_says_all_of_it(void **state)
         "\nSTAGE_SECONDS = train:"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         assert_non_null(strstr(t.data, lines[i]));
+    assert_null(strstr(t.data, "GROW"));
+    text_free(&t);
+    g = machine_of_sizes(10);
+    b = plan(&g);
+    ASSERT_OK(budget_print(&g, &b, "mine", "10", &t, &m));
+    assert_non_null(strstr(t.data, "\nGROW = 16:45,24:33\n"));
+    assert_non_null(strstr(t.data, " $(if $(GROW),--grow $(GROW))\n"));
     text_free(&t);
 }
 
@@ -194,6 +291,9 @@ int main(void)
         cmocka_unit_test(test_the_recipe_follows_from_the_passes),
         cmocka_unit_test(test_too_few_minutes_say_what_it_would_take),
         cmocka_unit_test(test_a_small_set_is_seen_a_hundred_times),
+        cmocka_unit_test(test_sizes_of_small_pictures),
+        cmocka_unit_test(test_small_pictures_buy_epochs),
+        cmocka_unit_test(test_growth_as_text),
         cmocka_unit_test(test_the_profile_says_all_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,7 +104,7 @@ static void test_a_loss_that_is_not_finite(void **state)
 static void test_a_step_is_its_parts(void **state)
 {
     static const struct step_options options = {
-        .optimizer = {0.9, 5e-4, 1, 1, 1}, .label_smoothing = 0.1, .ema = 0.9, .batch = BATCH, .classes = 10};
+        .optimizer = {0.9, 5e-4, 1, 1, 1, 0}, .label_smoothing = 0.1, .ema = 0.9, .batch = BATCH, .classes = 10};
     struct step_case by_stepper = case_new(1, 0, NULL), by_hand = case_new(1, 0, NULL);
     struct gradient *g = by_hand.gradient;
     struct stepper s;

@@ -188,10 +188,44 @@ static void check_sgd(const char *name, struct optimizer_options options)
 static void test_sgd_is_pytorchs(void **state)
 {
     (void)state;
-    check_sgd("nesterov", (struct optimizer_options){0.9, 5e-2, 1, 1, 0});
-    check_sgd("plain", (struct optimizer_options){0.9, 5e-2, 0, 1, 1});
-    check_sgd("some", (struct optimizer_options){0.9, 5e-2, 1, 0, 1});
-    check_sgd("bias", (struct optimizer_options){0.9, 5e-2, 1, 1, 2});
+    check_sgd("nesterov", (struct optimizer_options){0.9, 5e-2, 1, 1, 0, 0});
+    check_sgd("plain", (struct optimizer_options){0.9, 5e-2, 0, 1, 1, 0});
+    check_sgd("some", (struct optimizer_options){0.9, 5e-2, 1, 0, 1, 0});
+    check_sgd("bias", (struct optimizer_options){0.9, 5e-2, 1, 1, 2, 0});
+    check_sgd("clipped", (struct optimizer_options){0.9, 5e-2, 1, 1, 1, 6.8});
+}
+
+/* What gradients are multiplied by, against PyTorch's norms; what they become has the norm that was asked for; what is less is left
+ * alone, and what is not finite does not become so. */
+static void test_gradients_are_clipped_to_their_norm(void **state)
+{
+    (void)state;
+    struct optimizer o;
+    float g[64];
+    int clipped = 0;
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0, 0, 1, 1, 6.8}, slices, 2, 64, &m));
+    for (int step = 0; step < 6; step++) {
+        const double norm = ((const double *)reference_data("sgd.norms"))[step];
+        spread(g, (const float *)reference_data("sgd.gradients") + 50 * step);
+        g[63] = 1e9F; /* between slices: nobody's */
+        const double by = optimizer_clip(&o, g);
+        ASSERT_NEAR(by, norm > 6.8 ? 6.8 / norm : 1, 1e-6);
+        clipped += by < 1;
+        if (by == 1)
+            continue;
+        double squares = 0;
+        for (int i = 0; i < 52; i++) /* the slices are [0,30) and [32,52) */
+            squares += i < 30 || i >= 32 ? by * g[i] * by * g[i] : 0;
+        ASSERT_NEAR(sqrt(squares), 6.8, 1e-12);
+    }
+    assert_in_range(clipped, 1, 5);
+    g[7] = INFINITY;
+    assert_true(optimizer_clip(&o, g) == 0);
+    g[7] = NAN;
+    assert_true(optimizer_clip(&o, g) == 1);
+    o.options.clip_norm = 0;
+    assert_true(optimizer_clip(&o, g) == 1);
+    optimizer_close(&o);
 }
 
 static void test_sgd_never_decays_scales(void **state)
@@ -200,7 +234,7 @@ static void test_sgd_never_decays_scales(void **state)
     const struct slice scale = {.name = "x.scale", .role = SLICE_SCALE, .count = 1};
     struct optimizer o;
     float w = 2, g = 0;
-    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0.5, 1, 1, 1}, &scale, 1, 1, &m));
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0.5, 1, 1, 1, 0}, &scale, 1, 1, &m));
     optimizer_step(&o, &w, &g, 0.1);
     ASSERT_NEAR(w, 2, 0);
     optimizer_close(&o);
@@ -294,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_loss_counts_the_first_of_the_largest),
         cmocka_unit_test(test_loss_that_is_not_finite_is_refused),
         cmocka_unit_test(test_sgd_is_pytorchs),
+        cmocka_unit_test(test_gradients_are_clipped_to_their_norm),
         cmocka_unit_test(test_sgd_never_decays_scales),
         cmocka_unit_test(test_one_cycle),
         cmocka_unit_test(test_cosine_step_constant),

@@ -1,30 +1,9 @@
-/* Integer convolution, direct, by vpdpbusd: u8 inputs from where they lie, s8 weights, four products in every lane.
- * It does not saturate in between. The sum of the weights times the zero point is subtracted where sums start. */
+/* Integer convolution, direct, by vpdpbusd, which does not saturate in between. */
 #include "kernel/x86/avx512/vector_u8_512.h"
 
-enum { GROUP = 4, VECTORS = 4, TILE_PIXELS = 6, WEIGHTS_EXPANDED = 0, INPUT_IN_PLACE = 1 };
-typedef uint8_t input;
-typedef int8_t weight_value;
-#define INPUT_ZERO(zero_point) (zero_point)
-#define GROUP_AT(output, input) ((output)*GROUP + (input))
+#include "kernel/x86/template/bytes_u8.inc"
 
-static void input_copy(const uint8_t *x, size_t count, uint8_t zero_point, input *to)
-{
-    (void)zero_point;
-    memcpy(to, x, count);
-}
-
-static void input_fill(input *to, size_t count, uint8_t zero_point)
-{
-    memset(to, zero_point, count);
-}
-
-static const weight_value *weights_for(const int8_t *packed, size_t count, weight_value *to)
-{
-    (void)count, (void)to;
-    return packed;
-}
-
+enum { VECTORS = 4, TILE_PIXELS = 6 };
 #define tile_multiply_add(sum, x, w) _mm512_dpbusd_epi32(sum, x, w)
 #include "kernel/template/tile_u8.inc"
 

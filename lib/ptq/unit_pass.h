@@ -1,0 +1,83 @@
+/* unit_pass.h: a unit computed in floats, as its integers would give it, forward and back to its weights' rounding. Values between
+ * layers are rounded to their codes and clamped, and so is what it gives; of each value some elements, drawn anew in each pass, are
+ * left as they were before that (QDrop: Wei et al. 2022, arXiv:2203.05740); backward goes straight through the rounding. Private
+ * to lib/ptq. */
+#ifndef RESQ_PTQ_UNIT_PASS_H
+#define RESQ_PTQ_UNIT_PASS_H
+
+#include "base/scalar.h"
+#include "base/threads.h"
+#include "exec/train/float_conv.h"
+#include "ptq/unit.h"
+#include <stdint.h>
+
+enum { UNIT_VALUES = UNIT_INPUTS + UNIT_LAYERS };
+
+/* A value of a mini-batch, dense. */
+struct unit_value {
+    int node; /* of the fused graph */
+    size_t elements;
+    int is_codes; /* 0: logits, never rounded */
+    struct affine map;
+    float low, high;   /* what its codes less the zero point are clamped to: a relu, a clip */
+    float least, most; /* and what its reals are clamped to where they are left */
+    float *at;         /* [batch, elements] */
+    float *gradient;   /* the same; of layers */
+    uint8_t *passes;   /* [batch, elements], of layers: 1 where the clamp lets its gradient pass */
+};
+
+struct unit_layer {
+    int at, x, other; /* node of int8; values, -1: none */
+    int outputs, qmax;
+    size_t row, count; /* weights of an output, of the layer */
+    struct float_conv *conv;
+    int8_t *base;                 /* [count] */
+    float *scale, *bias;          /* [outputs]: those of int8, as reals */
+    float *weight;                /* [count]: what is computed with */
+    float *variables, *gradients; /* [count]: v of quant/rounding.h */
+    float *mean, *square;         /* [count]: moments of the gradients */
+    float *bias_gradient;         /* [outputs]: of no use */
+};
+
+struct unit_pass {
+    const struct unit *unit;
+    struct unit_value values[UNIT_VALUES]; /* inputs, then layers' */
+    struct unit_layer layers[UNIT_LAYERS];
+    int batch, count; /* count: images of the pass */
+    struct threads *pool;
+    double *partials; /* [batch] */
+    uint64_t seed;
+    int64_t step;
+    int keep; /* of 256 elements so many are left unrounded */
+    /* the item at work: */
+    int at;
+    const float *target;
+};
+
+/* int8 as it is: its scales, biases and maps. The pool is the caller's. unit_pass_close after a failure too. */
+int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused,
+                   const struct model *int8, int batch, struct threads *pool, const char *isa,
+                   struct message *m) RESQ_USE_RESULT;
+/* Bytes that it will hold. */
+size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int batch, int threads, const char *isa);
+void unit_pass_close(struct unit_pass *p);
+
+static inline struct unit_value *unit_output(struct unit_pass *p)
+{
+    return &p->values[p->unit->input_count + p->unit->count - 1];
+}
+
+/* Image i of the mini-batch has codes u8 or (is_codes 0) f32 `codes` in the quantized network and `real` in the float one, for input
+ * k: what stands there is either, element by element. */
+void unit_take_input(struct unit_pass *p, int k, int image, const void *codes, const float *real);
+/* Of p->count images: returns the loss, the mean over images and pixels of the squared distance from target [count, elements],
+ * summed over channels. */
+double unit_forward(struct unit_pass *p, const float *target);
+/* After it: gradients by all variables, rounding's penalty included. */
+void unit_backward(struct unit_pass *p, float lambda, float beta);
+/* Codes of layer l, [count]. */
+void unit_codes(const struct unit_pass *p, int l, int8_t *q);
+/* One step of Adam (Kingma and Ba 2014, arXiv:1412.6980; 0.9, 0.999, 1e-8), the `number`th, from 1. */
+void unit_step(struct unit_pass *p, int64_t number, double rate);
+
+#endif

@@ -1,0 +1,376 @@
+/* Reconstruction: which layers belong together, a unit's loss and gradients, and codes that are better than the nearest. */
+#include "../pass/interpret.h"
+#include "base/memory.h"
+#include "exec/infer/exec.h"
+#include "pass/pass.h"
+#include "ptq/reconstruct.h"
+#include "ptq/unit_pass.h"
+#include "quant/affine.h"
+#include "quant/rounding.h"
+#include "record/stream.h"
+#include <math.h>
+
+enum { IMAGES = 24, BYTES = 12 * 12 * 3, BATCH = 5 };
+
+static const char net[] =
+    "x = input u8[12,12,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25\n"
+    "stem = conv2d n out=6 kernel=3 pad=1 bias relu\na = conv2d stem out=7 kernel=3 stride=2 pad=1 bias relu\n"
+    "side = conv2d stem out=5 kernel=1 stride=2 bias\nb = conv2d a out=5 kernel=3 pad=1 bias add=side relu\n"
+    "c = conv2d b out=9 kernel=3 pad=1 bias relu\np = avgpool c\nfc = linear p out=4 bias\n";
+
+static uint8_t images[IMAGES * BYTES];
+static struct model fused;
+static struct ranges ranges;
+
+static int setup(void **state)
+{
+    struct message m;
+    struct graph g;
+    (void)state;
+    ASSERT_OK(graph_parse(&g, net, &m), m);
+    ASSERT_OK(model_initialise(&fused, &g, 3, &m), m);
+    ASSERT_OK(model_store(&fused, &m), m);
+    for (int i = 0; i < IMAGES; i++)
+        sample_image(&fused.graph, (uint64_t)i, images + i * BYTES);
+    ranges = sample_ranges(&fused, IMAGES);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    model_free(&fused);
+    ranges_free(&ranges);
+    return 0;
+}
+
+static struct model lowered(const struct model *from, const struct ranges *of, int bits, int per_tensor)
+{
+    struct message m;
+    struct model copy;
+    const struct lower_options how = {.observer = "mse",
+                                      .observer_parameter = (double)NAN,
+                                      .weight_bits = bits,
+                                      .activation_bits = 8,
+                                      .per_tensor = per_tensor,
+                                      .weight_observer = WEIGHT_BY_BITS};
+    ASSERT_OK(model_copy(&copy, from, &m), m);
+    ASSERT_OK(pass_lower_int8(&copy, of, &how, NULL, &m), m);
+    return copy;
+}
+
+/* ---- units ---- */
+
+/* "stem | a side b | .." */
+static void assert_units(const struct model *of, int single, const char *want)
+{
+    struct message m;
+    const struct lower_options how = {.weight_bits = 3, .activation_bits = 8, .weight_observer = WEIGHT_BY_BITS};
+    struct affine maps[32];
+    struct model int8;
+    for (int i = 0; i < 32; i++)
+        maps[i] = (struct affine){0.1f, 10, 0, 255};
+    ASSERT_OK(model_copy(&int8, of, &m), m);
+    ASSERT_OK(pass_lower_int8_with(&int8, maps, &how, NULL, &m), m);
+    struct unit *units;
+    struct text t = {0};
+    int count = units_find(&units, of, &int8, single, &m);
+    ASSERT_OK(count, m);
+    for (int u = 0; u < count; u++)
+        for (int l = 0; l < units[u].count; l++)
+            ASSERT_OK(text_add(&t, &m, "%s%s",
+                               l   ? " "
+                               : u ? " | "
+                                   : "",
+                               of->graph.nodes[units[u].layers[l]].name),
+                      m);
+    assert_string_equal(t.data, want);
+    text_free(&t);
+    memory_free(units);
+    model_free(&int8);
+}
+
+static void test_layers_between_two_single_values_are_a_unit(void **state)
+{
+    struct message m;
+    (void)state;
+    assert_units(&fused, 0, "stem | a side b | c | fc");
+    assert_units(&fused, 1, "stem | a | side | b | c | fc");
+    static const char *const others[][2] = {
+        /* a concat among them: layer by layer */
+        {"x = input u8[6,6,3]\nn = normalize x mean=0,0,0 std=1,1,1\nc = conv2d n out=4 kernel=3 pad=1 bias relu\n"
+         "d = conv2d c out=4 kernel=1 bias relu\ne = concat c d\nf = conv2d e out=4 kernel=1 bias relu\np = avgpool f\n"
+         "fc = linear p out=3 bias\n",
+         "c | d | f | fc"},
+        /* the image is read twice */
+        {"x = input u8[6,6,3]\nn = normalize x mean=0,0,0 std=1,1,1\nc = conv2d n out=4 kernel=3 pad=1 bias relu\n"
+         "s = conv2d n out=4 kernel=1 bias\nd = conv2d c out=4 kernel=3 pad=1 add=s relu bias\np = avgpool d\n"
+         "fc = linear p out=3 bias\n",
+         "c s d | fc"}};
+    for (int i = 0; i < 2; i++) {
+        struct graph g;
+        struct model model;
+        ASSERT_OK(graph_parse(&g, others[i][0], &m), m);
+        ASSERT_OK(model_initialise(&model, &g, 3, &m), m);
+        ASSERT_OK(model_store(&model, &m), m);
+        assert_units(&model, 0, others[i][1]);
+        model_free(&model);
+    }
+}
+
+/* ---- a unit ---- */
+
+struct bench {
+    struct model int8;
+    struct unit *units;
+    struct threads *pool;
+    struct unit_pass pass;
+    float *target;
+};
+
+/* Of the layer `first`'s unit, reading numbers of this kind; target: what the pass gives at the start, plus noise. */
+static struct bench bench_open(const char *first, int bits, int threads, int keep, double noise)
+{
+    struct message m;
+    struct bench b = {.int8 = lowered(&fused, &ranges, bits, 0)};
+    struct random_stream r = random_open(5, RANDOM_TEST, 0, 0);
+    int count = units_find(&b.units, &fused, &b.int8, 0, &m), u = 0;
+    ASSERT_OK(count, m);
+    while (strcmp(fused.graph.nodes[b.units[u].layers[0]].name, first) != 0)
+        u++;
+    ASSERT_OK(threads_open(&b.pool, threads, &m), m);
+    ASSERT_OK(unit_pass_open(&b.pass, &b.units[u], &fused, &b.int8, BATCH, b.pool, NULL, &m), m);
+    b.pass.seed = 7;
+    b.pass.keep = keep;
+    b.pass.count = BATCH;
+    struct unit_value *x = &b.pass.values[0], *y = unit_output(&b.pass);
+    b.target = memory_new(BATCH * y->elements, sizeof *b.target, &m);
+    assert_non_null(b.target);
+    for (int i = 0; i < BATCH; i++) {
+        uint8_t codes[2048];
+        float reals[2048];
+        assert_true(x->elements <= 2048);
+        for (size_t k = 0; k < x->elements; k++) {
+            reals[k] = (float)fabs(random_normal(&r));
+            codes[k] = affine_quantize(&x->map, reals[k]);
+        }
+        unit_take_input(&b.pass, 0, i, codes, reals);
+    }
+    unit_forward(&b.pass, b.target);
+    for (size_t k = 0; k < BATCH * y->elements; k++)
+        b.target[k] = y->at[k] + (float)(noise * random_normal(&r));
+    return b;
+}
+
+static void bench_close(struct bench *b)
+{
+    unit_pass_close(&b->pass);
+    threads_close(b->pool);
+    memory_free(b->units);
+    memory_free(b->target);
+    model_free(&b->int8);
+}
+
+/* Where nothing is rounded, the loss is smooth but at relus and at the ends of codes. */
+static void test_gradients_by_central_differences(void **state)
+{
+    (void)state;
+    struct bench b = bench_open("a", 3, 2, 256, 0.5);
+    struct unit_pass *p = &b.pass;
+    const float lambda = 0.003f, beta = 3;
+    unit_forward(p, b.target);
+    unit_backward(p, lambda, beta);
+    int compared = 0;
+    for (int l = 0; l < 3; l++) {
+        struct unit_layer *y = &p->layers[l];
+        for (size_t i = 0; i < y->count; i += 3) {
+            const float at = y->variables[i], step = 0.01f, h = rounding_value(at);
+            if (h < 0.01f || h > 0.99f) /* not smooth there */
+                continue;
+            double sides[2];
+            for (int k = 0; k < 2; k++) {
+                y->variables[i] = at + (k ? step : -step);
+                sides[k] = unit_forward(p, b.target) + (double)lambda * rounding_penalty(y->variables + i, 1, beta);
+            }
+            y->variables[i] = at;
+            double want = (sides[1] - sides[0]) / (2 * (double)step), got = (double)y->gradients[i];
+            if (fabs(got - want) > 2e-4 + 0.03 * fabs(want))
+                fail_msg("layer %d, weight %zu: %g, want %g", l, i, got, want);
+            compared += fabs(want) > 1e-3;
+        }
+    }
+    assert_true(compared > 50);
+    bench_close(&b);
+}
+
+/* The float weights are the start: on the same numbers the float network's values come out, but for what biases are rounded by. */
+static void test_the_start_computes_the_float_network(void **state)
+{
+    (void)state;
+    struct bench b = bench_open("a", 8, 1, 256, 0);
+    struct unit_pass *p = &b.pass;
+    for (int l = 0; l < 3; l++) {
+        const float *w = model_tensor(&fused, p->unit->layers[l], "weight")->data;
+        for (size_t i = 0; i < p->layers[l].count; i++)
+            assert_true(fabs((double)(p->layers[l].weight[i] - w[i])) < 1e-5);
+    }
+    assert_true(unit_forward(p, b.target) == 0);
+    bench_close(&b);
+}
+
+/* Of 256 elements so many are left; which ones depends on seed, step and place alone. */
+static void test_elements_are_left_as_often_as_asked(void **state)
+{
+    (void)state;
+    for (int keep = 0; keep <= 256; keep += 64) {
+        struct bench b = bench_open("a", 4, 1, keep, 0), c = bench_open("a", 4, 3, keep, 0);
+        const struct unit_value *x = &b.pass.values[0], *mid = &b.pass.values[1];
+        int left = 0, rounded = 0, all = 0;
+        for (size_t i = 0; i < BATCH * x->elements; i++) {
+            float v = x->at[i] / x->map.scale;
+            rounded += fabsf(v - rintf(v)) < 1e-4f;
+            all++;
+        }
+        left = all - rounded;
+        assert_true(abs(left - all * keep / 256) < all / 20 + 1);
+        assert_memory_equal(x->at, c.pass.values[0].at, BATCH * x->elements * sizeof(float));
+        assert_memory_equal(mid->at, c.pass.values[1].at, BATCH * mid->elements * sizeof(float));
+        b.pass.step = 1;
+        unit_forward(&b.pass, b.target);
+        assert_true((keep == 0 || keep == 256) ==
+                    (memcmp(mid->at, c.pass.values[1].at, BATCH * mid->elements * sizeof(float)) == 0));
+        bench_close(&b);
+        bench_close(&c);
+    }
+}
+
+/* Twelve steps of a linear layer of 3 bits. */
+static void test_steps_are_pytorchs(void **state)
+{
+    enum { ROWS = 20, IN = 9, OUT = 4 };
+    struct message m;
+    struct record *r;
+    struct unit unit = {.count = 1, .input_count = 1};
+    struct model from, int8;
+    struct unit_pass p;
+    (void)state;
+    ASSERT_OK(record_load(&r, "tests/reference/reconstruct.safetensors", &m), m);
+    ASSERT_OK(model_copy(&from, &fused, &m), m);
+    int fc = from.graph.count - 1;
+    memcpy(model_tensor(&from, fc, "weight")->data, record_find(r, "w")->data, OUT * IN * sizeof(float));
+    memset(model_tensor(&from, fc, "bias")->data, 0, OUT * sizeof(float));
+    int8 = lowered(&from, &ranges, 3, 0);
+    memcpy(model_tensor(&int8, unit_layer_in(&int8, &from, fc), "weight_scale")->data,
+           record_find(r, "scale")->data, OUT * sizeof(float));
+    unit.layers[0] = fc;
+    unit.inputs[0] = fc - 1;
+    ASSERT_OK(unit_pass_open(&p, &unit, &from, &int8, ROWS, NULL, NULL, &m), m);
+    p.count = ROWS;
+    p.keep = 256;
+    const float *x = record_find(r, "x")->data, *losses = record_find(r, "steps.loss")->data;
+    const float *target = record_find(r, "target")->data, *want = record_find(r, "steps.v")->data;
+    for (int step = 0; step < 12; step++) {
+        uint8_t unused[IN] = {0};
+        for (int i = 0; i < ROWS; i++)
+            unit_take_input(&p, 0, i, unused, x + i * IN);
+        double loss = unit_forward(&p, target);
+        if (!(fabs(loss - (double)losses[step]) < 1e-5 * (1 + loss)))
+            fail_msg("step %d: loss %g, want %g", step, loss, (double)losses[step]);
+        unit_backward(&p, step < 3 ? 0 : 0.01f, (float)(20 - 2 * (step - 3)));
+        unit_step(&p, step + 1, 0.05);
+    }
+    for (int i = 0; i < OUT * IN; i++)
+        assert_true(fabs((double)(p.layers[0].variables[i] - want[i])) < 1e-4);
+    unit_pass_close(&p);
+    model_free(&int8);
+    model_free(&from);
+    record_free(r);
+}
+
+/* ---- all of it ---- */
+
+/* Squared distance of logits from the float network's. */
+static double error_of(const struct model *int8)
+{
+    struct message m;
+    struct exec *e, *f;
+    const struct exec_options how = {.threads = 1};
+    float got[IMAGES * 4], want[IMAGES * 4];
+    double sum = 0;
+    ASSERT_OK(exec_open(&e, int8, &how, &m), m);
+    ASSERT_OK(exec_open(&f, &fused, &how, &m), m);
+    ASSERT_OK(exec_run(e, images, IMAGES, got, &m), m);
+    ASSERT_OK(exec_run(f, images, IMAGES, want, &m), m);
+    for (int i = 0; i < IMAGES * 4; i++)
+        sum += (double)((got[i] - want[i]) * (got[i] - want[i]));
+    exec_close(e);
+    exec_close(f);
+    return sum;
+}
+
+static struct model reconstructed(int bits, int per_tensor, struct reconstruct_options how)
+{
+    struct message m;
+    struct model model = lowered(&fused, &ranges, bits, per_tensor);
+    how.images = images;
+    how.count = how.match_count = IMAGES;
+    how.batch = 8;
+    how.rate = 0.05;
+    how.drop = 0.5;
+    how.penalty = 0.01;
+    how.per_tensor = per_tensor;
+    ASSERT_OK(ptq_reconstruct(&model, &fused, &how, &m), m);
+    ASSERT_OK(model_verify(&model, &m), m);
+    return model;
+}
+
+static void assert_same(const struct model *a, const struct model *b)
+{
+    for (size_t i = 0; i < a->record->tensor_count; i++)
+        assert_memory_equal(a->record->tensors[i].data, b->record->tensors[i].data, a->record->tensors[i].bytes);
+}
+
+static void test_codes_are_better_than_the_nearest(void **state)
+{
+    double better = 0; /* logarithm */
+    (void)state;
+    for (int bits = 2; bits <= 4; bits++)
+        for (int per_tensor = 0; per_tensor < 2; per_tensor++) {
+            struct model nearest = lowered(&fused, &ranges, bits, per_tensor);
+            double plain = error_of(&nearest), matched, learned;
+            struct model start =
+                reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 0, .match = MATCH_ALL});
+            struct model one =
+                reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 120, .match = MATCH_ALL});
+            struct model three = reconstructed(
+                bits, per_tensor, (struct reconstruct_options){.steps = 120, .match = MATCH_ALL, .threads = 3});
+            struct model alone =
+                reconstructed(bits, per_tensor, (struct reconstruct_options){.steps = 120, .single = 1});
+            matched = error_of(&start);
+            learned = error_of(&one);
+            better += log(learned / matched);
+            if (error_of(&alone) > 0.75 * plain)
+                fail_msg("%d bits: %g by nearest codes, %g learned", bits, plain, error_of(&alone));
+            assert_same(&one, &three);
+            model_free(&nearest);
+            model_free(&start);
+            model_free(&one);
+            model_free(&three);
+            model_free(&alone);
+        }
+    if (better > -0.2)
+        fail_msg("%g", better);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layers_between_two_single_values_are_a_unit),
+        cmocka_unit_test(test_gradients_by_central_differences),
+        cmocka_unit_test(test_the_start_computes_the_float_network),
+        cmocka_unit_test(test_elements_are_left_as_often_as_asked),
+        cmocka_unit_test(test_steps_are_pytorchs),
+        cmocka_unit_test(test_codes_are_better_than_the_nearest),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
