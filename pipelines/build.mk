@@ -140,7 +140,7 @@ without-onnx:
 
 $(B)/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(ISA_$<) $(CPPFLAGS_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) $(if $(SANITIZER)$(UNOPTIMIZED),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(ISA_$(patsubst lib/%/,%,$(dir $<))) $(ISA_$<) $(CPPFLAGS_$(patsubst lib/%/,%,$(dir $<))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 
 # A changed compiler or flag rebuilds everything.
 FLAGS_NOW := $(CC) $(STRICT) $(CFLAGS) $(CPPFLAGS) $(SANITIZER) $(LDFLAGS)
@@ -190,7 +190,7 @@ HOST_SOURCES := $(wildcard lib/kernel/device/host/*.c tests/host/*.c) $(filter-o
 	$(addprefix lib/base/,memory.c status.c locale.c utf8.c)
 $(B)/pic/%.o: %.c | $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(STRICT) $(CFLAGS) -fPIC $(if $(SANITIZER),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(STRICT) $(CFLAGS) -fPIC $(if $(SANITIZER)$(UNOPTIMIZED),,$(OPT_$(patsubst lib/%/,%,$(dir $<)))) $(SANITIZER) $(RESQ_CPPFLAGS) -MMD -MP -c $< -o $@
 $(B)/resq-host.so: $(HOST_SOURCES:%.c=$(B)/pic/%.o)
 	$(CC) $(SANITIZER) $(CFLAGS) $(LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $^ -lm
 

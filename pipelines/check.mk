@@ -24,6 +24,8 @@ test-cluster: all
 
 # ---- lint: one target a rule, each printing what breaks it ----
 LINTS := lint-rules lint-format lint-scripts lint-build lint-sizes
+# LINT_COMPILERS: those whose warnings are wanted.
+LINT_COMPILERS = gcc clang
 # What the scripts in tests/reference print is theirs.
 C_FILES = $(sort $(filter-out tests/reference/%,$(shell find lib tools tests -name '*.[ch]' -o -name '*.cc' -o -name '*.cu')))
 SCRIPTS = $(sort setup .ci/run $(shell find tests pipelines -name '*.bats' -o -name '*.bash' -o -name '*.sh') \
@@ -43,11 +45,10 @@ lint-scripts:
 	@if ! command -v shellcheck > /dev/null; then echo "lint: no shellcheck here"; exit 0; fi; \
 	shellcheck -s bash -S warning $(filter-out %.bats %.bash,$(SCRIPTS)); \
 	shellcheck -S warning -e SC2154,SC2164,SC2238 $(filter %.bats %.bash,$(SCRIPTS))
-# LINT_COMPILERS: those whose warnings are wanted.
-LINT_COMPILERS = gcc clang
 lint-build: $(LINT_COMPILERS:%=lint-build-%)
-lint-build-%:
-	@$(MAKE) --no-print-directory -s B=build/lint-$* CC=$* WERROR=1 all units
+# Clang's warnings need no optimization, gcc's do.
+$(LINT_COMPILERS:%=lint-build-%): lint-build-%:
+	@$(MAKE) --no-print-directory -s B=build/lint-$* CC=$* WERROR=1 $(if $(filter clang%,$*),CFLAGS=-O0 UNOPTIMIZED=1) all units
 # Shown, not enforced: files longer than a reader holds in mind.
 lint-sizes:
 	@wc -l $(C_FILES) $(SCRIPTS) | awk '$$2 != "total" && $$1 > ($$2 ~ /^tools\/[^\/]*$$/ ? 200 : 500) \

@@ -91,7 +91,7 @@ void rounding_backward(const float *v, size_t count, float s, float lambda, floa
 {
     for (size_t i = 0; i < count; i++) {
         float g = sigmoid(v[i]), h = 1.2f * g - 0.1f;
-        float slope = (h > 0) & (h < 1) ? 1.2f * g * (1 - g) : 0;
+        float slope = ((h > 0) & (h < 1)) ? 1.2f * g * (1 - g) : 0;
         float pushed = lambda > 0 ? lambda * penalty_slope(clamped(h, 0, 1), beta) : 0;
         gradient[i] = (s * gradient[i] + pushed) * slope;
     }

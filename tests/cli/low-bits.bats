@@ -32,14 +32,6 @@ quantize() { # options..
     "$BIN/quantize" -m "$T/fused" -r "$T/ranges" "$@"
 }
 
-loss() { # model
-    "$BIN/evaluate" -m "$1" < "$T/test" | awk -F '\t' '$1 == "loss" { print $4 }'
-}
-
-holds() { # an arithmetic condition
-    awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
-}
-
 @test "matched outputs win back most of what 3 and 2 bits lose, from codes of the same scales" {
     float=$(loss "$T/fused")
     for bits in 3 2; do

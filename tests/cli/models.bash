@@ -86,3 +86,12 @@ fails() {
     [ "$status" -eq 1 ] && [ -z "$output" ] && [ "${#stderr_lines[@]}" -eq 1 ] && [[ $stderr == *"$want"* ]] &&
         [[ $stderr =~ ^[a-z0-9-]+:\  ]] && [ ! -e out ] && ! compgen -G '*.part*' && ! compgen -G '.out*'
 }
+
+# Of a model on the images of $T/test.
+loss() { # model
+    "$BIN/evaluate" -m "$1" < "$T/test" | awk -F '\t' '$1 == "loss" { print $4 }'
+}
+
+holds() { # an arithmetic condition
+    awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
+}

@@ -147,7 +147,7 @@ work/big/stage.job" ]
     [ "$stderr" = "on: s: sbatch: error: Batch job submission failed: Invalid account" ]
     rm refuse
     # Killed there, with all that it had begun.
-    echo 'kill -KILL -- -$(ps -o pgid= $$)' > bin/suicide
+    echo 'kill -KILL -- "-$(ps -o pgid= $$ | tr -d " ")"' > bin/suicide
     run --separate-stderr on s "echo said; bash $(printf %q "$PWD")/bin/suicide"
     [ "$status" -eq 1 ]
     [ "$stderr" = $'on: s: job 41: gone; the last of work/s.log:\n    said' ]

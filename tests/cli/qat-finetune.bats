@@ -48,10 +48,6 @@ tensors() {
     "$BIN/inspect" show "$1" | grep -E ' (I8|I32|I64|F32|U8)\['
 }
 
-holds() { # an arithmetic condition
-    awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
-}
-
 @test "--epochs 0 gives the tensors of quantize" {
     for options in "" "--per-tensor --weight-bits 4" "--weight-bits 2 --weight-observer max --ends same" "--activation-bits 5 --observer entropy" "--keep-float layer1.*" \
         "--observer percentile --percentile 99"; do
@@ -176,10 +172,6 @@ data_of() { # model: its tensors' data, behind the header
 
 matched() { # bits, file
     "$BIN/quantize" -q -m "$T/fused" -r "$T/ranges" --weight-bits "$1" --activation-bits 4 -o "$2" < "$T/once"
-}
-
-loss() { # model
-    "$BIN/evaluate" -m "$1" < "$T/test" | awk -F '\t' '$1 == "loss" { print $4 }'
 }
 
 few=(--activation-bits 4 --epochs 1 --learning-rate 0.001 --scale-rate 1)

@@ -31,14 +31,6 @@ reconstruct() { # options..
     "$BIN/reconstruct" -m "$T/fused" -r "$T/ranges" "$@"
 }
 
-loss() { # model
-    "$BIN/evaluate" -m "$1" < "$T/test" | awk -F '\t' '$1 == "loss" { print $4 }'
-}
-
-holds() { # an arithmetic condition
-    awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
-}
-
 @test "at 3 bits more than half of what nearest codes lose comes back, weights alone and with activations" {
     float=$(loss "$T/fused")
     for activations in 8 3; do

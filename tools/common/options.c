@@ -108,7 +108,7 @@ static void print_named(const struct tool *t, const char *text)
     static const char *const programs[] = {"cifar-load", "augment",  "train-fp32",   "fuse",        "calibrate",
                                            "quantize",   "evaluate", "qat-finetune", "bench",       "plot",
                                            "inspect",    "report",   "onnx-import",  "onnx-export", "emit-c",
-                                           "plan",       "analyse",  "allot"};
+                                           "plan",       "analyse",  "allot",        "reconstruct"};
     const char *name = tool_called(t);
     size_t length = strlen(name), own = strlen(t->name);
     int prefix = length > own && strcmp(name + length - own, t->name) == 0 ? (int)(length - own) : 0;

@@ -25,10 +25,8 @@ static struct ranges ranges;
 static int setup(void **state)
 {
     struct message m;
-    struct graph g;
     (void)state;
-    ASSERT_OK(graph_parse(&g, net, &m), m);
-    ASSERT_OK(model_initialise(&fused, &g, 3, &m), m);
+    fused = sample_model(net, 3);
     ASSERT_OK(model_store(&fused, &m), m);
     for (int i = 0; i < IMAGES; i++)
         sample_image(&fused.graph, (uint64_t)i, images + i * BYTES);

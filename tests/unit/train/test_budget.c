@@ -5,13 +5,14 @@
 /* Two cores with AVX2, about; four widths. */
 static struct budget_given machine(double minutes)
 {
-    return (struct budget_given){.seconds = minutes * 60,
-                                 .threads = 2,
-                                 .speeds = {{650, 720, 2400}, {410, 454, 1500}, {198, 233, 700}, {52, 69, 190}},
-                                 .augment = 9000,
-                                 .train = 45000,
-                                 .held_out = 5000,
-                                 .test = 10000};
+    return (struct budget_given){
+        .seconds = minutes * 60,
+        .threads = 2,
+        .speeds = {{650, 720, 2400, {0}}, {410, 454, 1500, {0}}, {198, 233, 700, {0}}, {52, 69, 190, {0}}},
+        .augment = 9000,
+        .train = 45000,
+        .held_out = 5000,
+        .test = 10000};
 }
 
 static struct budget plan(const struct budget_given *g)
