@@ -89,9 +89,10 @@ int gradient_check_quantized(const struct graph *g, struct message *m) RESQ_USE_
  * gradient_forward and gradient_step check themselves. */
 int gradient_check_count(const struct gradient *g, int64_t count, struct message *m) RESQ_USE_RESULT;
 /* Mini-batch of count <= batch images: logits [count,K]. Where ranks share it, images and logits are those of
- * gradient_share alone. Every call is a training step's: float mode normalises by the mini-batch's statistics and updates the running ones (unbiased variance, num_batches_tracked), RANGE_AVERAGE
- * moves its ranges, which the next call uses. A range or learned scale that is not finite is STATUS_RANGE.
- * Parameters must stay as they are until backward. */
+ * gradient_share alone. Every call is a training step's: float mode normalises by the mini-batch's statistics and
+ * updates the running ones (unbiased variance, num_batches_tracked), RANGE_AVERAGE moves its ranges, which the next
+ * call uses. A range or learned scale that is not finite is STATUS_RANGE. Parameters must stay as they are until
+ * backward. */
 int gradient_forward(struct gradient *g, const uint8_t *images, int count, float *logits,
                      struct message *m) RESQ_USE_RESULT;
 /* dlogits [count,K] of the last forward (of the share) -> gradients (overwritten), same layout as parameters: those of
