@@ -10,7 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 VERSION := $(shell sed -n 's/^\#define RESQ_VERSION "\(.*\)"$$/\1/p' lib/base/version.h)
 
 include pipelines/environment.mk pipelines/names.mk
-include pipelines/build.mk pipelines/cuda.mk
+include pipelines/build.mk pipelines/cuda.mk pipelines/mpi.mk
 include pipelines/study.mk pipelines/check.mk pipelines/peers.mk pipelines/interop.mk pipelines/pretrained.mk pipelines/budgets.mk
 include pipelines/record-all.mk
 include pipelines/cross.mk

@@ -36,6 +36,7 @@ install: $(if $(PREBUILT),,all) man
 	$(PLACES)$(INSTALL) -d -- $(STAGED_BIN) $(STAGED_MAN) $(STAGED_DATA)/plots $(STAGED_DATA)/networks $(STAGED_DATA)/data
 	for t in $(TOOLS); do $(INSTALL) -m 755 -- $(BIN)/$$t $(STAGED_BIN)/resq-$$t; done
 	$(if $(CUDA),$(INSTALL) -d -- $(STAGED_LIB) && $(INSTALL) -m 755 -- $(BIN)/resq-cuda.so $(STAGED_LIB))
+	$(if $(MPI_FOUND),$(INSTALL) -d -- $(STAGED_LIB) && $(INSTALL) -m 755 -- $(MPI_LIBRARIES) $(STAGED_LIB))
 	$(INSTALL) -m 644 -- $(MAN_PAGES) $(STAGED_MAN)
 	$(INSTALL) -m 644 -- $(INSTALLED_PLOTS) $(STAGED_DATA)/plots
 	$(INSTALL) -m 644 -- $(INSTALLED_NETWORKS) $(STAGED_DATA)/networks
@@ -43,7 +44,7 @@ install: $(if $(PREBUILT),,all) man
 # What install put there, by name, and the folders that are empty then; never a folder with what is in it.
 uninstall:
 	$(PLACES)for t in $(TOOLS); do rm -f -- $(STAGED_BIN)/resq-$$t $(STAGED_MAN)/resq-$$t.1; done
-	rm -f -- $(STAGED_LIB)/resq-cuda.so $(foreach f,$(notdir $(INSTALLED_PLOTS)),$(STAGED_DATA)/plots/$(f)) \
+	rm -f -- $(STAGED_LIB)/resq-cuda.so $(STAGED_LIB)/resq-openmpi.so $(STAGED_LIB)/resq-mpich.so $(foreach f,$(notdir $(INSTALLED_PLOTS)),$(STAGED_DATA)/plots/$(f)) \
 		$(foreach f,$(notdir $(INSTALLED_NETWORKS)),$(STAGED_DATA)/networks/$(f)) \
 		$(foreach f,$(notdir $(INSTALLED_DATA)),$(STAGED_DATA)/data/$(f))
 	for d in $(STAGED_DATA)/plots $(STAGED_DATA)/networks $(STAGED_DATA)/data $(STAGED_DATA) $(STAGED_LIB); do \

@@ -162,6 +162,25 @@ int held_out_is_open(const struct held_out *h)
     return h->logits != NULL;
 }
 
+/* Logits of all images: a rank's own share of them, in order, then everybody's. */
+static int logits_make(struct held_out *h, struct exec *e, struct message *m)
+{
+    int ranks = h->ranks ? h->ranks->count : 1, rank = h->ranks ? h->ranks->rank : 0;
+    size_t row = (size_t)h->set.class_count, bytes[RANKS_MOST], offset[RANKS_MOST];
+    int64_t first = h->set.count * rank / ranks, past = h->set.count * (rank + 1) / ranks;
+    if (past > first)
+        TRY(exec_run(e, h->set.images + (size_t)first * image_shape_bytes(h->set.shape), past - first,
+                     h->logits + (size_t)first * row, m));
+    if (ranks == 1)
+        return STATUS_OK;
+    for (int i = 0; i < ranks; i++) {
+        int64_t begin = h->set.count * i / ranks, end = h->set.count * (i + 1) / ranks;
+        offset[i] = (size_t)begin * row * sizeof *h->logits;
+        bytes[i] = (size_t)(end - begin) * row * sizeof *h->logits;
+    }
+    return h->ranks->gather(h->logits + (size_t)first * row, h->logits, bytes, offset, m);
+}
+
 int held_out_evaluate(struct held_out *h, const struct model *model, const struct exec_options *options,
                       struct loss_sums *sums, struct message *m)
 {
@@ -176,7 +195,7 @@ int held_out_evaluate(struct held_out *h, const struct model *model, const struc
     if (status >= 0)
         status = images_match_input(h->set.shape, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m);
     if (status >= 0)
-        status = exec_run(e, h->set.images, h->set.count, h->logits, m);
+        status = logits_make(h, e, m);
     exec_close(e);
     if (status < 0)
         return status;

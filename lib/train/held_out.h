@@ -6,6 +6,7 @@
 #include "data/batch.h"
 #include "exec/infer/exec.h"
 #include "graph/model.h"
+#include "ranks/ranks.h"
 #include "record/digest.h"
 #include "train/loss.h"
 
@@ -23,8 +24,9 @@ int data_describe(struct record *model, const struct record *stream, struct mess
 /* All-zero: none. */
 struct held_out {
     struct image_set set;
-    char digest[DIGEST_HEX]; /* of indices, labels and images, however they were cut into batches */
-    float *logits;           /* [count,K] */
+    char digest[DIGEST_HEX];   /* of indices, labels and images, however they were cut into batches */
+    float *logits;             /* [count,K] */
+    const struct ranks *ranks; /* set by the caller: processes that share held_out_evaluate; NULL: one alone */
 };
 
 /* path NULL: none. Refused, by name: images of the test split; other classes or another data set than `stream` (the

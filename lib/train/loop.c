@@ -5,11 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int is_stopped(const struct trainer *t)
-{
-    return t->options->stop && *t->options->stop;
-}
-
 static int stop_here(struct trainer *t, struct message *m)
 {
     TRY(trainer_settle(t, m));
@@ -44,7 +39,7 @@ static int step_next(struct trainer *t, struct message *m)
 {
     struct training_state *s = &t->state;
     struct minibatch b;
-    int got = feed_next(t->feed, &b, t->options->stop, m);
+    int got = source_next(&t->source, &b, t->options->stop, m);
     if (got == STATUS_INTERRUPTED)
         return stop_here(t, m);
     if (got == 0)
@@ -126,7 +121,7 @@ static int write_row(struct trainer *t, const struct log_row *row, struct messag
                 (long long)row->epoch, (long long)t->options->epochs, row->loss, row->accuracy_train, held_out,
                 row->images_per_second);
     TRY(log_add(&t->state.log, row, m));
-    return log_save(&t->state.log, t->options->log, m);
+    return trainer_save_log(t, m);
 }
 
 /* Loss scaling: its skipped steps are the log's. */
@@ -208,25 +203,27 @@ static int evaluate_start(struct trainer *t, struct message *m)
 static int finish_stream(struct trainer *t, struct message *m)
 {
     struct minibatch b;
-    int got = feed_next(t->feed, &b, t->options->stop, m);
+    int got = source_next(&t->source, &b, t->options->stop, m);
     if (got == STATUS_INTERRUPTED)
         return stop_here(t, m);
     TRY(got);
-    if (feed_surplus(t->feed) > 0)
+    if (t->source.surplus > 0)
         trainer_say(t, 0, "the stream goes on after epoch %lld (--epochs): %lld images were not used",
-                    (long long)t->options->epochs, (long long)feed_surplus(t->feed));
+                    (long long)t->options->epochs, (long long)t->source.surplus);
     return STATUS_OK;
 }
 
 int loop_run(struct trainer *t, struct message *m)
 {
     struct training_state *s = &t->state;
-    int64_t steps = feed_steps(t->feed);
+    int64_t steps = t->source.steps;
     t->mark = clock_seconds();
     if (!t->resumed && t->kind->evaluate_start && held_out_is_open(&t->held_out))
         TRY(evaluate_start(t, m));
     while (s->epoch < t->options->epochs) {
-        if (is_stopped(t))
+        int stopped = source_is_stopped(&t->source, t->options->stop, m);
+        TRY(stopped);
+        if (stopped)
             return stop_here(t, m);
         TRY(s->epoch_step == steps ? epoch_end(t, m) : step_next(t, m));
     }

@@ -1,6 +1,33 @@
 #include "train/loss.h"
 #include "base/scalar.h"
 
+/* Rows [first, first + count) of what targets says, of a mini-batch of `all` images; logits and dlogits are those rows'. */
+static struct loss_sums rows_add(const float *logits, const struct targets *targets, int64_t first, int64_t count,
+                                 int64_t all, int classes, double smoothing, float *dlogits)
+{
+    struct loss_sums sums = {.images = count};
+    for (int64_t n = 0; n < count; n++) {
+        const float *row = logits + n * classes;
+        const struct target target = target_of(targets, (size_t)(first + n));
+        struct loss_row r = loss_row_of(row, classes);
+        sums.loss += loss_row_value(&r, row, classes, &target, smoothing);
+        sums.correct += r.best == target.best;
+        for (int k = 0; dlogits && k < classes; k++)
+            dlogits[n * classes + k] = loss_row_gradient(&r, row, classes, &target, k, smoothing, all, 1);
+    }
+    return sums;
+}
+
+static int sums_add(struct loss_sums *sums, const struct loss_sums *more, struct message *m)
+{
+    if (!isfinite(more->loss))
+        return message_set(m, STATUS_RANGE, "loss is %s", isnan(more->loss) ? "nan" : "inf");
+    sums->loss += more->loss;
+    sums->images += more->images;
+    sums->correct += more->correct;
+    return STATUS_OK;
+}
+
 int loss_cross_entropy(const float *logits, const uint16_t *labels, int64_t count, int classes, double smoothing,
                        float *dlogits, struct loss_sums *sums, struct message *m)
 {
@@ -11,22 +38,27 @@ int loss_cross_entropy(const float *logits, const uint16_t *labels, int64_t coun
 int loss_of_targets(const float *logits, const struct targets *targets, int64_t count, int classes,
                     double smoothing, float *dlogits, struct loss_sums *sums, struct message *m)
 {
-    struct loss_sums new = *sums;
-    for (int64_t n = 0; n < count; n++) {
-        const float *row = logits + n * classes;
-        const struct target target = target_of(targets, (size_t)n);
-        struct loss_row r = loss_row_of(row, classes);
-        double loss = loss_row_value(&r, row, classes, &target, smoothing);
-        if (!isfinite(loss))
-            return message_set(m, STATUS_RANGE, "loss is %s", isnan(loss) ? "nan" : "inf");
-        new.loss += loss;
-        new.correct += r.best == target.best;
-        for (int k = 0; dlogits && k < classes; k++)
-            dlogits[n * classes + k] = loss_row_gradient(&r, row, classes, &target, k, smoothing, count, 1);
+    const struct loss_sums more = rows_add(logits, targets, 0, count, count, classes, smoothing, dlogits);
+    return sums_add(sums, &more, m);
+}
+
+int loss_of_batch(struct reduce *r, const float *logits, const struct targets *targets, int classes,
+                  double smoothing, float *dlogits, struct loss_sums *sums, struct message *m)
+{
+    enum { VALUES = 2 };
+    double shards[TREE_SHARDS][VALUES];
+    int count = 0;
+    for (int at = 0; at < r->share.images; at += SHARD_IMAGES, count++) {
+        size_t first = (size_t)at * (size_t)classes;
+        struct loss_sums s = rows_add(logits + first, targets, at, tree_images(r->share.images, count), r->images,
+                                      classes, smoothing, dlogits + first);
+        shards[count][0] = s.loss;
+        shards[count][1] = (double)s.correct;
     }
-    new.images += count;
-    *sums = new;
-    return STATUS_OK;
+    const struct parts parts = {shards[0], VALUES, count, 1};
+    const double *all = reduce_sums(r, &parts, VALUES);
+    TRY(reduce_end(r, m));
+    return sums_add(sums, &(struct loss_sums){.loss = all[0], .images = r->images, .correct = (int64_t)all[1]}, m);
 }
 
 double loss_mean(const struct loss_sums *sums)

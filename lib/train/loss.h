@@ -10,6 +10,7 @@
 
 #include "base/scalar.h"
 #include "base/status.h"
+#include "exec/train/reduce.h"
 #include <stdint.h>
 
 /* Running sums over images; all-zero is empty. */
@@ -20,14 +21,17 @@ struct loss_sums {
 };
 
 /* logits f32 [count,K], labels u16 [count] < K, count >= 1, smoothing in [0,1). Adds to sums; writes dlogits f32
- * [count,K] where not NULL. A row whose loss is NaN or Inf is STATUS_RANGE (`loss is nan`), and sums is as before.
- */
+ * [count,K] where not NULL. A row whose loss is NaN or Inf is STATUS_RANGE (`loss is nan`), and sums is as before. */
 int loss_cross_entropy(const float *logits, const uint16_t *labels, int64_t count, int classes, double smoothing,
                        float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 /* The same of targets, labels and labels2 < K, shares as they must be: a mixture of labels is what their losses are
  * worth by their shares. */
 int loss_of_targets(const float *logits, const struct targets *targets, int64_t count, int classes,
                     double smoothing, float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
+/* The same of a mini-batch of r's images (reduce_begin), of which these are this process's own: sums and the N of the
+ * gradient are of the whole, which is added up as everything in training. */
+int loss_of_batch(struct reduce *r, const float *logits, const struct targets *targets, int classes,
+                  double smoothing, float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 double loss_mean(const struct loss_sums *sums);     /* 0 where empty */
 double loss_accuracy(const struct loss_sums *sums); /* in percent; 0 where empty */
 

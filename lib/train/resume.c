@@ -72,7 +72,7 @@ static int checkpoint_fill(struct trainer *t, struct record *r, struct message *
 
 int trainer_save(struct trainer *t, struct message *m)
 {
-    if (!t->options->checkpoint)
+    if (!t->options->checkpoint || !trainer_is_first(t))
         return STATUS_OK;
     TRY(trainer_settle(t, m));
     TRY(trainer_check_finite(t, m));
@@ -127,7 +127,7 @@ static int restore_fields(struct trainer *t, const struct record *checkpoint, st
         TRY(checkpoint_take(checkpoint, buffers[i].prefix, slices, slice_count, buffers[i].values, m));
     }
     TRY(oscillation_take(checkpoint, &t->stepper.oscillation, m));
-    if (t->state.epoch > t->options->epochs || t->state.epoch_step > feed_steps(t->feed))
+    if (t->state.epoch > t->options->epochs || t->state.epoch_step > t->source.steps)
         return message_set(m, STATUS_RANGE, "epoch %lld, step %lld: beyond the run's end",
                            (long long)t->state.epoch, (long long)t->state.epoch_step);
     TRY(log_moved(t, checkpoint, m));

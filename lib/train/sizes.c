@@ -6,7 +6,7 @@
 /* Every size that the run's mini-batches will have, before any of it is trained on. */
 static int check_counts(const struct trainer *t, const struct gradient *g, struct message *m)
 {
-    int64_t total = feed_total(t->feed), batch = t->options->batch, rest = total % batch;
+    int64_t total = t->source.total, batch = t->options->batch, rest = total % batch;
     int status = total >= batch ? gradient_check_count(g, batch, m) : STATUS_OK;
     if (status >= 0 && rest > 0)
         status = gradient_check_count(g, rest, m);
@@ -96,7 +96,7 @@ int trainer_sizes_apply(struct trainer *t, const uint8_t **images, int count, st
 {
     if (image_shape_is(t->shape, t->whole))
         return STATUS_OK;
-    TRY(growth_shrink(*images, count, t->whole, t->shrunk, t->shape, m));
+    TRY(growth_shrink(*images, gradient_share(t->gradient, count).images, t->whole, t->shrunk, t->shape, m));
     *images = t->shrunk;
     return STATUS_OK;
 }
@@ -107,5 +107,5 @@ int64_t trainer_sizes_work(const struct trainer *t, int64_t epochs, int64_t imag
     const int64_t all = t->options->epochs;
     double before = growth_cost(growth, epochs, all, t->whole);
     double share = growth_cost(growth, epochs + 1, all, t->whole) - before;
-    return (int64_t)(before * (double)feed_total(t->feed) + share * (double)images);
+    return (int64_t)(before * (double)t->source.total + share * (double)images);
 }

@@ -27,8 +27,8 @@ static int make(struct stepper *s, const uint8_t *images, const struct targets *
     at[STEP_FORWARD] = clock_seconds();
     TRY(gradient_forward(g, images, count, s->logits, m));
     at[STEP_LOSS] = clock_seconds();
-    TRY(loss_of_targets(s->logits, targets, count, s->options.classes, s->options.label_smoothing, s->dlogits,
-                        done->sums, m));
+    TRY(loss_of_batch(gradient_reduce(g), s->logits, targets, s->options.classes, s->options.label_smoothing,
+                      s->dlogits, done->sums, m));
     if (s->options.teacher)
         TRY(teacher_teach(s->options.teacher, images, count, s->options.classes, s->logits, before, s->dlogits,
                           done->sums, m));

@@ -1,12 +1,26 @@
 /* What the files of a training run share. */
 #include "train/trainer.h"
+#include "record/digest.h"
+#include "train/log.h"
+#include "base/memory.h"
 #include "record/stream.h"
 #include <math.h>
 #include <stdarg.h>
+#include <string.h>
+
+int trainer_is_first(const struct trainer *t)
+{
+    return !t->options->ranks || t->options->ranks->rank == 0;
+}
+
+int trainer_save_log(const struct trainer *t, struct message *m)
+{
+    return trainer_is_first(t) ? log_save(&t->state.log, t->options->log, m) : STATUS_OK;
+}
 
 void trainer_say(const struct trainer *t, int verbose, const char *format, ...)
 {
-    if (!t->options->say)
+    if (!t->options->say || !trainer_is_first(t))
         return;
     char line[MESSAGE_SIZE];
     va_list arguments;
@@ -18,12 +32,12 @@ void trainer_say(const struct trainer *t, int verbose, const char *format, ...)
 
 double trainer_rate(const struct trainer *t, int64_t step)
 {
-    return schedule_rate(&t->options->schedule, step, feed_steps(t->feed), t->options->epochs);
+    return schedule_rate(&t->options->schedule, step, t->source.steps, t->options->epochs);
 }
 
 int trainer_prefix(const struct trainer *t, int64_t step, int status, struct message *m)
 {
-    int64_t steps = feed_steps(t->feed);
+    int64_t steps = t->source.steps;
     return message_prefix(m, status, "epoch %lld, step %lld, learning rate %.6g", (long long)(step / steps) + 1,
                           (long long)step + 1, trainer_rate(t, step));
 }
@@ -70,6 +84,62 @@ int trainer_deliver(struct trainer *t, const float *values, struct model *out, s
         values = t->stepper.average.values;
     return t->kind->deliver(t->context, &t->start, t->gradient, values, values ? values + t->parameters : NULL, out,
                             m);
+}
+
+/* ---- several ranks ---- */
+
+enum { VIEW_BYTES = 256 };
+
+/* What a rank would compute: with what, and from where. */
+static int view_make(const struct trainer *t, char view[VIEW_BYTES], struct message *m)
+{
+    char hex[DIGEST_HEX];
+    struct digest *d = digest_new(m);
+    if (!d)
+        return STATUS_NOMEM;
+    digest_add(d, gradient_parameters(t->gradient), t->parameters * sizeof(float));
+    digest_add(d, gradient_state(t->gradient), t->states * sizeof(float));
+    digest_add(d, t->recipe.data, t->recipe.length);
+    digest_finish(d, hex);
+    memset(view, 0, VIEW_BYTES);
+    snprintf(view, VIEW_BYTES, "%s %s over %ss, step %lld, weights and recipe %.16s", gradient_isa(t->gradient),
+             gradient_precision(t->gradient), gradient_engine(t->gradient), (long long)t->state.step, hex);
+    return STATUS_OK;
+}
+
+static int views_compare(const struct trainer *t, const char *views, struct message *m)
+{
+    for (int i = 1; i < t->options->ranks->count; i++) {
+        const char *view = views + (size_t)i * VIEW_BYTES;
+        if (strcmp(view, views) != 0)
+            return message_set(
+                m, STATUS_MISMATCH,
+                "rank %d has %s, but rank 0 %s: all need the same instruction set, options and files", i, view,
+                views);
+    }
+    return STATUS_OK;
+}
+
+int trainer_agree(const struct trainer *t, struct message *m)
+{
+    const struct ranks *ranks = t->options->ranks;
+    if (!ranks || ranks->count == 1)
+        return STATUS_OK;
+    size_t bytes[RANKS_MOST], offset[RANKS_MOST];
+    char view[VIEW_BYTES], *views = memory_new((size_t)ranks->count, VIEW_BYTES, m);
+    if (!views)
+        return STATUS_NOMEM;
+    for (int i = 0; i < ranks->count; i++) {
+        bytes[i] = VIEW_BYTES;
+        offset[i] = (size_t)i * VIEW_BYTES;
+    }
+    int status = view_make(t, view, m);
+    if (status >= 0)
+        status = ranks->gather(view, views, bytes, offset, m);
+    if (status >= 0)
+        status = views_compare(t, views, m);
+    memory_free(views);
+    return status;
 }
 
 int trainer_settle(struct trainer *t, struct message *m)

@@ -5,8 +5,8 @@
 
 #include "base/progress.h"
 #include "train/checkpoint.h"
-#include "train/feed.h"
 #include "train/held_out.h"
+#include "train/source.h"
 #include "train/step.h"
 #include "train/training.h"
 
@@ -16,7 +16,7 @@ struct trainer {
     void *context;
     struct lineage *lineage;
 
-    struct feed *feed;
+    struct source source;
     struct record *stream; /* metadata of the incoming batches; of the first run's, where this one resumes */
     struct held_out held_out;
     struct teacher teacher;
@@ -42,6 +42,10 @@ struct trainer {
 
 /* ---- trainer.c ---- */
 
+/* 1 in the one process of a run that reads, talks and writes. */
+int trainer_is_first(const struct trainer *t);
+/* The log as it now is, where one is kept. */
+int trainer_save_log(const struct trainer *t, struct message *m) RESQ_USE_RESULT;
 /* One line of talk: verbose 1 for -v alone, 0 for warnings. */
 void trainer_say(const struct trainer *t, int verbose, const char *format, ...) RESQ_PRINTF(3, 4);
 double trainer_rate(const struct trainer *t, int64_t step); /* learning rate; step from 0 */
@@ -49,6 +53,9 @@ double trainer_rate(const struct trainer *t, int64_t step); /* learning rate; st
 int trainer_prefix(const struct trainer *t, int64_t step, int status, struct message *m);
 /* lineage_apply with the run's stream, options and side inputs, held-out images among them. */
 int trainer_lineage(const struct trainer *t, struct record *to, struct message *m) RESQ_USE_RESULT;
+/* STATUS_MISMATCH, naming the rank, where one of several would compute something else than the first: another
+ * instruction set, other weights, another place to go on from. */
+int trainer_agree(const struct trainer *t, struct message *m) RESQ_USE_RESULT;
 /* Before anybody looks at parameters, sums or state: step_settle, naming the step where it fails. */
 int trainer_settle(struct trainer *t, struct message *m) RESQ_USE_RESULT;
 /* STATUS_RANGE, naming epoch, step, learning rate and tensor, where a parameter or state is no longer finite. */

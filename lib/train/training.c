@@ -17,6 +17,8 @@ static int check_outputs(const struct training_options *o, struct message *m)
 {
     const char *outputs[] = {o->output, o->last, o->log, o->checkpoint, o->floats};
     const int count = (int)(sizeof outputs / sizeof outputs[0]);
+    if (o->ranks && o->ranks->rank > 0)
+        return STATUS_OK; /* the first one's */
     for (int i = 0; i < count; i++) {
         if (i > 0 && !outputs[i])
             continue;
@@ -108,7 +110,9 @@ static void warn_of_loss(const struct trainer *t)
 static int deliver_all(struct trainer *t, struct message *m)
 {
     const struct training_options *o = t->options;
-    TRY(log_save(&t->state.log, o->log, m));
+    if (!trainer_is_first(t))
+        return STATUS_OK;
+    TRY(trainer_save_log(t, m));
     if (o->last)
         TRY(deliver_to(t, NULL, 0, o->last, m));
     int has_best = t->best && t->state.best_epoch >= 0, is_start = has_best && t->state.best_epoch == 0;
@@ -140,7 +144,7 @@ static int open_buffers(struct trainer *t, struct message *m)
                                       .batch = (int)o->batch,
                                       .classes = g->nodes[g->count - 1].c,
                                       .teacher = teacher_is_there(&t->teacher) ? &t->teacher : NULL,
-                                      .oscillation = {o->freeze, o->epochs * feed_steps(t->feed)}};
+                                      .oscillation = {o->freeze, o->epochs * t->source.steps}};
     t->parameters = gradient_parameter_count(t->gradient);
     t->states = gradient_state_count(t->gradient);
     TRY(stepper_open(&t->stepper, t->gradient, &step, m));
@@ -153,7 +157,7 @@ static int open_buffers(struct trainer *t, struct message *m)
 static int check_stream(struct trainer *t, struct message *m)
 {
     const char *name = path_is_standard(t->options->input) ? "stdin" : t->options->input;
-    if (feed_total(t->feed) <= 0)
+    if (t->source.total <= 0)
         return message_set(m, STATUS_FORMAT, "%s: total: missing metadata: training needs the images an epoch",
                            name);
     return data_require_training(t->stream, name, m);
@@ -184,21 +188,20 @@ static int check_others(const struct trainer *t, struct message *m)
 static int open_inputs(struct trainer *t, struct gradient_options *gradient, struct message *m)
 {
     const struct training_options *o = t->options;
-    TRY(feed_open(&t->feed, o->input, (int)o->batch, o->epochs, m));
-    t->stream = record_copy(feed_stream(t->feed)->first, m);
-    if (!t->stream)
-        return STATUS_NOMEM;
+    TRY(source_open(&t->source, o->ranks, o->input, (int)o->batch, o->epochs, m));
+    t->stream = t->source.stream;
     TRY(check_stream(t, m));
-    const struct image_shape images = feed_stream(t->feed)->shape;
+    const struct image_shape images = t->source.shape;
     TRY(t->kind->prepare(t->context, t->stream, images, &t->start, gradient, t->lineage, m));
     const struct graph *g = &t->start.graph;
-    if (g->nodes[g->count - 1].c != feed_stream(t->feed)->class_count)
-        return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the model %d",
-                           feed_stream(t->feed)->class_count, g->nodes[g->count - 1].c);
+    if (g->nodes[g->count - 1].c != t->source.class_count)
+        return message_set(m, STATUS_MISMATCH, "classes: the images have %d, the model %d", t->source.class_count,
+                           g->nodes[g->count - 1].c);
     TRY(images_match_input(images, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m));
     t->whole = t->shape = images;
     TRY(teacher_load(&t->teacher, &o->teacher, t->stream, &t->start, t->lineage, m));
     TRY(held_out_open(&t->held_out, o->validate, t->stream, t->start.record, m));
+    t->held_out.ranks = o->ranks;
     TRY(check_held_out(t, images, m));
     TRY(check_others(t, m));
     if (held_out_is_open(&t->held_out))
@@ -241,7 +244,8 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
                                         .device = o->device,
                                         .precision = o->precision,
                                         .tf32 = o->tf32,
-                                        .fast = o->fast};
+                                        .fast = o->fast,
+                                        .ranks = o->ranks};
     TRY(open_inputs(t, &gradient, m));
     TRY(trainer_check_room(t, &gradient, m));
     TRY(gradient_open(&t->gradient, &t->start, &gradient, m));
@@ -255,11 +259,12 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
     if (checkpoint)
         TRY(trainer_restore(t, checkpoint, m));
     else
-        TRY(log_begin(&t->state.log, o->tool, t->stream, feed_total(t->feed), t->held_out.set.count,
+        TRY(log_begin(&t->state.log, o->tool, t->stream, t->source.total, t->held_out.set.count,
                       gradient_precision(t->gradient), o->optimizer.clip_norm, m));
+    TRY(trainer_agree(t, m));
     TRY(trainer_sizes_follow(t, m));
     TRY(step_begin(&t->stepper, m));
-    return feed_start(t->feed, t->state.epoch, t->state.epoch_step, m);
+    return source_start(&t->source, t->state.epoch, t->state.epoch_step, m);
 }
 
 static int run_epochs(struct trainer *t, const struct record *checkpoint, struct message *m)
@@ -268,9 +273,10 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
     TRY(open_run(t, checkpoint, m));
     if (o->ready) /* before the log is there: who sees it may interrupt */
         o->ready();
-    TRY(log_save(&t->state.log, o->log, m));
+    TRY(trainer_save_log(t, m));
     t->session_start = clock_seconds();
-    progress_open(&t->progress, o->progress, o->progress == NULL, o->called ? o->called : o->tool,
+    FILE *progress = trainer_is_first(t) ? o->progress : NULL;
+    progress_open(&t->progress, progress, progress == NULL, o->called ? o->called : o->tool,
                   trainer_sizes_work(t, o->epochs, 0) - t->images_before);
     int status = loop_run(t, m);
     progress_close(&t->progress);
@@ -288,8 +294,7 @@ static int run_nothing(struct trainer *t, struct message *m)
 
 static void trainer_close(struct trainer *t)
 {
-    feed_close(t->feed);
-    record_free(t->stream);
+    source_close(&t->source);
     held_out_close(&t->held_out);
     stepper_close(&t->stepper);
     teacher_close(&t->teacher);

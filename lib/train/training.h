@@ -3,7 +3,7 @@
  *
  * A run is a function of its recipe and its images alone: the same bytes for any number of threads, from a pipe or
  * a file, stopped (by a signal, or killed) and resumed wherever, because a checkpoint holds all there is between
- * two steps. */
+ * two steps; and shared by any number of processes (ranks/ranks.h). */
 #ifndef RESQ_TRAIN_TRAINING_H
 #define RESQ_TRAIN_TRAINING_H
 
@@ -48,6 +48,9 @@ struct training_options {
     int threads;
     const char *isa, *device, *precision;
     int tf32, fast; /* a GPU's, see exec/train/gradient.h */
+    /* The processes that share the run; NULL: this one alone. All are given the same, from the same files. The first
+     * alone reads the stream, is asked to stop, talks, and writes log, checkpoint and models. */
+    const struct ranks *ranks;
 
     /* Set by a signal handler: finish the step, save, return STATUS_INTERRUPTED. NULL: never. */
     const volatile sig_atomic_t *stop;

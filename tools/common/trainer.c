@@ -1,5 +1,6 @@
 #include "tools/common/trainer.h"
 #include "base/threads.h"
+#include "tools/common/crew.h"
 #include "tools/common/stopping.h"
 #include <string.h>
 
@@ -149,13 +150,16 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
         return tool_misuse(tool, "%s", m.text);
     if (a->growth && growth_parse(a->growth, &o.growth, &m) < 0)
         return tool_misuse(tool, "--grow: %s", m.text);
+    int opened = ranks_open(&o.ranks, &m);
+    if (opened < 0)
+        return tool_end(tool, opened, &m);
     struct lineage lineage = {.message = &m};
     tool_lineage(tool, &lineage);
     milestones_record(a, &lineage);
     clip_norm_record(a, &lineage);
     int status = training_run(&o, kind, context, &lineage, &m);
     lineage_free(&lineage);
-    if (status == STATUS_INTERRUPTED)
+    if (status == STATUS_INTERRUPTED && stop_signal)
         stopping_die();
-    return tool_end(tool, status, &m);
+    return tool_end_of_ranks(tool, o.ranks, status, &m);
 }

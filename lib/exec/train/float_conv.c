@@ -2,7 +2,6 @@
 #include "base/memory.h"
 #include "exec/plan/lifetimes.h"
 #include "exec/plan/shapes.h"
-#include "exec/train/batch_sums.h"
 
 struct float_conv {
     struct conv_shape shape;
@@ -153,6 +152,15 @@ static void data_item(void *context, int image, int worker)
                  c->accumulate, scratch_of(c, worker));
 }
 
+/* Images in their order, in double. */
+static double images_sum(const double *first, size_t stride, int count)
+{
+    double sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += first[(size_t)i * stride];
+    return sum;
+}
+
 void float_conv_backward(struct float_conv *c, const float *w, const float *x, const float *dy, int count,
                          float *dw, float *dbias, float *dx, int accumulate)
 {
@@ -164,7 +172,7 @@ void float_conv_backward(struct float_conv *c, const float *w, const float *x, c
     c->accumulate = accumulate;
     threads_run(c->pool, bias_item, c, count);
     for (int k = 0; k < c->shape.out; k++)
-        dbias[k] = (float)batch_sum(c->partials + k, c->partial_stride, count);
+        dbias[k] = (float)images_sum(c->partials + k, c->partial_stride, count);
     threads_run(c->pool, weight_item, c, c->weight->items(&c->shape));
     if (!dx)
         return;

@@ -3,6 +3,8 @@
 #include "exec/device/choose.h"
 #include "exec/train/gradient_engine.h"
 #include "graph/op.h"
+#include "kernel/contract/block.h"
+#include "kernel/contract/shape.h"
 #include <math.h>
 #include <string.h>
 
@@ -94,6 +96,23 @@ static const struct gradient_engine *engine_for(const struct gradient *g, const 
     return of_cpu[i];
 }
 
+/* At most two sums a channel travel together; channels come in blocks of 32. */
+static int prepare_reduce(struct gradient *g, const char *device, struct message *m)
+{
+    const struct ranks *ranks = g->options.ranks;
+    size_t values = 64, weights = 0;
+    g->batch = g->options.batch;
+    if (ranks && ranks->count > 1 && strcmp(device, "cpu") != 0)
+        return message_set(m, STATUS_UNSUPPORTED, "%d ranks cannot train on device %s yet: take the CPU",
+                           ranks->count, device);
+    for (int i = 0; i < g->graph.count; i++)
+        values = max_size(values, 2 * (size_t)block_channels(gradient_node(g, i)->c));
+    for (int i = 0; i < g->slice_count; i++)
+        weights = max_size(weights, g->slices[i].count);
+    g->options.batch = ranks ? share_most_images(g->batch, ranks->count) : g->batch;
+    return reduce_open(&g->reduce, ranks, g->batch, values, weights, m);
+}
+
 static int prepare(struct gradient *g, const struct model *model, const char *device, struct message *m)
 {
     TRY(graph_copy(&g->graph, &model->graph, m));
@@ -104,6 +123,7 @@ static int prepare(struct gradient *g, const struct model *model, const char *de
         TRY(qat_take_maps(g, g->options.activations, m));
     }
     TRY(gradient_plan_slices(g, model, m));
+    TRY(prepare_reduce(g, device, m));
     g->engine = engine_for(g, device);
     return g->engine->open(g, m);
 }
@@ -169,6 +189,7 @@ void gradient_close(struct gradient *g)
     memory_free(g->parameters);
     memory_free(g->gradients);
     memory_free(g->state);
+    reduce_close(&g->reduce);
     graph_free(&g->graph);
     memory_free(g);
 }
@@ -177,9 +198,8 @@ void gradient_close(struct gradient *g)
 
 int gradient_check_count(const struct gradient *g, int64_t count, struct message *m)
 {
-    if (count < 1 || count > g->options.batch)
-        return message_set(m, STATUS_RANGE, "a mini-batch of %lld images, want 1..%d", (long long)count,
-                           g->options.batch);
+    if (count < 1 || count > g->batch)
+        return message_set(m, STATUS_RANGE, "a mini-batch of %lld images, want 1..%d", (long long)count, g->batch);
     for (int i = 0; i < g->graph.count; i++) {
         const struct node *n = gradient_node(g, i);
         if (n->op == OP_BATCHNORM && count * n->h * n->w == 1)
@@ -194,24 +214,37 @@ int gradient_check_count(const struct gradient *g, int64_t count, struct message
 int gradient_forward(struct gradient *g, const uint8_t *images, int count, float *logits, struct message *m)
 {
     TRY(gradient_check_count(g, count, m));
-    g->count = count;
-    int status = g->engine->forward(g, images, count, logits, m);
-    if (status < 0)
-        g->count = 0;
-    return status;
+    reduce_begin(&g->reduce, count);
+    g->count = g->reduce.share.images;
+    g->is_forward = 0;
+    TRY(g->engine->forward(g, images, g->count, logits, m));
+    TRY(reduce_end(&g->reduce, m));
+    g->is_forward = 1;
+    return 0;
 }
 
 int gradient_backward(struct gradient *g, const float *dlogits, struct message *m)
 {
     int last = g->graph.count - 1;
-    if (!g->count)
+    if (!g->is_forward)
         return message_set(m, STATUS_MISMATCH, "backward needs a forward pass before it");
     if (!g->values[last].wants_gradient)
         return message_set(m, STATUS_MISMATCH, "%s: no parameter stands before the logits",
                            gradient_node(g, last)->name);
     int status = g->engine->backward(g, dlogits, m);
-    g->count = 0; /* gradients were masked in place, and values' memory reused: not twice */
-    return status;
+    g->is_forward = 0; /* gradients were masked in place, and values' memory reused: not twice */
+    return status < 0 ? status : reduce_end(&g->reduce, m);
+}
+
+struct share gradient_share(const struct gradient *g, int count)
+{
+    const struct ranks *ranks = g->reduce.ranks;
+    return share_of(count, ranks ? ranks->rank : 0, ranks ? ranks->count : 1);
+}
+
+struct reduce *gradient_reduce(struct gradient *g)
+{
+    return &g->reduce;
 }
 
 /* ---- whole steps ---- */
@@ -340,7 +373,7 @@ size_t gradient_arena_bytes(const struct gradient *g)
 
 size_t gradient_held_bytes(const struct gradient *g)
 {
-    return g->engine->held_bytes(g);
+    return g->engine->held_bytes(g) + reduce_bytes(&g->reduce);
 }
 
 const char *gradient_engine(const struct gradient *g)

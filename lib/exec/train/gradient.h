@@ -21,6 +21,7 @@
 #define RESQ_EXEC_TRAIN_GRADIENT_H
 
 #include "base/scalar.h"
+#include "exec/train/reduce.h"
 #include "graph/model.h"
 #include "quant/affine.h"
 #include <stddef.h>
@@ -39,7 +40,9 @@ struct gradient_options {
                                 * comes of it: gradient_precision */
     int tf32, fast;        /* a GPU's, see struct device_options of kernel/contract/device.h */
     int over_blocks;       /* wherever that can be, also where image by image is faster: for tests */
-    int plans_alone;       /* nothing is allocated for images, and nothing may be run: see gradient_plan_bytes */
+    const struct ranks *ranks; /* the processes that share each mini-batch, see exec/train/reduce.h; NULL: this one
+                                * alone. The caller's, to outlive the gradient; on a CPU alone */
+    int plans_alone; /* nothing is allocated for images, and nothing may be run: see gradient_plan_bytes */
     double batchnorm_momentum; /* 0..1; 0: 0.1, PyTorch's */
     int quantized;
     /* quantized: */
@@ -85,14 +88,20 @@ int gradient_check_quantized(const struct graph *g, struct message *m) RESQ_USE_
  * channel (one has no variance: every output would be the shift); else STATUS_RANGE, which names the node. What
  * gradient_forward and gradient_step check themselves. */
 int gradient_check_count(const struct gradient *g, int64_t count, struct message *m) RESQ_USE_RESULT;
-/* Mini-batch of count <= batch images: logits [count,K]. Every call is a training step's: float mode normalises by
- * the mini-batch's statistics and updates the running ones (unbiased variance, num_batches_tracked), RANGE_AVERAGE
- * moves its ranges, which the next call uses. A range or learned scale that is not finite is STATUS_RANGE.
- * Parameters must stay as they are until backward. */
+/* Mini-batch of count <= batch images: logits [count,K]. Where ranks share it, images and logits are those of
+ * gradient_share alone. Every call is a training step's: float mode normalises by the mini-batch's statistics and
+ * updates the running ones (unbiased variance, num_batches_tracked), RANGE_AVERAGE moves its ranges, which the next
+ * call uses. A range or learned scale that is not finite is STATUS_RANGE. Parameters must stay as they are until
+ * backward. */
 int gradient_forward(struct gradient *g, const uint8_t *images, int count, float *logits,
                      struct message *m) RESQ_USE_RESULT;
-/* dlogits [count,K] of the last forward -> gradients (overwritten), same layout as parameters. */
+/* dlogits [count,K] of the last forward (of the share) -> gradients (overwritten), same layout as parameters: those of
+ * the whole mini-batch. */
 int gradient_backward(struct gradient *g, const float *dlogits, struct message *m) RESQ_USE_RESULT;
+/* What of a mini-batch of count images this process computes: all of it, where it is alone. */
+struct share gradient_share(const struct gradient *g, int count);
+/* For what else is summed over the mini-batch of the last forward. */
+struct reduce *gradient_reduce(struct gradient *g);
 
 /* ---- whole steps, where a device makes them (a GPU): forward, loss, backward, optimizer and averages in one
  * queued piece, the next mini-batch on its way meanwhile ---- */

@@ -92,7 +92,10 @@ struct gradient {
     int slice_count, state_slice_count;
     float *parameters, *gradients, *state;
     size_t parameter_count, state_count;
-    int count; /* images of the last forward; 0: none that backward may follow */
+    int batch; /* images of the largest mini-batch; options.batch: of the largest share of one */
+    struct reduce reduce;
+    int count;      /* own images of the last forward */
+    int is_forward; /* backward may follow it */
     int profiling;
 };
 
@@ -124,6 +127,12 @@ static inline int gradient_is_last(const struct gradient *g, int node)
 static inline int gradient_wants(const struct gradient *g, int node)
 {
     return node >= 0 && g->values[node].wants_gradient;
+}
+
+/* Values of a channel over the mini-batch, whose map has so many pixels. */
+static inline double gradient_rows(const struct gradient *g, int pixels)
+{
+    return (double)g->reduce.images * pixels;
 }
 
 static inline double profile_begin(const struct gradient *g)

@@ -1,5 +1,6 @@
 /* Gradient of a convolution by its weights. An item is one tap: the pixels that it sees are gathered from x and dy,
- * a few images at a time, and multiplied. */
+ * a few images of a shard at a time, and multiplied. */
+#include "base/tree.h"
 #include "kernel/blas/columns.h"
 #include "kernel/list.h"
 #include <string.h>
@@ -11,7 +12,8 @@ static int items(const struct conv_shape *s)
 
 static int group_images(const struct conv_shape *s)
 {
-    return shape_pixels(s) < 2 * BLOCK_PIXELS ? (int)(2 * BLOCK_PIXELS / shape_pixels(s)) : 1;
+    int images = (int)(2 * BLOCK_PIXELS / shape_pixels(s));
+    return images < 1 ? 1 : images < SHARD_IMAGES ? images : SHARD_IMAGES;
 }
 
 static size_t side_bytes(const struct conv_shape *s, int channels)
@@ -21,7 +23,8 @@ static size_t side_bytes(const struct conv_shape *s, int channels)
 
 static size_t scratch_bytes(const struct conv_shape *s)
 {
-    return side_bytes(s, s->c) + side_bytes(s, s->out) + (size_t)s->c * (size_t)s->out * sizeof(float);
+    return side_bytes(s, s->c) + side_bytes(s, s->out) +
+           TREE_LEVELS * (size_t)s->c * (size_t)s->out * sizeof(float);
 }
 
 /* Appends one image's pairs of pixels for tap [r,t] to xs and gs, `pixels` long so far; returns how many there are
@@ -49,14 +52,20 @@ static void run(const struct conv_shape *s, int images, const float *x, const fl
     float *sum = (float *)(void *)((char *)gs + side_bytes(s, s->out));
     int r = item / s->kernel, t = item % s->kernel, group = group_images(s);
     size_t c = (size_t)s->c, k = (size_t)s->out;
-    memset(sum, 0, c * k * sizeof *sum);
-    for (int n = 0; n < images;) {
-        size_t pixels = 0;
-        for (int end = n + group; n < images && n < end; n++, x += shape_inputs(s), dy += shape_outputs(s))
-            pixels = gather(s, x, dy, r, t, pixels, xs, gs);
-        if (pixels)
-            blas_multiply(1, k, c, pixels, gs, xs, 1, sum);
+    const struct tree_rows tree = {sum, sum + c * k, c * k};
+    for (int shard = 0; shard < tree_shards(images); shard++) {
+        float *row = tree_open(&tree, shard);
+        memset(row, 0, c * k * sizeof *row);
+        for (int n = 0, own = tree_images(images, shard); n < own;) {
+            size_t pixels = 0;
+            for (int end = n + group; n < own && n < end; n++, x += shape_inputs(s), dy += shape_outputs(s))
+                pixels = gather(s, x, dy, r, t, pixels, xs, gs);
+            if (pixels)
+                blas_multiply(1, k, c, pixels, gs, xs, 1, row);
+        }
+        tree_close(&tree, shard);
     }
+    tree_finish(&tree, tree_shards(images));
     for (int i = 0; i < s->out; i++)
         for (int j = 0; j < s->c; j++)
             dw[shape_weight_at(s, i, j, r, t)] = *sum++;

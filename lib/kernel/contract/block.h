@@ -74,8 +74,8 @@ struct block_conv_call {
     double *sums;
 };
 
-/* Gradient by the weights: dw [k][c][R][R] (f32, PyTorch's layout), summed over all pixels of `blocks` blocks, in
- * order. */
+/* Gradient by the weights: dw [k][c][R][R] (f32, PyTorch's layout), summed over all pixels of `blocks` blocks: a block
+ * is a shard, and they are added over the tree of base/tree.h, in float32. */
 struct block_weight_call {
     int blocks;
     const bf16 *x, *dy;

@@ -130,8 +130,9 @@ struct conv_f32_backward_data_kernel {
                 void *scratch);
 };
 
-/* Gradient by the weights, over all N images, in order. The K*C*R*R results are cut into items(s) disjoint parts;
- * item i writes (overwrites) its part of dw [K,C,R,R] and nothing else, so items may run on any thread. */
+/* Gradient by the weights, over N images: those of a shard in order, shards over the tree of base/tree.h, in float32.
+ * The K*C*R*R results are cut into items(s) disjoint parts; item i writes (overwrites) its part of dw [K,C,R,R] and
+ * nothing else, so items may run on any thread. */
 struct conv_f32_backward_weight_kernel {
     const char *algorithm;
     int (*supports)(const struct conv_shape *s); /* NULL: every shape */

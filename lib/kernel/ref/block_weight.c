@@ -1,10 +1,17 @@
 /* Gradient by the weights: the definition. All in the first round; an item is 32 output channels. */
+#include "base/tree.h"
 #include "kernel/ref/block_ref.h"
 
-/* Sums in double: [taps][c][32 outputs]. */
+/* Of an item: [taps][c][32 outputs]. */
+static size_t sums_count(const struct block_conv *s)
+{
+    return (size_t)s->kernel * (size_t)s->kernel * (size_t)s->c * BLOCK_CHANNELS;
+}
+
+/* A block's in double, then rows of the tree. */
 size_t block_ref_weight_scratch(const struct block_conv *s)
 {
-    return (size_t)s->kernel * (size_t)s->kernel * (size_t)s->c * BLOCK_CHANNELS * sizeof(double);
+    return sums_count(s) * (sizeof(double) + TREE_LEVELS * sizeof(float));
 }
 
 size_t block_ref_weight_shared_bytes(const struct block_conv *s, int blocks)
@@ -55,14 +62,22 @@ void block_ref_weight_gradient(const struct block_conv *s, const struct block_we
     struct block_conv t = block_taps_of(s);
     int taps = t.kernel * t.kernel;
     double *sum = scratch;
+    size_t count = sums_count(s);
+    float *rows = (float *)(void *)(sum + count);
+    const struct tree_rows tree = {rows, rows + count, count};
     (void)shared, (void)round;
-    memset(sum, 0, block_ref_weight_scratch(s));
-    for (int b = 0; b < call->blocks; b++)
+    for (int b = 0; b < call->blocks; b++) {
+        float *row = tree_open(&tree, b);
+        memset(sum, 0, count * sizeof *sum);
         add_block(&t, call->x + (size_t)b * call->x_block, call->dy + (size_t)b * call->dy_block, item, sum);
+        tree_from_doubles(sum, count, row);
+        tree_close(&tree, b);
+    }
+    tree_finish(&tree, call->blocks);
     for (int k = 0; k < BLOCK_CHANNELS && item * BLOCK_CHANNELS + k < t.k; k++) {
         float *dw = call->dw + (size_t)(item * BLOCK_CHANNELS + k) * (size_t)(t.c * taps);
         for (int c = 0; c < t.c; c++)
             for (int tap = 0; tap < taps; tap++)
-                *dw++ = (float)sum[(tap * t.c + c) * BLOCK_CHANNELS + k];
+                *dw++ = rows[(tap * t.c + c) * BLOCK_CHANNELS + k];
     }
 }

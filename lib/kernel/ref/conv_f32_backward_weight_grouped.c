@@ -1,4 +1,5 @@
 /* Gradient of a convolution with groups by its weights: the definition. An item is 16 output channels, the last fewer. */
+#include "base/tree.h"
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"
 #include <string.h>
@@ -12,7 +13,7 @@ static int items(const struct conv_shape *s)
 
 static size_t scratch_bytes(const struct conv_shape *s)
 {
-    return shape_reduced(s) * OUTPUTS * sizeof(double);
+    return shape_reduced(s) * OUTPUTS * (sizeof(double) + TREE_LEVELS * sizeof(float));
 }
 
 /* One tap of one output pixel: outputs [first, first + count). x [C], dy [K], sum [C/G,16] */
@@ -40,18 +41,27 @@ static void run(const struct conv_shape *s, int images, const float *x, const fl
                 void *scratch)
 {
     double *sum = scratch;
+    size_t count = shape_reduced(s) * OUTPUTS;
+    float *rows = (float *)(void *)(sum + count);
+    const struct tree_rows tree = {rows, rows + count, count};
     int first = item * OUTPUTS, inputs = shape_group_inputs(s);
-    memset(sum, 0, scratch_bytes(s));
-    for (int n = 0; n < images; n++, x += shape_inputs(s))
-        for (int oy = 0; oy < s->out_h; oy++)
-            for (int ox = 0; ox < s->out_w; ox++, dy += s->out)
-                add_pixel(s, x, dy, oy, ox, first, sum);
+    for (int shard = 0; shard < tree_shards(images); shard++) {
+        float *row = tree_open(&tree, shard);
+        memset(sum, 0, count * sizeof *sum);
+        for (int n = 0; n < tree_images(images, shard); n++, x += shape_inputs(s))
+            for (int oy = 0; oy < s->out_h; oy++)
+                for (int ox = 0; ox < s->out_w; ox++, dy += s->out)
+                    add_pixel(s, x, dy, oy, ox, first, sum);
+        tree_from_doubles(sum, count, row);
+        tree_close(&tree, shard);
+    }
+    tree_finish(&tree, tree_shards(images));
     for (int k = 0; k < OUTPUTS && first + k < s->out; k++)
         for (int c = 0; c < inputs; c++)
             for (int r = 0; r < s->kernel; r++)
                 for (int t = 0; t < s->kernel; t++)
-                    dw[shape_weight_at(s, first + k, c, r, t)] = (float)
-                        sum[((size_t)(r * s->kernel + t) * (size_t)inputs + (size_t)c) * OUTPUTS + (size_t)k];
+                    dw[shape_weight_at(s, first + k, c, r, t)] =
+                        rows[((size_t)(r * s->kernel + t) * (size_t)inputs + (size_t)c) * OUTPUTS + (size_t)k];
 }
 
 const struct conv_f32_backward_weight_kernel conv_f32_backward_weight_grouped_ref_direct = {

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "exec/plan/lifetimes.h"
-#include "exec/train/batch_sums.h"
+#include "exec/train/reduce.h"
 #include <stdlib.h>
 
 static struct message m;
@@ -164,16 +164,25 @@ static void test_lives(void **state)
     graph_free(&g);
 }
 
-/* In their order: 1 + 1e16 - 1e16 is 0, and backwards it is 1. */
+/* A shard's parts in their order: 1 + 1e16 - 1e16 is 0, and backwards it is 1; the second shard has one part of two. */
 static void test_sums(void **state)
 {
-    const double parts[] = {1, -7, 1e16, -7, -1e16, 3};
+    const double values[] = {1, -7, 1e16, -7, -1e16, 3, 5, 4};
+    const struct parts parts = {values, 2, 4, 3}, first = {values, 2, 1, 3}, last = {values + 6, 2, 1, 3};
+    struct reduce r;
+    double low, high;
     (void)state;
-    assert_true(batch_sum(parts, 2, 3) == 0);
-    assert_true(batch_sum(parts + 1, 2, 3) == -11);
-    assert_true(batch_low(parts + 1, 2, 3) == -7);
-    assert_true(batch_high(parts + 1, 2, 3) == 3);
-    assert_true(batch_low(parts, 2, 1) == 0 && batch_high(parts + 1, 2, 2) == 0); /* zero is always within */
+    ASSERT_OK(reduce_open(&r, NULL, SHARD_IMAGES + 1, 2, 0, &m));
+    reduce_begin(&r, SHARD_IMAGES + 1);
+    const double *sums = reduce_sums(&r, &parts, 2);
+    assert_true(sums[0] == 5 && sums[1] == -7);
+    reduce_extremes(&r, &parts, &low, &high);
+    assert_true(low == -1e16 && high == 4);
+    reduce_extremes(&r, &first, &low, &high);
+    assert_true(low == 0 && high == 0); /* of 1 and -7: zero is always within */
+    reduce_extremes(&r, &last, &low, &high);
+    assert_true(low == 0 && high == 4);
+    reduce_close(&r);
 }
 
 int main(void)

@@ -204,9 +204,52 @@ static void test_sets_agree(void **state)
         }
 }
 
+/* Blocks `first` and on of another fixture, whose tensors they stay. */
+static struct fixture fixture_part(const struct fixture *f, int first, int blocks)
+{
+    struct fixture part = {.s = f->s, .blocks = blocks};
+    for (int b = 0; b < blocks; b++) {
+        part.x[b] = f->x[first + b];
+        part.dy[b] = f->dy[first + b];
+    }
+    return part;
+}
+
+/* The sum of two subtrees has the bits of the whole: else it would matter which process has which. */
+static void check_parts(const struct kernel_table *table, const struct fixture *f, int left)
+{
+    struct fixture a = fixture_part(f, 0, left), b = fixture_part(f, left, f->blocks - left);
+    float *whole = run(&table->block, f, 0, 0), *sum = run(&table->block, &a, 0, 0),
+          *more = run(&table->block, &b, 0, 0);
+    for (size_t i = 0; i < block_weights(&f->s); i++)
+        sum[i] += more[i];
+    if (memcmp(whole, sum, block_weights(&f->s) * sizeof *sum) != 0) {
+        block_print(table->isa, &f->s, "other bits in two parts than in one");
+        fail();
+    }
+    memory_free(whole), memory_free(sum), memory_free(more);
+}
+
+static void test_parts_add_up(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BLOCK_CASES; i++) {
+        int planes = 1 + i % 3;
+        struct fixture f = fixture_new(i, planes, 3 + i % 2 * 2);
+        if (block_weights(&f.s) <= 10000)
+            check_parts(table_of("ref"), &f, f.blocks - 1);
+        FOR_EACH_NATIVE(table, planes)
+        check_parts(table, &f, f.blocks - 1);
+        fixture_free(&f);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ref_is_the_formula),
-                                       cmocka_unit_test(test_sets_agree)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ref_is_the_formula),
+        cmocka_unit_test(test_sets_agree),
+        cmocka_unit_test(test_parts_add_up),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

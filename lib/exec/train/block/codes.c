@@ -1,7 +1,6 @@
 /* A convolution's backward in quantized mode: forward was the integer kernels', image by image; here its codes become
  * the reals they stand for, and the values before rounding a mask of what passes the clamp. */
 #include "exec/train/block/map_parts.h"
-#include "exec/train/batch_sums.h"
 
 size_t block_codes_bytes(const struct gradient *g, int i)
 {
@@ -91,14 +90,14 @@ static void codes_item(struct gradient *g, int i, int item, int worker)
 
 static void sum_items(struct gradient *g, int i, int items)
 {
-    const struct block_engine *e = block_of(g);
     const struct train_step *t = &g->train[i];
-    int out = g->steps.at[i].shape.out;
-    size_t stride = 2 * (size_t)block_channels(out);
-    for (int k = 0; t->bias != NO_OFFSET && k < out; k++)
-        g->gradients[t->bias + (size_t)k] = (float)batch_sum(e->partials + k, stride, items);
+    const struct node *n = gradient_node(g, g->steps.at[i].output);
+    const struct parts scales = {block_of(g)->scale_sums, 1, items, map_parts(n->h, n->w)};
+    const double *sums = t->bias != NO_OFFSET ? part_sums(g, g->steps.at[i].output) : NULL;
+    for (int k = 0; sums && k < n->c; k++)
+        g->gradients[t->bias + (size_t)k] = (float)sums[k];
     if (t->scale != NO_OFFSET)
-        codes_set_scale_gradient(g, i, batch_sum(e->scale_sums, 1, items));
+        codes_set_scale_gradient(g, i, reduce_sums(&g->reduce, &scales, 1)[0]);
 }
 
 void block_conv_backward_codes(struct gradient *g, int i)

@@ -26,11 +26,13 @@ static void forward(struct gradient *g, int i)
 
 /* ---- backward ---- */
 
+/* The gradient by the weights of some blocks. */
 struct weight_job {
     struct gradient *g;
-    int i, round;
-    const bf16 *x;
+    int i, round, first, blocks;
+    const bf16 *x; /* of block 0 */
     size_t x_block;
+    float *gradient;
 };
 
 static void weight_item(void *context, int item, int worker)
@@ -38,15 +40,27 @@ static void weight_item(void *context, int item, int worker)
     const struct weight_job *j = context;
     struct gradient *g = j->g;
     const struct step *s = &g->steps.at[j->i];
-    const struct block_weight_call call = {.blocks = block_of(g)->blocks,
-                                           .x = j->x,
-                                           .dy = block_gradient_at(g, s->output, 0),
+    const struct block_weight_call call = {.blocks = j->blocks,
+                                           .x = j->x + (size_t)j->first * j->x_block,
+                                           .dy = block_gradient_at(g, s->output, j->first),
                                            .x_block = j->x_block,
                                            .dy_block = block_of(g)->values[s->output].block,
-                                           .dw = g->gradients + g->train[j->i].weight};
+                                           .dw = j->gradient};
     block_of(g)->steps[j->i].kernels->weight_gradient(&block_of(g)->steps[j->i].conv, &call, j->round, item,
                                                       image_of(g)->arena + block_of(g)->shared,
                                                       worker_scratch(g, worker));
+}
+
+static void weight_shards(void *context, int begin, int end, float *gradient)
+{
+    struct weight_job j = *(const struct weight_job *)context;
+    const struct block_step *t = &block_of(j.g)->steps[j.i];
+    _Static_assert((int)SHARD_IMAGES == (int)BLOCK_IMAGES, "a block is a shard");
+    j.first = begin;
+    j.blocks = end - begin;
+    j.gradient = gradient;
+    for (j.round = 0; j.round < BLOCK_ROUNDS; j.round++)
+        threads_run(image_of(j.g)->pool, weight_item, &j, t->kernels->weight_items(&t->conv, j.blocks, j.round));
 }
 
 static void data_item(struct gradient *g, int i, int item, int worker)
@@ -62,18 +76,17 @@ static void data_item(struct gradient *g, int i, int item, int worker)
 
 void block_conv_gradients(struct gradient *g, int i, const bf16 *x, size_t x_block)
 {
-    struct weight_job job = {g, i, 0, x, x_block};
+    struct weight_job job = {.g = g, .i = i, .x = x, .x_block = x_block};
     const struct block_step *t = &block_of(g)->steps[i];
-    int blocks = block_of(g)->blocks;
     double start = profile_begin(g);
-    for (job.round = 0; job.round < BLOCK_ROUNDS; job.round++)
-        threads_run(image_of(g)->pool, weight_item, &job, t->kernels->weight_items(&t->conv, blocks, job.round));
+    reduce_weights(&g->reduce, weight_shards, &job, g->gradients + g->train[i].weight,
+                   shape_weights(&g->steps.at[i].shape));
     profile_end(g, i, PASS_WEIGHT, start);
     if (!gradient_wants(g, g->steps.at[i].x))
         return;
     start = profile_begin(g);
     block_conv_pack(g, i, BLOCK_BACKWARD);
-    image_each(g, i, data_item, cut_items(&t->data_cut, blocks, t->conv.c));
+    image_each(g, i, data_item, cut_items(&t->data_cut, block_of(g)->blocks, t->conv.c));
     profile_end(g, i, PASS_DATA, start);
 }
 

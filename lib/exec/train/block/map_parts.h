@@ -17,6 +17,15 @@ static inline int part_items(const struct gradient *g, int node)
     return block_of(g)->blocks * map_parts(n->h, n->w);
 }
 
+/* The sums of the block engine's partials, one a part, over the whole mini-batch; [2][block_channels(c)]. */
+static inline const double *part_sums(struct gradient *g, int node)
+{
+    const struct node *n = gradient_node(g, node);
+    int values = 2 * block_channels(n->c);
+    const struct parts parts = {block_of(g)->partials, (size_t)values, part_items(g, node), map_parts(n->h, n->w)};
+    return reduce_sums(&g->reduce, &parts, values);
+}
+
 static inline struct part part_of(const struct gradient *g, int node, int item)
 {
     const struct node *n = gradient_node(g, node);

@@ -2,7 +2,6 @@
  *   x, other, y [blocks][H][W][C/32][P][32][32], gamma and beta [C]
  *   y = [relu]([batch norm of] x [+ other]) */
 #include "exec/train/block/map_parts.h"
-#include "exec/train/batch_sums.h"
 #include "exec/train/statistics.h"
 
 /* ---- forward ---- */
@@ -13,13 +12,12 @@ static void statistics(struct gradient *g, int i)
     struct block_step *t = &block_of(g)->steps[i];
     const struct block_step *maker = &block_of(g)->steps[t->maker];
     const struct node *n = gradient_node(g, s->node);
-    int channels = block_channels(n->c), parts = block_of(g)->blocks * maker->pieces;
-    double rows = (double)g->count * n->h * n->w;
+    int channels = block_channels(n->c), pieces = maker->pieces;
+    double rows = gradient_rows(g, n->h * n->w);
+    const struct parts parts = {maker->sums, 2 * (size_t)channels, block_of(g)->blocks * pieces, pieces};
+    const double *sums = reduce_sums(&g->reduce, &parts, 2 * channels);
     for (int c = 0; c < n->c; c++) {
-        const double *first = maker->sums + c;
-        struct norm_sums sums = {batch_sum(first, 2 * (size_t)channels, parts),
-                                 batch_sum(first + channels, 2 * (size_t)channels, parts)};
-        struct norm_channel k = norm_channel_update(g, i, c, sums, rows);
+        struct norm_channel k = norm_channel_update(g, i, c, (struct norm_sums){sums[c], sums[channels + c]}, rows);
         block_constant(t, BLOCK_MEAN, n->c)[c] = k.mean;
         block_constant(t, BLOCK_INV_STD, n->c)[c] = k.inv_std;
         block_constant(t, BLOCK_SCALE, n->c)[c] = k.scale;
@@ -75,18 +73,17 @@ static void sums_item(struct gradient *g, int i, int item, int worker)
 }
 
 /* dx = a g + b x + d from gamma inv_std (g - mean g - xhat mean(g xhat)). */
-static void norm_gradients(struct gradient *g, int i, int items)
+static void norm_gradients(struct gradient *g, int i)
 {
     const struct step *s = &g->steps.at[i];
     const struct train_step *t = &g->train[i];
     const struct block_step *own = &block_of(g)->steps[i];
     const struct node *n = gradient_node(g, s->node);
     size_t channels = (size_t)block_channels(n->c);
-    double rows = (double)g->count * n->h * n->w;
+    double rows = gradient_rows(g, n->h * n->w);
+    const double *sums = part_sums(g, s->output);
     for (size_t c = 0; c < (size_t)n->c; c++) {
-        const double *first = block_of(g)->partials + c;
-        double sum = batch_sum(first, 2 * channels, items),
-               product = batch_sum(first + channels, 2 * channels, items);
+        double sum = sums[c], product = sums[channels + c];
         g->gradients[t->bias + c] = (float)sum;
         g->gradients[t->weight + c] = (float)product;
         double inv_std = (double)block_constant(own, BLOCK_INV_STD, n->c)[c];
@@ -126,7 +123,7 @@ static void backward(struct gradient *g, int i)
     double start = profile_begin(g);
     if (s->kind == STEP_NORM) {
         image_each(g, i, sums_item, items);
-        norm_gradients(g, i, items);
+        norm_gradients(g, i);
     }
     image_each(g, i, pass_item, items);
     profile_end(g, i, PASS_DATA, start);

@@ -1,6 +1,5 @@
 /* Quantized mode image by image; ../qat.c has what it is. */
 #include "exec/train/image/image_engine.h"
-#include "exec/train/batch_sums.h"
 
 /* ---- forward ---- */
 
@@ -46,16 +45,16 @@ static void range_item(struct gradient *g, int i, int image, int worker)
 
 void codes_update_range(struct gradient *g, int i)
 {
-    const struct image_engine *e = image_of(g);
     const struct train_step *t = &g->train[i];
+    const struct parts parts = image_parts(g);
     float scale = g->values[g->steps.at[i].output].map.scale;
+    double low, high;
     if (t->low == NO_OFFSET)
         return;
     image_each(g, i, range_item, g->count);
-    g->state[t->low] = range_moved(g->state[t->low], batch_low(e->partials, e->partial_stride, g->count), scale,
-                                   g->options.range_averaging);
-    g->state[t->high] = range_moved(g->state[t->high], batch_high(e->partials + 1, e->partial_stride, g->count),
-                                    scale, g->options.range_averaging);
+    reduce_extremes(&g->reduce, &parts, &low, &high);
+    g->state[t->low] = range_moved(g->state[t->low], low, scale, g->options.range_averaging);
+    g->state[t->high] = range_moved(g->state[t->high], high, scale, g->options.range_averaging);
 }
 
 /* ---- backward ---- */
@@ -113,9 +112,8 @@ void codes_set_scale_gradient(struct gradient *g, int i, double sum)
 
 void codes_scale_gradient(struct gradient *g, int i)
 {
-    const struct image_engine *e = image_of(g);
     if (g->train[i].scale != NO_OFFSET)
-        codes_set_scale_gradient(g, i, batch_sum(e->partials, e->partial_stride, g->count));
+        codes_set_scale_gradient(g, i, image_sums(g, 1)[0]);
 }
 
 void codes_dequantize_item(struct gradient *g, int i, int image)

@@ -4,7 +4,6 @@
  *   quantized:  the same in integers, x, residual and y as codes; `before` [N,H',W',K] is y before it is rounded, in
  *               units of a code. Backward goes through the reals that the codes stand for. */
 #include "exec/train/image/image_engine.h"
-#include "exec/train/batch_sums.h"
 
 /* ---- forward ---- */
 
@@ -99,13 +98,32 @@ static void bias_item(struct gradient *g, int i, int image, int worker)
                                             s->shape.out, sums, sums + s->shape.out);
 }
 
-static void weight_item(struct gradient *g, int i, int item, int worker)
+/* The gradient by the weights of some images. */
+struct weight_job {
+    struct gradient *g;
+    int i, first, images;
+    float *gradient;
+};
+
+static void weight_item(void *context, int item, int worker)
 {
-    const struct step *s = &g->steps.at[i];
-    const float *x = gradient_quantized(g) ? value_dequantized(g, s->x, 0) : value_f32(g, s->x, 0);
+    const struct weight_job *j = context;
+    const struct gradient *g = j->g;
+    const struct step *s = &g->steps.at[j->i];
+    const float *x = gradient_quantized(g) ? value_dequantized(g, s->x, j->first) : value_f32(g, s->x, j->first);
     kernel_conv_f32_backward_weight(g->kernels, &s->shape)
-        ->run(&s->shape, g->count, x, value_gradient(g, s->output, 0), item, g->gradients + g->train[i].weight,
+        ->run(&s->shape, j->images, x, value_gradient(g, s->output, j->first), item, j->gradient,
               worker_scratch(g, worker));
+}
+
+static void weight_shards(void *context, int begin, int end, float *gradient)
+{
+    struct weight_job j = *(const struct weight_job *)context;
+    const struct conv_shape *s = &j.g->steps.at[j.i].shape;
+    j.first = begin * SHARD_IMAGES;
+    j.images = (end * SHARD_IMAGES < j.g->count ? end * SHARD_IMAGES : j.g->count) - j.first;
+    j.gradient = gradient;
+    threads_run(image_of(j.g)->pool, weight_item, &j, kernel_conv_f32_backward_weight(j.g->kernels, s)->items(s));
 }
 
 static void data_item(struct gradient *g, int i, int image, int worker)
@@ -118,18 +136,20 @@ static void data_item(struct gradient *g, int i, int image, int worker)
 
 static void backward(struct gradient *g, int i)
 {
-    struct image_engine *e = image_of(g);
     const struct step *s = &g->steps.at[i];
+    struct weight_job weights = {.g = g, .i = i};
     size_t bias = g->train[i].bias;
     double start = profile_begin(g);
     image_each(g, i, begin_item, g->count);
     codes_scale_gradient(g, i);
     if (bias != NO_OFFSET) {
         image_each(g, i, bias_item, g->count);
+        const double *sums = image_sums(g, s->shape.out);
         for (int k = 0; k < s->shape.out; k++)
-            g->gradients[bias + (size_t)k] = (float)batch_sum(e->partials + k, e->partial_stride, g->count);
+            g->gradients[bias + (size_t)k] = (float)sums[k];
     }
-    image_each(g, i, weight_item, kernel_conv_f32_backward_weight(g->kernels, &s->shape)->items(&s->shape));
+    reduce_weights(&g->reduce, weight_shards, &weights, g->gradients + g->train[i].weight,
+                   shape_weights(&s->shape));
     profile_end(g, i, PASS_WEIGHT, start);
     if (!gradient_wants(g, s->x))
         return;

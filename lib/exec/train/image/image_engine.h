@@ -152,6 +152,18 @@ static inline double *image_partials(const struct gradient *g, int image)
     return image_of(g)->partials + (size_t)image * image_of(g)->partial_stride;
 }
 
+/* The sums of these over the whole mini-batch; see reduce_sums. */
+static inline struct parts image_parts(const struct gradient *g)
+{
+    return (struct parts){image_of(g)->partials, image_of(g)->partial_stride, g->count, SHARD_IMAGES};
+}
+
+static inline const double *image_sums(struct gradient *g, int values)
+{
+    const struct parts parts = image_parts(g);
+    return reduce_sums(&g->reduce, &parts, values);
+}
+
 /* Image i's part of a buffer. */
 static inline float *value_f32(const struct gradient *g, int node, int image)
 {

@@ -2,7 +2,6 @@
  *   x, other, y [N,H,W,C], gamma and beta [C]
  *   y = [relu]((x - mean) / sqrt(variance + eps) * gamma + beta [+ other]) */
 #include "exec/train/image/image_engine.h"
-#include "exec/train/batch_sums.h"
 #include "exec/train/statistics.h"
 
 static int channels_of(const struct gradient *g, const struct step *s)
@@ -25,15 +24,12 @@ static void sums_item(struct gradient *g, int i, int image, int worker)
 static void statistics(struct gradient *g, int i)
 {
     const struct step *s = &g->steps.at[i];
-    const struct image_engine *e = image_of(g);
-    const struct image_step *own = &e->steps[i];
+    const struct image_step *own = &image_of(g)->steps[i];
     int channels = channels_of(g, s);
-    double rows = (double)g->count * image_pixels(g, s->x);
+    double rows = gradient_rows(g, image_pixels(g, s->x));
+    const double *sums = image_sums(g, 2 * channels);
     for (int c = 0; c < channels; c++) {
-        const double *first = e->partials + c;
-        struct norm_sums sums = {batch_sum(first, e->partial_stride, g->count),
-                                 batch_sum(first + channels, e->partial_stride, g->count)};
-        struct norm_channel k = norm_channel_update(g, i, c, sums, rows);
+        struct norm_channel k = norm_channel_update(g, i, c, (struct norm_sums){sums[c], sums[channels + c]}, rows);
         saved_row(own, SAVED_MEAN, channels)[c] = k.mean;
         saved_row(own, SAVED_INV_STD, channels)[c] = k.inv_std;
         saved_row(own, SAVED_SCALE, channels)[c] = k.scale;
@@ -113,13 +109,13 @@ static void backward(struct gradient *g, int i)
     const struct step *s = &g->steps.at[i];
     const struct train_step *t = &g->train[i];
     int channels = channels_of(g, s);
-    double rows = (double)g->count * image_pixels(g, s->x);
+    double rows = gradient_rows(g, image_pixels(g, s->x));
     image_each(g, i, begin_item, g->count);
+    const double *sums = image_sums(g, 2 * channels);
     for (int c = 0; c < channels; c++) {
-        const double *first = e->partials + c;
         float *d_beta = &g->gradients[t->bias + (size_t)c], *d_gamma = &g->gradients[t->weight + (size_t)c];
-        *d_beta = (float)batch_sum(first, e->partial_stride, g->count);
-        *d_gamma = (float)batch_sum(first + channels, e->partial_stride, g->count);
+        *d_beta = (float)sums[c];
+        *d_gamma = (float)sums[channels + c];
         saved_row(&e->steps[i], SAVED_MEAN_DY, channels)[c] = (float)((double)*d_beta / rows);
         saved_row(&e->steps[i], SAVED_MEAN_DY_XHAT, channels)[c] = (float)((double)*d_gamma / rows);
     }

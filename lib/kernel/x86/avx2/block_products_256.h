@@ -34,6 +34,15 @@ INLINE void image_magnitudes(const bf16 *x, int cells, uint16_t *largest)
 #define ROWS_4(f) f(0) f(1) f(2) f(3)
 #define ROWS_6(f) ROWS_4(f) f(4) f(5)
 
+/* A twelfth of the cell that the next product needs (or NULL), towards the second-level cache: all at once would have
+ * the product wait. */
+INLINE void next_fetch(const void *next, size_t cell_bytes, int part)
+{
+    size_t lines = (cell_bytes / 64 + 11) / 12, first = (size_t)part * lines;
+    for (size_t i = first; next && i < first + lines; i++)
+        __builtin_prefetch((const char *)next + i * 64, 0, 2);
+}
+
 /* ---- 16-bit integers ---- */
 
 INLINE __m256i broadcast_two(const int16_t *p)
@@ -96,37 +105,42 @@ INLINE void product_cells_i16(const int16_t *v, const int16_t *u, struct product
     }
 }
 
-#define CLOSE_SCALED(v, at) vec_store(at, vec_fma(_mm256_cvtepi32_ps(v), by, vec_load(at)));
+#define CLOSE_SCALED(v, at) \
+    vec_store(at, add ? vec_fma(_mm256_cvtepi32_ps(v), by, vec_load(at)) : vec_mul(_mm256_cvtepi32_ps(v), by));
 #define CLOSE_IMAGES(i)                             \
     CLOSE_SCALED(low##i, sums + i * BLOCK_CHANNELS) \
     CLOSE_SCALED(high##i, sums + i * BLOCK_CHANNELS + LANES)
 #define MULTIPLY_IMAGES(i) MULTIPLY_I16(i, v + j * 2 * BLOCK_CHANNELS + 2 * i)
-#define PRODUCT_IMAGES(name, rows)                                              \
-    TILE_FUNCTION name(const int16_t *v, const int16_t *z, vec by, float *sums) \
-    {                                                                           \
-        rows(OPEN_I16) for (int j = 0; j < BLOCK_IMAGES / 2; j++)               \
-        {                                                                       \
-            const int16_t *b = z + j * 2 * BLOCK_CHANNELS;                      \
-            __m256i b_low = codes_load(b), b_high = codes_load(b + 16);         \
-            rows(MULTIPLY_IMAGES)                                               \
-        }                                                                       \
-        rows(CLOSE_IMAGES)                                                      \
+#define PRODUCT_IMAGES(name, rows)                                                       \
+    TILE_FUNCTION name(const int16_t *v, const int16_t *z, vec by, int add, float *sums) \
+    {                                                                                    \
+        rows(OPEN_I16) for (int j = 0; j < BLOCK_IMAGES / 2; j++)                        \
+        {                                                                                \
+            const int16_t *b = z + j * 2 * BLOCK_CHANNELS;                               \
+            __m256i b_low = codes_load(b), b_high = codes_load(b + 16);                  \
+            rows(MULTIPLY_IMAGES)                                                        \
+        }                                                                                \
+        rows(CLOSE_IMAGES)                                                               \
     }
 
 PRODUCT_IMAGES(product_images_i16_4, ROWS_4)
 PRODUCT_IMAGES(product_images_i16_6, ROWS_6)
 
-/* sums [32 inputs][32 outputs] += scale V^T Z, both [16 pairs of images][32 channels][2]. */
+/* sums [32 inputs][32 outputs] = or += scale V^T Z, both [16 pairs of images][32 channels][2]; next_fetch(next). */
 INLINE void product_images_i16(const int16_t *v, const int16_t *z, int row_halves, int column_halves, float scale,
-                               float *sums)
+                               int add, float *sums, const void *next)
 {
     vec by = vec_set(scale);
-    for (int half = 0; half < column_halves; half++) {
+    for (int half = 0, part = 0; half < column_halves; half++) {
         int row = 0;
-        for (; row + 6 <= row_halves * 16 && row < 24; row += 6)
-            product_images_i16_6(v + 2 * row, z + half * 32, by, sums + row * BLOCK_CHANNELS + half * 16);
-        for (; row < row_halves * 16; row += 4)
-            product_images_i16_4(v + 2 * row, z + half * 32, by, sums + row * BLOCK_CHANNELS + half * 16);
+        for (; row + 6 <= row_halves * 16 && row < 24; row += 6) {
+            next_fetch(next, CELL * sizeof *v, part++);
+            product_images_i16_6(v + 2 * row, z + half * 32, by, add, sums + row * BLOCK_CHANNELS + half * 16);
+        }
+        for (; row < row_halves * 16; row += 4) {
+            next_fetch(next, CELL * sizeof *v, part++);
+            product_images_i16_4(v + 2 * row, z + half * 32, by, add, sums + row * BLOCK_CHANNELS + half * 16);
+        }
     }
 }
 
@@ -188,9 +202,9 @@ INLINE void product_cells_f32(const float *v, const float *u, struct product_siz
 
 #define COLUMN_OF_CELL(i) MULTIPLY_F32(i, vec_set(v[n * BLOCK_CHANNELS + i]))
 #define PRODUCT_TURNED(name, rows)                                                                           \
-    TILE_FUNCTION name(const float *v, const float *z, float *sums)                                          \
+    TILE_FUNCTION name(const float *v, const float *z, int add, float *sums)                                 \
     {                                                                                                        \
-        rows(LOAD_F32) for (int n = 0; n < BLOCK_IMAGES; n++)                                                \
+        rows(OPEN_F32) for (int n = 0; n < BLOCK_IMAGES; n++)                                                \
         {                                                                                                    \
             vec b_low = vec_load(z + n * BLOCK_CHANNELS), b_high = vec_load(z + n * BLOCK_CHANNELS + LANES); \
             rows(COLUMN_OF_CELL)                                                                             \
@@ -201,17 +215,21 @@ INLINE void product_cells_f32(const float *v, const float *u, struct product_siz
 PRODUCT_TURNED(product_images_f32_4, ROWS_4)
 PRODUCT_TURNED(product_images_f32_6, ROWS_6)
 
-/* sums [32 inputs][32 outputs] += V^T Z, both [32 images][32 channels]; scale: 1. */
+/* sums [32 inputs][32 outputs] = or += V^T Z, both [32 images][32 channels]; scale: 1; next_fetch(next). */
 INLINE void product_images_f32(const float *v, const float *z, int row_halves, int column_halves, float scale,
-                               float *sums)
+                               int add, float *sums, const void *next)
 {
     (void)scale;
-    for (int half = 0; half < column_halves; half++) {
+    for (int half = 0, part = 0; half < column_halves; half++) {
         int row = 0;
-        for (; row + 6 <= row_halves * 16 && row < 24; row += 6)
-            product_images_f32_6(v + row, z + half * 16, sums + row * BLOCK_CHANNELS + half * 16);
-        for (; row < row_halves * 16; row += 4)
-            product_images_f32_4(v + row, z + half * 16, sums + row * BLOCK_CHANNELS + half * 16);
+        for (; row + 6 <= row_halves * 16 && row < 24; row += 6) {
+            next_fetch(next, CELL * sizeof *v, part++);
+            product_images_f32_6(v + row, z + half * 16, add, sums + row * BLOCK_CHANNELS + half * 16);
+        }
+        for (; row < row_halves * 16; row += 4) {
+            next_fetch(next, CELL * sizeof *v, part++);
+            product_images_f32_4(v + row, z + half * 16, add, sums + row * BLOCK_CHANNELS + half * 16);
+        }
     }
 }
 

@@ -3,8 +3,9 @@
  * multiplied by zero.
  *
  * An item is a range of input channels, and half of the outputs where that alone makes few items. Images are taken
- * in chunks whose pixels stay in the first-level cache for all taps; a chunk's sum begins at zero and is then added
- * to the item's, which bounds the rounding error of long sums. */
+ * in chunks, of one shard, whose pixels stay in the first-level cache for all taps; a chunk's sum begins at zero and is
+ * then added to the shard's, which bounds the rounding error of long sums. */
+#include "base/tree.h"
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"
 #include <immintrin.h>
@@ -81,7 +82,7 @@ static int chunk_rows(const struct conv_shape *s)
 static int chunk_images(const struct conv_shape *s)
 {
     int images = chunk_rows(s) < s->out_h ? 1 : chunk_pixels(s) / (s->out_w * s->out_h);
-    return images > 0 ? images : 1;
+    return images < 1 ? 1 : images < SHARD_IMAGES ? images : SHARD_IMAGES;
 }
 
 static int chunk_rows_in(const struct conv_shape *s) /* rows of x that a chunk's rows of outputs see, at most */
@@ -119,7 +120,7 @@ struct work {
     struct steps x_steps, dy_steps;
     struct pair *pairs; /* [taps of the part][chunk's pixels] */
     float *x_panel, *dy_panel;
-    float *sums; /* [16s of the part's outputs][taps of the part][2][CHANNELS][OUTPUTS] */
+    struct tree_rows sums; /* [16s of the part's outputs][taps of the part][2][CHANNELS][OUTPUTS] */
 };
 
 enum { TAP_FLOATS = 2 * CHANNELS * OUTPUTS };
@@ -145,15 +146,16 @@ static size_t x_panel_bytes(const struct conv_shape *s)
     return copies_x(s) ? round_up_64(pixels * 2 * CHANNELS * sizeof(float)) : 0;
 }
 
-static size_t sums_bytes(const struct conv_shape *s)
+/* Of an item, at most. */
+static size_t sums_floats(const struct conv_shape *s)
 {
     size_t blocks = ((size_t)s->out + OUTPUTS - 1) / OUTPUTS;
-    return blocks * (size_t)(s->kernel * s->kernel) * TAP_FLOATS * sizeof(float);
+    return blocks * (size_t)(s->kernel * s->kernel) * TAP_FLOATS;
 }
 
 static size_t scratch_bytes(const struct conv_shape *s)
 {
-    return pairs_bytes(s) + dy_panel_bytes(s) + x_panel_bytes(s) + sums_bytes(s);
+    return pairs_bytes(s) + dy_panel_bytes(s) + x_panel_bytes(s) + TREE_LEVELS * sums_floats(s) * sizeof(float);
 }
 
 /* Outputs [*begin, *end), within those given, whose tap lies inside of the input. */
@@ -177,8 +179,10 @@ static struct work work_open(const struct conv_shape *s, int item, void *scratch
     w.pairs = scratch;
     w.dy_panel = (float *)(void *)(at += pairs_bytes(s));
     w.x_panel = (float *)(void *)(at += dy_panel_bytes(s));
-    w.sums = (float *)(void *)(at += x_panel_bytes(s));
-    memset(w.sums, 0, sums_bytes(s));
+    float *sums = (float *)(void *)(at += x_panel_bytes(s));
+    size_t count = ((size_t)(w.part.k_end - w.part.k_begin) + OUTPUTS - 1) / OUTPUTS;
+    count *= (size_t)((w.part.r_end - w.part.r_begin) * s->kernel) * TAP_FLOATS;
+    w.sums = (struct tree_rows){sums, sums + count, count};
     return w;
 }
 
@@ -317,11 +321,10 @@ static void taps_run(const struct work *w, const struct chunk *chunk, float *sum
         }
 }
 
-/* x and dy begin at the chunk's first image. */
-static void chunk_run(const struct work *w, struct chunk chunk, const float *x, const float *dy)
+/* x and dy begin at the chunk's first image; sums: the shard's. */
+static void chunk_run(const struct work *w, struct chunk chunk, const float *x, const float *dy, float *sums)
 {
     const struct conv_shape *s = w->s;
-    float *sums = w->sums;
     chunk.x = x + w->part.c_begin;
     if (copies_x(s))
         x_copy(w, &chunk, x);
@@ -340,7 +343,7 @@ static void chunk_run(const struct work *w, struct chunk chunk, const float *x, 
 static void sums_store(const struct work *w, float *dw)
 {
     const struct conv_shape *s = w->s;
-    const float *sums = w->sums;
+    const float *sums = w->sums.first;
     int half = w->part.channels > CHANNELS ? (w->part.channels + 1) / 2 : w->part.channels;
     for (int k0 = w->part.k_begin; k0 < w->part.k_end; k0 += OUTPUTS)
         for (int r = w->part.r_begin; r < w->part.r_end; r++)
@@ -351,19 +354,32 @@ static void sums_store(const struct work *w, float *dw)
                             sums[(c < half ? c : c - half + CHANNELS) * OUTPUTS + k - k0];
 }
 
-static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
-                void *scratch)
+static void shard_run(const struct work *w, int images, const float *x, const float *dy, float *sums)
 {
-    struct work w = work_open(s, item, scratch);
-    pairs_fill(&w);
+    const struct conv_shape *s = w->s;
     int group = chunk_images(s), rows = chunk_rows(s);
+    memset(sums, 0, w->sums.count * sizeof *sums);
     for (int n = 0; n < images; n += group)
         for (int row = 0; row < s->out_h; row += rows) {
             struct chunk chunk = {.images = images - n < group ? images - n : group,
                                   .row_begin = row,
                                   .row_end = row + rows < s->out_h ? row + rows : s->out_h};
-            chunk_run(&w, chunk, x + (size_t)n * shape_inputs(s), dy + (size_t)n * shape_outputs(s));
+            chunk_run(w, chunk, x + (size_t)n * shape_inputs(s), dy + (size_t)n * shape_outputs(s), sums);
         }
+}
+
+static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
+                void *scratch)
+{
+    struct work w = work_open(s, item, scratch);
+    pairs_fill(&w);
+    for (int shard = 0; shard < tree_shards(images); shard++) {
+        size_t first = (size_t)shard * SHARD_IMAGES;
+        shard_run(&w, tree_images(images, shard), x + first * shape_inputs(s), dy + first * shape_outputs(s),
+                  tree_open(&w.sums, shard));
+        tree_close(&w.sums, shard);
+    }
+    tree_finish(&w.sums, tree_shards(images));
     sums_store(&w, dw);
 }
 

@@ -102,7 +102,9 @@ INLINE void product_cells(const int16_t *v, const int16_t *u, struct product_siz
     product_cells_8(v, u, cells, 24, add, m);
 }
 
-#define CLOSE_SCALED(v, at) _mm512_store_ps(at, _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), by, _mm512_load_ps(at)));
+#define CLOSE_SCALED(v, at)                                                                  \
+    _mm512_store_ps(at, add ? _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), by, _mm512_load_ps(at)) \
+                            : _mm512_mul_ps(_mm512_cvtepi32_ps(v), by));
 #define CLOSE_IMAGES(i)                                       \
     CLOSE_SCALED(low##i, sums + (first + i) * BLOCK_CHANNELS) \
     CLOSE_SCALED(high##i, sums + (first + i) * BLOCK_CHANNELS + 16)
@@ -113,7 +115,7 @@ INLINE void product_cells(const int16_t *v, const int16_t *u, struct product_siz
         multiply_add(&high##i, x, b_high);    \
     }
 #define PRODUCT_IMAGES(name, rows)                                                                      \
-    INLINE void name(const int16_t *v, const int16_t *z, int first, __m512 by, float *sums)             \
+    INLINE void name(const int16_t *v, const int16_t *z, int first, __m512 by, int add, float *sums)    \
     {                                                                                                   \
         rows(OPEN_ROW) for (int j = 0; j < BLOCK_IMAGES / 2; j++)                                       \
         {                                                                                               \
@@ -127,15 +129,26 @@ INLINE void product_cells(const int16_t *v, const int16_t *u, struct product_siz
 PRODUCT_IMAGES(product_images_8, ROWS_8)
 PRODUCT_IMAGES(product_images_12, ROWS_12)
 
-/* sums [32 inputs][32 outputs] += scale V^T Z, both [16 pairs of images][32 channels][2]. */
+INLINE void third_fetch(const void *next, size_t third)
+{
+    enum { LINES = (CELL * 2 / 64 + 2) / 3 };
+    for (size_t i = third * LINES; next && i < (third + 1) * LINES; i++)
+        __builtin_prefetch((const char *)next + i * 64, 0, 2);
+}
+
+/* sums [32 inputs][32 outputs] = or += scale V^T Z, both [16 pairs of images][32 channels][2]. The cell that the
+ * next product needs (or NULL) is fetched towards the second-level cache, a third at a time. */
 INLINE void product_images(const int16_t *v, const int16_t *z, int row_halves, int column_halves, float scale,
-                           float *sums)
+                           int add, float *sums, const void *next)
 {
     (void)row_halves, (void)column_halves;
     __m512 by = _mm512_set1_ps(scale);
-    product_images_12(v, z, 0, by, sums);
-    product_images_12(v, z, 12, by, sums);
-    product_images_8(v, z, 24, by, sums);
+    third_fetch(next, 0);
+    product_images_12(v, z, 0, by, add, sums);
+    third_fetch(next, 1);
+    product_images_12(v, z, 12, by, add, sums);
+    third_fetch(next, 2);
+    product_images_8(v, z, 24, by, add, sums);
 }
 
 #endif

@@ -1,0 +1,83 @@
+/* reduce.h: the one place where what the shards of a mini-batch give is added up (base/tree.h): batch norms' sums,
+ * forward and backward, the gradients of weights, biases, batch norms and learned scales; and where the extremes of
+ * moving ranges meet.
+ *
+ * Several processes (ranks) may share a mini-batch. A rank owns shards [rank * S / ranks, (rank + 1) * S / ranks) of S
+ * and holds their images alone. It adds up the largest subtrees that lie within its shards; these travel, and are added
+ * as the tree has it. So a sum has the same bits for any number of ranks, and every rank has all sums, parameters and
+ * state. A gradient by weights goes its way in slices: each rank gets its slice of all subtrees' sums, adds them, and
+ * hands the slice on to the others; so a rank holds no more than one more copy of the largest layer's.
+ *
+ * What fails on the way between ranks is kept until reduce_end asks for it. Private to lib/exec/train and
+ * lib/train. */
+#ifndef RESQ_EXEC_TRAIN_REDUCE_H
+#define RESQ_EXEC_TRAIN_REDUCE_H
+
+#include "base/tree.h"
+#include "ranks/ranks.h"
+
+/* Shards [begin, end) of the mini-batch. */
+struct subtree {
+    int begin, end;
+};
+
+/* What of a mini-batch a rank owns. */
+struct share {
+    int shards;        /* of the mini-batch */
+    int begin, end;    /* own shards; none where begin == end */
+    int first, images; /* own images: the first's number in the mini-batch, how many */
+};
+
+struct reduce {
+    const struct ranks *ranks; /* NULL: one process */
+    int images;                /* of the mini-batch */
+    struct share share;
+    struct subtree *trees; /* that the ranks own, in order of shards */
+    int *trees_first;      /* [ranks + 1]: rank i's are from trees_first[i] on */
+    int tree_count, most_trees, own_first, own_count;
+    int most_own;  /* of any rank */
+    double *rows;  /* [most_trees][values], then rows of one tree */
+    float *slices; /* [most_trees][slice] */
+    size_t *table; /* [4][ranks]: bytes to send and receive, and where */
+    size_t values, slice;
+    int status;
+    struct message message; /* of status */
+};
+
+/* Which images of a mini-batch of `images` rank `rank` of `ranks` owns. */
+struct share share_of(int images, int rank, int ranks);
+/* No rank owns more, of no smaller mini-batch either. */
+int share_most_images(int images, int ranks);
+
+/* Room for mini-batches of up to `images` images, `values` doubles a part, `weights` floats a layer. */
+int reduce_open(struct reduce *r, const struct ranks *ranks, int images, size_t values, size_t weights,
+                struct message *m) RESQ_USE_RESULT;
+size_t reduce_bytes(const struct reduce *r);
+void reduce_close(struct reduce *r);
+
+/* A mini-batch of `images` begins. */
+void reduce_begin(struct reduce *r, int images);
+/* Whether all went well on the way since reduce_begin. */
+int reduce_end(struct reduce *r, struct message *m) RESQ_USE_RESULT;
+
+/* The parts that this rank's shards give: part i's values at first + i * stride; `each` parts a whole shard, `count` in
+ * all. Parts are in order of shards. */
+struct parts {
+    const double *first;
+    size_t stride;
+    int count, each;
+};
+
+/* The sums of `values` values over the parts of the whole mini-batch: a shard's parts in order from 0, shards over the
+ * tree, in double. Valid until the next call. */
+const double *reduce_sums(struct reduce *r, const struct parts *parts, int values);
+/* The least and the largest of a value and 0, over the parts of the whole mini-batch: value 0's least, value 1's
+ * largest. */
+void reduce_extremes(struct reduce *r, const struct parts *parts, double *low, double *high);
+
+/* Writes the sum of own shards [begin, end), counted from the first own one, to gradient [count]. */
+typedef void reduce_weight_work(void *context, int begin, int end, float *gradient);
+/* A gradient by weights of the whole mini-batch. */
+void reduce_weights(struct reduce *r, reduce_weight_work *work, void *context, float *gradient, size_t count);
+
+#endif

@@ -1,0 +1,47 @@
+/* ranks.h: the processes that share one piece of work, and what they tell each other.
+ *
+ * Each runs the same program with the same arguments and makes the same calls in the same order. Nothing here adds or
+ * compares: a library's own order of sums depends on how many there are and how they are connected. Bytes alone travel,
+ * and base/tree.h says what is added to what. */
+#ifndef RESQ_RANKS_RANKS_H
+#define RESQ_RANKS_RANKS_H
+
+#include "base/status.h"
+#include <stddef.h>
+
+enum { RANKS_MOST = 1024 };
+
+/* How a library carries them. Byte counts are below 2^31. Every function returns 0, or STATUS_IO. */
+struct ranks {
+    int rank, count; /* rank 0..count-1 */
+    /* What rank 0 has at data, to all. */
+    int (*broadcast)(void *data, size_t bytes, struct message *m);
+    /* Rank r's bytes[r] bytes at all + offset[r], from its `own` (which may lie there); the same everywhere. */
+    int (*gather)(const void *own, void *all, const size_t *bytes, const size_t *offset, struct message *m);
+    /* To rank r send_bytes[r] bytes from send + send_offset[r]; from rank r likewise. */
+    int (*exchange)(const void *send, const size_t *send_bytes, const size_t *send_offset, void *receive,
+                    const size_t *receive_bytes, const size_t *receive_offset, struct message *m);
+    /* Ends all processes with exit status 1, whatever they are doing. */
+    void (*abandon)(void);
+    /* Waits for all, and says goodbye to the library. */
+    void (*close)(void);
+};
+
+/* What a library gives: opens itself, once. *ranks is its own. */
+struct ranks_backend {
+    int version;
+    size_t size;
+    int (*open)(const struct ranks **ranks, struct message *m);
+};
+enum { RANKS_VERSION = 1 };
+#define RANKS_BACKEND_SYMBOL "resq_ranks_backend"
+typedef const struct ranks_backend *ranks_backend_entry(void);
+
+/* Whether this process was started as one of several, by what a launcher left in the environment: mpirun of Open MPI or
+ * MPICH, or srun with PMI. The library that fits is resq-openmpi.so or resq-mpich.so, beside the program or in
+ * ../lib/resq; RESQ_RANKS names another one (with a slash: a file), or says `off`.
+ *
+ * *ranks: NULL for a process alone. STATUS_UNSUPPORTED where there are several and no library. */
+int ranks_open(const struct ranks **ranks, struct message *m) RESQ_USE_RESULT;
+
+#endif

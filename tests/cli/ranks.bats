@@ -1,0 +1,129 @@
+#!/usr/bin/env bats
+# Several processes that share a training run (mpirun): the bytes of one process, whatever their number; one line where one of
+# them fails; killed and gone on with by another number.
+# shellcheck disable=SC2154 # bats sets stderr
+
+load helpers
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    mpi_found || return 0
+    make_bin images.bin 200 1
+    "$BIN/cifar-load" -d images.bin --part train --shuffle --epochs 2 -b 20 -o train
+    "$BIN/cifar-load" -d images.bin --part held-out -o held-out
+    T=$BATS_FILE_TMPDIR
+    command_for float
+    "${RUN[@]}" < train
+    "$BIN/fuse" -m float -o fused
+    "$BIN/calibrate" -m fused -o ranges < held-out
+    command_for qat
+    "${RUN[@]}" < train
+}
+
+setup() {
+    mkdir "$BATS_TEST_TMPDIR/work" # bats keeps files of its own beside it
+    cd "$BATS_TEST_TMPDIR/work" || return 1
+    T=$BATS_FILE_TMPDIR
+    mpi_found || skip "no MPI here (Open MPI or MPICH, ./setup --develop)"
+}
+
+mpi_found() {
+    command -v mpirun > /dev/null && { [ -e "$BIN/resq-openmpi.so" ] || [ -e "$BIN/resq-mpich.so" ]; }
+}
+
+# mpirun says itself, in many lines, that a process ended badly: those are not ours.
+ranks() { # count, command..
+    local more=()
+    if mpirun --version | grep -q 'Open MPI'; then
+        more=(--oversubscribe --quiet)
+        [ "$(id -u)" -ne 0 ] || more+=(--allow-run-as-root)
+    fi
+    OMPI_MCA_btl_vader_single_copy_mechanism=none timeout 300 mpirun "${more[@]}" -n "$@"
+}
+
+# Sets RUN to a small training that leaves NAME, NAME.last and NAME.log.
+command_for() { # float or qat, options..
+    case $1 in
+    float) RUN=("$BIN/train-fp32" --width 4 --learning-rate 0.1 --ema 0.9) ;;
+    qat) RUN=("$BIN/qat-finetune" -m "$T/fused" -r "$T/ranges" --range-mode learned --precision bf16) ;;
+    esac
+    RUN+=(-q -j1 --epochs 2 -b 80 --validate "$T/held-out" --log "$1.log" -o "$1" --last "$1.last" "${@:2}")
+}
+
+same_as_alone() { # float or qat
+    cmp "$1" "$T/$1"
+    cmp "$1.last" "$T/$1.last"
+    [ "$(cut -f 1-6 "$1.log")" = "$(cut -f 1-6 "$T/$1.log")" ]
+}
+
+@test "three processes give the bytes of one" {
+    command_for float
+    ranks 3 "${RUN[@]}" < "$T/train"
+    same_as_alone float
+    command_for qat
+    ranks 3 "${RUN[@]}" < "$T/train"
+    same_as_alone qat
+}
+
+@test "what they say is said once" {
+    run --separate-stderr ranks 2 "$BIN/train-fp32" -v -j1 --width 4 --epochs 2 -b 80 --validate "$T/held-out" -o float < "$T/train"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'epoch 1/2: loss' <<< "$stderr")" -eq 1 ]
+    [ "$(grep -c 'best: epoch' <<< "$stderr")" -eq 1 ]
+}
+
+@test "killed, and gone on with by another number" {
+    local child pid
+    command_for float --checkpoint checkpoint --checkpoint-every 1 --resume
+    ranks 3 "${RUN[@]}" < <(head -c 900000 "$T/train"; sleep 20) &
+    child=$!
+    for ((i = 0; i < 200; i++)); do
+        [ ! -e checkpoint ] || break
+        sleep 0.1
+    done
+    [ -e checkpoint ]
+    pid=$(pgrep -n -f "^$BIN/train-fp32 .*--checkpoint checkpoint") # one of the three
+    kill -9 "$pid"
+    run wait "$child"
+    [ "$status" -ne 0 ]
+    [ ! -e float ]
+    "$BIN/inspect" check checkpoint
+    ranks 2 "${RUN[@]}" < "$T/train"
+    same_as_alone float
+}
+
+@test "what fails everywhere is said once" {
+    run --separate-stderr ranks 3 "$BIN/train-fp32" -q --epochs 2 -b 80 --init nowhere -o out < "$T/train"
+    [ "$status" -ne 0 ]
+    [ "$(grep -c '^train-fp32: ' <<< "$stderr")" -eq 1 ]
+    [[ $stderr == *"train-fp32: nowhere: "* ]]
+    [ ! -e out ]
+}
+
+@test "what fails on one process names it and ends all" {
+    command_for float
+    local other=("${RUN[@]/#$T\/held-out/elsewhere}")
+    run --separate-stderr ranks 1 "${RUN[@]}" : -n 1 "${other[@]}" < "$T/train"
+    [ "$status" -ne 0 ]
+    [ "$(grep -c '^train-fp32: ' <<< "$stderr")" -eq 1 ]
+    [[ $stderr == *"train-fp32: rank 1: elsewhere: "* ]]
+    [ ! -e float ]
+}
+
+@test "processes that would compute something else are told" {
+    command_for float
+    run --separate-stderr ranks 1 "${RUN[@]}" : -n 1 env RESQ_ISA=ref "${RUN[@]}" < "$T/train"
+    [ "$status" -ne 0 ]
+    [ "$(grep -c '^train-fp32: ' <<< "$stderr")" -eq 1 ]
+    [[ $stderr == *"rank 1 has ref "* ]]
+}
+
+@test "without the library the program says what is missing" {
+    command_for float
+    run --separate-stderr env RESQ_RANKS=nowhere "${RUN[@]}" < "$T/train"
+    [ "$status" -eq 1 ]
+    [ "${#stderr_lines[@]}" -eq 1 ]
+    [[ $stderr == *"no resq-nowhere.so beside the program"* ]]
+    RESQ_RANKS=off "${RUN[@]}" < "$T/train"
+    same_as_alone float
+}
