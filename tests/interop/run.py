@@ -6,9 +6,11 @@ CALIBRATION, IMAGES: files of batches, of the train split and to look at; NAME=F
 and as int8 as it is quantized by itself, saturation-free, for ONNX Runtime and for TensorRT (both saturation-free, and the latter's
 codes any reader of ONNX takes). Fails where a runtime that computes rightly disagrees: float in any class or by 1e-3 of the largest
 logit; ONNX Runtime in its own form in any class or by 1e-5 (where two logits are nearer than that, either class is right), unless means
-of windows are computed, which it does in float; int8 otherwise in more than 5 classes of 10,000 (at least 2), TensorRT's form and ONNX
-Runtime's in OpenVINO in more than 1 of 100, on a processor that does not saturate, or where the network cannot. TensorRT's form in
-OpenVINO is not judged where sums saturate: for signed codes oneDNN halves the weights there, so that they keep 7 bits.
+of windows are computed, which it does in float; int8 otherwise in more than 5 classes of 10,000 (at least 2), TensorRT's form in
+more than 1 of 100, on a processor that does not saturate, or where the network cannot. TensorRT's form in OpenVINO is not judged where
+sums saturate: for signed codes oneDNN halves the weights there, so that they keep 7 bits. ONNX Runtime's form in OpenVINO, which adds
+residual branches in float where that form rounds them, may be apart by 1 in 20 of the largest logit: a network of small margins then
+has another class on some images.
 """
 import argparse
 import json
@@ -82,6 +84,8 @@ def tolerance(form, runtime, path, images):
     if "for onnxruntime" in form and runtime.startswith("ONNX Runtime"):
         means = any(n.op_type == "AveragePool" for n in onnx.load(path).graph.node)
         return (max(2, 5e-4 * images), 1, 0) if means else (0, 0, 1e-5)
+    if "for onnxruntime" in form:
+        return images, 0.05, 0
     return (0.01 * images if " for " in form else max(2, 5e-4 * images)), 1, 0
 
 
