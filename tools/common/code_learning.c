@@ -1,9 +1,9 @@
 #include "tools/common/code_learning.h"
 #include "record/file.h"
+#include "record/recipe.h"
 #include "record/stream.h"
 #include "tools/common/matching.h"
 #include "tools/common/stopping.h"
-#include "train/recipe.h"
 #include <stdio.h>
 
 /* ---- what is shown meanwhile ---- */
@@ -97,7 +97,6 @@ static void fill_options(struct code_learning *r)
     how->seed = (uint64_t)r->seed;
     how->threads = (int)r->threads;
     how->per_tensor = r->lowering.per_tensor;
-    how->compare = recipe_compare;
     how->progress = show;
     how->say = say;
     how->context = r;
