@@ -22,6 +22,11 @@ test-cluster: all
 	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(call quote,$(abspath $(BIN))) $(if $(OPENBLAS_CORETYPE),OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE)) tests/cluster/run
 .PHONY: test-cluster
 
+# ---- network: steps of several processes over networks that the kernel slows down; as root, on a machine that does nothing else ----
+test-network: all
+	@BIN=$(call quote,$(abspath $(BIN))) tests/cluster/network
+.PHONY: test-network
+
 # ---- lint: one target a rule, each printing what breaks it ----
 LINTS := lint-rules lint-format lint-scripts lint-build lint-sizes
 # LINT_COMPILERS: those whose warnings are wanted.
