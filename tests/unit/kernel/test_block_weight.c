@@ -234,19 +234,19 @@ static void check_parts(const struct kernel_table *table, const struct fixture *
 static void test_parts_add_up(void **state)
 {
     (void)state;
-    for (int i = 0; i < BLOCK_CASES; i++)
-        for (int planes = 1; planes <= 3; planes++) {
-            struct block_conv whole = block_case_at(i, planes);
-            int wide = block_weights(&whole) > 10000;
-            if (wide && natives(planes) == 0)
-                continue;
-            struct fixture f = fixture_new(i, planes, 3 + i % 2 * 2);
-            if (!wide)
-                check_parts(table_of("ref"), &f, f.blocks - 1);
-            FOR_EACH_NATIVE(table, planes)
-            check_parts(table, &f, f.blocks - 1);
-            fixture_free(&f);
-        }
+    for (int i = 0; i < BLOCK_CASES; i++) {
+        int planes = 1 + i % 3;
+        struct block_conv whole = block_case_at(i, planes);
+        int wide = block_weights(&whole) > 10000;
+        if (wide && natives(planes) == 0)
+            continue;
+        struct fixture f = fixture_new(i, planes, 3 + i % 2 * 2);
+        if (!wide)
+            check_parts(table_of("ref"), &f, f.blocks - 1);
+        FOR_EACH_NATIVE(table, planes)
+        check_parts(table, &f, f.blocks - 1);
+        fixture_free(&f);
+    }
 }
 
 int main(void)
