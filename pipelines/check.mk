@@ -1,5 +1,9 @@
 # The checks: tests, lint, fuzzing. TESTS='tests/cli/fuse.bats build/unit/base/test_text' runs those alone.
-TESTS = $(UNIT_TESTS) $(EMULATED_TESTS) $(wildcard tests/cli/*.bats)
+ALL_TESTS = $(UNIT_TESTS) $(EMULATED_TESTS) $(wildcard tests/cli/*.bats)
+# Those that take longest begin first, so that no processor waits for the last of them.
+LONG_TESTS := $(patsubst %,tests/cli/%.bats,study qat-finetune emit-c sweep low-bits on check-study train-fp32 lowbit reconstruct kill record int8 \
+	plot networks options allot pictures locks)
+TESTS = $(filter $(ALL_TESTS),$(LONG_TESTS)) $(filter-out $(LONG_TESTS),$(ALL_TESTS))
 
 test: all units
 	@$(MAKE) --no-print-directory test-built

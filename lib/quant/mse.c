@@ -21,7 +21,7 @@ static int consider(struct search *s, double low, double high)
     if (low > high || (s->h->max > 0 && high <= 0) || (s->h->min < 0 && low >= 0) ||
         affine_from_range(low, high, s->bits, &a, NULL) < 0)
         return 0;
-    double noise = histogram_noise(s->h, &a);
+    double noise = histogram_noise_below(s->h, &a, s->noise);
     if (noise >= s->noise)
         return 0;
     s->noise = noise;

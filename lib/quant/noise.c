@@ -2,13 +2,18 @@
 #include "quant/observer.h"
 #include <math.h>
 
-void histogram_edges(const struct histogram *h, int j, double *from, double *to)
+static void edges_of(const struct histogram *h, double width, int j, double *from, double *to)
 {
-    double width = ldexp(1, h->exponent), left = (j - HISTOGRAM_BINS / 2) * width, right = left + width;
+    double left = (j - HISTOGRAM_BINS / 2) * width, right = left + width;
     *from = left > (double)h->min ? left : (double)h->min;
     *to = right < (double)h->max ? right : (double)h->max;
     if (*to < *from)
         *to = *from;
+}
+
+void histogram_edges(const struct histogram *h, int j, double *from, double *to)
+{
+    edges_of(h, ldexp(1, h->exponent), j, from, to);
 }
 
 /* The mean of (x - c)^2 over [a, b]; a point where they are the same. Written around the middle, so that nothing
@@ -54,16 +59,24 @@ static double interval_noise(const struct affine *a, double from, double to)
     return sum / (to - from);
 }
 
-double histogram_noise(const struct histogram *h, const struct affine *a)
+/* A sum of squares only grows, rounded or not: whether it reaches the limit is known before its end. */
+double histogram_noise_below(const struct histogram *h, const struct affine *a, double limit)
 {
-    double sum = 0, from, to;
+    double width = ldexp(1, h->exponent), count = (double)h->count, sum = 0, from, to;
     for (int j = 0; j < HISTOGRAM_BINS; j++) {
+        if (j % 64 == 0 && h->count && sum / count >= limit)
+            break;
         if (h->bins[j] == 0)
             continue;
-        histogram_edges(h, j, &from, &to);
+        edges_of(h, width, j, &from, &to);
         sum += (double)h->bins[j] * interval_noise(a, from, to);
     }
-    return h->count ? sum / (double)h->count : 0;
+    return h->count ? sum / count : 0;
+}
+
+double histogram_noise(const struct histogram *h, const struct affine *a)
+{
+    return histogram_noise_below(h, a, (double)INFINITY);
 }
 
 double histogram_sqnr_of(const struct histogram *h, const struct affine *a)

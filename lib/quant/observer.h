@@ -26,6 +26,8 @@ double histogram_sqnr(const struct histogram *h, int bits, double low, double hi
  * their bin (cut at min and max). */
 double histogram_power(const struct histogram *h);
 double histogram_noise(const struct histogram *h, const struct affine *a);
+/* The same where it is below the limit; else some value that is not. */
+double histogram_noise_below(const struct histogram *h, const struct affine *a, double limit);
 double histogram_sqnr_of(const struct histogram *h, const struct affine *a);
 /* The reals that bin j stands for, cut at min and max: at least part of it must lie between. */
 void histogram_edges(const struct histogram *h, int j, double *from, double *to);

@@ -10,8 +10,15 @@ BIN=${BIN:-$TREE/bin}
 case $BIN in /*) ;; *) BIN=$PWD/$BIN ;; esac
 
 # make_bin FILE COUNT SEED: a file in CIFAR-10's binary layout, COUNT records. The ten classes take turns; each has a wave
-# of its own direction and colour, at a random phase, under noise: a small network learns them well, but not at once.
+# of its own direction and colour, at a random phase, under noise: a small network learns them well, but not at once. Many files want
+# the same ones, which tests/run lets them keep for each other.
 make_bin() {
+    local made=${TESTS_MADE:-$BATS_RUN_TMPDIR}/$2-$3.bin
+    [[ -e $made ]] || { write_bin "$made.$BASHPID" "$2" "$3" && mv "$made.$BASHPID" "$made"; } || return 1
+    cp "$made" "$1"
+}
+
+write_bin() {
     perl -e '
         use strict;
         my ($file, $count, $seed) = @ARGV;

@@ -75,18 +75,22 @@ static int source_of(const struct direction *d, int at, int r, int size)
     return i >= 0 && i < size ? i : -1;
 }
 
-/* sum [32 images][outputs] += the products of one pixel of the source with one tap's weights. */
+/* sum [32 images][outputs] += the products of one pixel of the source with one tap's weights, one after the other; of
+ * four inputs (there are a multiple of 32) before the sum goes back to memory. */
 static void add_pixel(const struct direction *d, const struct block_conv_call *call, int pixel, const float *weight,
                       double *sum)
 {
-    int count = call->k_end - call->k_begin;
+    int count = call->k_end - call->k_begin, out = d->out;
     weight += call->k_begin;
-    for (int c = 0; c < d->in; c++, weight += d->out)
+    for (int c = 0; c < d->in; c += 4, weight += 4 * out)
         for (int n = 0; n < BLOCK_IMAGES; n++) {
-            size_t at = block_at(pixel, d->in, d->s.planes, n, c);
-            double x = (double)planes_load(call->x + at, BLOCK_CELL, d->s.planes);
+            double x[4], *to = sum + n * count;
+            for (int i = 0; i < 4; i++)
+                x[i] = (double)planes_load(call->x + block_at(pixel, d->in, d->s.planes, n, c + i), BLOCK_CELL,
+                                           d->s.planes);
             for (int k = 0; k < count; k++)
-                sum[n * count + k] += x * (double)weight[k];
+                to[k] = to[k] + x[0] * (double)weight[k] + x[1] * (double)weight[k + out] +
+                        x[2] * (double)weight[k + 2 * out] + x[3] * (double)weight[k + 3 * out];
         }
 }
 

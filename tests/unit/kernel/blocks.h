@@ -271,4 +271,13 @@ static inline int natives(int planes)
     return sets;
 }
 
+/* Whether some set is held to the sums of absolute products, which then are to be computed. */
+static inline int untiled(const struct block_conv *s)
+{
+    int sets = 0;
+    FOR_EACH_NATIVE(table, s->planes)
+    sets += !block_tile(&table->block, s);
+    return sets > 0;
+}
+
 #endif

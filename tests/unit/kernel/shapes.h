@@ -109,12 +109,37 @@ static inline void *bytes_new(size_t count, size_t size)
 }
 
 /* In [-1,1), a few of them zero. */
+/* A seed's values, as many as were asked for at most: the same are wanted again and again, of other counts. */
+struct seed_floats {
+    uint64_t seed;
+    struct random_stream r; /* at what comes next */
+    size_t count;
+    float *p; /* NULL: of no seed yet */
+};
+
+static inline const float *seed_floats_of(size_t count, uint64_t seed)
+{
+    static struct seed_floats all[128];
+    struct seed_floats *s = &all[seed % 128];
+    if (!s->p || s->seed != seed || s->count < count) {
+        size_t had = s->p && s->seed == seed ? s->count : 0;
+        float *p = bytes_new(count, sizeof *p);
+        if (had)
+            memcpy(p, s->p, had * sizeof *p);
+        else
+            s->r = random_open(seed, RANDOM_TEST, 0, 0);
+        for (size_t i = had; i < count; i++)
+            p[i] = random_below(&s->r, 16) ? (float)(2 * random_uniform(&s->r) - 1) : 0.0f;
+        memory_free(s->p);
+        s->seed = seed, s->count = count, s->p = p;
+    }
+    return s->p;
+}
+
 static inline float *floats_new(size_t count, uint64_t seed)
 {
-    struct random_stream r = random_open(seed, RANDOM_TEST, 0, 0);
     float *p = bytes_new(count, sizeof *p);
-    for (size_t i = 0; i < count; i++)
-        p[i] = random_below(&r, 16) ? (float)(2 * random_uniform(&r) - 1) : 0.0f;
+    memcpy(p, seed_floats_of(count, seed), count * sizeof *p);
     return p;
 }
 

@@ -86,6 +86,12 @@ static void test_noise_is_the_datas(void **state)
             double low = (double)a.scale * (a.qmin - a.zero_point),
                    high = (double)a.scale * (a.qmax - a.zero_point);
             assert_true(fabs(histogram_sqnr(&h, bits, low, high) - 10 * log10(power / want)) < 0.3);
+            /* Up to a limit: the same bits below it, and never below where the whole is not. */
+            for (int k = 0; k <= 40; k++) {
+                double limit = got * k / 20, below = histogram_noise_below(&h, &a, limit);
+                assert_true(got < limit ? below == got : below >= limit);
+            }
+            assert_true(histogram_noise_below(&h, &a, nextafter(got, INFINITY)) == got);
         }
     }
 }
