@@ -1,28 +1,26 @@
 /* allot: what analyse measured + a bound -> a plan of bits, one line a layer. */
 #include "base/threads.h"
 #include "record/file.h"
-#include "report/metrics_table.h"
+#include "report/save.h"
 #include "tools/common/allotment_choose.h"
-#include "tools/common/low_bits.h"
+#include "tools/common/lowering.h"
 #include "tools/common/matching.h"
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 struct opts {
-    const char *model, *ranges, *table, *output, *observer, *validate, *frontier;
+    const char *model, *ranges, *table, *output, *validate, *frontier;
     struct string_list timings;
-    double percentile, bytes, average, ms, drop;
+    double bytes, average, ms, drop;
     int64_t activation_bits, points;
-    struct low_bits_arguments low;
+    struct lowering lowering; /* its bits stay 8: plans have others */
     struct matching matching;
-    int per_tensor, quiet;
+    int quiet;
     struct model_arguments given;
 };
 
 static const char details[] =
-    "Of all plans that keep the bound, that of the least sum of what analyse measured for each layer is found "
-    "exactly\n"
+    "Of all plans that keep the bound, that of the least sum of what analyse measured for each layer is found exactly\n"
     "(by dynamic programming). One of:\n"
     "  --bytes B     at most so many bytes of tensors in the model's file (its header of some kB is not counted)\n"
     "  --average X   at most so many bits a weight on average, as packed: 2, 4 or 8 (3 bits take 4)\n"
@@ -31,8 +29,7 @@ static const char details[] =
     "\n"
     "With --validate the plan that the table names and those next to it are made, as quantize makes them from the\n"
     "images on standard input, and compared with the float network on the held-out images: the one whose answers\n"
-    "are nearest is written, with its paired difference. --frontier writes a table of all that were tried, of "
-    "plans of\n"
+    "are nearest is written, with its paired difference. --frontier writes a table of all that were tried, of plans of\n"
     "other sizes and of models of one width; plot draws it. Without --validate nothing is read and nothing tried.\n"
     "\n"
     "The plan is a line a layer, LAYER WEIGHT-BITS ACTIVATION-BITS, to be edited by hand. Activations have\n"
@@ -41,18 +38,6 @@ static const char details[] =
     "  cifar-load --part train -n 512 | allot -m fused.st -r ranges.st --table analyse.tsv --average 3.2 \\\n"
     "    --validate held-out.batches --frontier frontier.tsv -o bits.txt\n"
     "  cifar-load --part train -n 512 | quantize -m fused.st -r ranges.st --plan bits.txt -o mixed.st\n";
-
-static struct lower_options lower_options_of(const struct opts *o)
-{
-    struct lower_options how = {.observer = o->observer,
-                                .observer_parameter =
-                                    strcmp(o->observer, "percentile") == 0 ? o->percentile : (double)NAN,
-                                .weight_bits = 8,
-                                .activation_bits = 8,
-                                .per_tensor = o->per_tensor};
-    low_bits_take(&o->low, &how);
-    return how;
-}
 
 static struct bound bound_of(const struct opts *o)
 {
@@ -63,37 +48,6 @@ static struct bound bound_of(const struct opts *o)
     if (o->ms > 0)
         return (struct bound){BOUND_MS, o->ms};
     return (struct bound){BOUND_DROP, o->drop};
-}
-
-static int save_plan(const struct opts *o, const struct text *t, struct message *m)
-{
-    struct atomic_file f;
-    TRY(atomic_open(&f, o->output, m));
-    fwrite(t->data, 1, t->length, f.stream); /* a failure is found by the commit */
-    return atomic_commit(&f, m);
-}
-
-static int save_frontier(const struct opts *o, const struct trials *trials, struct message *m)
-{
-    struct table t = {0};
-    char accuracy[32], images[32];
-    snprintf(accuracy, sizeof accuracy, "%.4f", trials->accuracy);
-    snprintf(images, sizeof images, "%lld", (long long)trials->held.set.count);
-    int status = table_note(&t, "tool", "allot " RESQ_VERSION, m);
-    if (status >= 0)
-        status = table_note_data(&t, trials->held.set.first, m);
-    if (status >= 0)
-        status = table_note(&t, "images", images, m);
-    if (status >= 0)
-        status = table_note(&t, "model-digest", trials->f->digest, m);
-    if (status >= 0)
-        status = table_note(&t, "float-accuracy", accuracy, m);
-    if (status >= 0)
-        status = trials_table(trials, &t, m);
-    if (status >= 0)
-        status = table_save(&t, o->frontier, m);
-    table_free(&t);
-    return status;
 }
 
 static int choose(const struct tool *tool, const struct opts *o, struct allotment *a, struct trials *trials,
@@ -110,9 +64,9 @@ static int choose(const struct tool *tool, const struct opts *o, struct allotmen
     if (status >= 0 && o->frontier)
         status = plans_around(a, trials, (int)o->points, m);
     if (status >= 0 && o->frontier)
-        status = save_frontier(o, trials, m);
+        status = trials_save(trials, o->frontier, m);
     if (status >= 0)
-        status = save_plan(o, &text, m);
+        status = bytes_save(text.data, text.length, o->output, m);
     if (status >= 0 && !o->quiet) /* the first line says what it is */
         fprintf(stderr, "%s: %.*s\n", tool_called(tool), (int)strcspn(text.data + 2, "\n"), text.data + 2);
     text_free(&text);
@@ -120,27 +74,10 @@ static int choose(const struct tool *tool, const struct opts *o, struct allotmen
     return status;
 }
 
-/* What a model holds besides its weights. */
-static int weigh(const struct opts *o, const struct fused *f, struct allotment *a, struct message *m)
-{
-    const struct lower_options how = lower_options_of(o);
-    struct bit_plan all = {0};
-    struct model model = {0};
-    int status = model_copy(&model, &f->model, m);
-    if (status >= 0)
-        status = pass_lower_int8(&model, &f->ranges, &how, NULL, m);
-    if (status >= 0)
-        status = allotment_uniform(a, 8, 8, &all, m);
-    if (status >= 0)
-        a->bytes_beside = tensors_bytes(&model) - plan_bytes(a, &all);
-    bit_plan_free(&all);
-    model_free(&model);
-    return status;
-}
-
 static int run(const struct tool *tool, struct opts *o, struct message *m)
 {
     static struct trials trials; /* large */
+    const struct lower_options how = lowering_options(&o->lowering);
     struct fused f = {0};
     struct allotment a = {0};
     TRY(output_check(o->output, m));
@@ -154,22 +91,22 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
     if (status >= 0)
         status = allotment_open(&a, &f, o->table, m);
     a.activation_bits = (int)o->activation_bits;
-    a.keep_ends = !o->low.ends || strcmp(o->low.ends, "same") != 0;
+    a.keep_ends = !o->lowering.low.ends || strcmp(o->lowering.low.ends, "same") != 0;
     if (status >= 0)
-        status = weigh(o, &f, &a, m);
+        status = allotment_weigh(&a, &f, &how, m);
     for (int i = 0; i < o->timings.count && status >= 0; i++)
         status = allotment_time(&a, o->timings.items[i], m);
     if (status >= 0 && o->validate)
         status = matching_open(&o->matching, &f.model, m);
     trials = (struct trials){.a = &a,
                              .f = &f,
-                             .how = lower_options_of(o),
+                             .how = how,
                              .threads = (int)o->matching.threads,
                              .match = {.mode = o->matching.mode,
                                        .gptq = o->matching.gptq,
                                        .images = o->matching.taken.images,
                                        .count = o->matching.taken.count,
-                                       .per_tensor = o->per_tensor,
+                                       .per_tensor = how.per_tensor,
                                        .threads = (int)o->matching.threads}};
     if (status >= 0)
         status = choose(tool, o, &a, &trials, m);
@@ -202,7 +139,7 @@ static int check(const struct tool *tool, const struct opts *o)
 int main(int argc, char **argv)
 {
     struct opts o = {
-        .observer = "mse", .percentile = 99.99, .activation_bits = 8, .points = 8, .matching = matching_defaults};
+        .activation_bits = 8, .points = 8, .lowering = lowering_defaults, .matching = matching_defaults};
     struct message m = {{0}};
     char observers[OBSERVER_NAMES_SIZE];
     observer_names(observers);
@@ -223,10 +160,9 @@ int main(int argc, char **argv)
          "write here what was tried, and plans of other sizes", 0, 0},
         {"points", 0, OPTION_INTEGER, &o.points, 2, 32, "N", "plans of other sizes for --frontier", 0, 0},
         {"activation-bits", 0, OPTION_INTEGER, &o.activation_bits, 2, 8, "N", "bits of the activations", 0, 0},
-        LOW_BITS_CHOICES(o.low),
-        {"observer", 0, OPTION_CHOICE, &o.observer, 0, 0, "NAME", "how ranges are chosen", observers, 0},
-        {"percentile", 0, OPTION_NUMBER, &o.percentile, 50.001, 100, "P", "of the observer percentile", 0, 0},
-        {"per-tensor", 0, OPTION_FLAG, &o.per_tensor, 0, 0, 0, "one weight scale a layer, not one a channel", 0, 0},
+        LOW_BITS_CHOICES(o.lowering.low),
+        OBSERVER_OPTIONS(o.lowering, observers, 0),
+        PER_TENSOR_OPTION(o.lowering, 0),
         MATCHING_OPTIONS(o.matching),
         OPTION_THREADS(&o.matching.threads),
         MODEL_OPTIONS(o.given),

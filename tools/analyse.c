@@ -1,24 +1,21 @@
 /* analyse: fused model + ranges + batches -> what few bits cost, layer by layer. */
 #include "base/progress.h"
 #include "base/threads.h"
-#include "quant/observer.h"
 #include "record/file.h"
 #include "report/metrics_table.h"
 #include "tools/common/fused.h"
-#include "tools/common/low_bits.h"
+#include "tools/common/lowering.h"
 #include "tools/common/matching.h"
 #include "tools/common/sensitivity.h"
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 struct opts {
-    const char *model, *ranges, *output, *observer, *ends, *weight_observer;
-    double percentile;
+    const char *model, *ranges, *output;
     int64_t count, threads;
     struct integer_list bits;
+    struct lowering lowering; /* its bits are not of interest: each width is tried */
     struct matching matching; /* its options alone */
-    int per_tensor, quiet;
+    int quiet;
     struct model_arguments given;
 };
 
@@ -51,21 +48,21 @@ static void show(void *context, int64_t done, int64_t rows)
 static int notes(const struct opts *o, const struct fused *f, const struct analyse_options *how,
                  const struct analysis *a, struct table *t, struct message *m)
 {
-    const char *match = o->matching.mode == MATCH_ALL ? "all" : o->matching.mode == MATCH_BIAS ? "bias" : "off";
+    const struct lowering *lower = &o->lowering;
     char ranges[DIGEST_HEX + 8], images[32], matched[64], correct[32];
     snprintf(ranges, sizeof ranges, "sha256:%s", f->ranges_hex);
     snprintf(images, sizeof images, "%lld", (long long)how->count);
-    snprintf(matched, sizeof matched, "%s, %lld images", match,
+    snprintf(matched, sizeof matched, "%s, %lld images", match_mode_name(how->match),
              (long long)(how->match_count < how->count ? how->match_count : how->count));
     snprintf(correct, sizeof correct, "%.4f", 100 * (double)a->correct / (double)how->count);
     const char *const said[][2] = {{"model-digest", f->digest},
                                    {"ranges-digest", ranges},
                                    {"images", images},
                                    {"float-accuracy", correct},
-                                   {"observer", o->observer},
-                                   {"weights", o->per_tensor ? "per-tensor" : "per-channel"},
+                                   {"observer", lower->observer},
+                                   {"weights", lower->per_tensor ? "per-tensor" : "per-channel"},
                                    {"match", how->match == MATCH_OFF ? "off" : matched},
-                                   {"ends", o->ends ? o->ends : "8"}};
+                                   {"ends", lower->low.ends ? lower->low.ends : "8"}};
     TRY(table_note(t, "tool", "analyse " RESQ_VERSION, m));
     TRY(table_note_data(t, o->matching.taken.reader.first, m));
     for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
@@ -90,10 +87,7 @@ static int analyse(const struct tool *tool, struct opts *o, const struct fused *
 {
     struct progress progress;
     struct analysis a = {0};
-    struct lower_options lower = {.observer = o->observer,
-                                  .observer_parameter =
-                                      strcmp(o->observer, "percentile") == 0 ? o->percentile : (double)NAN,
-                                  .per_tensor = o->per_tensor};
+    const struct lower_options lower = lowering_options(&o->lowering);
     const struct taken_images *taken = &o->matching.taken;
     struct analyse_options how = {.lower = &lower,
                                   .ranges = &f->ranges,
@@ -106,7 +100,6 @@ static int analyse(const struct tool *tool, struct opts *o, const struct fused *
                                   .threads = (int)o->threads,
                                   .progress = show,
                                   .context = &progress};
-    low_bits_take(&(struct low_bits_arguments){.ends = o->ends, .weight_observer = o->weight_observer}, &lower);
     for (int i = 0; i < o->bits.count; i++)
         how.widths[i] = (int)o->bits.items[i];
     double start = clock_seconds();
@@ -155,11 +148,10 @@ static int bits_check(const struct tool *tool, const struct integer_list *bits)
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.observer = "mse",
-                     .percentile = 99.99,
-                     .count = 1024,
+    struct opts o = {.count = 1024,
                      .threads = threads_online(),
                      .bits = {{8, 4, 3, 2}, 4},
+                     .lowering = lowering_defaults,
                      .matching = matching_defaults};
     struct message m = {{0}};
     char observers[OBSERVER_NAMES_SIZE];
@@ -170,13 +162,12 @@ int main(int argc, char **argv)
         OPTION_OUTPUT(&o.output),
         {"bits", 0, OPTION_INTEGERS, &o.bits, 2, 8, "LIST", "the widths to try", 0, 0},
         OPTION_COUNT(&o.count),
-        {"observer", 0, OPTION_CHOICE, &o.observer, 0, 0, "NAME", "how ranges are chosen", observers, 0},
-        {"percentile", 0, OPTION_NUMBER, &o.percentile, 50.001, 100, "P", "of the observer percentile", 0, 0},
-        {"weight-observer", 0, OPTION_CHOICE, &o.weight_observer, 0, 0, 0,
+        OBSERVER_OPTIONS(o.lowering, observers, 0),
+        {"weight-observer", 0, OPTION_CHOICE, &o.lowering.low.weight_observer, 0, 0, 0,
          "weight scales by largest weight or least squared error; else max at 8 bits, mse below", "max|mse", 0},
-        {"ends", 0, OPTION_CHOICE, &o.ends, 0, 0, 0,
+        {"ends", 0, OPTION_CHOICE, &o.lowering.low.ends, 0, 0, 0,
          "of sqnr_accumulated: bits of image, first and last layer; else 8", "8|same", 0},
-        {"per-tensor", 0, OPTION_FLAG, &o.per_tensor, 0, 0, 0, "one weight scale a layer, not one a channel", 0, 0},
+        PER_TENSOR_OPTION(o.lowering, 0),
         {"match", 0, OPTION_CHOICE, &o.matching.match, 0, 0, 0, "match what changes to the float network; else all",
          "all|bias|off", 0},
         {"match-images", 0, OPTION_INTEGER, &o.matching.most, 1, 1e6, "N", "by the first N images", 0, 0},

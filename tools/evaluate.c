@@ -92,62 +92,6 @@ static int run_model(const struct tool *tool, struct opts *o, struct message *m)
     return status;
 }
 
-/* ---- a pair ---- */
-
-static int pair_table(struct table *t, const struct predictions p[2], struct message *m)
-{
-    struct pair_metrics pair = {0};
-    char **classes = NULL;
-    int count = 0;
-    TRY(predictions_classes(&p[0], &classes, &count, m));
-    int status = pair_compute(&pair, &p[0], &p[1], m);
-    if (status >= 0)
-        status = table_note(t, "tool", "evaluate " RESQ_VERSION, m);
-    if (status >= 0)
-        status = table_note_data(t, p[0].metadata, m);
-    for (int i = 0; i < 2 && status >= 0; i++) {
-        const char *digest = record_get(p[i].metadata, "model-digest");
-        const char *precision = record_get(p[i].metadata, "precision");
-        if (digest)
-            status = table_note(t, i ? "second-model" : "first-model", digest, m);
-        const char *tta = record_get(p[i].metadata, "tta");
-        if (precision && status >= 0)
-            status = table_note(t, i ? "second-precision" : "first-precision", precision, m);
-        if (tta && status >= 0)
-            status = table_note(t, i ? "second-tta" : "first-tta", tta, m);
-    }
-    if (status >= 0)
-        status = pair_to_table(t, &pair, classes, m);
-    classes_free(classes, count);
-    pair_free(&pair);
-    return status;
-}
-
-static int run_pair(const struct opts *o, char *const *paths, struct message *m)
-{
-    struct predictions p[2] = {0};
-    struct table table = {0};
-    TRY(output_check(o->output, m));
-    for (int i = 0; i < 2; i++)
-        TRY(output_differs(paths[i], o->output, m));
-    int status = predictions_load(&p[0], paths[0], m);
-    if (status >= 0)
-        status = predictions_load(&p[1], paths[1], m);
-    if (status >= 0) {
-        status = predictions_same_images(&p[0], &p[1], m);
-        if (status >= 0)
-            status = pair_table(&table, p, m);
-        if (status < 0)
-            message_prefix(m, status, "%s", paths[1]);
-    }
-    if (status >= 0)
-        status = table_save(&table, o->output, m);
-    table_free(&table);
-    predictions_free(&p[0]);
-    predictions_free(&p[1]);
-    return status;
-}
-
 /* ---- misuse ---- */
 
 static const char *misuse_of(const struct opts *o, const struct operands *files)
@@ -209,7 +153,7 @@ int main(int argc, char **argv)
         return tool_misuse(&tool, "%s", misuse);
     if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
-    status = o.is_pair    ? run_pair(&o, operands.items, &m)
+    status = o.is_pair    ? predictions_compare(operands.items, o.output, &m)
              : o.is_merge ? predictions_merge(&operands, o.output, o.predictions, &m)
                           : run_model(&tool, &o, &m);
     model_arguments_free(&o.given);

@@ -3,6 +3,7 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "record/file.h"
+#include "report/save.h"
 #include "tools/common/beside.h"
 #include "tools/common/images.h"
 #include "tools/common/plan_measure.h"
@@ -85,14 +86,6 @@ static void say(const struct tool *tool, const struct budget_given *g, const str
             (long long)b->test, (long long)b->qat);
 }
 
-static int save(const struct opts *o, const struct text *t, struct message *m)
-{
-    struct atomic_file f;
-    TRY(atomic_open(&f, o->output, m));
-    fwrite(t->data, 1, t->length, f.stream); /* a failure is found by the commit */
-    return atomic_commit(&f, m);
-}
-
 static int run(const struct tool *tool, struct opts *o, struct message *m)
 {
     struct budget_given g = {.network = o->called.data, .threads = (int)o->threads};
@@ -113,7 +106,7 @@ static int run(const struct tool *tool, struct opts *o, struct message *m)
                               g.network ? g.network : "");
     status = budget_print(&g, &b, o->run, minutes, &t, m);
     if (status >= 0)
-        status = save(o, &t, m);
+        status = bytes_save(t.data, t.length, o->output, m);
     if (status >= 0 && !o->quiet)
         say(tool, &g, &b, minutes);
     text_free(&t);

@@ -96,15 +96,6 @@ static int run(const struct tool *tool, struct options *o)
     return status;
 }
 
-/* "min-max|mse|...", as the observers' own table has them. */
-static void observers_list(char *out, size_t size)
-{
-    size_t used = 0;
-    const struct observer *observer;
-    for (int i = 0; (observer = observer_at(i)) && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? "|" : "", observer->name);
-}
-
 static struct trainer_arguments defaults(void)
 {
     struct trainer_arguments a = trainer_defaults();
@@ -122,8 +113,8 @@ int main(int argc, char **argv)
                         .weight_bits = 8,
                         .activation_bits = 8,
                         .percentile = 99.99};
-    char observers[256] = "";
-    observers_list(observers, sizeof observers);
+    char observers[OBSERVER_NAMES_SIZE];
+    observer_names(observers);
     const struct option_spec options[] = {
         OPTION_MODEL(&o.training.model),
         OPTION_RANGES(&o.training.ranges),

@@ -1,26 +1,16 @@
 /* quantize: fused model + ranges [+ batches] -> int8 model. */
-#include "graph/model.h"
-#include "pass/pass.h"
-#include "quant/observer.h"
-#include "record/digest.h"
 #include "record/file.h"
 #include "record/stream.h"
-#include "tools/common/low_bits.h"
+#include "tools/common/fused.h"
 #include "tools/common/lower_table.h"
+#include "tools/common/lowering.h"
 #include "tools/common/matching.h"
-#include "tools/common/model_file.h"
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 struct opts {
-    const char *model, *ranges, *output, *observer, *keep_float, *target;
-    double percentile;
-    int64_t weight_bits, activation_bits;
-    struct low_bits_arguments low;
-    struct bit_plan plan;
-    char plan_hex[DIGEST_HEX];
-    int per_tensor, saturation_free, verbose, quiet;
+    const char *model, *ranges, *output, *keep_float, *target;
+    struct lowering lowering;
+    int saturation_free, verbose, quiet;
     struct matching matching;
     struct model_arguments given;
 };
@@ -67,147 +57,93 @@ static void show(const struct tool *tool, const struct opts *o, const struct low
 
 static struct lower_options lower_options_of(const struct opts *o)
 {
-    struct lower_options how = {.observer = o->observer,
-                                .observer_parameter =
-                                    strcmp(o->observer, "percentile") == 0 ? o->percentile : (double)NAN,
-                                .weight_bits = (int)o->weight_bits,
-                                .activation_bits = (int)o->activation_bits,
-                                .per_tensor = o->per_tensor,
-                                .keep_float = o->keep_float,
-                                .saturation_free = o->saturation_free,
-                                .symmetric = strcmp(o->target, "tensorrt") == 0,
-                                .separate_sums = strcmp(o->target, "onnxruntime") == 0};
-    low_bits_take(&o->low, &how);
-    how.plan = o->low.plan ? &o->plan : NULL;
+    struct lower_options how = lowering_options(&o->lowering);
+    how.keep_float = o->keep_float;
+    how.saturation_free = o->saturation_free;
+    how.symmetric = strcmp(o->target, "tensorrt") == 0;
+    how.separate_sums = strcmp(o->target, "onnxruntime") == 0;
     return how;
 }
 
-static int lower(const struct tool *tool, struct opts *o, struct model *model, const struct ranges *ranges,
-                 struct message *m)
+static int lower(const struct tool *tool, struct opts *o, struct fused *f, struct message *m)
 {
     const struct lower_options how = lower_options_of(o);
     struct lower_report report = {0};
     matching_choose(&o->matching, lower_is_low(&how));
-    TRY(matching_open(&o->matching, model, m));
-    int status = pass_lower_int8(model, ranges, &how, &report, m);
+    TRY(matching_open(&o->matching, &f->model, m));
+    int status = pass_lower_int8(&f->model, &f->ranges, &how, &report, m);
     if (status >= 0)
         show(tool, o, &report);
     lower_report_free(&report);
     if (status >= 0)
-        status = matching_run(&o->matching, tool, model, o->quiet, m);
+        status = matching_run(&o->matching, tool, &f->model, o->quiet, m);
     return status < 0 ? message_prefix(m, status, "%s", o->model) : 0;
 }
 
-static int apply_lineage(const struct tool *tool, const struct opts *o, struct model *model, const char *digest,
-                         const struct record *ranges, struct message *m)
+static int apply_lineage(const struct tool *tool, const struct opts *o, struct fused *f, struct message *m)
 {
     struct lineage lineage = {.message = m};
-    const struct lower_options how = lower_options_of(o);
-    const struct record *const sides[] = {ranges, o->matching.taken.reader.first};
-    char hex[DIGEST_HEX];
-    TRY(digest_record(ranges, hex, m));
+    const struct record *const sides[] = {f->ranges_record, o->matching.taken.reader.first};
+    struct record *model = f->model.record;
     tool_lineage(tool, &lineage);
-    if (o->low.plan)
-        lineage_add(&lineage, "plan", "sha256:%s", o->plan_hex);
     if (o->saturation_free)
         lineage_add(&lineage, "saturation-free", "1");
     if (strcmp(o->target, "openvino") != 0)
         lineage_add(&lineage, "for", "%s", o->target);
-    lineage_add(&lineage, "model", "%s", digest);
-    model_given_lineage(&o->given.given, &lineage);
-    lineage_add(&lineage, "ranges", "sha256:%s", hex);
-    if (lower_ends_name(&how))
-        lineage_add(&lineage, "ends", "%s", lower_ends_name(&how));
-    if (lower_observer_name(&how))
-        lineage_add(&lineage, "weight-observer", "%s", lower_observer_name(&how));
+    fused_lineage(f, &o->given, &lineage);
+    lowering_lineage(&o->lowering, &lineage);
     matching_lineage(&o->matching, &lineage);
-    int status = lineage_apply(model->record, model->record, tool->name, &lineage, sides, sides[1] ? 2 : 1, m);
+    int status = lineage_apply(model, model, tool->name, &lineage, sides, sides[1] ? 2 : 1, m);
     lineage_free(&lineage);
     return status;
 }
 
-static int quantize(const struct tool *tool, struct opts *o, struct model *model, const struct record *record,
-                    struct message *m)
-{
-    struct ranges ranges;
-    char digest[MODEL_DIGEST_SIZE];
-    TRY(model_digest(model, digest, m));
-    int status = graph_require_stage(&model->graph, STAGE_FUSED, m);
-    if (status < 0)
-        return message_prefix(m, status, "%s", o->model);
-    if (o->low.plan)
-        TRY(bit_plan_load(&o->plan, o->low.plan, &model->graph, o->plan_hex, m));
-    status = ranges_from_record(&ranges, record, m);
-    if (status >= 0)
-        status = ranges_match_model(record, model, m);
-    if (status < 0) {
-        message_prefix(m, status, "%s", o->ranges);
-    } else {
-        status = lower(tool, o, model, &ranges, m);
-        if (status >= 0)
-            status = apply_lineage(tool, o, model, digest, record, m);
-    }
-    ranges_free(&ranges);
-    return status;
-}
-
+/* The fused model becomes the int8 one in its place. */
 static int run(const struct tool *tool, struct opts *o, struct message *m)
 {
-    struct model model;
-    struct record *ranges = NULL;
+    struct fused f;
     TRY(output_check(o->output, m));
     TRY(output_differs(o->model, o->output, m));
     TRY(output_differs(o->given.graph, o->output, m));
     TRY(output_differs(o->ranges, o->output, m));
-    TRY(output_differs(o->low.plan, o->output, m));
-    TRY(model_open(&model, o->model, &o->given, m));
-    int status = record_load(&ranges, o->ranges, m);
+    TRY(output_differs(o->lowering.low.plan, o->output, m));
+    int status = fused_open(&f, o->model, o->ranges, &o->given, m);
     if (status >= 0)
-        status = quantize(tool, o, &model, ranges, m);
+        status = lowering_read_plan(&o->lowering, &f.model.graph, m);
     if (status >= 0)
-        status = record_save(model.record, o->output, m);
-    record_free(ranges);
+        status = lower(tool, o, &f, m);
+    if (status >= 0)
+        status = apply_lineage(tool, o, &f, m);
+    if (status >= 0)
+        status = record_save(f.model.record, o->output, m);
     matching_close(&o->matching);
-    bit_plan_free(&o->plan);
-    model_free(&model);
+    lowering_close(&o->lowering);
+    fused_close(&f);
     return status;
 }
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.observer = "mse",
-                     .target = "openvino",
-                     .percentile = 99.99,
-                     .weight_bits = 8,
-                     .activation_bits = 8,
-                     .matching = matching_defaults};
+    struct opts o = {.target = "openvino", .lowering = lowering_defaults, .matching = matching_defaults};
     struct message m = {{0}};
-    char observers[256] = "";
-    for (int i = 0; observer_at(i); i++)
-        snprintf(observers + strlen(observers), sizeof observers - strlen(observers), "%s%s", i ? "|" : "",
-                 observer_at(i)->name);
-    const struct option_spec options[] = {
-        OPTION_MODEL(&o.model),
-        OPTION_RANGES(&o.ranges),
-        OPTION_OUTPUT(&o.output),
-        {"observer", 0, OPTION_CHOICE, &o.observer, 0, 0, "NAME", "how ranges are chosen", observers, 1},
-        {"percentile", 0, OPTION_NUMBER, &o.percentile, 50.001, 100, "P", "of the observer percentile", 0, 1},
-        {"weight-bits", 0, OPTION_INTEGER, &o.weight_bits, 2, 8, "N", "bits of the weights, 2 to 8", 0, 1},
-        {"activation-bits", 0, OPTION_INTEGER, &o.activation_bits, 2, 8, "N", "bits of the activations, 2 to 8", 0,
-         1},
-        LOW_BITS_OPTIONS(o.low),
-        {"per-tensor", 0, OPTION_FLAG, &o.per_tensor, 0, 0, 0, "one weight scale a layer, not one a channel", 0, 1},
-        {"keep-float", 0, OPTION_STRING, &o.keep_float, 0, 0, "PATTERN", "leave layers whose name matches in float",
-         0, 1},
-        MATCHING_OPTIONS(o.matching),
-        OPTION_THREADS(&o.matching.threads),
-        {"saturation-free", 0, OPTION_FLAG, &o.saturation_free, 0, 0, 0,
-         "no two codes of a channel saturate 16 bits", 0, 0},
-        {"for", 0, OPTION_CHOICE, &o.target, 0, 0, "RUNTIME", "whose codes: tensorrt's are s8 around 0",
-         "openvino|onnxruntime|tensorrt", 0},
-        MODEL_OPTIONS(o.given),
-        OPTION_VERBOSE(&o.verbose),
-        OPTION_QUIET(&o.quiet)};
+    char observers[OBSERVER_NAMES_SIZE];
+    observer_names(observers);
+    const struct option_spec options[] = {OPTION_MODEL(&o.model),
+                                          OPTION_RANGES(&o.ranges),
+                                          OPTION_OUTPUT(&o.output),
+                                          LOWERING_OPTIONS(o.lowering, observers),
+                                          {"keep-float", 0, OPTION_STRING, &o.keep_float, 0, 0, "PATTERN",
+                                           "leave layers whose name matches in float", 0, 1},
+                                          MATCHING_OPTIONS(o.matching),
+                                          OPTION_THREADS(&o.matching.threads),
+                                          {"saturation-free", 0, OPTION_FLAG, &o.saturation_free, 0, 0, 0,
+                                           "no two codes of a channel saturate 16 bits", 0, 0},
+                                          {"for", 0, OPTION_CHOICE, &o.target, 0, 0, "RUNTIME",
+                                           "whose codes: tensorrt's are s8 around 0",
+                                           "openvino|onnxruntime|tensorrt", 0},
+                                          MODEL_OPTIONS(o.given),
+                                          OPTION_VERBOSE(&o.verbose),
+                                          OPTION_QUIET(&o.quiet)};
     const struct tool tool = TOOL("quantize", "-m MODEL -r RANGES [-o OUT] [< BATCHES]",
                                   "Turn a fused float model into an int8 model.", details, options, 0);
     int status = tool_start(&tool, argc, argv, NULL);

@@ -18,6 +18,17 @@ static int has_bits(unsigned word, unsigned bits)
     return (word & bits) == bits;
 }
 
+/* Leaf 7, subleaf 1, where there is one: the bits of its eax. The processor has leaf 7. */
+static int has_later_features(unsigned bits)
+{
+    unsigned a, b, c, d;
+    __cpuid_count(7, 0, a, b, c, d);
+    if (a < 1) /* subleaves */
+        return 0;
+    __cpuid_count(7, 1, a, b, c, d);
+    return has_bits(a, bits);
+}
+
 int cpu_has_avx2(void)
 {
     enum { SSE_AND_AVX = 2 | 4 };
@@ -32,14 +43,7 @@ int cpu_has_avx2(void)
 int cpu_has_avx2vnni(void)
 {
     enum { AVX_VNNI = 1 << 4 };
-    unsigned a, b, c, d;
-    if (!cpu_has_avx2())
-        return 0;
-    __cpuid_count(7, 0, a, b, c, d);
-    if (a < 1) /* subleaves */
-        return 0;
-    __cpuid_count(7, 1, a, b, c, d);
-    return (a & AVX_VNNI) != 0;
+    return cpu_has_avx2() && has_later_features(AVX_VNNI);
 }
 
 int cpu_has_avx512(void)
@@ -64,14 +68,7 @@ int cpu_has_avx512vnni(void)
 int cpu_has_avx512bf16(void)
 {
     enum { AVX512_BF16 = 1 << 5 };
-    unsigned a, b, c, d;
-    if (!cpu_has_avx512vnni())
-        return 0;
-    __cpuid_count(7, 0, a, b, c, d);
-    if (a < 1) /* subleaves */
-        return 0;
-    __cpuid_count(7, 1, a, b, c, d);
-    return (a & AVX512_BF16) != 0;
+    return cpu_has_avx512vnni() && has_later_features(AVX512_BF16);
 }
 
 /* Linux hands out the tiles' large state only to a process that asked for it. */

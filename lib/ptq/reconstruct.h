@@ -24,10 +24,8 @@ struct reconstruct_options {
     int per_tensor;
     int threads;
     const char *isa;                 /* of the learning: see kernel_table_get */
-    const char *checkpoint, *recipe; /* file, NULL: none; what fixes the result, one line */
+    const char *checkpoint, *recipe; /* file, NULL: none; what fixes the result: record/recipe.h */
     int64_t checkpoint_every;        /* steps; before each block always */
-    /* Of two recipes, 0 or a status that says what differs: recipe_compare of train/recipe.h. */
-    int (*compare)(const char *there, const char *here, struct message *m);
     int resume;
     const volatile sig_atomic_t
         *stop;           /* set by a signal handler: save and return STATUS_INTERRUPTED. NULL: never */

@@ -1,12 +1,10 @@
 /* A reconstruction's checkpoint: the integer network as it is, and the variables of the unit at work. */
 #include "base/text.h"
 #include "ptq/reconstruction.h"
-#include "record/stream.h"
-#include <errno.h>
+#include "record/checkpoint_file.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { NAME_SIZE = 128 };
 
@@ -29,11 +27,10 @@ static int64_t list_buffers(const struct reconstruction *r, int l, struct buffer
     return (int64_t)y->count;
 }
 
-static int fill(struct reconstruction *r, struct record *to, struct message *m)
+static int fill(void *context, struct record *to, struct message *m)
 {
+    struct reconstruction *r = context;
     const struct record *from = r->int8->record;
-    TRY(record_set(to, "kind", "checkpoint", m));
-    TRY(record_set(to, "recipe", r->o->recipe, m));
     TRY(record_setf(to, "block", m, "%d", r->at));
     TRY(record_setf(to, "block-step", m, "%lld", (long long)r->step));
     for (size_t i = 0; i < from->tensor_count; i++) {
@@ -51,16 +48,7 @@ static int fill(struct reconstruction *r, struct record *to, struct message *m)
 
 int reconstruct_save(struct reconstruction *r, struct message *m)
 {
-    if (!r->o->checkpoint)
-        return 0;
-    struct record *to = record_new(m);
-    if (!to)
-        return STATUS_NOMEM;
-    int status = fill(r, to, m);
-    if (status >= 0)
-        status = record_save(to, r->o->checkpoint, m);
-    record_free(to);
-    return status;
+    return r->o->checkpoint ? checkpoint_save(r->o->checkpoint, r->o->recipe, fill, r, m) : 0;
 }
 
 static int number_of(const struct record *from, const char *key, int64_t most, int64_t *number, struct message *m)
@@ -74,12 +62,8 @@ static int number_of(const struct record *from, const char *key, int64_t most, i
 static int take_fields(struct reconstruction *r, const struct record *from, struct message *m)
 {
     struct record *to = r->int8->record;
-    const char *recipe = record_get(from, "recipe");
     int64_t at;
-    TRY(record_require_kind(from, "checkpoint", m));
-    if (!recipe)
-        return message_set(m, STATUS_FORMAT, "recipe: missing metadata");
-    TRY(r->o->compare(recipe, r->o->recipe, m));
+    TRY(checkpoint_is_of(from, r->o->recipe, m));
     TRY(number_of(from, "block", r->count - 1, &at, m));
     TRY(number_of(from, "block-step", r->o->steps, &r->step, m));
     r->at = (int)at;
@@ -95,11 +79,12 @@ int reconstruct_restore(struct reconstruction *r, struct record **held, struct m
 {
     const char *path = r->o->checkpoint;
     *held = NULL;
-    if (!r->o->resume || !path || (access(path, F_OK) != 0 && errno == ENOENT))
+    if (!r->o->resume || !path)
         return 0;
-    TRY(record_load(held, path, m));
-    int status = take_fields(r, *held, m);
-    return status < 0 ? message_prefix(m, status, "%s", path) : 0;
+    int status = checkpoint_load(path, held, m);
+    if (status > 0 && (status = take_fields(r, *held, m)) < 0)
+        message_prefix(m, status, "%s", path);
+    return status;
 }
 
 static int take_layer(struct reconstruction *r, const struct record *held, int l, struct message *m)

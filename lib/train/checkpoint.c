@@ -1,10 +1,7 @@
 #include "train/checkpoint.h"
-#include "record/stream.h"
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 void training_state_free(struct training_state *s)
 {
@@ -165,19 +162,4 @@ int checkpoint_take_scale(const struct record *r, struct gradient_scale *s, int6
     s->scale = (float)scale;
     *skipped = count;
     return STATUS_OK;
-}
-
-int checkpoint_load(const char *path, struct record **r, struct message *m)
-{
-    *r = NULL;
-    if (access(path, F_OK) != 0 && errno == ENOENT)
-        return 0;
-    TRY(record_load(r, path, m));
-    int status = record_require_kind(*r, "checkpoint", m);
-    if (status < 0) {
-        record_free(*r);
-        *r = NULL;
-        return message_prefix(m, status, "%s", path);
-    }
-    return 1;
 }

@@ -1,10 +1,10 @@
-/* checkpoint.h: all that a training run needs to go on, as one record (kind checkpoint in lib/FORMATS.md). */
+/* checkpoint.h: all that a training run needs to go on, as parts of one record (kind checkpoint in lib/FORMATS.md). */
 #ifndef RESQ_TRAIN_CHECKPOINT_H
 #define RESQ_TRAIN_CHECKPOINT_H
 
 #include "base/text.h"
 #include "exec/train/gradient.h"
-#include "record/record.h"
+#include "record/checkpoint_file.h"
 #include "train/loss.h"
 
 /* Where a run stands, between two steps. All-zero, but best_epoch -1 and start_accuracy NaN, is the beginning. */
@@ -37,9 +37,5 @@ int checkpoint_add_scale(struct record *r, const struct gradient_scale *s, int64
                          struct message *m) RESQ_USE_RESULT;
 int checkpoint_take_scale(const struct record *r, struct gradient_scale *s, int64_t *skipped,
                           struct message *m) RESQ_USE_RESULT;
-
-/* 1: *r is the checkpoint (the caller's to free); 0: there is no such file (*r NULL: a run that was stopped before
- * its first checkpoint begins again); negative: failure. */
-int checkpoint_load(const char *path, struct record **r, struct message *m) RESQ_USE_RESULT;
 
 #endif

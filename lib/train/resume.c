@@ -1,7 +1,5 @@
 /* A run's checkpoint: what it holds, and going on from it. */
-#include "train/recipe.h"
 #include "train/trainer.h"
-#include "record/stream.h"
 #include <math.h>
 #include <string.h>
 
@@ -45,8 +43,6 @@ static const char *made_by(const struct record *r)
 
 static int add_metadata(struct trainer *t, struct record *r, struct message *m)
 {
-    TRY(record_set(r, "kind", "checkpoint", m));
-    TRY(record_set(r, "recipe", t->recipe.data, m));
     TRY(checkpoint_add_state(r, &t->state, m));
     TRY(record_set(r, "device", gradient_device(t->gradient), m));
     TRY(record_set(r, "precision", gradient_precision(t->gradient), m));
@@ -57,8 +53,9 @@ static int add_metadata(struct trainer *t, struct record *r, struct message *m)
     return record_inherit(r, t->start.record, m); /* its graph and stage */
 }
 
-static int checkpoint_fill(struct trainer *t, struct record *r, struct message *m)
+static int fill(void *context, struct record *r, struct message *m)
 {
+    struct trainer *t = context;
     struct buffer buffers[MAX_BUFFERS];
     int count = buffers_list(t, buffers);
     for (int i = 0; i < count; i++) {
@@ -77,14 +74,7 @@ int trainer_save(struct trainer *t, struct message *m)
     TRY(trainer_settle(t, m));
     TRY(trainer_check_finite(t, m));
     t->state.seconds = t->seconds_before + clock_seconds() - t->session_start;
-    struct record *r = record_new(m);
-    if (!r)
-        return STATUS_NOMEM;
-    int status = checkpoint_fill(t, r, m);
-    if (status >= 0)
-        status = record_save(r, t->options->checkpoint, m);
-    record_free(r);
-    return status;
+    return checkpoint_save(t->options->checkpoint, t->recipe.data, fill, t, m);
 }
 
 /* The lineage of what is delivered is that of the stream as it was first brought: one that begins later or is cut
@@ -113,10 +103,7 @@ static int log_moved(struct trainer *t, const struct record *checkpoint, struct 
 
 static int restore_fields(struct trainer *t, const struct record *checkpoint, struct message *m)
 {
-    const char *recipe = record_get(checkpoint, "recipe");
-    if (!recipe)
-        return message_set(m, STATUS_FORMAT, "recipe: missing metadata");
-    TRY(recipe_compare(recipe, t->recipe.data, m));
+    TRY(checkpoint_is_of(checkpoint, t->recipe.data, m));
     TRY(checkpoint_take_state(checkpoint, &t->state, m));
     TRY(checkpoint_take_scale(checkpoint, gradient_loss_scale(t->gradient), &t->skipped, m));
     struct buffer buffers[MAX_BUFFERS];

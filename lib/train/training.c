@@ -5,7 +5,7 @@
 #include "record/output.h"
 #include "record/stream.h"
 #include "train/log.h"
-#include "train/recipe.h"
+#include "record/recipe.h"
 #include "train/stages.h"
 #include "train/trainer.h"
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "record/describe.h"
 #include "train/checkpoint.h"
 #include "train/log.h"
-#include "train/recipe.h"
+#include "record/recipe.h"
 
 static const struct slice slices[] = {
     {.name = "a.weight", .rank = 2, .shape = {2, 3}, .offset = 0, .count = 6},

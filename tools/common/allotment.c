@@ -84,6 +84,30 @@ int allotment_open(struct allotment *a, const struct fused *f, const char *path,
     return status < 0 ? message_prefix(m, status, "%s", path) : 0;
 }
 
+int64_t tensors_bytes(const struct model *model)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < model->record->tensor_count; i++)
+        bytes += (int64_t)model->record->tensors[i].bytes;
+    return bytes;
+}
+
+int allotment_weigh(struct allotment *a, const struct fused *f, const struct lower_options *how, struct message *m)
+{
+    struct bit_plan all = {0};
+    struct model model = {0};
+    int status = model_copy(&model, &f->model, m);
+    if (status >= 0)
+        status = pass_lower_int8(&model, &f->ranges, how, NULL, m);
+    if (status >= 0)
+        status = allotment_uniform(a, FULL, FULL, &all, m);
+    if (status >= 0)
+        a->bytes_beside = tensors_bytes(&model) - plan_bytes(a, &all);
+    bit_plan_free(&all);
+    model_free(&model);
+    return status;
+}
+
 void allotment_close(struct allotment *a)
 {
     memory_free(a->nodes);

@@ -22,7 +22,7 @@ struct node_costs {
 struct allotment {
     const struct model *fused;
     struct node_costs *nodes; /* owned */
-    int64_t bytes_beside;     /* of all tensors that are no weights; the caller sets it */
+    int64_t bytes_beside;     /* of all tensors that are no weights: allotment_weigh */
     double ms_beside;         /* of all that is no layer */
     int activation_bits;      /* of all values but the ends' */
     int keep_ends;            /* at 8 bits */
@@ -35,6 +35,9 @@ struct allotment {
 
 /* allotment_close after a failure too. path: analyse's table, of this very model. */
 int allotment_open(struct allotment *a, const struct fused *f, const char *path, struct message *m) RESQ_USE_RESULT;
+/* Sets bytes_beside, by lowering the fused model once: how, at 8 bits. */
+int allotment_weigh(struct allotment *a, const struct fused *f, const struct lower_options *how,
+                    struct message *m) RESQ_USE_RESULT;
 /* timings: "BITS=FILE", a table of bench --layers of a model whose layers have so many bits. */
 int allotment_time(struct allotment *a, const char *timings, struct message *m) RESQ_USE_RESULT;
 /* Of widths for which there is no timing that of the next packed alike: 3 as 4, 5 to 7 as 8. STATUS_MISMATCH where a layer has
@@ -51,6 +54,8 @@ int64_t plan_bytes(const struct allotment *a, const struct bit_plan *p);
 double plan_average(const struct allotment *a, const struct bit_plan *p);
 double plan_loss(const struct allotment *a, const struct bit_plan *p, enum allot_loss loss);
 double plan_ms(const struct allotment *a, const struct bit_plan *p); /* NaN where something was not timed */
+/* Of a model: what its tensors take. */
+int64_t tensors_bytes(const struct model *model);
 void allotment_close(struct allotment *a);
 
 #endif

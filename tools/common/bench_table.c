@@ -5,35 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The last `parts` parts of a path; the whole path where it has no more. */
-static const char *path_tail(const char *path, int parts)
-{
-    const char *tail = path + strlen(path);
-    while (tail > path && (tail[-1] != '/' || --parts > 0))
-        tail--;
-    return tail;
-}
-
-void bench_name(char out[BENCH_NAME_SIZE], const char *const *paths, int count, int i)
-{
-    static const char suffix[] = ".safetensors";
-    const char *tail = path_tail(paths[i], 1);
-    for (int k = 0, parts = 1; k < count; k++) {
-        if (strcmp(paths[k], paths[i]) == 0)
-            continue;
-        while (tail > paths[i] && strcmp(tail, path_tail(paths[k], parts)) == 0)
-            tail = path_tail(paths[i], ++parts);
-    }
-    size_t length = strlen(tail), dots = sizeof suffix - 1;
-    if (length > dots && strcmp(tail + length - dots, suffix) == 0)
-        length -= dots;
-    if (length >= BENCH_NAME_SIZE) { /* the end tells more */
-        tail += length - (BENCH_NAME_SIZE - 1);
-        length = BENCH_NAME_SIZE - 1;
-    }
-    snprintf(out, BENCH_NAME_SIZE, "%.*s", (int)length, tail);
-}
-
 int bench_note_device(struct table *t, const char *device, struct message *m)
 {
     struct message why = {{0}};

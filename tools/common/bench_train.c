@@ -2,8 +2,6 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/threads.h"
-#include "data/batch.h"
-#include "graph/resnet.h"
 #include "pass/pass.h"
 #include "record/file.h"
 #include "report/table.h"
@@ -14,19 +12,17 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* A model with its images; activations where it is trained quantized. */
-struct subject {
-    struct model model;
-    char name[BENCH_NAME_SIZE];
-    struct affine *activations;
-    uint8_t *images;
-    uint16_t *labels;
+/* What training a subject takes besides its images. */
+struct trained {
+    struct affine *activations; /* NULL where it is not trained quantized */
+    uint16_t *labels;           /* [batch] */
 };
 
 struct run {
-    const struct bench_train *o;
-    struct subject subjects[STRING_LIST_MAX + 1];
-    int subject_count, case_count, batch; /* batch: the largest */
+    const struct bench_arguments *o;
+    struct bench_subjects subjects;
+    struct trained trained[BENCH_SUBJECTS_MOST]; /* of each subject */
+    int case_count, batch;                       /* batch: the largest */
     struct step_case *cases;
 };
 
@@ -35,7 +31,7 @@ static const char *const passes[LAYER_PASSES] = {"forward", "data", "weight"};
 
 /* ---- models ---- */
 
-static int read_ranges(struct subject *s, const char *path, struct message *m)
+static int read_ranges(const struct model *model, const char *path, struct affine **activations, struct message *m)
 {
     const struct lower_options lower = {/* as qat-finetune's */
                                         .observer = "mse",
@@ -47,112 +43,89 @@ static int read_ranges(struct subject *s, const char *path, struct message *m)
     TRY(record_load(&record, path, m));
     int status = ranges_from_record(&ranges, record, m);
     if (status >= 0)
-        status = ranges_match_model(record, &s->model, m);
+        status = ranges_match_model(record, model, m);
     if (status < 0)
         message_prefix(m, status, "%s", path);
-    s->activations = memory_new((size_t)s->model.graph.count, sizeof *s->activations, m);
+    struct affine *chosen = memory_new((size_t)model->graph.count, sizeof *chosen, m);
+    *activations = chosen;
     if (status >= 0)
-        status =
-            s->activations ? lower_choose_activations(&s->model, &ranges, &lower, s->activations, m) : STATUS_NOMEM;
+        status = chosen ? lower_choose_activations(model, &ranges, &lower, chosen, m) : STATUS_NOMEM;
     ranges_free(&ranges);
     record_free(record);
     return status;
 }
 
-static int load_models(struct run *r, struct message *m)
+static int open_models(struct run *r, struct bench_arguments *o, struct message *m)
 {
-    for (int i = 0; i < r->o->models->count; i++) {
-        struct subject *s = &r->subjects[i];
-        TRY(output_differs(r->o->models->items[i], r->o->output, m));
-        TRY(model_open(&s->model, r->o->models->items[i], r->o->given, m));
-        r->subject_count = i + 1;
-        bench_name(s->name, r->o->models->items, r->o->models->count, i);
-        if (r->o->ranges)
-            TRY(read_ranges(s, r->o->ranges, m));
-    }
-    if (r->o->width > 0) {
-        struct subject *s = &r->subjects[r->subject_count];
-        struct graph g = {0};
-        TRY(resnet18_build_for(&g, r->o->image, (int)r->o->width, 10, NULL, NULL, m));
-        TRY(model_initialise(&s->model, &g, 1, m));
-        r->subject_count++;
-        snprintf(s->name, sizeof s->name, "resnet18-width%d", (int)r->o->width);
-    }
+    TRY(bench_subjects_open(&r->subjects, o, m));
+    for (int i = 0; i < o->models.count && o->ranges; i++)
+        TRY(read_ranges(&r->subjects.items[i].model, o->ranges, &r->trained[i].activations, m));
     return 0;
 }
 
-/* r->batch images: from the set, over and over, or drawn; labels drawn. */
-static int make_images(const struct run *r, struct subject *s, const struct image_set *set, struct message *m)
+/* r->batch images and their labels, drawn. */
+static int make_images(struct run *r, int i, const struct image_set *set, struct message *m)
 {
-    const struct graph *g = &s->model.graph;
-    const struct node *x = &g->nodes[0];
-    size_t bytes = (size_t)x->h * (size_t)x->w * (size_t)x->c, batch = (size_t)r->batch;
+    const struct graph *g = &r->subjects.items[i].model.graph;
     struct random_stream draw = random_open(1, RANDOM_TEST, 0, 0);
-    int status = set->count > 0 ? images_match_input(set->shape, x->h, x->w, x->c, m) : 0;
-    if (status < 0)
-        return message_prefix(m, status, "%s", s->name);
-    s->images = memory_new(batch, bytes, m);
-    s->labels = memory_new(batch, sizeof *s->labels, m);
-    if (!s->images || !s->labels)
+    uint16_t *labels = memory_new((size_t)r->batch, sizeof *labels, m);
+    r->trained[i].labels = labels;
+    if (!labels)
         return STATUS_NOMEM;
-    for (size_t n = 0; n < batch && set->count > 0; n++)
-        memcpy(s->images + n * bytes, set->images + n % (size_t)set->count * bytes, bytes);
-    for (size_t k = 0; set->count == 0 && k < batch * bytes; k++)
-        s->images[k] = (uint8_t)random_below(&draw, 256);
-    for (size_t n = 0; n < batch; n++)
-        s->labels[n] = (uint16_t)random_below(&draw, (uint32_t)g->nodes[g->count - 1].c);
+    TRY(bench_subject_draw(&r->subjects.items[i], set, r->batch, &draw, m));
+    for (int n = 0; n < r->batch; n++)
+        labels[n] = (uint16_t)random_below(&draw, (uint32_t)g->nodes[g->count - 1].c);
     return 0;
 }
 
 /* ---- cases ---- */
 
 /* Threads change fastest, and what differs in them alone is a group. */
-static int make_case(struct run *r, struct subject *s, const char *precision, int at, struct message *m)
+static int make_case(struct run *r, int i, const char *precision, int at, struct message *m)
 {
-    const struct bench_train *o = r->o;
+    const struct bench_arguments *o = r->o;
+    const struct bench_subject *s = &r->subjects.items[i];
+    const struct trained *trained = &r->trained[i];
     const struct graph *g = &s->model.graph;
     struct step_case *c = &r->cases[r->case_count];
-    const struct gradient_options how = {.threads = (int)o->threads->items[at % o->threads->count],
-                                         .batch = (int)o->batches->items[at / o->threads->count],
+    const struct gradient_options how = {.threads = (int)o->threads.items[at % o->threads.count],
+                                         .batch = (int)o->batches.items[at / o->threads.count],
                                          .precision = precision,
                                          .device = o->where.device,
                                          .tf32 = o->where.tf32,
                                          .fast = o->where.fast,
-                                         .quantized = s->activations != NULL,
-                                         .activations = s->activations,
+                                         .quantized = trained->activations != NULL,
+                                         .activations = trained->activations,
                                          .weight_bits = 8,
                                          .activation_bits = 8};
     int status = gradient_open(&c->gradient, &s->model, &how, m);
     if (status < 0)
         return message_prefix(m, status, "%s", s->name);
     c->images = s->images;
-    c->labels = s->labels;
+    c->labels = trained->labels;
     c->batch = how.batch;
     c->classes = g->nodes[g->count - 1].c;
-    c->rate = s->activations ? 0.001 : 0.01;
-    c->group = r->case_count++ / o->threads->count;
+    c->rate = trained->activations ? 0.001 : 0.01;
+    c->group = r->case_count++ / o->threads.count;
     c->name = s->name;
     return 0;
 }
 
 static int make_cases(struct run *r, struct message *m)
 {
-    static const struct string_list fp32 = {{"fp32"}, 1};
-    const struct bench_train *o = r->o;
-    const struct string_list *precisions = o->precisions->count > 0 ? o->precisions : &fp32;
+    const struct bench_arguments *o = r->o;
     struct image_set set = {0};
-    int each = o->threads->count * o->batches->count, status = 0;
-    r->cases = memory_new((size_t)(r->subject_count * precisions->count * each), sizeof *r->cases, m);
+    int each = o->threads.count * o->batches.count, status = 0;
+    r->cases = memory_new((size_t)(r->subjects.count * o->precisions.count * each), sizeof *r->cases, m);
     if (!r->cases)
         return STATUS_NOMEM;
-    for (int i = 0; i < o->batches->count; i++)
-        r->batch = r->batch > (int)o->batches->items[i] ? r->batch : (int)o->batches->items[i];
+    r->batch = bench_largest_batch(o);
     if (o->images)
         TRY(image_set_load(&set, o->images, m));
-    for (int i = 0; i < r->subject_count && status >= 0; i++) {
-        status = make_images(r, &r->subjects[i], &set, m);
-        for (int k = 0; k < precisions->count * each && status >= 0; k++)
-            status = make_case(r, &r->subjects[i], precisions->items[k / each], k % each, m);
+    for (int i = 0; i < r->subjects.count && status >= 0; i++) {
+        status = make_images(r, i, &set, m);
+        for (int k = 0; k < o->precisions.count * each && status >= 0; k++)
+            status = make_case(r, i, o->precisions.items[k / each], k % each, m);
     }
     image_set_free(&set);
     return status;
@@ -163,16 +136,23 @@ static void run_close(struct run *r)
     step_measure_free(r->cases, r->cases ? r->case_count : 0);
     for (int i = 0; i < r->case_count; i++)
         gradient_close(r->cases[i].gradient);
-    for (int i = 0; i < r->subject_count; i++) {
-        model_free(&r->subjects[i].model);
-        memory_free(r->subjects[i].activations);
-        memory_free(r->subjects[i].images);
-        memory_free(r->subjects[i].labels);
+    for (int i = 0; i < BENCH_SUBJECTS_MOST; i++) {
+        memory_free(r->trained[i].activations);
+        memory_free(r->trained[i].labels);
     }
+    bench_subjects_close(&r->subjects);
     memory_free(r->cases);
 }
 
 /* ---- the table ---- */
+
+static int is_quantized(const struct run *r, const struct step_case *c)
+{
+    for (int i = 0; i < r->subjects.count; i++)
+        if (r->subjects.items[i].name == c->name)
+            return r->trained[i].activations != NULL;
+    return 0;
+}
 
 /* macs: of one image. Nothing for what took no time at all: a pass that there is not. */
 static int add_row(struct table *t, const struct run *r, const struct step_case *c, const char *what,
@@ -180,18 +160,15 @@ static int add_row(struct table *t, const struct run *r, const struct step_case 
 {
     char peak[64] = "-\t-";
     double rate = macs * c->batch / s.median;
-    const struct subject *of = r->subjects;
-    while (of->name != c->name)
-        of++;
     if (s.p99 <= 0)
         return 0;
     if (c->peak > 0 && macs > 0)
         snprintf(peak, sizeof peak, "%.2f\t%.4f", c->peak / 1e9, rate / c->peak);
     return table_rowf(t, m, "%s\t%s\t%s\t%s\t%s%s\t%s\t%d\t%d\t%.6f\t%.6f\t%.6f\t%.6f\t%.1f\t%.3f\t%s\t%zu", what,
                       c->name, gradient_isa(c->gradient), gradient_device(c->gradient),
-                      of->activations ? "int8+" : "", gradient_precision(c->gradient), gradient_engine(c->gradient),
-                      gradient_threads(c->gradient), c->batch, s.median * 1e3, s.min * 1e3, s.p95 * 1e3,
-                      s.p99 * 1e3, c->batch / s.median, rate / 1e9, peak, bytes);
+                      is_quantized(r, c) ? "int8+" : "", gradient_precision(c->gradient),
+                      gradient_engine(c->gradient), gradient_threads(c->gradient), c->batch, s.median * 1e3,
+                      s.min * 1e3, s.p95 * 1e3, s.p99 * 1e3, c->batch / s.median, rate / 1e9, peak, bytes);
 }
 
 static int add_parts(struct table *t, const struct run *r, const struct step_case *c, struct message *m)
@@ -230,14 +207,6 @@ static int add_notes(struct table *t, const struct run *r, struct message *m)
     getrusage(RUSAGE_SELF, &usage);
     snprintf(text, sizeof text, "%lld", (long long)usage.ru_maxrss * 1024);
     return table_note(t, "peak-resident-bytes", text, m);
-}
-
-static int is_quantized(const struct run *r, const struct step_case *c)
-{
-    for (int i = 0; i < r->subject_count; i++)
-        if (r->subjects[i].name == c->name)
-            return r->subjects[i].activations != NULL;
-    return 0;
 }
 
 /* The float32 step that a quantized one may be compared with: same network, as many images and threads. */
@@ -284,14 +253,12 @@ static int make_table(struct table *t, const struct run *r, struct message *m)
     return 0;
 }
 
-int bench_train_run(const struct bench_train *o, struct message *m)
+int bench_train_run(struct bench_arguments *o, struct message *m)
 {
     static struct run r; /* large */
     struct table table = {0};
-    r = (struct run){.o = o};
-    int status = output_check(o->output, m);
-    if (status >= 0)
-        status = load_models(&r, m);
+    r.o = o;
+    int status = open_models(&r, o, m);
     if (status >= 0)
         status = make_cases(&r, m);
     if (status >= 0)

@@ -2,21 +2,7 @@
 #ifndef RESQ_TOOLS_BENCH_TRAIN_H
 #define RESQ_TOOLS_BENCH_TRAIN_H
 
-#include "tools/common/device.h"
-#include "tools/common/model_file.h"
-
-struct bench_train {
-    const struct string_list *models;     /* float ones; with ranges fused ones, trained quantized */
-    const struct string_list *precisions; /* none: fp32 */
-    const struct integer_list *batches, *threads;
-    const char *ranges, *images, *output; /* NULL: none */
-    const int *image;                     /* height, width, channels of its images */
-    int64_t width;                        /* also a float ResNet-18 of this width; 0: none */
-    double seconds;
-    int layers;
-    struct device_arguments where; /* resolved */
-    struct model_arguments *given;
-};
+#include "tools/common/bench_subjects.h"
 
 /* For --help. */
 /* clang-format off */
@@ -38,7 +24,8 @@ struct bench_train {
     "  bench --train -m fused.safetensors -r ranges.safetensors --width 64 -b 128 -j 2\n"
 /* clang-format on */
 
-/* Every model with every precision, batch size and number of threads, a step of each in turn. */
-int bench_train_run(const struct bench_train *o, struct message *m) RESQ_USE_RESULT;
+/* Every model (a float one; with ranges a fused one, trained quantized) with every precision, batch size and number of threads, a step of
+ * each in turn. */
+int bench_train_run(struct bench_arguments *o, struct message *m) RESQ_USE_RESULT;
 
 #endif

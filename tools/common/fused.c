@@ -24,6 +24,13 @@ int fused_open(struct fused *f, const char *model, const char *ranges, struct mo
     return status < 0 ? message_prefix(m, status, "%s", ranges) : 0;
 }
 
+void fused_lineage(const struct fused *f, const struct model_arguments *given, struct lineage *l)
+{
+    lineage_add(l, "model", "%s", f->digest);
+    model_given_lineage(&given->given, l);
+    lineage_add(l, "ranges", "sha256:%s", f->ranges_hex);
+}
+
 void fused_close(struct fused *f)
 {
     model_free(&f->model);

@@ -18,6 +18,8 @@ struct fused {
 /* Failures name the file: a model at another stage, ranges of another model. fused_close after a failure too. */
 int fused_open(struct fused *f, const char *model, const char *ranges, struct model_arguments *given,
                struct message *m) RESQ_USE_RESULT;
+/* Adds what it was read from: model=, what was given of a model without graph, ranges=. */
+void fused_lineage(const struct fused *f, const struct model_arguments *given, struct lineage *l);
 void fused_close(struct fused *f);
 
 #endif

@@ -2,15 +2,19 @@
 #include "base/progress.h"
 #include <string.h>
 
-static const char *mode_name(enum match_mode mode)
+const char *match_mode_name(enum match_mode mode)
 {
     return mode == MATCH_OFF ? "off" : mode == MATCH_BIAS ? "bias" : "all";
 }
 
+enum match_mode match_mode_find(const char *name)
+{
+    return strcmp(name, "all") == 0 ? MATCH_ALL : strcmp(name, "bias") == 0 ? MATCH_BIAS : MATCH_OFF;
+}
+
 void matching_choose(struct matching *a, int is_low)
 {
-    const char *name = a->match ? a->match : is_low ? "all" : "off";
-    a->mode = strcmp(name, "all") == 0 ? MATCH_ALL : strcmp(name, "bias") == 0 ? MATCH_BIAS : MATCH_OFF;
+    a->mode = match_mode_find(a->match ? a->match : is_low ? "all" : "off");
 }
 
 int matching_open(struct matching *a, const struct model *fused, struct message *m)
@@ -26,7 +30,7 @@ int matching_open(struct matching *a, const struct model *fused, struct message 
     if (a->gptq)
         return message_set(m, status, "%s (--gptq wants batches of images there)", why.text);
     return message_set(m, status, "%s (--match %s wants batches of images there; --match off does without)",
-                       why.text, mode_name(a->mode));
+                       why.text, match_mode_name(a->mode));
 }
 
 static void show(void *context, int done, int layers)
@@ -46,7 +50,7 @@ static int describe(const struct matching *a, struct model *int8, struct message
 {
     const char *how = record_get(int8->record, "quantization");
     return record_setf(int8->record, "quantization", m, "%s%s match=%s match-images=%lld", how ? how : "",
-                       a->gptq ? " codes=gptq" : "", mode_name(a->mode), (long long)a->taken.count);
+                       a->gptq ? " codes=gptq" : "", match_mode_name(a->mode), (long long)a->taken.count);
 }
 
 int matching_run(struct matching *a, const struct tool *tool, struct model *int8, int quiet, struct message *m)
@@ -77,7 +81,7 @@ void matching_lineage(const struct matching *a, struct lineage *l)
         return;
     if (a->gptq)
         lineage_add(l, "gptq", "1");
-    lineage_add(l, "match", "%s", mode_name(a->mode));
+    lineage_add(l, "match", "%s", match_mode_name(a->mode));
     lineage_add(l, "match-images", "%lld", (long long)a->taken.count);
 }
 

@@ -29,6 +29,9 @@ struct matching {
     {"match-images", 0, OPTION_INTEGER, &(a).most, 1, 1e6, "N", "by so many images of standard input", 0, 0}
 /* clang-format on */
 
+/* "all", "bias", "off"; of a name that is none of them, off. */
+const char *match_mode_name(enum match_mode mode);
+enum match_mode match_mode_find(const char *name);
 /* The mode, from the option. */
 void matching_choose(struct matching *a, int is_low);
 /* Reads the images and keeps a copy of the fused model; nothing where it is off. */

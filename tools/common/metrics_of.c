@@ -26,7 +26,9 @@ int metrics_of(struct table *t, const struct predictions *p, const struct record
     return status;
 }
 
-int predictions_classes(const struct predictions *p, char ***classes, int *count, struct message *m)
+/* The names of its classes, as the metadata of predictions from a file has them: *count is K; the caller frees them
+ * (classes_free). */
+static int read_classes(const struct predictions *p, char ***classes, int *count, struct message *m)
 {
     const char *names = record_get(p->metadata, "classes");
     if (!names)
@@ -44,12 +46,14 @@ static int metrics_of_predictions(struct table *t, const struct predictions *p, 
     const struct predict_with with = {NULL, record_get(says, "precision"), record_get(says, "tta")};
     char **classes = NULL;
     int count = 0;
-    TRY(predictions_classes(p, &classes, &count, m));
+    TRY(read_classes(p, &classes, &count, m));
     int status =
         metrics_of(t, p, says, classes, &with, record_get(says, "model-digest"), record_get(says, "stage"), m);
     classes_free(classes, count);
     return status;
 }
+
+/* ---- parts ---- */
 
 static int merged_save(const char *output, const char *predictions, const struct predictions *p, struct message *m)
 {
@@ -91,5 +95,64 @@ int predictions_merge(const struct operands *files, const char *output, const ch
     predictions_free(&all);
     for (int i = 0; i < files->count; i++)
         predictions_free(&parts[i]);
+    return status;
+}
+
+/* ---- a pair ---- */
+
+static int note_pair(struct table *t, const struct predictions p[2], struct message *m)
+{
+    static const char *const notes[2][3][2] = {
+        {{"first-model", "model-digest"}, {"first-precision", "precision"}, {"first-tta", "tta"}},
+        {{"second-model", "model-digest"}, {"second-precision", "precision"}, {"second-tta", "tta"}}};
+    TRY(table_note(t, "tool", "evaluate " RESQ_VERSION, m));
+    TRY(table_note_data(t, p[0].metadata, m));
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 3; k++) {
+            const char *value = record_get(p[i].metadata, notes[i][k][1]);
+            if (value)
+                TRY(table_note(t, notes[i][k][0], value, m));
+        }
+    return 0;
+}
+
+static int pair_table(struct table *t, const struct predictions p[2], struct message *m)
+{
+    struct pair_metrics pair = {0};
+    char **classes = NULL;
+    int count = 0;
+    TRY(read_classes(&p[0], &classes, &count, m));
+    int status = pair_compute(&pair, &p[0], &p[1], m);
+    if (status >= 0)
+        status = note_pair(t, p, m);
+    if (status >= 0)
+        status = pair_to_table(t, &pair, classes, m);
+    classes_free(classes, count);
+    pair_free(&pair);
+    return status;
+}
+
+int predictions_compare(char *const paths[2], const char *output, struct message *m)
+{
+    struct predictions p[2] = {0};
+    struct table table = {0};
+    TRY(output_check(output, m));
+    for (int i = 0; i < 2; i++)
+        TRY(output_differs(paths[i], output, m));
+    int status = predictions_load(&p[0], paths[0], m);
+    if (status >= 0)
+        status = predictions_load(&p[1], paths[1], m);
+    if (status >= 0) {
+        status = predictions_same_images(&p[0], &p[1], m);
+        if (status >= 0)
+            status = pair_table(&table, p, m);
+        if (status < 0)
+            message_prefix(m, status, "%s", paths[1]);
+    }
+    if (status >= 0)
+        status = table_save(&table, output, m);
+    table_free(&table);
+    predictions_free(&p[0]);
+    predictions_free(&p[1]);
     return status;
 }

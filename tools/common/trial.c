@@ -2,17 +2,10 @@
 #include "base/memory.h"
 #include "ptq/analyse.h"
 #include "report/metrics.h"
+#include "report/metrics_table.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-int64_t tensors_bytes(const struct model *model)
-{
-    int64_t bytes = 0;
-    for (size_t i = 0; i < model->record->tensor_count; i++)
-        bytes += (int64_t)model->record->tensors[i].bytes;
-    return bytes;
-}
 
 static int run(struct trials *t, const struct model *model, struct message *m)
 {
@@ -141,6 +134,27 @@ int trials_table(const struct trials *t, struct table *table, struct message *m)
                        x->drop_high, x->mcnemar_p));
     }
     return 0;
+}
+
+int trials_save(const struct trials *t, const char *path, struct message *m)
+{
+    struct table table = {0};
+    char accuracy[32], images[32];
+    snprintf(accuracy, sizeof accuracy, "%.4f", t->accuracy);
+    snprintf(images, sizeof images, "%lld", (long long)t->held.set.count);
+    const char *const said[][2] = {
+        {"images", images}, {"model-digest", t->f->digest}, {"float-accuracy", accuracy}};
+    int status = table_note(&table, "tool", "allot " RESQ_VERSION, m);
+    if (status >= 0)
+        status = table_note_data(&table, t->held.set.first, m);
+    for (size_t i = 0; i < sizeof said / sizeof said[0] && status >= 0; i++)
+        status = table_note(&table, said[i][0], said[i][1], m);
+    if (status >= 0)
+        status = trials_table(t, &table, m);
+    if (status >= 0)
+        status = table_save(&table, path, m);
+    table_free(&table);
+    return status;
 }
 
 void trials_close(struct trials *t)

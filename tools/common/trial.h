@@ -42,9 +42,8 @@ int trials_add(struct trials *t, const char *kind, const char *name, struct bit_
                struct message *m) RESQ_USE_RESULT;
 /* kind name bits bytes kl_expected kl accuracy drop drop_low drop_high mcnemar_p, by bytes, uniform ones first. */
 int trials_table(const struct trials *t, struct table *table, struct message *m) RESQ_USE_RESULT;
+/* The same, with what it was measured on and of, to a file. */
+int trials_save(const struct trials *t, const char *path, struct message *m) RESQ_USE_RESULT;
 void trials_close(struct trials *t);
-
-/* Of a model: what its tensors take. */
-int64_t tensors_bytes(const struct model *model);
 
 #endif

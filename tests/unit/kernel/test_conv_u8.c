@@ -451,26 +451,6 @@ static void test_qlinearconv(void **state)
     }
 }
 
-static void test_rounding(void **state)
-{
-    (void)state;
-    static const struct {
-        float v;
-        uint8_t zero_point, low, high, want;
-    } cases[] = {
-        {0.5f, 10, 0, 255, 10},     {1.5f, 10, 0, 255, 12},
-        {2.5f, 10, 0, 255, 12},     {-0.5f, 10, 0, 255, 10},
-        {-1.5f, 10, 0, 255, 8},     {-2.5f, 10, 0, 255, 8},
-        {0.5f, 1, 0, 255, 1},       {0.49999997f, 1, 0, 255, 1},
-        {3e38f, 128, 0, 255, 255},  {-3e38f, 128, 0, 255, 0},
-        {INFINITY, 0, 0, 255, 255}, {-INFINITY, 255, 0, 255, 0},
-        {NAN, 7, 3, 255, 3},        {-1.0f, 77, 77, 255, 77},
-        {200.0f, 0, 0, 15, 15},     {1073741824.0f, 0, 0, 255, 255},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_int_equal(code_round(cases[i].v, cases[i].zero_point, cases[i].low, cases[i].high), cases[i].want);
-}
-
 /* Ties through a whole kernel: acc odd, multiplier 1/2. */
 static void test_ties_in_every_set(void **state)
 {
@@ -504,11 +484,13 @@ static void test_ties_in_every_set(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),         cmocka_unit_test(test_ref_is_the_formula),
-        cmocka_unit_test(test_qlinearconv),      cmocka_unit_test(test_sets_equal_ref),
-        cmocka_unit_test(test_ahead_is_taken),   cmocka_unit_test(test_images),
-        cmocka_unit_test(test_extremes),         cmocka_unit_test(test_large_sums),
-        cmocka_unit_test(test_ties_in_every_set)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ref_is_the_formula),
+                                       cmocka_unit_test(test_qlinearconv),
+                                       cmocka_unit_test(test_sets_equal_ref),
+                                       cmocka_unit_test(test_ahead_is_taken),
+                                       cmocka_unit_test(test_images),
+                                       cmocka_unit_test(test_extremes),
+                                       cmocka_unit_test(test_large_sums),
+                                       cmocka_unit_test(test_ties_in_every_set)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

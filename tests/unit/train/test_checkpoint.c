@@ -1,61 +1,8 @@
-/* Recipes, checkpoints, the log, and what may be trained on or chosen with. */
+/* Checkpoints, the log, and what may be trained on or chosen with. */
 #include "common.h"
 #include "train/checkpoint.h"
 #include "train/held_out.h"
 #include "train/log.h"
-#include "train/recipe.h"
-
-/* ---- recipes ---- */
-
-static char *recipe_of(const char *made_by, const char *part, double rate)
-{
-    struct record *r = record_new(&m);
-    struct lineage l = {.message = &m};
-    struct text t = {0};
-    lineage_add(&l, "width", "16");
-    lineage_add_number(&l, "learning-rate", rate);
-    ASSERT_OK(record_set(r, "dataset-digest", "sha256:aa", &m));
-    ASSERT_OK(record_set(r, "split", "train", &m));
-    ASSERT_OK(record_set(r, "part", part, &m));
-    ASSERT_OK(record_set(r, "made-by", made_by, &m));
-    ASSERT_OK(recipe_make(&t, "train-fp32", &l, r, &m));
-    record_free(r);
-    lineage_free(&l);
-    return t.data;
-}
-
-static void test_recipe_text(void **state)
-{
-    (void)state;
-    char *t =
-        recipe_of("cifar-load 1.2.3 epochs=5 from=2 seed=1\n  other 1.0.0 x=1\naugment 2.0.1 crop=4", "train", 0.1);
-    assert_string_equal(
-        t, "augment.crop=4 augment.major=2 cifar-load.major=1 cifar-load.seed=1 "
-           "dataset-digest=sha256:aa learning-rate=0.1 part=train split=train train-fp32.major=0 width=16");
-    memory_free(t);
-}
-
-static void test_recipes_that_differ(void **state)
-{
-    (void)state;
-    char *a = recipe_of("cifar-load 1.2.3 batch=128 epochs=5 from=0 seed=1", "train", 0.1);
-    char *same = recipe_of("cifar-load 1.3.0 batch=64 epochs=9 from=2 seed=1", "train", 0.1);
-    char *b = recipe_of("cifar-load 1.2.3 seed=2\naugment 1.0.0 crop=4", "train", 0.1);
-    char *c = recipe_of("cifar-load 2.0.0 seed=1", "all", 0.25);
-    ASSERT_OK(recipe_compare(a, same, &m));
-    ASSERT_FAILS(recipe_compare(a, b, &m), STATUS_MISMATCH,
-                 "another run's checkpoint: augment.crop is absent, want 4; augment.major is absent, want 1; "
-                 "cifar-load.seed is 1, want 2");
-    ASSERT_FAILS(recipe_compare(b, a, &m), STATUS_MISMATCH, "augment.crop is 4, want absent");
-    ASSERT_FAILS(recipe_compare(a, c, &m), STATUS_MISMATCH,
-                 "cifar-load.major is 1, want 2; learning-rate is 0.1, want 0.25; part is train, want all");
-    ASSERT_FAILS(recipe_compare("", "a-b=1 a=1", &m), STATUS_MISMATCH,
-                 "a is absent, want 1; a-b is absent, want 1");
-    memory_free(a);
-    memory_free(same);
-    memory_free(b);
-    memory_free(c);
-}
 
 /* ---- checkpoints ---- */
 
@@ -240,8 +187,6 @@ static void test_trained_on_grows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recipe_text),
-        cmocka_unit_test(test_recipes_that_differ),
         cmocka_unit_test(test_checkpoint_round_trip),
         cmocka_unit_test(test_checkpoint_files),
         cmocka_unit_test(test_log),

@@ -1,8 +1,8 @@
-/* recipe.h: one line that names everything which fixes a training run's result, so that a checkpoint of another run
+/* recipe.h: one line that names everything which fixes a run's result, so that a checkpoint of another run
  * is known: sorted `key=value` words, the tool's recorded options under their own names, those of the tools
  * upstream as TOOL.key. */
-#ifndef RESQ_TRAIN_RECIPE_H
-#define RESQ_TRAIN_RECIPE_H
+#ifndef RESQ_RECORD_RECIPE_H
+#define RESQ_RECORD_RECIPE_H
 
 #include "base/text.h"
 #include "record/lineage.h"

@@ -1,4 +1,4 @@
-#include "train/recipe.h"
+#include "record/recipe.h"
 #include <stdlib.h>
 #include <string.h>
 
