@@ -23,11 +23,11 @@ CHECK = pipelines/check-study $(W)/checked $(SET) $(R) $(call quote,$(strip $(CH
 	$(call check_text,PROGRAMS,$(foreach s,$(CHECKED_STAGES),$(firstword $($(s))))) \
 	$(call check_text,LOAD,$(call checked,LOAD,cifar-load)) \
 	$(call check_text,AUGMENT,$(call checked,AUGMENT,augment,$(AUGMENT_FLAGS))) \
-	$(call check_text,TRAIN,$(call checked,TRAIN,train-fp32 --width 4,$(network_flags) $(TRAIN_FLAGS))) \
+	$(call check_text,TRAIN,$(if $(IS_LOCAL),$(ranked))$(call checked,TRAIN,train-fp32 --width 4,$(network_flags) $(TRAIN_FLAGS))) \
 	$(call check_text,FUSE,$(call checked,FUSE,fuse,$(FUSE_FLAGS))) \
 	$(call check_text,CALIBRATE,$(call checked,CALIBRATE,calibrate,$(CALIBRATE_FLAGS))) \
 	$(call check_text,QUANTIZE,$(call checked,QUANTIZE,quantize,$(QUANTIZATION) $(QUANTIZE_FLAGS))) \
-	$(call check_text,FINETUNE,$(call checked,FINETUNE,qat-finetune,$(QUANTIZATION) $(FINETUNE_FLAGS))) \
+	$(call check_text,FINETUNE,$(if $(IS_LOCAL),$(ranked))$(call checked,FINETUNE,qat-finetune,$(QUANTIZATION) $(FINETUNE_FLAGS))) \
 	$(call check_text,EVALUATE,$(call checked,EVALUATE,evaluate,$(EVALUATE_FLAGS))) \
 	$(call check_text,EVALUATE_INT8,$(call checked,EVALUATE,evaluate,$(call no_precision,$(EVALUATE_FLAGS)))) \
 	$(call check_text,BENCH,$(call checked,BENCH,bench,$(BENCH_FLAGS) $(BENCH_PRECISION))) \

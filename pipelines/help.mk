@@ -50,6 +50,7 @@ Variables of the study, now:
   DATA           $(DATA)  (embedded, official, or a path: CIFAR-10 or an ImageFolder)
   SEED           $(SEED)
   JOBS           $(JOBS)  (threads of each program; changes no result)
+  RANKS          $(RANKS)  (processes that share each of the two trainings, over MPI; changes no result: pipelines/CLUSTER.md)
   ON             $(ON)  (where stages run: local, slurm or ssh:HOST[,HOST..]; changes no result: pipelines/CLUSTER.md)
   RESOURCES      $(RESOURCES)  (what each stage gets there)
   TRAIN_PART     $(TRAIN_PART)  (train: some images are held out to choose by; all: the last epoch of all 50,000, nothing chosen)

@@ -11,6 +11,8 @@ JOBS := $(shell nproc)
 # Where stages run: local, slurm or ssh:HOST[,HOST..], and what each gets there: on, CLUSTER.md.
 ON        = local
 RESOURCES = pipelines/resources.txt
+# Processes that share each of the study's two trainings, over MPI: ranks, CLUSTER.md.
+RANKS = 1
 RESULTS  = results
 DATASETS = build/data
 # PROFILE=auto: the study that fits into so many minutes here. The first run of that name writes its profile, which decides
@@ -93,7 +95,7 @@ NEEDED_HOW =
 STAGE_SECONDS =
 include $(IS_PLANNED)
 
-$(foreach v,RUN DATA RESULTS DATASETS B BIN ON RESOURCES,$(call refuse_dollar,$(v)))
+$(foreach v,RUN DATA RESULTS DATASETS B BIN ON RESOURCES RANKS,$(call refuse_dollar,$(v)))
 $(call refuse,RUN,the name of a folder,/ $(MAKE_SPECIAL))
 ifneq ($(filter . ..,$(RUN)),)
 $(error RUN='$(RUN)' is not the name of a folder: it is one that is there already)
@@ -127,6 +129,16 @@ run_on = pipelines/on $(call quote,$(ON)) $(call quote,$(RESOURCES)) $(1) $(W)/o
 hold_alone  = :
 share_again = :
 endif
+# What a training is called by, and the threads of each of its processes; JOBS= says how many, or they share the machine's.
+IS_ALONE := $(if $(filter-out 1,$(RANKS))$(word 2,$(RANKS))$(if $(RANKS),,x),,1)
+ifeq ($(if $(IS_ALONE),1,$(shell [[ $(call quote,$(RANKS)) =~ ^[1-9][0-9]{0,3}$$ ]] && (($(RANKS) <= 1024)) && echo 1)),)
+$(error RANKS='$(RANKS)' is no number of processes, 1 to 1024)
+endif
+ranked = $(if $(IS_ALONE),,pipelines/ranks $(RANKS) )
+RANK_JOBS = $(JOBS)
+ifeq ($(IS_ALONE)$(filter command,$(origin JOBS)),)
+RANK_JOBS = $(shell echo $$(($(JOBS) / $(RANKS) > 0 ? $(JOBS) / $(RANKS) : 1)))
+endif
 # $(call stage,NAME,COMMAND): shows the command, runs it, and notes how many milliseconds it took: see progress.bash.
 stage = @source pipelines/progress.bash; mkdir -p $(@D); stage_begin $(W) $(1) $(call quote,$(STAGE_SECONDS)) $(call quote,$(2)); \
 	$(call run_on,$(1),$(2)); stage_end $(W) $(1)
@@ -155,6 +167,7 @@ endif
 ifneq ($(STUDY_STEP),)
 ifeq ($(IS_LOCAL),)
 JOBS = $$THREADS
+RANK_JOBS = $(JOBS)
 check-study-quiet: JOBS := $(shell nproc)
 endif
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -212,6 +225,7 @@ $(ASKED): study-steps
 study-steps:
 	@$(if $(IS_LOCAL)$(IS_DRY_RUN),,pipelines/on --check $(call quote,$(ON)) $(call quote,$(RESOURCES)) $(ON_LOCKS) $(abspath $(BIN)) $(RESULTS) $(DATASETS))
 	@$(if $(PREBUILT),,$(HOLD) 7 $(B)/programs.lock 'another make builds the programs' -x; $(MAKE) --no-print-directory study-programs)
+	@$(if $(IS_ALONE)$(IS_DRY_RUN),,pipelines/ranks --check $(RANKS) $(abspath $(BIN)) $(if $(IS_LOCAL),local,$(call quote,$(ON))))
 	@STUDY_STEP=data $(MAKE) --no-print-directory data
 	@$(if $(ASKED_STAGES),$(HOLD) 8 $(RUN_LOCK) 'another make works in $(R)' -x; \
 		hold 7 $(DATASETS)/times.lock 'another make takes times' -s; \

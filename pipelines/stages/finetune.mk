@@ -5,8 +5,8 @@ $(W)/finetune.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(FINETUNE)) $(SET)/da
 		$(QUANTIZATION) $(FINETUNE_FLAGS) -s $(SEED),$(SET)/dataset.tsv)
 $(R)/best_qat_model.safetensors $(R)/qat.log.tsv &: $(R)/fused_model.safetensors $(R)/ranges.safetensors \
 		$(W)/finetune.stamp $(W)/held-out.batches
-	$(call stage,finetune,$(call images,$(QAT_EPOCHS),$(QAT_IMAGES))$(FINETUNE) $(QUANTIZATION) $(FINETUNE_FLAGS) \
-		--epochs $(QAT_EPOCHS) -s $(SEED) -j $(JOBS) \
+	$(call stage,finetune,$(call images,$(QAT_EPOCHS),$(QAT_IMAGES))$(ranked)$(FINETUNE) $(QUANTIZATION) $(FINETUNE_FLAGS) \
+		--epochs $(QAT_EPOCHS) -s $(SEED) -j $(RANK_JOBS) \
 		-m $(R)/fused_model.safetensors -r $(R)/ranges.safetensors $(VALIDATED)\
 		--checkpoint $(call CHECKPOINT,qat) --resume --log $(W)/qat.log.tsv -o $(W)/qat.safetensors)
 	@mv $(W)/qat.log.tsv $(R)/; mv $(W)/qat.safetensors $(R)/best_qat_model.safetensors

@@ -17,8 +17,8 @@ $(W)/train.stamp: FORCE $(call ours,$(LOAD) $(AUGMENT) $(TRAIN)) $(SET)/dataset.
 	$(call stamp,$(LOAD) $(TRAINED_ON)-n $(TRAIN_IMAGES) --epochs $(EPOCHS),$(AUGMENT) $(AUGMENT_FLAGS),$(TRAIN) \
 		$(network_flags) $(network_train_flags) -s $(SEED),$(SET)/dataset.tsv)
 $(R)/best_float_model.safetensors $(R)/float.log.tsv &: $(W)/train.stamp $(W)/held-out.batches
-	$(call stage,train,$(call images,$(EPOCHS),$(TRAIN_IMAGES))$(TRAIN) $(network_flags) $(network_train_flags) \
-		--epochs $(EPOCHS) -s $(SEED) -j $(JOBS) $(VALIDATED)\
+	$(call stage,train,$(call images,$(EPOCHS),$(TRAIN_IMAGES))$(ranked)$(TRAIN) $(network_flags) $(network_train_flags) \
+		--epochs $(EPOCHS) -s $(SEED) -j $(RANK_JOBS) $(VALIDATED)\
 		--checkpoint $(call CHECKPOINT,train) --resume --log $(W)/float.log.tsv -o $(W)/float.safetensors)
 	@mv $(W)/float.log.tsv $(R)/; mv $(W)/float.safetensors $(R)/best_float_model.safetensors
 	@rm -f $(W)/train-*.checkpoint

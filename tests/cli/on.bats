@@ -101,6 +101,12 @@ work/big/stage.job" ]
     WHERE=slurm on timed true
     grep -qx -- --exclusive sbatch.args
     grep -qx -- --qos=high sbatch.args
+    # A training's processes, wherever Slurm finds room for each.
+    WHERE=slurm on big/train ': pipelines/ranks 3 train-fp32'
+    grep -qx -- --ntasks=3 sbatch.args
+    grep -qx -- --cpus-per-task=3 sbatch.args
+    run ! grep -E -- '--nodes|--ntasks=1' sbatch.args
+    WHERE=slurm on timed true
     run ! grep -E -- '--(mem|time|cpus-per-task|gres)' sbatch.args
     rm sbatch.args events
     for WHERE in slurm ssh:one; do
@@ -255,6 +261,16 @@ work/big/stage.job" ]
         [ -z "$(find data -name '.on-*' -o -name 'check-*' 2> /dev/null)" ]
     }
     cd "$BATS_TEST_TMPDIR/plain" # make's paths have no blanks
+    for count in 0 x 1025 '' '2 3' '2;touch hit'; do
+        run --separate-stderr study "$PWD/results" DATASETS="$PWD/data" DATA=images RANKS="$count" train
+        [ "$status" -eq 2 ]
+        [[ $stderr == *": *** RANKS='$count' is no number of processes, 1 to 1024.  Stop." ]]
+    done
+    mkdir without
+    ln -s "$BIN"/* without
+    rm -f without/*.so
+    line="there is no resq-openmpi.so and no resq-mpich.so beside the programs in $PWD/without"
+    TOOLS=$PWD/without refused "RANKS=2: $line: they were built without an MPI (./setup --develop installs one; then make)" RANKS=2
     for where in pbs Slurm '' 'local slurm' 'ssh:' 'ssh:a,,b' 'ssh:-o' 'ssh:a b' "ssh:a'b" 'ssh:a;touch hit' ssh; do
         reason="is not local, slurm or ssh:HOST[,HOST..]"
         [[ $where != ssh:* ]] || reason="is not ssh:HOST[,HOST..], names as ssh has them"
@@ -283,6 +299,26 @@ work/big/stage.job" ]
     refused "ON=slurm: slurm_load_partitions: Unable to contact slurm controller (connect failure)" ON=slurm
     rm "$FAKE/sinfo"
     type -P sinfo > /dev/null || refused "ON=slurm: there is no sinfo here: this is no machine of a Slurm cluster" ON=slurm
+}
+
+mpi_found() {
+    command -v mpirun > /dev/null && compgen -G "$BIN/resq-*.so" | grep -qE 'resq-(openmpi|mpich)[.]so$'
+}
+
+@test "several processes a training: the same bytes here and in a job" {
+    mpi_found || skip "no MPI here (Open MPI or MPICH, ./setup --develop)"
+    cd "$BATS_TEST_TMPDIR/plain"
+    mkdir images
+    make_bin images/data_batch_1.bin 200 1
+    make_bin images/test_batch.bin 20 2
+    tiny=(DATASETS="$PWD/data" DATA="$PWD/images" WIDTH=2 EPOCHS=1 train)
+    study "$PWD/one" "${tiny[@]}" > log 2>&1 || { cat log; return 1; }
+    for where in local slurm; do
+        study "$PWD/$where" RANKS=2 ON=$where "${tiny[@]}" > log 2>&1 || { cat log; return 1; }
+        cmp {one,$where}/tiny/best_float_model.safetensors
+        grep -q 'pipelines/ranks 2 train-fp32 ' log
+    done
+    grep -qx -- --ntasks=2 "$HERE/sbatch.args"
 }
 
 @test "a study's stages as jobs: the same bytes as here, on their threads" {

@@ -16,8 +16,10 @@ setup_file() {
     "${RUN[@]}" < train
     "$BIN/fuse" -m float -o fused
     "$BIN/calibrate" -m fused -o ranges < held-out
-    command_for qat
-    "${RUN[@]}" < train
+    for kind in bf16 qat; do
+        command_for $kind
+        "${RUN[@]}" < train
+    done
 }
 
 setup() {
@@ -41,28 +43,49 @@ ranks() { # count, command..
     OMPI_MCA_btl_vader_single_copy_mechanism=none timeout 300 mpirun "${more[@]}" -n "$@"
 }
 
+# As make calls trainings: by the mpirun that fits the library.
+by() { # MPI, count, command..
+    RESQ_RANKS=$1 OMPI_MCA_btl_vader_single_copy_mechanism=none timeout 300 "$TREE/pipelines/ranks" "${@:2}"
+}
+
+# Those that a library and an mpirun are there for.
+mpis() {
+    local mpi
+    for mpi in openmpi mpich; do
+        ! RESQ_RANKS=$mpi "$TREE/pipelines/ranks" --check 2 "$BIN" local 2> /dev/null || echo $mpi
+    done
+}
+
 # Sets RUN to a small training that leaves NAME, NAME.last and NAME.log.
-command_for() { # float or qat, options..
+command_for() { # float, bf16 or qat, options..
     case $1 in
     float) RUN=("$BIN/train-fp32" --width 4 --learning-rate 0.1 --ema 0.9) ;;
+    bf16) RUN=("$BIN/train-fp32" --width 4 --learning-rate 0.1 --precision bf16) ;;
     qat) RUN=("$BIN/qat-finetune" -m "$T/fused" -r "$T/ranges" --range-mode learned --precision bf16) ;;
     esac
     RUN+=(-q -j1 --epochs 2 -b 80 --validate "$T/held-out" --log "$1.log" -o "$1" --last "$1.last" "${@:2}")
 }
 
-same_as_alone() { # float or qat
+same_as_alone() { # float, bf16 or qat
     cmp "$1" "$T/$1"
     cmp "$1.last" "$T/$1.last"
     [ "$(cut -f 1-6 "$1.log")" = "$(cut -f 1-6 "$T/$1.log")" ]
 }
 
-@test "three processes give the bytes of one" {
+@test "any number of processes, of either MPI, gives the bytes of one" {
+    for mpi in $(mpis); do
+        # More than there are shards too.
+        for what in 'float 1' 'float 2' 'float 4' 'float 8' 'bf16 3' 'qat 2' 'qat 4'; do
+            [ $mpi = openmpi ] || [[ $(mpis) == mpich ]] || [[ $what == *" 2" ]] || continue
+            command_for ${what% *}
+            by $mpi ${what#* } "${RUN[@]}" < "$T/train"
+            same_as_alone ${what% *}
+            rm ${what% *}*
+        done
+    done
     command_for float
     ranks 3 "${RUN[@]}" < "$T/train"
     same_as_alone float
-    command_for qat
-    ranks 3 "${RUN[@]}" < "$T/train"
-    same_as_alone qat
 }
 
 @test "what they say is said once" {
@@ -72,24 +95,35 @@ same_as_alone() { # float or qat
     [ "$(grep -c 'best: epoch' <<< "$stderr")" -eq 1 ]
 }
 
-@test "killed, and gone on with by another number" {
-    local child pid
-    command_for float --checkpoint checkpoint --checkpoint-every 1 --resume
-    ranks 3 "${RUN[@]}" < <(head -c 900000 "$T/train"; sleep 20) &
-    child=$!
-    for ((i = 0; i < 200; i++)); do
-        [ ! -e checkpoint ] || break
-        sleep 0.1
+@test "one is killed: all end, a line names it, and another number goes on from the checkpoint" {
+    local child pid kind mpi
+    mpi=$(mpis | head -n 1)
+    mkfifo rest # which nobody writes to
+    for kind in float qat; do
+        command_for $kind --checkpoint checkpoint --checkpoint-every 1 --resume
+        by "$mpi" 3 "${RUN[@]}" < <(head -c 900000 "$T/train"; cat rest 3>&-) > out 2> said &
+        child=$!
+        for ((i = 0; i < 1200; i++)); do
+            [ ! -e checkpoint ] || break
+            sleep 0.1
+        done
+        [ -e checkpoint ]
+        pid=$(pgrep -n -f "^${RUN[0]} .*--checkpoint checkpoint") # one of the three
+        kill -9 "$pid"
+        status=0
+        wait "$child" || status=$?
+        [ "$status" -ne 0 ]
+        : <> rest # (its reader ends)
+        if [ "$mpi" = openmpi ]; then
+            grep -qxE "ranks: ${RUN[0]##*/}: rank [0-2] on node [^ ]+ exited on signal 9" said
+            [ "$(wc -l < said)" -eq 1 ]
+        fi
+        [ ! -e $kind ]
+        "$BIN/inspect" check checkpoint
+        by "$mpi" 2 "${RUN[@]}" < "$T/train"
+        same_as_alone $kind
+        rm checkpoint
     done
-    [ -e checkpoint ]
-    pid=$(pgrep -n -f "^$BIN/train-fp32 .*--checkpoint checkpoint") # one of the three
-    kill -9 "$pid"
-    run wait "$child"
-    [ "$status" -ne 0 ]
-    [ ! -e float ]
-    "$BIN/inspect" check checkpoint
-    ranks 2 "${RUN[@]}" < "$T/train"
-    same_as_alone float
 }
 
 @test "what fails everywhere is said once" {

@@ -90,12 +90,17 @@ static int open_ranks(const struct ranks **ranks, struct message *m)
     tables = calloc(4 * (size_t)own.count, sizeof *tables);
     if (!tables)
         return message_set(m, STATUS_NOMEM, "memory exhausted");
+    if (own.count == 1) { /* alone after all: nobody will close it */
+        close_ranks();
+        *ranks = NULL;
+        return 0;
+    }
     own.broadcast = broadcast;
     own.gather = gather;
     own.exchange = exchange;
     own.abandon = abandon;
     own.close = close_ranks;
-    *ranks = own.count > 1 ? &own : NULL;
+    *ranks = &own;
     return 0;
 }
 
