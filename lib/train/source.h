@@ -29,8 +29,8 @@ struct source {
 int source_open(struct source *s, const struct ranks *ranks, const char *path, int batch, int64_t epochs,
                 struct message *m) RESQ_USE_RESULT;
 int source_start(struct source *s, int64_t epoch, int64_t step, struct message *m) RESQ_USE_RESULT;
-/* As feed_next, but images, labels and shares are those of the own share (exec/train/reduce.h) of the mini-batch; count is the
- * whole mini-batch's. */
+/* As feed_next, but images, labels and shares are those of the own share (exec/train/reduce.h) of the mini-batch;
+ * count is the whole mini-batch's. */
 int source_next(struct source *s, struct minibatch *b, const volatile sig_atomic_t *stop,
                 struct message *m) RESQ_USE_RESULT;
 /* Whether the first rank was asked to stop; the same everywhere. Negative: failure. */

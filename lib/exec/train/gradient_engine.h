@@ -187,8 +187,9 @@ int weight_scales_count(const struct gradient *g, int step);
 int weight_scales_begin(struct gradient *g, struct message *m) RESQ_USE_RESULT;
 /* A step's, as they now are, into scale [outputs]. */
 void weight_scales_read(const struct gradient *g, const float *parameters, int step, float *scale);
-/* After a backward pass, whose gradients are those by the weights that it computed with, summed over the whole mini-batch: makes
- * of them those by weights and scales. Of a channel or layer at once: sums in the order of its weights. */
+/* After a backward pass, whose gradients are those by the weights that it computed with, summed over the whole
+ * mini-batch: makes of them those by weights and scales. Of a channel or layer at once:
+ * sums in the order of its weights. */
 void weight_scales_backward(struct gradient *g, int step);
 
 #endif
