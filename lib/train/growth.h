@@ -6,6 +6,7 @@
 #define RESQ_TRAIN_GROWTH_H
 
 #include "base/text.h"
+#include "base/threads.h"
 #include "data/image.h"
 #include <stdint.h>
 
@@ -35,8 +36,9 @@ int64_t growth_begin(const struct growth *g, int i, int64_t epochs);
 struct image_shape growth_shape(const struct growth *g, int64_t epoch, int64_t epochs, struct image_shape whole);
 /* What the epochs before this one cost, in epochs at the whole size: their pixels. */
 double growth_cost(const struct growth *g, int64_t epoch, int64_t epochs, struct image_shape whole);
-/* Images u8 [count,H,W,C] of shape `from`, averaged over boxes to shape `to`, as `cifar-load --filter box` does it. */
-int growth_shrink(const uint8_t *images, int count, struct image_shape from, uint8_t *out, struct image_shape to,
-                  struct message *m) RESQ_USE_RESULT;
+/* Images u8 [count,H,W,C] of shape `from`, averaged over boxes to shape `to`, as `cifar-load --filter box` does it;
+ * over the threads of pool (NULL: serial). */
+int growth_shrink(struct threads *pool, const uint8_t *images, int count, struct image_shape from, uint8_t *out,
+                  struct image_shape to, struct message *m) RESQ_USE_RESULT;
 
 #endif

@@ -25,6 +25,7 @@ struct trainer {
     struct gradient *gradient;       /* of the present epoch's shape */
     struct image_shape whole, shape; /* of the stream's pictures, and as this epoch sees them */
     uint8_t *shrunk;                 /* a mini-batch of the latter; NULL where nothing grows */
+    struct threads *shrinkers;       /* that make it; NULL with it */
     struct stepper stepper;
     struct training_state state;
     struct text recipe;
@@ -72,7 +73,8 @@ int trainer_check_room(const struct trainer *t, const struct gradient_options *o
 
 /* ---- sizes.c ---- */
 
-/* Whether every size of the run's pictures can be trained on, before any is; room for a smaller mini-batch. */
+/* Whether every size of the run's pictures can be trained on, before any is; room and threads for a smaller
+ * mini-batch. */
 int trainer_sizes_check(struct trainer *t, struct message *m) RESQ_USE_RESULT;
 /* Makes the gradient that of the present epoch's shape: everything learned, and all that belongs to the steps, goes
  * over. Between steps, settled; step_begin is the caller's. */
