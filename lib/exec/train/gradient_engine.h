@@ -92,7 +92,7 @@ struct gradient {
     int slice_count, state_slice_count;
     float *parameters, *gradients, *state;
     size_t parameter_count, state_count;
-    int batch; /* images of the largest mini-batch; options.batch: of the largest share of one */
+    int batch; /* images of the largest mini-batch; options.batch is then those of its largest share */
     struct reduce reduce;
     int count;      /* own images of the last forward */
     int is_forward; /* backward may follow it */
@@ -129,7 +129,7 @@ static inline int gradient_wants(const struct gradient *g, int node)
     return node >= 0 && g->values[node].wants_gradient;
 }
 
-/* Values of a channel over the mini-batch, whose map has so many pixels. */
+/* How many values a channel of a map of so many pixels has over the mini-batch. */
 static inline double gradient_rows(const struct gradient *g, int pixels)
 {
     return (double)g->reduce.images * pixels;
