@@ -220,4 +220,6 @@ distclean: clean
 	rm -rf results
 .PHONY: clean distclean
 
+ifneq ($(MAY_BUILD),)
 -include $(shell find $(B) -name sysroot -prune -o -name '*.d' -print 2>/dev/null)
+endif

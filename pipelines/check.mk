@@ -22,6 +22,11 @@ test-cluster: all
 	@env -u MAKEFLAGS -u MAKELEVEL BIN=$(call quote,$(abspath $(BIN))) $(if $(OPENBLAS_CORETYPE),OPENBLAS_CORETYPE=$(OPENBLAS_CORETYPE)) tests/cluster/run
 .PHONY: test-cluster
 
+# ---- network: steps of several processes over networks that the kernel slows down; as root, on a machine that does nothing else ----
+test-network: all
+	@BIN=$(call quote,$(abspath $(BIN))) tests/cluster/network
+.PHONY: test-network
+
 # ---- lint: one target a rule, each printing what breaks it ----
 LINTS := lint-rules lint-format lint-scripts lint-build lint-sizes
 # LINT_COMPILERS: those whose warnings are wanted.
@@ -61,15 +66,16 @@ FUZZ_CC = clang
 FUZZERS := $(filter-out $(if $(ONNX),,fuzz_onnx),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 FUZZ_FLAGS := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
+# A recipe calls it with a +, or make does not know that it is a make, and gives it one core.
 FUZZ_MAKE = $(MAKE) --no-print-directory B=$(FUZZ_B) CC='$(FUZZ_CC)' CFLAGS='-O1 -g' SANITIZER='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)'
 
 fuzz:
-	@$(FUZZ_MAKE) $(FUZZERS:%=fuzz-%)
+	+@$(FUZZ_MAKE) $(FUZZERS:%=fuzz-%)
 # What reads files, in a few minutes: unit tests of the layers below the kernels, and the fuzzers that link no more, from one build.
 READER_LAYERS := base record report data graph quant pass onnx
 check-readers:
-	@$(FUZZ_MAKE) reader-programs
-	@$(FUZZ_MAKE) $(READER_LAYERS:%=unit-%) $(patsubst %,fuzz-%,$(filter $(READER_FUZZERS),$(FUZZERS)))
+	+@$(FUZZ_MAKE) reader-programs
+	+@$(FUZZ_MAKE) $(READER_LAYERS:%=unit-%) $(patsubst %,fuzz-%,$(filter $(READER_FUZZERS),$(FUZZERS)))
 $(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ_B)/fuzz/%
 	@mkdir -p $(FUZZ_B)/corpus/$* $(FUZZ_B)/found
 	@python3 tests/fuzz/seeds.py $(FUZZ_B)/seeds/$* $*

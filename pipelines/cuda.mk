@@ -7,22 +7,22 @@ ifeq ($(origin CUDA_HOME),undefined)
 CUDA_HOME := $(patsubst %/bin/nvcc,%,$(firstword $(wildcard /usr/local/cuda/bin/nvcc) \
 	$(realpath $(shell command -v nvcc 2> /dev/null))))
 endif
-NVCC := $(if $(CUDA_HOME),$(wildcard $(CUDA_HOME)/bin/nvcc))
+NVCC := $(if $(and $(CUDA_HOME),$(MAY_BUILD)),$(wildcard $(CUDA_HOME)/bin/nvcc))
 
 # A cuDNN's header, in the folders that a toolkit, Debian and a wheel put it in; its library beside.
-cudnn_header = $(firstword $(wildcard $(1)/include/cudnn.h $(1)/include/$(shell uname -m)-linux-gnu/cudnn.h))
-cudnn_library = $(firstword $(wildcard $(foreach d,lib64 lib lib/$(shell uname -m)-linux-gnu,$(1)/$(d)/libcudnn.so.9)))
+cudnn_header = $(firstword $(wildcard $(1)/include/cudnn.h $(1)/include/$(PROCESSOR)-linux-gnu/cudnn.h))
+cudnn_library = $(firstword $(wildcard $(foreach d,lib64 lib lib/$(PROCESSOR)-linux-gnu,$(1)/$(d)/libcudnn.so.9)))
 cudnn_at = $(and $(call cudnn_header,$(1)),$(call cudnn_library,$(1)),$(1))
 CUDNN_IN_PYTHON := import importlib.util as u; s = u.find_spec("nvidia.cudnn"); print(*s.submodule_search_locations)
 ifneq ($(NVCC),)
 ifeq ($(origin CUDNN_HOME),undefined)
-CUDNN_HOME := $(firstword $(call cudnn_at,$(CUDA_HOME)) $(call cudnn_at,/usr) \
-	$(shell python3 -c '$(CUDNN_IN_PYTHON)' 2> /dev/null))
+CUDNN_HOME := $(or $(call cudnn_at,$(CUDA_HOME)),$(call cudnn_at,/usr),$(firstword \
+	$(shell python3 -c '$(CUDNN_IN_PYTHON)' 2> /dev/null)))
 endif
 CUDNN_HEADER := $(if $(CUDNN_HOME),$(call cudnn_header,$(CUDNN_HOME)))
 CUDNN_LIBRARY := $(if $(CUDNN_HOME),$(call cudnn_library,$(CUDNN_HOME)))
 endif
-CUBLASLT_LIBRARY := $(firstword $(foreach d,lib64 lib targets/$(shell uname -m)-linux/lib,$(wildcard $(CUDA_HOME)/$(d)/libcublasLt.so)))
+CUBLASLT_LIBRARY := $(firstword $(foreach d,lib64 lib targets/$(PROCESSOR)-linux/lib,$(wildcard $(CUDA_HOME)/$(d)/libcublasLt.so)))
 
 CUDART_LIBRARY := $(wildcard $(dir $(CUBLASLT_LIBRARY))libcudart_static.a)
 

@@ -30,6 +30,7 @@ Targets
                  unit tests built by cross compilers, run by qemu (./setup --develop); CROSS_TESTS='unit/kernel/test_conv_u8 ..': some
   test-browser   a tiny study's report.html in a headless Chromium; screenshots in $(B)/browser/
   test-cluster   studies on a Slurm of two nodes that is set up here for it (./setup --develop) and ends with it
+  test-network   training steps of several processes over slow networks, beside a model of them: a table (root; alone on its machine)
   verify         int8 at full width on all test images: every instruction set and algorithm against ref (half an hour)
   test-cuda      every operation on a GPU beside the CPU's, then steps of training; one line where there is no GPU
   carry          programs, tests and what they link in one archive, for a machine where nothing can be installed: $(CARRY).tar.xz

@@ -27,3 +27,8 @@ refuse_dollar = $(if $(filter command environment,$(firstword $(origin $(1)))),$
 	$(error $(1)='$(value $(1))' is not a name: it has '$$', which to make is $$$$)))
 # $(call at_home,PATH): ~/ as a shell would have it.
 at_home = $(subst $(newline),,$(subst $(newline)~/,$(HOME)/,$(newline)$(1)))
+
+# What of a study is asked for by name (study.mk), which a make of its own builds the programs for; and whether this make may build
+# anything: what it would look for on the machine, and each file's dependencies, take longer than all else that a make reads.
+PARTS := data train models charts results tta sweep lowbit ablation record check-study
+MAY_BUILD := $(if $(and $(STUDY_STEP),$(filter-out 0,$(MAKELEVEL))),,$(filter-out $(PARTS) status,$(or $(MAKECMDGOALS),all)))

@@ -147,7 +147,6 @@ include pipelines/networks.mk
 # in a run's folder, and none while another one takes times. Before it, programs are built and images exported; before any
 # stage, the whole study is checked (check-study.mk). STUDY_STEP: data, then stages.
 RUN_LOCK = $(DATASETS)/run-$$(printf %s $(call quote,$(abspath $(R))) | sha256sum | head -c 16).lock
-PARTS := data train models charts results tta sweep lowbit ablation record check-study
 ASKED := $(filter $(PARTS) $(RESULTS)/% $(DATASETS)/%,$(MAKECMDGOALS))
 ASKED_STAGES := $(filter-out data $(DATASETS)/%,$(ASKED))
 ifeq ($(MAKELEVEL),0)

@@ -233,16 +233,15 @@ static void check_parts(const struct kernel_table *table, const struct fixture *
 static void test_parts_add_up(void **state)
 {
     (void)state;
-    for (int i = 0; i < BLOCK_CASES; i++)
-        for (int planes = 1; planes <= 3; planes++) {
-            struct fixture f = fixture_new(i, planes, 3 + i % 2 * 2);
-            int wide = block_weights(&f.s) > 10000;
-            if (!wide)
-                check_parts(table_of("ref"), &f, f.blocks - 1);
-            FOR_EACH_NATIVE(table, planes)
-            check_parts(table, &f, f.blocks - 1);
-            fixture_free(&f);
-        }
+    for (int i = 0; i < BLOCK_CASES; i++) {
+        int planes = 1 + i % 3;
+        struct fixture f = fixture_new(i, planes, 3 + i % 2 * 2);
+        if (block_weights(&f.s) <= 10000)
+            check_parts(table_of("ref"), &f, f.blocks - 1);
+        FOR_EACH_NATIVE(table, planes)
+        check_parts(table, &f, f.blocks - 1);
+        fixture_free(&f);
+    }
 }
 
 int main(void)
