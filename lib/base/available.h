@@ -9,7 +9,8 @@
  * control group's limit leaves, and what is left of its address space (ulimit -v). SIZE_MAX where none is known. */
 size_t memory_available(void);
 
-/* What a batch of so many images takes, of something planned but not allocated; 0: nothing here (a device has memory of its own). */
+/* What a batch of so many images takes, of something planned but not allocated; 0:
+ * nothing here (a device has memory of its own). */
 typedef int batch_bytes(void *context, int batch, size_t *bytes, struct message *m);
 /* 0 where a batch of `batch` images fits; said gets one line on how much it takes,
  * none for 0 bytes. Else STATUS_NOMEM, whose reason

@@ -20,8 +20,8 @@ uint32_t random_u32(struct random_stream *r);
 uint32_t random_below(struct random_stream *r, uint32_t bound); /* uniform 0..bound-1 without bias; bound >= 1 */
 double random_uniform(struct random_stream *r);                 /* [0,1), 53 bits */
 double random_normal(struct random_stream *r);                  /* Box-Muller, mean 0, deviation 1 */
-/* Beta(a, a), in [0,1]; a > 0. Two gamma variates (Marsaglia and Tsang, "A simple method for generating gamma variables",
- * 2000), by their logarithms, so that a small a gives numbers next to 0 and 1, not 0/0. */
+/* Beta(a, a), in [0,1]; a > 0. Two gamma variates (Marsaglia and Tsang, "A simple method for generating gamma
+ * variables", 2000), by their logarithms, so that a small a gives numbers next to 0 and 1, not 0/0. */
 double random_beta(struct random_stream *r, double a);
 
 /* Purposes: one constant a use, never renumbered (numbers are part of reproducibility). */

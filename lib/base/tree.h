@@ -50,7 +50,8 @@ static inline int tree_depth(int n)
     return depth;
 }
 
-/* ---- shards that come in order: each is summed into a row of its own, tree_depth(its number); TREE_LEVELS rows ---- */
+/* ---- shards that come in order ---- */
+/* Each is summed into a row of its own, tree_depth(its number), of TREE_LEVELS rows. */
 
 /* Behind shard `shard`: how many times the last row is added to the one before it. */
 static inline int tree_carries(int shard)

@@ -49,8 +49,8 @@ struct batch_reader {
 int batch_reader_open(struct batch_reader *r, const char *path, struct message *m) RESQ_USE_RESULT;
 /* 1: *b is a batch (release with batch_free); 0: the end record was read, its count was right and nothing follows;
  * negative: failure. A stream without any batch is `empty input`; end of file before the end record is
- * STATUS_TRUNCATED `truncated stream after N records`; a change of data set, classes, split, part, image, mixed, mean or
- * std within the stream, a gap in position, or a batch that spans two epochs is STATUS_MISMATCH. */
+ * STATUS_TRUNCATED `truncated stream after N records`; a change of data set, classes, split, part, image, mixed, mean
+ * or std within the stream, a gap in position, or a batch that spans two epochs is STATUS_MISMATCH. */
 int batch_reader_next(struct batch_reader *r, struct batch *b, struct message *m) RESQ_USE_RESULT;
 void batch_reader_close(struct batch_reader *r);
 void batch_free(struct batch *b);

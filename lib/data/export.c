@@ -1,4 +1,5 @@
-/* export.c: both splits in the official binary layout, records of the pictures' own shape, in a folder that appears whole or not at all. */
+/* export.c: both splits in the official binary layout, records of the pictures' own shape,
+ * in a folder that appears whole or not at all. */
 #include "data/dataset.h"
 #include "data/files.h"
 #include "base/memory.h"

@@ -29,7 +29,8 @@ struct bin_file {
     char digest[DIGEST_HEX];
 };
 
-/* All-zero but for wish, shape and label_bytes is empty. files[SPLIT][N - 1] is data_batch_N.bin; test_batch.bin, then test_batch_2.bin .. */
+/* All-zero but for wish, shape and label_bytes is empty. files[SPLIT][N - 1] is data_batch_N.bin; test_batch.bin,
+ * then test_batch_2.bin .. */
 struct image_files {
     struct bin_file files[SPLIT_COUNT][SPLIT_MAX_FILES];
     int count[SPLIT_COUNT]; /* files, contiguous from 0 once files_finish has passed */

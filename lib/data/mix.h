@@ -1,12 +1,15 @@
 /* mix.h: images made of several, whose labels have shares (FORMATS.md, `labels2`, `share`):
  *   cutmix  a box of another image (Yun et al., "CutMix", 2019; its public code): share lambda uniform, the box
- *           sqrt(1 - lambda) of each side, its centre anywhere, clipped; the other label's share is the clipped box's part
- *   mixup   lambda of one and the rest of another (Zhang et al., "mixup", 2017), lambda from Beta(a, a), rounded to bytes
- *   ricap   four images' pieces around a point (Takahashi et al., "RICAP", 2018), the point by Beta(b, b) of each side,
- *           each piece cut from anywhere in its image; shares are the areas
- * Everything that an image gets is drawn by (seed, kind, epoch, its index) alone, among it how far back in the epoch's order
- * its partners stand: 0 to MIX_WINDOW - 1, or to the epoch's beginning; 0 is the image itself. So nothing depends on batches or threads, and an
- * epoch can begin anywhere that a stream can. Partners are taken as they came in, unmixed. */
+ *           sqrt(1 - lambda) of each side, its centre anywhere, clipped; the other label's share is the part that the
+ *           clipped box is
+ *   mixup   lambda of one and the rest of another (Zhang et al., "mixup", 2017), lambda from Beta(a, a), rounded to
+ *           bytes
+ *   ricap   four images' pieces around a point (Takahashi et al., "RICAP", 2018), the point by Beta(b, b) of each
+ *           side, each piece cut from anywhere in its image; shares are the areas
+ * Everything that an image gets is drawn by (seed, kind, epoch, its index) alone, among it how far back in the epoch's
+ * order its partners stand: 0 to MIX_WINDOW - 1, or to the epoch's beginning; 0 is the image itself. So nothing
+ * depends on batches or threads, and an epoch can begin anywhere that a stream can. Partners are taken as they came
+ * in, unmixed. */
 #ifndef RESQ_DATA_MIX_H
 #define RESQ_DATA_MIX_H
 
@@ -44,8 +47,8 @@ struct mixture {
 
 /* All-zero but options; images and labels are freed by mixer_close. */
 void mixer_close(struct mixer *x);
-/* Every image of the batch, in place, over the threads of pool (NULL: serial), and the batch's labels2 and share. Batches come in
- * the stream's order. One whose images are mixed already is STATUS_MISMATCH. */
+/* Every image of the batch, in place, over the threads of pool (NULL: serial), and the batch's labels2 and share.
+ * Batches come in the stream's order. One whose images are mixed already is STATUS_MISMATCH. */
 int mixer_batch(struct mixer *x, struct threads *pool, struct batch *b, struct message *m) RESQ_USE_RESULT;
 
 /* What image `index`, at `position` of its epoch, gets. */

@@ -33,8 +33,8 @@ struct raw_files; /* opaque */
 
 struct raw_files *raw_files_new(struct message *m) RESQ_USE_RESULT;
 void raw_files_free(struct raw_files *r); /* NULL is fine */
-/* Keeps a file's bytes, unpacked where they are packed. What is wrong with them, a second set among it, raw_files_finish
- * says: it matters only where this is the set. */
+/* Keeps a file's bytes, unpacked where they are packed. What is wrong with them, a second set among it,
+ * raw_files_finish says: it matters only where this is the set. */
 int raw_files_add(struct raw_files *r, const char *path, const struct raw_name *name, const void *bytes,
                   size_t count, struct message *m) RESQ_USE_RESULT;
 int raw_files_any(const struct raw_files *r); /* 1 where images came */

@@ -1,8 +1,8 @@
 /* emit.h: a model as one file of C99 that needs nothing else: what it computes is what `evaluate` computes.
  *
  * The source holds the operations of its network as short functions (lib/emit/code, as they stand there), a table of
- * constants a layer, and `int NAME_run(const uint8_t *image, float *logits, void *arena)`, which calls them in order. It
- * allocates nothing, writes no global, and uses <stdint.h> and <string.h> alone.
+ * constants a layer, and `int NAME_run(const uint8_t *image, float *logits, void *arena)`, which calls them in order.
+ * It allocates nothing, writes no global, and uses <stdint.h> and <string.h> alone.
  *
  * Integer networks: the bits of `evaluate`, whatever the compiler and its options, since there is no arithmetic in
  * floating point: where QUANT.md has f32, the source has integers that round alike (code/real.c99). Float networks and

@@ -1,5 +1,5 @@
-/* codes.h: integer weights of few bits, packed as a model's file holds them (lib/FORMATS.md): two's complement in fields of
- * 2, 4 or 8 bits, the first code in a byte's low bits, without gaps between rows. */
+/* codes.h: integer weights of few bits, packed as a model's file holds them (lib/FORMATS.md): two's complement in
+ * fields of 2, 4 or 8 bits, the first code in a byte's low bits, without gaps between rows. */
 #ifndef RESQ_GRAPH_CODES_H
 #define RESQ_GRAPH_CODES_H
 
@@ -25,8 +25,8 @@ size_t model_weight_count(const struct model *model, int node);
 const int8_t *model_weight_codes(const struct model *model, int node, size_t *count, int8_t **owned,
                                  struct message *m) RESQ_USE_RESULT;
 
-/* 0 where tensors `X.weight` [..] and `X.weight_bits` are packed codes of as many elements as the shape has, in range and
- * with unused bits 0; else a status that names the tensor. */
+/* 0 where tensors `X.weight` [..] and `X.weight_bits` are packed codes of as many elements as the shape has, in range
+ * and with unused bits 0; else a status that names the tensor. */
 int codes_check(const struct tensor *weight, const struct tensor *bits, int rank, const int64_t *shape,
                 struct message *m) RESQ_USE_RESULT;
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A beginning of a name with up to three numbers in it, as sscanf reads it, and what torchvision has instead, the numbers
- * being those plus `more`. */
+/* A beginning of a name with up to three numbers in it, as sscanf reads it, and what torchvision has instead, the
+ * numbers being those plus `more`. */
 struct rule {
     const char *names, *theirs, *ours;
     int numbers, more[3];
@@ -93,7 +93,8 @@ static int is_wanted(const struct graph *g, const char *tensor)
     return 0;
 }
 
-/* The length of what a name begins with, up to the first point, without a number at its end: "layer" of "layer4.0.bn1". */
+/* The length of what a name begins with, up to the first point, without a number at its
+ * end: "layer" of "layer4.0.bn1". */
 static size_t part_length(const char *name)
 {
     size_t length = strcspn(name, ".");

@@ -14,11 +14,13 @@ struct state_dict_notes {
     char extra[STATE_DICT_EXTRAS_SIZE]; /* the first of them, comma-separated */
 };
 
-/* The name that torchvision's ResNet has for this tensor, in new memory; *out NULL where it is none of theirs. *names: whose. */
+/* The name that torchvision's ResNet has for this tensor, in new memory; *out NULL where it
+ * is none of theirs. *names: whose. */
 int dialect_translate(const char *name, char **out, const char **names, struct message *m) RESQ_USE_RESULT;
 
-/* Removes tensors that no node of g wants, and notes them: optimizers' state, projection heads. One that stands inside a
- * part of the network (layer1.0.se.fc1.weight), or is one more of its parts (layer5), is left, for model_verify to refuse: it makes another network. */
+/* Removes tensors that no node of g wants, and notes them: optimizers' state, projection heads. One that stands
+ * inside a part of the network (layer1.0.se.fc1.weight), or is one more of its parts (layer5), is left, for
+ * model_verify to refuse: it makes another network. */
 void state_dict_drop_extras(struct record *r, const struct graph *g, struct state_dict_notes *notes);
 
 #endif

@@ -83,8 +83,8 @@ const char *graph_op_name(enum graph_op op);             /* "?" where it is no e
 /* How often node i is read (a node reading it twice counts twice); the output node counts one more. */
 int graph_uses(const struct graph *g, int i);
 /* Appends a node with this op and name (copied; shorter than NODE_NAME_SIZE), its attributes as where the text leaves
- * them out. Inputs are node indices, -1: none; more than two are set by the caller. Nothing is verified. Returns its index; pointers to nodes are then stale.
- * STATUS_RANGE where the name is too long or the graph full. */
+ * them out. Inputs are node indices, -1: none; more than two are set by the caller. Nothing is verified. Returns its
+ * index; pointers to nodes are then stale. STATUS_RANGE where the name is too long or the graph full. */
 int graph_append(struct graph *g, enum graph_op op, const char *name, int input0, int input1,
                  struct message *m) RESQ_USE_RESULT;
 /* Multiply-accumulates of one image in node i: its weights, for each pixel of the result; 0 where it has none. */

@@ -28,10 +28,10 @@ int normalize_parse(const char *text, float mean[3], float std[3], struct messag
 
 /* Prefixes of wrappers are taken off the tensors' names (module., _orig_mod., model., net., backbone., state_dict.,
  * model_state_dict., nested too, and any other that all tensors have), names of other projects (graph/dialect.c) become
- * torchvision's, AveragedModel's n_averaged goes, F16, BF16 and F64 become F32, batch counters I64 [], and missing ones are
- * added. Then the graph is the one given, or ResNet-18 with width and classes read off the shapes; what looks like
- * another network is refused by its name; what stands beside the network is left out. given may be NULL; notes: for
- * state_dict_warn. */
+ * torchvision's, AveragedModel's n_averaged goes, F16, BF16 and F64 become F32, batch counters I64 [], and missing
+ * ones are added. Then the graph is the one given, or ResNet-18 with width and classes read off the shapes; what
+ * looks like another network is refused by its name; what stands beside the network is left out. given may be NULL;
+ * notes: for state_dict_warn. */
 int state_dict_import(struct record *r, struct graph *g, const struct model_given *given,
                       struct state_dict_notes *notes, struct message *m) RESQ_USE_RESULT;
 /* Calls given->tell, where there is one, of the ResNet-18 that was taken, and of what was left out. */
@@ -39,8 +39,8 @@ void state_dict_warn(const struct graph *g, const struct model_given *given, con
 /* Adds what was given to the lineage of what is made from it: normalize=, eps=, graph-file=sha256:HEX. */
 void model_given_lineage(const struct model_given *given, struct lineage *l);
 
-/* look.c: what network a state_dict seems to be, in words ("ResNet-34, ..."), or "" where nothing is known. Its names are
- * ours already; names: whose they were, NULL: torchvision's. */
+/* look.c: what network a state_dict seems to be, in words ("ResNet-34, ..."), or "" where nothing is known. Its names
+ * are ours already; names: whose they were, NULL: torchvision's. */
 void state_dict_look(const struct record *r, const char *names, char out[160]);
 
 #endif

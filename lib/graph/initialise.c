@@ -69,11 +69,11 @@ static int bare_head(const struct graph *g)
     return head;
 }
 
-/* A convolution's tensors in a network without batch norm: Kaiming uniform fan_in (relu), the last layer's normal, biases
- * 0, as in torchvision's SqueezeNet. What fan_out gets wrong of a layer's size (outputs over inputs, 51 times the
- * variance at a SqueezeNet's head) nothing behind it would mend. Only the last layer's biases are 1: with 0, the relu that a
- * SqueezeNet has there holds back some classes from the start, which then have no gradient, and the others sink to them
- * within a hundred steps. Where no relu follows, the same for all classes is nothing. */
+/* A convolution's tensors in a network without batch norm: Kaiming uniform fan_in (relu), the last layer's normal,
+ * biases 0, as in torchvision's SqueezeNet. What fan_out gets wrong of a layer's size (outputs over inputs, 51 times
+ * the variance at a SqueezeNet's head) nothing behind it would mend. Only the last layer's biases are 1: with 0, the
+ * relu that a SqueezeNet has there holds back some classes from the start, which then have no gradient, and the
+ * others sink to them within a hundred steps. Where no relu follows, the same for all classes is nothing. */
 static void start_bare(struct tensor_spec *specs, int count, int is_head)
 {
     for (int k = 0; k < count; k++) {

@@ -34,8 +34,8 @@ int model_store(struct model *model, struct message *m) RESQ_USE_RESULT;
  * the others as they were, but for the rule of a last one. Creates record. graph moves into the model. */
 int model_initialise(struct model *model, struct graph *graph, uint64_t seed, struct message *m) RESQ_USE_RESULT;
 int model_copy(struct model *to, const struct model *from, struct message *m) RESQ_USE_RESULT;
-/* The same network and tensors for images of another size; STATUS_MISMATCH where its weights are for one alone. *to is the
- * caller's to free, and empty on failure. */
+/* The same network and tensors for images of another size; STATUS_MISMATCH where its weights are for one alone. *to
+ * is the caller's to free, and empty on failure. */
 int model_copy_resized(struct model *to, const struct model *from, int height, int width,
                        struct message *m) RESQ_USE_RESULT;
 void model_free(struct model *model);

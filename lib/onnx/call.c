@@ -115,7 +115,8 @@ static void sanitise(char *name)
             *p = '_';
 }
 
-/* "/layer1/layer1.0/conv1/Conv" of the TorchScript exporter: each part is a module, named with what it is in before it. */
+/* "/layer1/layer1.0/conv1/Conv" of the TorchScript exporter: each part is a module,
+ * named with what it is in before it. */
 static void scope_name(const char *path, char out[NODE_NAME_SIZE])
 {
     char part[NODE_NAME_SIZE] = "", joined[4 * NODE_NAME_SIZE] = "";

@@ -1,6 +1,6 @@
-/* QuantizeLinear and DequantizeLinear. A layer whose input and weights are both dequantized codes is an integer layer once
- * its result is quantized: until then it is a SUM, to which a residual and a ReLU may be added. Signed codes are ours less
- * 128. */
+/* QuantizeLinear and DequantizeLinear. A layer whose input and weights are both dequantized codes is an integer layer
+ * once its result is quantized: until then it is a SUM, to which a residual and a ReLU may be added. Signed codes are
+ * ours less 128. */
 #include "onnx/importer.h"
 #include "base/memory.h"
 #include "graph/op.h"
@@ -177,7 +177,8 @@ static int range_of(const struct value *x, const struct codes_map *map, uint8_t 
     return 0;
 }
 
-/* "X.codes", as our own files call what QuantizeLinear gives of node X: X; otherwise what the layer itself is called. */
+/* "X.codes", as our own files call what QuantizeLinear gives of node X: X;
+ * otherwise what the layer itself is called. */
 static void codes_name(const struct importer *im, const struct call *c, const char *otherwise,
                        char out[NODE_NAME_SIZE])
 {

@@ -1,4 +1,5 @@
-/* constant.h: a tensor whose values a file gives, and what exporters leave to be computed from such; the layer's own. */
+/* constant.h: a tensor whose values a file gives, and what exporters leave to be
+ * computed from such; the layer's own. */
 #ifndef RESQ_ONNX_CONSTANT_H
 #define RESQ_ONNX_CONSTANT_H
 
@@ -14,7 +15,8 @@ struct constant {
     size_t count;
     const void *data; /* in the tensor's own memory, or in `owned` */
     void *owned;      /* memory_free */
-    /* Where these are codes that DequantizeLinear read: one scale, or one a slice along axis 0; zero points are all 0. */
+    /* Where these are codes that DequantizeLinear read: one scale, or one a slice
+     * along axis 0; zero points are all 0. */
     const float *scale;
     size_t scale_count;
 };

@@ -37,8 +37,8 @@ static int check_symmetric(const struct exporter *e, int i, struct message *m)
                        export_node(e, i)->name, *zero);
 }
 
-/* The scale and zero point of codes node i as constants NAME.scale and NAME.zero_point. u8 codes less 128 are s8 codes with
- * zero point 0. */
+/* The scale and zero point of codes node i as constants NAME.scale and NAME.zero_point. u8 codes less 128 are s8
+ * codes with zero point 0. */
 static int add_map(struct exporter *e, int i, const char **scale, const char **zero, struct message *m)
 {
     static const int8_t signed_zero;
@@ -169,7 +169,8 @@ static const float *bias_scale(struct exporter *e, int i, struct message *m)
     return scale;
 }
 
-/* Weights of layer i, a byte a code and in the layer's shape, where the model has them packed: into memory of the builder's. */
+/* Weights of layer i, a byte a code and in the layer's shape, where the model has them
+ * packed: into memory of the builder's. */
 static int expand_codes(struct exporter *e, int i, const struct tensor *packed, struct tensor *t, struct message *m)
 {
     struct tensor_spec specs[SCHEMA_MAX_TENSORS];

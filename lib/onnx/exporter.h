@@ -1,5 +1,5 @@
-/* exporter.h: an export under way; the layer's own. Nodes of the graph are taken in their order; each leaves the name under which
- * the file has its real values. */
+/* exporter.h: an export under way; the layer's own. Nodes of the graph are taken in their order; each leaves the name
+ * under which the file has its real values. */
 #ifndef RESQ_ONNX_EXPORTER_H
 #define RESQ_ONNX_EXPORTER_H
 
@@ -33,10 +33,11 @@ static inline const struct node *export_node(const struct exporter *e, int i)
 int export_tensor(struct exporter *e, const char *name, enum onnx_type type, const struct tensor *t,
                   struct message *m) RESQ_USE_RESULT;
 int export_number(struct exporter *e, const char *name, float value, struct message *m) RESQ_USE_RESULT;
-/* Whether the relu and the clip of integer node i are the clamp of its codes alone: in the file no operator says them. */
+/* Whether the relu and the clip of integer node i are the clamp of its codes alone:
+ * in the file no operator says them. */
 int export_clamps_codes(const struct exporter *e, int i);
-/* x -> codes of node i -> what they stand for: e->values[i]. A map that became a vector does so as codes, so that layers still
- * read DequantizeLinear. */
+/* x -> codes of node i -> what they stand for: e->values[i]. A map that became a vector does so as codes, so that
+ * layers still read DequantizeLinear. */
 int export_pair(struct exporter *e, int i, const char *x, int flatten, struct message *m) RESQ_USE_RESULT;
 /* The real value of node i is x, made by the node's own operator; as codes where it gives codes. */
 int export_finish(struct exporter *e, int i, const char *x, struct message *m) RESQ_USE_RESULT;

@@ -1,5 +1,5 @@
-/* importer.h: an import under way; the layer's own. The file's nodes are taken in their order, which is a topological one;
- * each turns values into a value. A row of operators.c names the function for each operator. */
+/* importer.h: an import under way; the layer's own. The file's nodes are taken in their order, which is a topological
+ * one; each turns values into a value. A row of operators.c names the function for each operator. */
 #ifndef RESQ_ONNX_IMPORTER_H
 #define RESQ_ONNX_IMPORTER_H
 
@@ -100,7 +100,8 @@ int call_constant(const struct call *c, int k, const char *what, const struct co
                   struct message *m) RESQ_USE_RESULT;
 
 /* ---- values ---- */
-/* The node of the graph that gives v in f32; a normalize, a dequantize, a clip or what waits is made where there is none yet. */
+/* The node of the graph that gives v in f32; a normalize, a dequantize, a clip or what waits
+ * is made where there is none yet. */
 int value_f32(struct importer *im, struct value *v, struct message *m) RESQ_USE_RESULT;
 int value_is_codes(const struct importer *im, const struct value *v); /* a NODE, and its node gives codes */
 /* The node that gives what codes node `node` stands for. */
@@ -108,8 +109,8 @@ int value_dequantized(struct importer *im, int node, struct message *m) RESQ_USE
 /* The node that gives v, in f32 or as codes. */
 int value_node(struct importer *im, struct value *v, struct message *m) RESQ_USE_RESULT;
 int value_is_vector(const struct importer *im, const struct value *v);
-/* A new node with its inputs (-1: none); named after the tensor `stem` ("X.weight" gives X) where it is one of the file's
- * own, else after the call. Attributes are the caller's to set, then node_finish. */
+/* A new node with its inputs (-1: none); named after the tensor `stem` ("X.weight" gives X) where it is one of the
+ * file's own, else after the call. Attributes are the caller's to set, then node_finish. */
 int node_new(struct importer *im, const struct call *c, enum graph_op op, const char *stem, int x, int y,
              struct message *m) RESQ_USE_RESULT;
 /* Verifies it and makes it c's output; is_flat: the shape is [N,C] also for a map's mean. */

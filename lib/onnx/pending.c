@@ -1,5 +1,5 @@
-/* What is computed from codes, until QuantizeLinear says on which codes it is to be: a SUM. What reads it in another way gets
- * it in f32. */
+/* What is computed from codes, until QuantizeLinear says on which codes it is to be: a SUM.
+ * What reads it in another way gets it in f32. */
 #include "onnx/importer.h"
 #include "base/memory.h"
 #include "quant/affine.h"

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A block's size stands before it, so that freeing gives the budget back; 16 bytes keep what follows aligned. Blocks are
- * counted as large as they are in memory. */
+/* A block's size stands before it, so that freeing gives the budget back; 16 bytes keep what follows aligned. Blocks
+ * are counted as large as they are in memory. */
 enum { BEFORE = 16, GRAIN = 64, FREE_BYTES = 32 << 20 };
 
 static size_t block_size(size_t bytes)

@@ -17,7 +17,8 @@ static int check_square(const char *what, int count, const int64_t *v, int64_t *
     return 0;
 }
 
-/* The pad of auto_pad SAME for a side of this size, as ONNX computes it; odd ones lie on one side more than on the other. */
+/* The pad of auto_pad SAME for a side of this size, as ONNX computes it; odd ones lie on
+ * one side more than on the other. */
 static int same_pad(int64_t side, int64_t kernel, int64_t stride, int64_t *pad, struct message *m)
 {
     int64_t all = ((side + stride - 1) / stride - 1) * stride + kernel - side;

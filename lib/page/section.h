@@ -32,7 +32,8 @@ struct comparison {
 };
 int compare_answers(const struct run *r, const struct run_answer *base, const struct run_answer *other,
                     struct comparison *c, struct message *m) RESQ_USE_RESULT;
-/* "Beside float, ptq loses nothing measurable (...), is 4.0 times smaller and 3.7 times as fast", escaped for h's form. */
+/* "Beside float, ptq loses nothing measurable (...), is 4.0 times smaller and 3.7 times
+ * as fast", escaped for h's form. */
 void put_verdict(struct html *h, const struct comparison *c);
 
 void put_margins(struct html *h, const struct run *r); /* nothing without predictions */

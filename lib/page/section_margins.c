@@ -1,4 +1,5 @@
-/* section_margins.c: by how much is a model's answer ahead of its second one? What quantization changes are answers with small margins. */
+/* section_margins.c: by how much is a model's answer ahead of its second one? What quantization changes
+ * are answers with small margins. */
 #include "base/memory.h"
 #include "page/section.h"
 #include "page/svg.h"

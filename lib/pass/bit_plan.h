@@ -1,5 +1,5 @@
-/* bit_plan.h: how many bits each layer's weights, and what each node gives, have: a text of one line a layer, meant to be
- * edited by hand (lib/FORMATS.md has its form). A plan is of one fused graph. */
+/* bit_plan.h: how many bits each layer's weights, and what each node gives, have: a text of one line a layer, meant
+ * to be edited by hand (lib/FORMATS.md has its form). A plan is of one fused graph. */
 #ifndef RESQ_PASS_BIT_PLAN_H
 #define RESQ_PASS_BIT_PLAN_H
 
@@ -23,11 +23,13 @@ int bit_plan_has_activations(const struct graph *fused, int i);
 
 /* Rows for fused, of which nothing is said. */
 int bit_plan_open(struct bit_plan *p, const struct graph *fused, struct message *m) RESQ_USE_RESULT;
-/* From a text of `length` bytes. p: overwritten; the caller's to free, and empty on failure, which names the line: a layer that
- * fused lacks or that stood there before, bits that are none of 2 to 8, bits of what a layer does not have. */
+/* From a text of `length` bytes. p: overwritten; the caller's to free, and empty on failure, which names the line: a
+ * layer that fused lacks or that stood there before, bits that are none of 2 to 8,
+ * bits of what a layer does not have. */
 int bit_plan_parse(struct bit_plan *p, const char *text, size_t length, const struct graph *fused,
                    struct message *m) RESQ_USE_RESULT;
-/* From a file ("-": standard input), which failures name. hex: the digest of what it says, whatever its comments and spaces. */
+/* From a file ("-": standard input), which failures name. hex: the digest of what it says,
+ * whatever its comments and spaces. */
 int bit_plan_load(struct bit_plan *p, const char *path, const struct graph *fused, char hex[DIGEST_HEX],
                   struct message *m) RESQ_USE_RESULT;
 /* The lines of the nodes of which something is said or could be. parse(print(p)) == p. */

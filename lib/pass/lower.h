@@ -20,8 +20,8 @@ struct lowering {
  * caller's. STATUS_RANGE where a factor is not finite or a sum may leave 32 bits. */
 int lower_weights(struct lowering *l, int old, int now, const struct affine *input, const struct affine *output,
                   const struct affine *residual, struct message *m) RESQ_USE_RESULT;
-/* Adds scale, zero_point and range of u8 node `now` of `to`, which holds the value of node `old` of `from` by the map a.
- * STATUS_RANGE where a is none. */
+/* Adds scale, zero_point and range of u8 node `now` of `to`, which holds the value of node `old` of `from` by the map
+ * a. STATUS_RANGE where a is none. */
 int lower_activation(struct lowering *l, int old, int now, const struct affine *a,
                      struct message *m) RESQ_USE_RESULT;
 /* The report's row for node `now`, made if it is not there; NULL where memory is out or there is no report. */

@@ -16,21 +16,22 @@
  * convolution or linear layer read by it alone becomes a 1x1 convolution of one channel a group, under its name; of a
  * vector it is refused by name. */
 int pass_fold_batchnorm(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
-/* Makes every add separate, so that none becomes a convolution's last step. STATUS_MISMATCH names a convolution that has
- * taken one in. */
+/* Makes every add separate, so that none becomes a convolution's last step.
+ * STATUS_MISMATCH names a convolution that has taken one in. */
 int pass_separate_adds(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
 /* Moves add, relu and clip, in this order, into the convolution or linear layer before them (of add's two inputs the
  * later convolution with a single use; linear layers take no add). */
 int pass_fuse_epilogue(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
 
-/* Cross-layer equalization (Nagel et al. 2019, arXiv:1906.04721): where only convolution B reads what convolution A gives, and A adds
- * nothing, output channel i of A (weights and bias) is divided and what B multiplies it with is multiplied by s = sqrt(r1 / r2), r1 and
- * r2 being the largest magnitudes of A's and of B's weights of that channel: both are then sqrt(r1 * r2). A relu between them changes nothing: the network
- * computes what it did, to rounding, and one scale serves a layer's channels better. Pairs go in the order of the graph, again and
- * again until no s is further from 1 than 1e-3, at most 20 times. STATUS_MISMATCH where there is no pair. */
+/* Cross-layer equalization (Nagel et al. 2019, arXiv:1906.04721): where only convolution B reads what convolution A
+ * gives, and A adds nothing, output channel i of A (weights and bias) is divided and what B multiplies it with is
+ * multiplied by s = sqrt(r1 / r2), r1 and r2 being the largest magnitudes of A's and of B's weights of that channel:
+ * both are then sqrt(r1 * r2). A relu between them changes nothing: the network computes what it did, to rounding,
+ * and one scale serves a layer's channels better. Pairs go in the order of the graph, again and again until no s is
+ * further from 1 than 1e-3, at most 20 times. STATUS_MISMATCH where there is no pair. */
 int pass_equalize(struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
-/* The reverse of pass_fuse_epilogue: what a convolution adds and its relu become nodes of their own behind it, so that its output stands under
- * its name as it is before them. The weights stay. */
+/* The reverse of pass_fuse_epilogue: what a convolution adds and its relu become nodes of their own behind it, so
+ * that its output stands under its name as it is before them. The weights stay. */
 int pass_split_epilogue(struct model *model, struct message *m) RESQ_USE_RESULT;
 
 struct lower_options {
@@ -53,16 +54,16 @@ enum { WEIGHT_BY_BITS = -1 }; /* mse below 8 bits, max at 8 */
 /* The ends of a fused graph: the layers that read the image and the last one, and what these read. weights: of layer i;
  * else of what node i gives. */
 int lower_is_end(const struct graph *g, int i, int weights);
-/* 1 where node i is a relu or clip of a separate add, with nothing else reading what lies between: that add gives codes on
- * the range that was observed behind i, to whose ends they saturate. */
+/* 1 where node i is a relu or clip of a separate add, with nothing else reading what lies between: that add gives
+ * codes on the range that was observed behind i, to whose ends they saturate. */
 int lower_is_clamp_of_sum(const struct graph *g, int i);
 /* How the weights of layer i become codes, and in how many bits what node i gives. */
 struct weight_codes lower_weight_codes(const struct lower_options *o, const struct graph *g, int i);
 int lower_activation_bits(const struct lower_options *o, const struct graph *g, int i);
 /* 1 where anything is asked to have fewer than 8 bits. */
 int lower_is_low(const struct lower_options *o);
-/* For metadata and lineage: bits of the ends ("8", "same") and observer of the weights' scales ("max", "mse"); NULL where
- * an 8-bit model has nothing to say of it. */
+/* For metadata and lineage: bits of the ends ("8", "same") and observer of the weights' scales ("max", "mse"); NULL
+ * where an 8-bit model has nothing to say of it. */
 const char *lower_ends_name(const struct lower_options *o);
 const char *lower_observer_name(const struct lower_options *o);
 
@@ -79,8 +80,8 @@ struct lower_report {
     struct lower_row *rows;
     int count, capacity;
     struct text warnings; /* one line each */
-    /* Where saturation_free: channels of all integer layers, those whose scale was raised for it, and the signal and the
-     * noise of all weights, before and after. */
+    /* Where saturation_free: channels of all integer layers, those whose scale was raised for it, and the signal and
+     * the noise of all weights, before and after. */
     int channels, spared;
     double signal, noise_before, noise_after;
 };

@@ -1,5 +1,6 @@
-/* allot.h: one of several choices for each of some items so that what they cost stays within a bound and what they lose, in sum, is
- * least: a multiple-choice knapsack, solved exactly by dynamic programming over what cannot be bettered. */
+/* allot.h: one of several choices for each of some items so that what they cost stays within a bound and what they
+ * lose, in sum, is least: a multiple-choice knapsack, solved exactly by dynamic
+ * programming over what cannot be bettered. */
 #ifndef RESQ_PTQ_ALLOT_H
 #define RESQ_PTQ_ALLOT_H
 
@@ -14,8 +15,8 @@ struct allot_item {
     double loss[ALLOT_CHOICES];
 };
 
-/* All ways of choosing of which no other costs no more and loses less, or costs less and loses no more; from the cheapest on, losing less and
- * less. Of equals the one of the earlier choices. */
+/* All ways of choosing of which no other costs no more and loses less, or costs less and loses no more; from the
+ * cheapest on, losing less and less. Of equals the one of the earlier choices. */
 struct allot_front {
     int items, count;
     int64_t *cost; /* [count]; owned */

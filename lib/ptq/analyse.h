@@ -1,5 +1,6 @@
-/* analyse.h: what few bits cost, layer by layer, measured: the network with one layer's weights, or what one node gives, at fewer
- * bits and all else at 8, against the float network over some images. What stands before the change is computed once. */
+/* analyse.h: what few bits cost, layer by layer, measured: the network with one layer's weights, or what one node
+ * gives, at fewer bits and all else at 8, against the float network over some images.
+ * What stands before the change is computed once. */
 #ifndef RESQ_PTQ_ANALYSE_H
 #define RESQ_PTQ_ANALYSE_H
 
@@ -20,8 +21,8 @@ struct analyse_options {
     const uint8_t *images;                   /* [count,H,W,C]; the caller's */
     const uint16_t *labels;                  /* [count] */
     int64_t count;
-    /* What changes is matched to the float network over the first match_count images, as below 8 bits `quantize` does: the layer
-     * whose weights have few bits, or those that read what has. */
+    /* What changes is matched to the float network over the first match_count images, as below 8 bits `quantize`
+     * does: the layer whose weights have few bits, or those that read what has. */
     enum match_mode match;
     int64_t match_count;
     int threads;
@@ -37,8 +38,8 @@ struct analyse_row {
     double kl;          /* mean over images of KL(float || this), natural logarithm */
     double logit_error; /* mean over images and classes of the squared difference from the float network's logits */
     double sqnr;        /* dB, of what the node gives, all before it at 8 bits; NaN where it is always 0 */
-    double
-        sqnr_accumulated; /* the same where the weights, or the values, of all layers have so many bits (and end_bits) */
+    /* the same where the weights, or the values, of all layers have so many bits (and end_bits) */
+    double sqnr_accumulated;
     int64_t correct, agreed; /* images classified rightly; as by the float network */
     int64_t bytes;           /* of the layer's weights as a file holds them; of values 0 */
 };
@@ -50,8 +51,8 @@ struct analysis {
     size_t bytes_held; /* of values between layers, at most */
 };
 
-/* a is freed by analysis_free, after a failure too. Sums are in the order of the images: the same for any threads. STATUS_NOMEM before
- * anything is measured where the machine has not the memory. */
+/* a is freed by analysis_free, after a failure too. Sums are in the order of the images: the same for any threads.
+ * STATUS_NOMEM before anything is measured where the machine has not the memory. */
 int ptq_analyse(struct analysis *a, const struct model *fused, const struct analyse_options *o,
                 struct message *m) RESQ_USE_RESULT;
 void analysis_free(struct analysis *a);

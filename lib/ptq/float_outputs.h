@@ -13,8 +13,8 @@ struct layer_moments {
     double count; /* values of a channel */
 };
 
-/* One a node of fused's graph, all-zero for others than convolutions and linear layers; *out is freed by float_outputs_free,
- * after a failure too. */
+/* One a node of fused's graph, all-zero for others than convolutions and linear layers; *out is freed by
+ * float_outputs_free, after a failure too. */
 int float_outputs(struct layer_moments **out, const struct model *fused, const uint8_t *images, int64_t count,
                   int threads, struct message *m) RESQ_USE_RESULT;
 void float_outputs_free(struct layer_moments *moments, int nodes);

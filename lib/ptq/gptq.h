@@ -1,5 +1,6 @@
-/* gptq.h: codes of a layer chosen together (Frantar et al. 2022, arXiv:2210.17323): each weight is rounded to its nearest code, and what that
- * changes in the outputs is taken over by the weights that are still to be rounded. lib/quant/QUANT.md has the formulas. */
+/* gptq.h: codes of a layer chosen together (Frantar et al. 2022, arXiv:2210.17323): each weight is rounded to its
+ * nearest code, and what that changes in the outputs is taken over by the weights that are still to be rounded.
+ * lib/quant/QUANT.md has the formulas. */
 #ifndef RESQ_PTQ_GPTQ_H
 #define RESQ_PTQ_GPTQ_H
 
@@ -25,8 +26,8 @@ void gram_close(struct gram *g);
 int gptq_codes(struct gram *g, const float *w, const float *scale, int outputs, int qmax, struct threads *pool,
                int8_t *codes, struct message *m) RESQ_USE_RESULT;
 
-/* The codes of integer layer `node`, chosen by what it reads over these images ([count,H,W,C]), at its scales as they are;
- * w: its weights in float. */
+/* The codes of integer layer `node`, chosen by what it reads over these images ([count,H,W,C]), at its scales as they
+ * are; w: its weights in float. */
 int gptq_layer(struct model *int8, int node, const float *w, const uint8_t *images, int64_t count, int threads,
                struct message *m) RESQ_USE_RESULT;
 

@@ -1,6 +1,7 @@
-/* reconstruct.h: an integer network's codes learned from images, without labels: block by block, each weight is rounded up or down
- * such that the block, reading what the quantized network before it gives, gives what the float network's block gives (AdaRound,
- * BRECQ, QDrop: quant/rounding.h, ptq/unit.h and ptq/unit_pass.h have the rules, lib/quant/QUANT.md the formulas). */
+/* reconstruct.h: an integer network's codes learned from images, without labels: block by block, each weight is
+ * rounded up or down such that the block, reading what the quantized network before it gives, gives what the float
+ * network's block gives (AdaRound, BRECQ, QDrop: quant/rounding.h, ptq/unit.h and ptq/unit_pass.h have the rules,
+ * lib/quant/QUANT.md the formulas). */
 #ifndef RESQ_PTQ_RECONSTRUCT_H
 #define RESQ_PTQ_RECONSTRUCT_H
 
@@ -36,9 +37,9 @@ struct reconstruct_options {
     void *context;
 };
 
-/* int8: what a lowering made of fused, changed in place: codes, scales, biases and bounds. The same bytes for any threads, stopped
- * and resumed wherever; floats are those of the instruction set. STATUS_NOMEM before anything is learned where the machine has not the
- * memory. */
+/* int8: what a lowering made of fused, changed in place: codes, scales, biases and bounds. The same bytes for any
+ * threads, stopped and resumed wherever; floats are those of the instruction set. STATUS_NOMEM before anything is
+ * learned where the machine has not the memory. */
 int ptq_reconstruct(struct model *int8, const struct model *fused, const struct reconstruct_options *o,
                     struct message *m) RESQ_USE_RESULT;
 

@@ -1,4 +1,5 @@
-/* reconstruction.h: a reconstruction from the inside. Private to reconstruct.c, reconstruct_learn.c and reconstruct_checkpoint.c. */
+/* reconstruction.h: a reconstruction from the inside. Private to reconstruct.c, reconstruct_learn.c and
+ * reconstruct_checkpoint.c. */
 #ifndef RESQ_PTQ_RECONSTRUCTION_H
 #define RESQ_PTQ_RECONSTRUCTION_H
 

@@ -1,7 +1,7 @@
-/* unit_pass.h: a unit computed in floats, as its integers would give it, forward and back to its weights' rounding. Values between
- * layers are rounded to their codes and clamped, and so is what it gives; of each value some elements, drawn anew in each pass, are
- * left as they were before that (QDrop: Wei et al. 2022, arXiv:2203.05740); backward goes straight through the rounding. Private
- * to lib/ptq. */
+/* unit_pass.h: a unit computed in floats, as its integers would give it, forward and back to its weights' rounding.
+ * Values between layers are rounded to their codes and clamped, and so is what it gives; of each value some elements,
+ * drawn anew in each pass, are left as they were before that (QDrop: Wei et al. 2022, arXiv:2203.05740); backward
+ * goes straight through the rounding. Private to lib/ptq. */
 #ifndef RESQ_PTQ_UNIT_PASS_H
 #define RESQ_PTQ_UNIT_PASS_H
 
@@ -67,11 +67,11 @@ static inline struct unit_value *unit_output(struct unit_pass *p)
     return &p->values[p->unit->input_count + p->unit->count - 1];
 }
 
-/* Image i of the mini-batch has codes u8 or (is_codes 0) f32 `codes` in the quantized network and `real` in the float one, for input
- * k: what stands there is either, element by element. */
+/* Image i of the mini-batch has codes u8 or (is_codes 0) f32 `codes` in the quantized network and `real` in the float
+ * one, for input k: what stands there is either, element by element. */
 void unit_take_input(struct unit_pass *p, int k, int image, const void *codes, const float *real);
-/* Of p->count images: returns the loss, the mean over images and pixels of the squared distance from target [count, elements],
- * summed over channels. */
+/* Of p->count images: returns the loss, the mean over images and pixels of the squared distance from target [count,
+ * elements], summed over channels. */
 double unit_forward(struct unit_pass *p, const float *target);
 /* After it: gradients by all variables, rounding's penalty included. */
 void unit_backward(struct unit_pass *p, float lambda, float beta);

@@ -26,8 +26,8 @@ int walk_node(const struct model *int8, const struct model *fused, int i);
 /* The most bytes that a walk over so many images holds at once. */
 size_t walk_bytes(const struct exec *e, int64_t count);
 
-/* Signal and noise of what node `got_node` of got gives against node `want_node` of want, which is float: both stand behind the step that
- * computes it (or at their ends). got may have seen more images. */
+/* Signal and noise of what node `got_node` of got gives against node `want_node` of want, which is float: both stand
+ * behind the step that computes it (or at their ends). got may have seen more images. */
 struct noise {
     double signal, noise;
 };

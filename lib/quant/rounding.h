@@ -1,12 +1,12 @@
-/* rounding.h: which way each weight is rounded, learned (AdaRound: Nagel et al. 2020, arXiv:2004.10568). With s the weight's scale
- * and v its variable, the network computes with
+/* rounding.h: which way each weight is rounded, learned (AdaRound: Nagel et al. 2020, arXiv:2004.10568). With s the
+ * weight's scale and v its variable, the network computes with
  *
  *     w^ = s * (base + h(v)),   h(v) = clamp(1.2 * sigmoid(v) - 0.1, 0, 1)
  *
- * base = floor(w / s) within -qmax .. qmax - 1. At first h(v) is what w / s is above base, within 0.001 .. 0.999, where h is not flat:
- * w^ = w, to 0.001 s, wherever the codes reach, else next to the last one. To the loss is added
- * lambda * sum (1 - |2 h(v) - 1|^beta), which, beta falling, drives each h(v) to 0 or 1. Floats, in arithmetic that is the same
- * on every machine; exponentials and logarithms to 2e-7 of themselves. */
+ * base = floor(w / s) within -qmax .. qmax - 1. At first h(v) is what w / s is above base, within 0.001 .. 0.999,
+ * where h is not flat: w^ = w, to 0.001 s, wherever the codes reach, else next to the last one. To the loss is added
+ * lambda * sum (1 - |2 h(v) - 1|^beta), which, beta falling, drives each h(v) to 0 or 1. Floats, in arithmetic that
+ * is the same on every machine; exponentials and logarithms to 2e-7 of themselves. */
 #ifndef RESQ_QUANT_ROUNDING_H
 #define RESQ_QUANT_ROUNDING_H
 

@@ -1,6 +1,7 @@
-/* weights.h: from a layer's real weights and bias to codes: real = scale * q, symmetric, a scale an output channel or one
- * for all. lib/quant/QUANT.md states the arithmetic. Lowering and quantization-aware training call the same functions, so
- * that they agree. Weights w are f32 [outputs, per_output], codes q s8 in the same order, scale [outputs]. */
+/* weights.h: from a layer's real weights and bias to codes: real = scale * q, symmetric, a scale an output channel or
+ * one for all. lib/quant/QUANT.md states the arithmetic. Lowering and quantization-aware training call the same
+ * functions, so that they agree. Weights w are f32 [outputs, per_output], codes q s8 in
+ * the same order, scale [outputs]. */
 #ifndef RESQ_QUANT_WEIGHTS_H
 #define RESQ_QUANT_WEIGHTS_H
 
@@ -32,8 +33,8 @@ int weight_observer_find(const char *name);
 const char *weight_observer_name(enum weight_observer o);
 
 /* Of count weights: the factor f in {0.20, 0.21 .. 1.00} for which s = f * weight_scale(max|w|, qmax) has the least
- * sum of (w - s * code)^2, then eight times the better of two neighbours, at half the distance each time, none above 1. s
- * is rounded to f32 before it is tried; sums are double, in the order of the weights; of equals the larger s. */
+ * sum of (w - s * code)^2, then eight times the better of two neighbours, at half the distance each time, none above
+ * 1. s is rounded to f32 before it is tried; sums are double, in the order of the weights; of equals the larger s. */
 float weight_scale_search(const float *w, size_t count, int qmax);
 
 /* scale[c] by the observer (2^-23 for zeros, at least 2^-126) or as given; q = clamp(rint(w / scale), -qmax, qmax). */

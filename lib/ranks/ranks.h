@@ -11,23 +11,26 @@
 
 enum { RANKS_MOST = 1024 };
 
-/* How a library carries them. Byte counts are below 2^31. Every function returns 0, or STATUS_IO. */
+/* How a library carries them. All ranks call the same function; byte counts are below 2^31. What can fail returns 0, or
+ * STATUS_IO. */
 struct ranks {
     int rank, count; /* rank 0..count-1 */
-    /* What rank 0 has at data, to all. */
+    /* What rank 0 has at data comes to all others' data. */
     int (*broadcast)(void *data, size_t bytes, struct message *m);
-    /* Rank r's bytes[r] bytes at all + offset[r], from its `own` (which may lie there); the same everywhere. */
+    /* Rank r gives the bytes[r] bytes at its `own`; every rank gets them at all + offset[r], where r's own may lie
+     * already. bytes and offset [count] are the same on every rank. */
     int (*gather)(const void *own, void *all, const size_t *bytes, const size_t *offset, struct message *m);
-    /* To rank r send_bytes[r] bytes from send + send_offset[r]; from rank r likewise. */
+    /* Rank r gets send_bytes[r] bytes from send + send_offset[r]; from it come receive_bytes[r] bytes to
+     * receive + receive_offset[r]. */
     int (*exchange)(const void *send, const size_t *send_bytes, const size_t *send_offset, void *receive,
                     const size_t *receive_bytes, const size_t *receive_offset, struct message *m);
     /* Ends all processes with exit status 1, whatever they are doing. */
     void (*abandon)(void);
-    /* Waits for all, and says goodbye to the library. */
+    /* Waits for all, and closes the library: no call after it. */
     void (*close)(void);
 };
 
-/* What a library gives: opens itself, once. *ranks is its own. */
+/* What a library gives. open: once; *ranks is the library's. */
 struct ranks_backend {
     int version;
     size_t size;

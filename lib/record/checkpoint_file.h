@@ -1,5 +1,5 @@
-/* checkpoint_file.h: the file that a stopped run goes on from, whatever ran: a record of kind `checkpoint` that holds the
- * run's recipe (recipe.h), so that another run's is known. What else stands in it is the run's own. */
+/* checkpoint_file.h: the file that a stopped run goes on from, whatever ran: a record of kind `checkpoint` that holds
+ * the run's recipe (recipe.h), so that another run's is known. What else stands in it is the run's own. */
 #ifndef RESQ_RECORD_CHECKPOINT_FILE_H
 #define RESQ_RECORD_CHECKPOINT_FILE_H
 

@@ -20,11 +20,11 @@ struct ablation {
     int count;
 };
 
-/* A seed decides the order of images, their augmentation and the first weights in variant and base alike, so differences
- * are taken seed by seed: `difference` is their mean. What chance is worth is learned from all variants together, as the
- * deviation s of the differences around each variant's mean, with f = sum (pairs - 1) degrees of freedom: chance alone
- * takes a difference further than `chance` = t * s / sqrt(pairs) from zero in one case of 20, t the 0.975 quantile of
- * Student's distribution with f degrees of freedom. NaN where f is 0.
+/* A seed decides the order of images, their augmentation and the first weights in variant and base alike, so
+ * differences are taken seed by seed: `difference` is their mean. What chance is worth is learned from all variants
+ * together, as the deviation s of the differences around each variant's mean, with f = sum (pairs - 1) degrees of
+ * freedom: chance alone takes a difference further than `chance` = t * s / sqrt(pairs) from zero in one case of 20, t
+ * the 0.975 quantile of Student's distribution with f degrees of freedom. NaN where f is 0.
  * STATUS_FORMAT: a column is missing, a cell is no number in its range (with its row), a variant has a seed twice, or
  * too many rows. ablation_free also after a failure. */
 int ablation_of_table(struct ablation *a, const struct table *t, struct message *m) RESQ_USE_RESULT;

@@ -84,8 +84,8 @@ int chart_sweep(struct chart *c, const struct sweep *s, enum chart_sweep_kind ki
 /* Each variant's difference from the base (ablation.gp). STATUS_FORMAT: there is none. */
 int chart_ablation(struct chart *c, const struct ablation *a, struct message *m) RESQ_USE_RESULT;
 
-/* What analyse measured, layer by layer (sensitivity.gp), and allot's plans beside models of one width (frontier.gp): tables
- * of lib/FORMATS.md. STATUS_FORMAT: it is none. */
+/* What analyse measured, layer by layer (sensitivity.gp), and allot's plans beside models of one width (frontier.gp):
+ * tables of lib/FORMATS.md. STATUS_FORMAT: it is none. */
 int chart_sensitivity(struct chart *c, const struct table *t, struct message *m) RESQ_USE_RESULT;
 int chart_frontier(struct chart *c, const struct table *t, struct message *m) RESQ_USE_RESULT;
 

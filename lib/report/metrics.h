@@ -11,9 +11,9 @@ struct interval {
 
 /* Wilson's score interval for k successes of n at 95 % (Wilson 1927), as proportions. */
 struct interval wilson_interval(int64_t k, int64_t n);
-/* Of the difference of two paired proportions, second less first, at 95 %: of n images so many only the first has right, so many
- * only the second. Wald's with half an image more in each cell, so that it is not of no width where nothing changed (Agresti and
- * Min 2005). */
+/* Of the difference of two paired proportions, second less first, at 95 %: of n images so many only the first has
+ * right, so many only the second. Wald's with half an image more in each cell, so that it is not of no width where
+ * nothing changed (Agresti and Min 2005). */
 struct interval paired_interval(int64_t only_first, int64_t only_second, int64_t n);
 /* Exact two-sided McNemar test on discordant counts b and c, b + c below 2^32 (binomial with p = 1/2). */
 double mcnemar_exact(int64_t b, int64_t c);

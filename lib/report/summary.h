@@ -9,9 +9,9 @@ extern const char
     *const summary_models[SUMMARY_MODELS]; /* "float", "ptq", "qat": rows, and beginnings of files' names */
 
 /* Joins what evaluate measured of each model with what bench timed, at batch 1 on one thread or what comes next to that
- * of what was timed, in the precision that was evaluated, and the files' sizes in bytes. Cells are copied as they stand.
- * STATUS_FORMAT: a column is missing, or a cell is no number (with its row); STATUS_MISMATCH: a model has no accuracy, or
- * no time in its precision. */
+ * of what was timed, in the precision that was evaluated, and the files' sizes in bytes. Cells are copied as they
+ * stand. STATUS_FORMAT: a column is missing, or a cell is no number (with its row); STATUS_MISMATCH: a model has no
+ * accuracy, or no time in its precision. */
 int summary_make(struct table *out, const struct table metrics[SUMMARY_MODELS], const struct table *bench,
                  const int64_t bytes[SUMMARY_MODELS], struct message *m) RESQ_USE_RESULT;
 

@@ -1,5 +1,5 @@
-/* budget.h: the study that fits a machine and a time: from a few measured speeds the network's width, the epochs, and how
- * many images every other stage gets. Arithmetic alone: nothing here looks at a clock.
+/* budget.h: the study that fits a machine and a time: from a few measured speeds the network's width, the epochs, and
+ * how many images every other stage gets. Arithmetic alone: nothing here looks at a clock.
  *
  * The rule. A pass is one image trained on once. What the stages around training take is set aside first:
  *
@@ -7,8 +7,8 @@
  *     test images       all, but no more than three models are through in 2/25 (at least 1000)
  *     calibration       8192 images, but no more than 3/100 (at least 256)
  *     QAT               an epoch of 12800 images, but no more than 1/25 (at least 640)
- *     timing            three models at batch 1 on one thread; from five minutes on also at 64 and on all threads: 1/40 in all, but
- *                       half a second each and seven calls
+ *     timing            three models at batch 1 on one thread; from five minutes on also at 64 and on all threads:
+ *                       1/40 in all, but half a second each and seven calls
  *     the rest          BUDGET_REST seconds: images, checks, charts, pages
  *
  * What is left is trained. A width is worth its time where its passes reach a least number (budget_widths): the widest
@@ -16,17 +16,17 @@
  *
  *     sizes             45 percent of the epochs see the pictures at half their sides, 33 at three quarters, where the
  *                       network takes those and they are faster: passes are cheaper then, and more of them fit
- *     epochs            as many as fit, rounded up; every epoch sees as many images as fill the time, all but a few; never
- *                       more than 100
+ *     epochs            as many as fit, rounded up; every epoch sees as many images as fill the time, all but a few;
+ *                       never more than 100
  *     mini-batch        32 below 60,000 passes, 64 below 720,000 (16 epochs of CIFAR-10), 128 above: few images need
  *                       many steps
- *     learning rate     0.2 for mini-batches of 128 images, and as the root of their size for others: 0.1, 0.14, 0.2; one
- *                       cycle, its peak at a quarter of the run, of 16 epochs and more at a fifth (epochs here and below
- *                       count as what they cost, see growth_cost)
+ *     learning rate     0.2 for mini-batches of 128 images, and as the root of their size for others: 0.1, 0.14, 0.2;
+ *                       one cycle, its peak at a quarter of the run, of 16 epochs and more at a fifth (epochs here and
+ *                       below count as what they cost, see growth_cost)
  *     averaged weights  over a twentieth of the steps: 1 - 20 / steps
- *     augmentation      crop and flip (below 8 epochs to the other side every other epoch, so that few show both), from 8 a
- *                       little colour, from 16 cutout of 8 pixels, from 40 of 12 and a small rotation: the more often an
- *                       image is seen, the more it is varied
+ *     augmentation      crop and flip (below 8 epochs to the other side every other epoch, so that few show both),
+ *                       from 8 a little colour, from 16 cutout of 8 pixels, from 40 of 12 and a small rotation: the
+ *                       more often an image is seen, the more it is varied
  *     validation        at most eight times, and no more than 1/25 of the time
  *     precision         bf16 where its steps are at least a twentieth faster */
 #ifndef RESQ_TRAIN_BUDGET_H
@@ -88,13 +88,13 @@ struct budget {
     double seconds[BUDGET_STAGES], total; /* as expected; total: with the rest */
 };
 
-/* The pictures of small size k, 0 .. BUDGET_SIZES - 1: half and three quarters of the sides, to the next multiple of 4. 0 where
- * pictures of this shape have none, because they would be as large, or too small. */
+/* The pictures of small size k, 0 .. BUDGET_SIZES - 1: half and three quarters of the sides, to the next multiple of
+ * 4. 0 where pictures of this shape have none, because they would be as large, or too small. */
 int budget_size(struct image_shape whole, int k, struct image_shape *small);
 /* Which of the widths timed is the one, as far as these speeds tell: its index. */
 int budget_choose_width(const struct budget_given *g);
-/* Whether width i (>= 1) can be the one, as far as those before it tell: none is faster than two thirds of the one before.
- * For who times them one after the other. */
+/* Whether width i (>= 1) can be the one, as far as those before it tell: none is faster than two thirds of the one
+ * before. For who times them one after the other. */
 int budget_is_worth_timing(const struct budget_given *g, int i);
 /* STATUS_RANGE `the smallest study takes about 0.8 minutes here` where fewer than BUDGET_LEAST_PASSES
  * (or 100 epochs of a smaller set) fit into the first width. */

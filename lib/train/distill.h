@@ -1,5 +1,5 @@
-/* distill.h: distillation (Hinton et al. 2015, arXiv:1503.02531): a loss mixed with how far the logits, softened, are from a
- * teacher's:
+/* distill.h: distillation (Hinton et al. 2015, arXiv:1503.02531): a loss mixed with how far the
+ * logits, softened, are from a teacher's:
  *
  *     loss = (1 - share) * own + share * T^2 * (1/N) sum_n KL(softmax(teacher[n] / T) || softmax(logits[n] / T))
  *     gradient = (1 - share) * own gradient + share * T * (softmax(logits / T) - softmax(teacher / T)) / N
@@ -15,9 +15,9 @@ struct distillation {
     double temperature; /* T > 0 */
 };
 
-/* logits, teacher f32 [count,K]. On entry the own loss is in: its sum was added to sums, which had `before`, and dlogits
- * f32 [count,K] is its gradient; both become those of the mixture. STATUS_RANGE where it is not finite (`loss is nan`): sums
- * are then as on entry. */
+/* logits, teacher f32 [count,K]. On entry the own loss is in: its sum was added to sums, which had `before`, and
+ * dlogits f32 [count,K] is its gradient; both become those of the mixture. STATUS_RANGE where it is not finite (`loss
+ * is nan`): sums are then as on entry. */
 int distill(const float *logits, const float *teacher, int64_t count, int classes, const struct distillation *how,
             double before, float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 

@@ -1,4 +1,5 @@
 #include "train/growth.h"
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,13 +93,31 @@ double growth_cost(const struct growth *g, int64_t epoch, int64_t epochs, struct
     return cost + (double)(epoch - at);
 }
 
-int growth_shrink(const uint8_t *images, int count, struct image_shape from, uint8_t *out, struct image_shape to,
-                  struct message *m)
+enum { IMAGES_AN_ITEM = 8 };
+
+struct shrinking {
+    const uint8_t *images;
+    uint8_t *out;
+    int count;
+    struct image_shape from, to;
+    atomic_int failed;
+};
+
+static void shrink_item(void *context, int item, int worker)
 {
-    for (int i = 0; i < count; i++) {
-        TRY(image_resize(images, from, NULL, FILTER_BOX, out, to, m));
-        images += image_shape_bytes(from);
-        out += image_shape_bytes(to);
-    }
-    return STATUS_OK;
+    struct shrinking *s = context;
+    const int first = item * IMAGES_AN_ITEM, end = first + IMAGES_AN_ITEM;
+    (void)worker;
+    for (int i = first; i < end && i < s->count; i++)
+        if (image_resize(s->images + (size_t)i * image_shape_bytes(s->from), s->from, NULL, FILTER_BOX,
+                         s->out + (size_t)i * image_shape_bytes(s->to), s->to, NULL) < 0)
+            atomic_store(&s->failed, 1);
+}
+
+int growth_shrink(struct threads *pool, const uint8_t *images, int count, struct image_shape from, uint8_t *out,
+                  struct image_shape to, struct message *m)
+{
+    struct shrinking s = {images, out, count, from, to, 0};
+    threads_run(pool, shrink_item, &s, (count + IMAGES_AN_ITEM - 1) / IMAGES_AN_ITEM);
+    return atomic_load(&s.failed) ? message_set(m, STATUS_NOMEM, "memory exhausted: shrinking images") : STATUS_OK;
 }

@@ -34,8 +34,8 @@ struct held_out {
  * `model` (NULL: none) says it was trained on. */
 int held_out_open(struct held_out *h, const char *path, const struct record *stream, const struct record *model,
                   struct message *m) RESQ_USE_RESULT;
-/* A model that comes in otherwise, by its metadata: refused like `model` where it was trained on these images. path: theirs;
- * whose: "the teacher". Nothing where none are held. */
+/* A model that comes in otherwise, by its metadata: refused like `model` where it was trained on these images. path:
+ * theirs; whose: "the teacher". Nothing where none are held. */
 int held_out_check(const struct held_out *h, const char *path, const struct record *model, const char *whose,
                    struct message *m) RESQ_USE_RESULT;
 int held_out_is_open(const struct held_out *h);

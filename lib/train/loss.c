@@ -1,7 +1,8 @@
 #include "train/loss.h"
 #include "base/scalar.h"
 
-/* Rows [first, first + count) of what targets says, of a mini-batch of `all` images; logits and dlogits are those rows'. */
+/* Rows [first, first + count) of what targets says, of a mini-batch of `all` images;
+ * logits and dlogits are those rows'. */
 static struct loss_sums rows_add(const float *logits, const struct targets *targets, int64_t first, int64_t count,
                                  int64_t all, int classes, double smoothing, float *dlogits)
 {

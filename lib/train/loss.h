@@ -28,8 +28,8 @@ int loss_cross_entropy(const float *logits, const uint16_t *labels, int64_t coun
  * worth by their shares. */
 int loss_of_targets(const float *logits, const struct targets *targets, int64_t count, int classes,
                     double smoothing, float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
-/* The same of a mini-batch of r's images (reduce_begin), of which these are this process's own: sums and the N of the
- * gradient are of the whole, which is added up as everything in training. */
+/* The same where ranks share the mini-batch that reduce_begin has named. logits, targets and dlogits are of the own
+ * share alone; what is added to sums, and the N by which the gradient is divided, are of the whole mini-batch. */
 int loss_of_batch(struct reduce *r, const float *logits, const struct targets *targets, int classes,
                   double smoothing, float *dlogits, struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 double loss_mean(const struct loss_sums *sums);     /* 0 where empty */

@@ -4,8 +4,9 @@
  *     v = g at the first step, afterwards momentum * v + g
  *     w = w - rate * (g + momentum * v)    with Nesterov; otherwise w - rate * v
  *
- * A change of rate acts on the whole velocity. With clip_norm, gradients whose norm is more are multiplied by clip_norm / norm
- * before all that: the norm of all of them together, as torch.nn.utils.clip_grad_norm_ takes it (which adds 1e-6 to it). */
+ * A change of rate acts on the whole velocity. With clip_norm, gradients whose norm is more are multiplied by
+ * clip_norm / norm before all that: the norm of all of them together, as torch.nn.utils.clip_grad_norm_ takes it
+ * (which adds 1e-6 to it). */
 #ifndef RESQ_TRAIN_OPTIMIZER_H
 #define RESQ_TRAIN_OPTIMIZER_H
 
@@ -34,9 +35,10 @@ int optimizer_open(struct optimizer *o, const struct optimizer_options *options,
                    int slice_count, size_t count, struct message *m) RESQ_USE_RESULT;
 /* One step on parameters [count] by gradients [count]. */
 void optimizer_step(struct optimizer *o, float *parameters, const float *gradients, double rate);
-/* What gradients [count] are multiplied by in a step: 1 where clip_norm is 0 or their norm, the root of the sum of all squares, is
- * no more. Squares are summed in double in an order that depends on the slices alone. A norm that is no number gives 1, an
- * infinite one 0, so that values which are not finite stay so (0 * inf) and the next loss says it. */
+/* What gradients [count] are multiplied by in a step: 1 where clip_norm is 0 or their norm, the root of the sum of
+ * all squares, is no more. Squares are summed in double in an order that depends on the slices alone. A norm that is
+ * no number gives 1, an infinite one 0, so that values which are not finite stay so (0 *
+ * inf) and the next loss says it. */
 double optimizer_clip(const struct optimizer *o, const float *gradients);
 /* How a device is told which parameters decay, and which have the rate of biases: flags of exec/train/gradient.h, one
  * byte for GRADIENT_FLAG_FLOATS parameters, [count / GRADIENT_FLAG_FLOATS]. */

@@ -1,6 +1,7 @@
 /* oscillation.h: weights of few bits that jump between two codes, step after step, are frozen (Nagel et al. 2022,
- * arXiv:2203.11086, iterative freezing). Of a weight whose code, clamp(rint(w / s)), was other after this step than after the
- * last one, an oscillation is a change in the other direction than its last change. After each step, with momentum a = 0.01:
+ * arXiv:2203.11086, iterative freezing). Of a weight whose code, clamp(rint(w / s)), was other after this step than
+ * after the last one, an oscillation is a change in the other direction than its last change.
+ * After each step, with momentum a = 0.01:
  *
  *     f = a * (is an oscillation) + (1 - a) * f
  *     mean = a * code + (1 - a) * mean
@@ -31,14 +32,16 @@ struct oscillation {
 };
 enum { OSCILLATION_FROZEN = 2 };
 
-/* Codes are those of the parameters as they are. STATUS_UNSUPPORTED where a layer's scales are found anew in each pass, or a device makes the steps. */
+/* Codes are those of the parameters as they are. STATUS_UNSUPPORTED where a layer's scales are found anew in each
+ * pass, or a device makes the steps. */
 int oscillation_open(struct oscillation *o, struct gradient *g, const struct oscillation_options *options,
                      struct message *m) RESQ_USE_RESULT;
 double oscillation_threshold(const struct oscillation_options *o, int64_t step);
 /* After step `number`, from 1, has changed the parameters. */
 void oscillation_update(struct oscillation *o, int64_t number);
 size_t oscillation_frozen(const struct oscillation *o); /* how many weights are */
-/* What a checkpoint holds of it: `oscillation.frequency`, `.mean` F32 and `.code`, `.direction` I8, [count]; borrowed. */
+/* What a checkpoint holds of it: `oscillation.frequency`, `.mean` F32 and `.code`,
+ * `.direction` I8, [count]; borrowed. */
 int oscillation_add(struct record *r, const struct oscillation *o, struct message *m) RESQ_USE_RESULT;
 int oscillation_take(const struct record *r, struct oscillation *o, struct message *m) RESQ_USE_RESULT;
 void oscillation_close(struct oscillation *o);

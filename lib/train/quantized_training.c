@@ -198,8 +198,8 @@ static int prepare(void *context, const struct record *stream, struct image_shap
 
 /* ---- what comes of it ---- */
 
-/* The scales of all layers' weights by these parameters, one a node of model, to be freed each and together. g NULL: at the
- * start. */
+/* The scales of all layers' weights by these parameters, one a node of model, to be freed each and
+ * together. g NULL: at the start. */
 static int scales_by(const struct quantized_training *q, const struct gradient *g, const float *parameters,
                      const struct model *model, float ***out, struct message *m)
 {

@@ -52,7 +52,8 @@ int trainer_sizes_check(struct trainer *t, struct message *m)
     if (most == 0)
         return STATUS_OK;
     t->shrunk = memory_new_raw((size_t)t->options->batch, most, m);
-    return t->shrunk ? STATUS_OK : STATUS_NOMEM;
+    return t->shrunk ? threads_open(&t->shrinkers, t->options->threads > 0 ? t->options->threads : 1, m)
+                     : STATUS_NOMEM;
 }
 
 /* kept: [parameters, then state]. One gradient at a time is held: the other's memory is its. */
@@ -96,7 +97,8 @@ int trainer_sizes_apply(struct trainer *t, const uint8_t **images, int count, st
 {
     if (image_shape_is(t->shape, t->whole))
         return STATUS_OK;
-    TRY(growth_shrink(*images, gradient_share(t->gradient, count).images, t->whole, t->shrunk, t->shape, m));
+    TRY(growth_shrink(t->shrinkers, *images, gradient_share(t->gradient, count).images, t->whole, t->shrunk,
+                      t->shape, m));
     *images = t->shrunk;
     return STATUS_OK;
 }

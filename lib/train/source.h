@@ -19,7 +19,7 @@ struct source {
     int64_t total, steps; /* images and mini-batches an epoch; total 0 or less: the stream does not say */
     uint8_t *images;      /* of the other ranks: their share of a mini-batch */
     uint16_t *labels;
-    int mixed; /* further labels an image, with their shares */
+    int mixed; /* labels2 that an image has, with their shares */
     uint16_t *labels2;
     float *share;
     int64_t surplus; /* feed_surplus */
@@ -29,11 +29,11 @@ struct source {
 int source_open(struct source *s, const struct ranks *ranks, const char *path, int batch, int64_t epochs,
                 struct message *m) RESQ_USE_RESULT;
 int source_start(struct source *s, int64_t epoch, int64_t step, struct message *m) RESQ_USE_RESULT;
-/* As feed_next, but images, labels and shares are those of the own share (exec/train/reduce.h) of the mini-batch; count is the
- * whole mini-batch's. */
+/* As feed_next, but images, labels and shares are those of the own share (exec/train/reduce.h) of the mini-batch;
+ * count is the whole mini-batch's. */
 int source_next(struct source *s, struct minibatch *b, const volatile sig_atomic_t *stop,
                 struct message *m) RESQ_USE_RESULT;
-/* Whether the first rank was asked to stop; the same everywhere. Negative: failure. */
+/* 1 where the first rank was asked to stop, else 0; the same on every rank. Negative: failure. */
 int source_is_stopped(const struct source *s, const volatile sig_atomic_t *stop, struct message *m) RESQ_USE_RESULT;
 void source_close(struct source *s);
 

@@ -7,8 +7,9 @@
 #include "graph/model.h"
 
 /* Adds a line "PROGRAM: reason, by node" to report for each program that cannot take the float model, nothing where
- * all can: fuse, and qat-finetune (in its own words, from its own checks); evaluate and calibrate take every network. The model stays as it is; a copy of it is made for the while. What depends on weights that
- * training will change, as a sum that could overflow, is not known yet. Negative: memory is out. */
+ * all can: fuse, and qat-finetune (in its own words, from its own checks); evaluate and calibrate take every network.
+ * The model stays as it is; a copy of it is made for the while. What depends on weights that training will change, as
+ * a sum that could overflow, is not known yet. Negative: memory is out. */
 int stages_check(const struct model *model, struct text *report, struct message *m) RESQ_USE_RESULT;
 
 #endif

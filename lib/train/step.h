@@ -57,8 +57,8 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
                  struct message *m) RESQ_USE_RESULT;
 void stepper_close(struct stepper *s);
 
-/* Steps go on with another gradient of the same slices, which has the former one's values; step_begin comes next. The former
- * may be gone by now. */
+/* Steps go on with another gradient of the same slices, which has the former one's values; step_begin comes next. The
+ * former may be gone by now. */
 void stepper_move(struct stepper *s, struct gradient *g);
 
 int step_begin(struct stepper *s, struct message *m) RESQ_USE_RESULT;

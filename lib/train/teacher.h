@@ -22,8 +22,8 @@ struct teacher {
 };
 
 /* Reads the model and adds it to the lineage: teacher=, teacher-share=, temperature=. Refused, by file: one without a
- * graph, one of other classes, images or data than `stream` (the training batches' metadata) and `start` (the network that
- * learns), one that was trained on the test split. Nothing where there is none. */
+ * graph, one of other classes, images or data than `stream` (the training batches' metadata) and `start` (the network
+ * that learns), one that was trained on the test split. Nothing where there is none. */
 int teacher_load(struct teacher *t, const struct teacher_options *o, const struct record *stream,
                  const struct model *start, struct lineage *lineage, struct message *m) RESQ_USE_RESULT;
 /* What it will hold for mini-batches of so many. */

@@ -1,5 +1,5 @@
-/* trainer.h: a training run from the inside. Private to training.c, loop.c, resume.c, sizes.c and trainer.c, of which each
- * calls only those behind it. */
+/* trainer.h: a training run from the inside. Private to training.c, loop.c, resume.c, sizes.c and trainer.c, of which
+ * each calls only those behind it. */
 #ifndef RESQ_TRAIN_TRAINER_H
 #define RESQ_TRAIN_TRAINER_H
 
@@ -25,6 +25,7 @@ struct trainer {
     struct gradient *gradient;       /* of the present epoch's shape */
     struct image_shape whole, shape; /* of the stream's pictures, and as this epoch sees them */
     uint8_t *shrunk;                 /* a mini-batch of the latter; NULL where nothing grows */
+    struct threads *shrinkers;       /* that make it; NULL with it */
     struct stepper stepper;
     struct training_state state;
     struct text recipe;
@@ -72,10 +73,11 @@ int trainer_check_room(const struct trainer *t, const struct gradient_options *o
 
 /* ---- sizes.c ---- */
 
-/* Whether every size of the run's pictures can be trained on, before any is; room for a smaller mini-batch. */
+/* Whether every size of the run's pictures can be trained on, before any is; room and threads for a smaller
+ * mini-batch. */
 int trainer_sizes_check(struct trainer *t, struct message *m) RESQ_USE_RESULT;
-/* Makes the gradient that of the present epoch's shape: everything learned, and all that belongs to the steps, goes over.
- * Between steps, settled; step_begin is the caller's. */
+/* Makes the gradient that of the present epoch's shape: everything learned, and all that belongs to the steps, goes
+ * over. Between steps, settled; step_begin is the caller's. */
 int trainer_sizes_follow(struct trainer *t, struct message *m) RESQ_USE_RESULT;
 /* The mini-batch's images as this epoch sees them: *images, or the trainer's copy of them. */
 int trainer_sizes_apply(struct trainer *t, const uint8_t **images, int count, struct message *m) RESQ_USE_RESULT;

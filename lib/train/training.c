@@ -302,6 +302,7 @@ static void trainer_close(struct trainer *t)
     text_free(&t->recipe);
     memory_free(t->best);
     memory_free(t->shrunk);
+    threads_close(t->shrinkers);
     if (t->gradient)
         gradient_close(t->gradient);
     model_free(&t->start);

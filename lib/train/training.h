@@ -72,7 +72,8 @@ struct training_kind {
      * ones); g NULL: from the start model, untrained. *out is the caller's to free. */
     int (*deliver)(void *context, const struct model *start, const struct gradient *g, const float *parameters,
                    const float *state, struct model *out, struct message *m);
-    /* The same as a float network: what training went on with behind what it delivers. NULL: that is what it delivers. */
+    /* The same as a float network: what training went on with behind what it delivers.
+     * NULL: that is what it delivers. */
     int (*floats)(void *context, const struct model *start, const struct gradient *g, const float *parameters,
                   const float *state, struct model *out, struct message *m);
     const struct record *const *sides; /* side inputs, for the lineage; filled by prepare at the latest */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What `make lint` says of includes: pipelines/lint on a small tree of its own.
+# What `make lint` says of includes and of lines: pipelines/lint on a small tree of its own.
 # shellcheck disable=SC2154 # bats sets status and output
 
 load helpers
@@ -75,4 +75,26 @@ refused() { # the whole line
     [ "$status" -eq 0 ] && [ -z "$output" ]
     printf 'static int two(void)\n{\n    return 0;\n}\n\nint three(void)\n{\n    return one() + two();\n}\n' > lib/middle/three.c
     refused "lint: a circle of files: lib/middle/one.c lib/middle/room/two.c lib/middle/three.c"
+}
+
+@test "a line of C has at most 120 columns, comments included; texts are as long as what they show" {
+    local wide
+    wide=$(printf 'x%.0s' {1..120})
+    { echo "${wide/xx///}"; echo "    \"$wide\\n\""; } > lib/base/a.h
+    echo "// ${wide:3:100}äöüäöüäöüäöüäöüäö" > tools/a.c # 120 columns of 137 bytes
+    echo "$wide$wide" > tools/a.md
+    mkdir -p tests/unit tests/reference
+    echo "// $wide" > tests/reference/a.h
+    RULES+=("tools: ")
+    lint
+    echo "$output"
+    [ "$status" -eq 0 ] && [ -z "$output" ]
+    echo "/* ${wide:0:115} */" > tests/unit/a.c
+    refused "lint: a line of C has at most 120 columns: tests/unit/a.c:1: 121 columns"
+    rm tests/unit/a.c
+    for name in lib/base/a.inc tools/a.h tests/unit/a.cu tests/unit/a.cc; do
+        printf '\n%s\n' "// $wide" > $name
+        refused "lint: a line of C has at most 120 columns: $name:2: 123 columns"
+        rm $name
+    done
 }

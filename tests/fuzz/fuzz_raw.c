@@ -1,7 +1,7 @@
 /* Data sets of one file a split - IDX, CIFAR-100, STL-10 -, and a set of ours of any shape, packed as a tar, read at a
  * size, of channels and in a manner that the bytes choose. The first bytes are the set, the size, the channels and the
- * way to fit; then, for each file: which of the set's names it has, how it is packed and filled up, and two bytes of how
- * long it is; its bytes; and so on. */
+ * way to fit; then, for each file: which of the set's names it has, how it is packed and filled up, and two bytes of
+ * how long it is; its bytes; and so on. */
 #include "fuzz_dataset.h"
 #include <archive.h>
 #include <archive_entry.h>

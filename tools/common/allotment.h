@@ -1,5 +1,5 @@
-/* allotment.h: which bits each layer may have and what they cost and lose, from the tables of analyse and bench; plans chosen of
- * them. */
+/* allotment.h: which bits each layer may have and what they cost and lose, from the tables of analyse
+ * and bench; plans chosen of them. */
 #ifndef RESQ_TOOLS_ALLOTMENT_H
 #define RESQ_TOOLS_ALLOTMENT_H
 
@@ -40,8 +40,9 @@ int allotment_weigh(struct allotment *a, const struct fused *f, const struct low
                     struct message *m) RESQ_USE_RESULT;
 /* timings: "BITS=FILE", a table of bench --layers of a model whose layers have so many bits. */
 int allotment_time(struct allotment *a, const char *timings, struct message *m) RESQ_USE_RESULT;
-/* Of widths for which there is no timing that of the next packed alike: 3 as 4, 5 to 7 as 8. STATUS_MISMATCH where a layer has
- * none. by_time: what choices cost is nanoseconds, else bytes. After activation_bits and keep_ends are set. */
+/* Of widths for which there is no timing that of the next packed alike: 3 as 4, 5 to 7 as 8. STATUS_MISMATCH where a
+ * layer has none. by_time: what choices cost is nanoseconds, else bytes.
+ * After activation_bits and keep_ends are set. */
 int allotment_items(struct allotment *a, enum allot_loss loss, int by_time, struct message *m) RESQ_USE_RESULT;
 /* The plan of choice `at` of a front of a's items. bit_plan_free. */
 int allotment_plan(const struct allotment *a, const struct allot_front *f, int at, struct bit_plan *plan,

@@ -10,8 +10,8 @@ struct bound {
     double most;
 };
 
-/* trials: open, or NULL: nothing is tried (not of BOUND_DROP). What is chosen is "chosen" among them. STATUS_RANGE where no plan keeps
- * the bound: the least that one can is said. plan: the caller's, to be freed. */
+/* trials: open, or NULL: nothing is tried (not of BOUND_DROP). What is chosen is "chosen" among them. STATUS_RANGE
+ * where no plan keeps the bound: the least that one can is said. plan: the caller's, to be freed. */
 int plan_choose(struct allotment *a, const struct bound *bound, struct trials *trials, struct bit_plan *plan,
                 struct message *m) RESQ_USE_RESULT;
 /* Tries `points` plans from the cheapest to the dearest, and all widths of the table for all layers. */

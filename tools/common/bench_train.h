@@ -24,8 +24,8 @@
     "  bench --train -m fused.safetensors -r ranges.safetensors --width 64 -b 128 -j 2\n"
 /* clang-format on */
 
-/* Every model (a float one; with ranges a fused one, trained quantized) with every precision, batch size and number of threads, a step of
- * each in turn. */
+/* Every model (a float one; with ranges a fused one, trained quantized) with every precision, batch size and number
+ * of threads, a step of each in turn. */
 int bench_train_run(struct bench_arguments *o, struct message *m) RESQ_USE_RESULT;
 
 #endif

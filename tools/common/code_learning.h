@@ -1,4 +1,5 @@
-/* code_learning.h: reconstruct's work, from its options to its file: what is read, the learning of codes, what is recorded. */
+/* code_learning.h: reconstruct's work, from its options to its file: what is read,
+ * the learning of codes, what is recorded. */
 #ifndef RESQ_TOOLS_CODE_LEARNING_H
 #define RESQ_TOOLS_CODE_LEARNING_H
 
@@ -25,8 +26,9 @@ struct code_learning {
     struct progress progress;
 };
 
-/* Writes the int8 model. The images come on standard input. STATUS_INTERRUPTED where a signal asked to stop: the checkpoint, which
- * there is then, is saved. STATUS_RANGE where a plan leaves nothing to learn. code_learning_close afterwards, on failure too. */
+/* Writes the int8 model. The images come on standard input. STATUS_INTERRUPTED where a signal asked to stop: the
+ * checkpoint, which there is then, is saved. STATUS_RANGE where a plan leaves nothing to learn. code_learning_close
+ * afterwards, on failure too. */
 int code_learning_run(struct code_learning *r, struct message *m) RESQ_USE_RESULT;
 void code_learning_close(struct code_learning *r);
 

@@ -11,7 +11,8 @@ struct device_arguments {
 
 /* clang-format off */
 #define OPTION_DEVICE(a) \
-    {"device", 0, OPTION_CHOICE, &(a).device, 0, 0, 0, "where it runs; auto: a GPU where one works", "auto|cpu|cuda", 0}, \
+    {"device", 0, OPTION_CHOICE, &(a).device, 0, 0, 0, "where it runs; auto: a GPU where one works", \
+     "auto|cpu|cuda", 0}, \
     {"tf32", 0, OPTION_FLAG, &(a).tf32, 0, 0, 0, "GPU: products of fp32 rounded to 11 bits", 0, 0}, \
     {"fast", 0, OPTION_FLAG, &(a).fast, 0, 0, 0, "GPU: algorithms whose sums change from run to run", 0, 0}
 /* clang-format on */

@@ -1,5 +1,5 @@
-/* low_bits.h: options of what makes models of fewer than 8 bits: how weight scales are chosen, and what stays at 8. They
- * are not recorded as they are: lower_ends_name and lower_observer_name say what stands in `made-by`. */
+/* low_bits.h: options of what makes models of fewer than 8 bits: how weight scales are chosen, and what stays at 8.
+ * They are not recorded as they are: lower_ends_name and lower_observer_name say what stands in `made-by`. */
 #ifndef RESQ_TOOLS_LOW_BITS_H
 #define RESQ_TOOLS_LOW_BITS_H
 

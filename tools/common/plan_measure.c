@@ -115,8 +115,8 @@ static int time_inference(const struct subject *s, const struct budget_given *g,
     return status;
 }
 
-/* On the small pictures of budget.h, where the network takes them, in the precision that is the faster: 0 where not. The images are
- * the first so many pixels of the others. */
+/* On the small pictures of budget.h, where the network takes them, in the precision that is the faster: 0 where not.
+ * The images are the first so many pixels of the others. */
 static int time_size(const struct subject *s, const struct budget_given *g, int i, int k, double *rate,
                      struct message *m)
 {

@@ -30,7 +30,8 @@ int predict_stream(struct predictions *out, const struct model *model, const str
                    struct batch_reader *reader, struct predict_with *with, int *other_data,
                    struct message *m) RESQ_USE_RESULT;
 
-/* Writes the predictions record: the stream's data keys, the model's stage and digest, what computed, the lineage of both sides and what was given of a model without graph. */
+/* Writes the predictions record: the stream's data keys, the model's stage and digest, what computed, the lineage of
+ * both sides and what was given of a model without graph. */
 int predictions_save(const char *path, const struct predictions *p, const struct batch_reader *reader,
                      const struct model *model, const char *model_digest, const struct predict_with *with,
                      const struct model_given *given, struct message *m) RESQ_USE_RESULT;

@@ -1,5 +1,5 @@
-/* self_test.h: images, and what the definition of a network's arithmetic gives for them: what an emitted network carries
- * to check itself. */
+/* self_test.h: images, and what the definition of a network's arithmetic gives for them: what an emitted network
+ * carries to check itself. */
 #ifndef RESQ_TOOLS_SELF_TEST_H
 #define RESQ_TOOLS_SELF_TEST_H
 

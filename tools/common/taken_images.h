@@ -14,8 +14,8 @@ struct taken_images {
     struct batch_reader reader; /* its first batch's metadata, for the lineage */
 };
 
-/* At most `most` images; the rest of the stream is read and left. STATUS_MISMATCH where they are of the test split, of other
- * data than the model's, or of another size than it takes. */
+/* At most `most` images; the rest of the stream is read and left. STATUS_MISMATCH where they are of the test split,
+ * of other data than the model's, or of another size than it takes. */
 int images_take(struct taken_images *t, const struct model *model, int64_t most, struct message *m) RESQ_USE_RESULT;
 void taken_images_free(struct taken_images *t);
 

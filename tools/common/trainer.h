@@ -35,20 +35,25 @@ struct trainer_arguments {
     {"weight-decay", 0, OPTION_NUMBER, &(a).weight_decay, 0, 1, "DECAY", "added to the gradient", 0, 1}, \
     {"decay-all", 0, OPTION_FLAG, &(a).decay_all, 0, 0, 0, "decay biases and batch norm too", 0, 1}, \
     {"bias-rate", 0, OPTION_NUMBER, &(a).bias_rate, 1e-3, 1e3, "X", "rate of biases and shifts, times", 0, 1}, \
-    {"clip-norm", 0, OPTION_NUMBER, &(a).clip_norm, 0, 1e6, "X", "most that all gradients' norm may be; 0: off", 0, 0}, \
+    {"clip-norm", 0, OPTION_NUMBER, &(a).clip_norm, 0, 1e6, "X", \
+     "most that all gradients' norm may be; 0: off", 0, 0}, \
     {"label-smoothing", 0, OPTION_NUMBER, &(a).smoothing, 0, 0.99, "E", "share spread over all classes", 0, 1}, \
     {"teacher", 0, OPTION_STRING, &(a).teacher.model, 0, 0, "MODEL", "learn from this network's logits too", 0, 0}, \
-    {"teacher-share", 0, OPTION_NUMBER, &(a).teacher.how.share, 0, 1, "SHARE", "of the loss that the teacher is", 0, 0}, \
-    {"temperature", 0, OPTION_NUMBER, &(a).teacher.how.temperature, 0.1, 100, "T", "by which both logits are divided for it", 0, 0}, \
+    {"teacher-share", 0, OPTION_NUMBER, &(a).teacher.how.share, 0, 1, "SHARE", \
+     "of the loss that the teacher is", 0, 0}, \
+    {"temperature", 0, OPTION_NUMBER, &(a).teacher.how.temperature, 0.1, 100, "T", \
+     "by which both logits are divided for it", 0, 0}, \
     {"ema", 0, OPTION_NUMBER, &(a).ema, 0, 0.999999, "DECAY", "deliver averaged weights; 0: off", 0, 1}, \
     {"validate", 0, OPTION_STRING, &(a).validate, 0, 0, "FILE", "held-out batches, to choose the best epoch", 0, 0}, \
-    {"validate-every", 0, OPTION_INTEGER, &(a).validate_every, 1, 1e6, "EPOCHS", "how often; the last one always", 0, 1}, \
+    {"validate-every", 0, OPTION_INTEGER, &(a).validate_every, 1, 1e6, "EPOCHS", \
+     "how often; the last one always", 0, 1}, \
     {"last", 0, OPTION_STRING, &(a).last, 0, 0, "FILE", "write the last epoch's model too", 0, 0}, \
     {"log", 0, OPTION_STRING, &(a).log, 0, 0, "FILE", "write a table of the epochs", 0, 0}, \
     {"checkpoint", 0, OPTION_STRING, &(a).checkpoint, 0, 0, "FILE", "save each epoch and on SIGINT, SIGTERM", 0, 0}, \
     {"checkpoint-every", 0, OPTION_INTEGER, &(a).checkpoint_every, 0, 1e12, "STEPS", "and so often; 0: not", 0, 0}, \
     {"resume", 0, OPTION_FLAG, &(a).resume, 0, 0, 0, "go on from the checkpoint, if there is one", 0, 0}, \
-    {"precision", 0, OPTION_CHOICE, &(a).precision, 0, 0, 0, "of the arithmetic; fp16: on a GPU", "fp32|bf16|fp16", 0}, \
+    {"precision", 0, OPTION_CHOICE, &(a).precision, 0, 0, 0, \
+     "of the arithmetic; fp16: on a GPU", "fp32|bf16|fp16", 0}, \
     OPTION_DEVICE((a).where), \
     OPTION_VERBOSE(&(a).verbose), OPTION_QUIET(&(a).quiet)
 /* clang-format on */
@@ -56,7 +61,8 @@ struct trainer_arguments {
 /* What both start from; a tool changes what it wants otherwise. */
 struct trainer_arguments trainer_defaults(void);
 /* Checks what options cannot check alone, runs, and ends as tool_end does; after a signal dies by that same signal,
- * its checkpoint written. lineage: the caller adds what only its tool knows. inputs [TRAINING_MAX_INPUTS]: other files that are read.
+ * its checkpoint written. lineage: the caller adds what only its tool knows.
+ * inputs [TRAINING_MAX_INPUTS]: other files that are read.
  */
 int trainer_main(const struct tool *tool, const struct trainer_arguments *a, const struct training_kind *kind,
                  void *context, const char *const *inputs);

@@ -1,4 +1,5 @@
-/* trial.h: models of plans of bits, made as quantize makes them and tried on held-out images beside the float network. */
+/* trial.h: models of plans of bits, made as quantize makes them and tried on held-out
+ * images beside the float network. */
 #ifndef RESQ_TOOLS_TRIAL_H
 #define RESQ_TOOLS_TRIAL_H
 
@@ -33,11 +34,11 @@ struct trials {
     int count;
 };
 
-/* a, f, how and match are set; path: the held-out batches; stream: the metadata of the images to match by, or NULL. trials_close after a
- * failure too. */
+/* a, f, how and match are set; path: the held-out batches; stream: the metadata of the images to match by, or NULL.
+ * trials_close after a failure too. */
 int trials_open(struct trials *t, const char *path, const struct record *stream, struct message *m) RESQ_USE_RESULT;
-/* Tries a plan, which is the trials' then, also on failure; one that was tried before is not tried again. Returns its index. name NULL: its
- * bits on average. */
+/* Tries a plan, which is the trials' then, also on failure; one that was tried before is not tried again. Returns its
+ * index. name NULL: its bits on average. */
 int trials_add(struct trials *t, const char *kind, const char *name, struct bit_plan *plan,
                struct message *m) RESQ_USE_RESULT;
 /* kind name bits bytes kl_expected kl accuracy drop drop_low drop_high mcnemar_p, by bytes, uniform ones first. */

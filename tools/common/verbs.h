@@ -31,8 +31,8 @@ struct verb {
 
 /* NULL: there is none of this name. */
 const struct verb *verb_find(const char *name);
-/* Runs it on its files. The text goes to the output whole or not at all. Of several files that fail, all but the last are named on
- * standard error, a line each, and the last in m. */
+/* Runs it on its files. The text goes to the output whole or not at all. Of several files that fail, all but the last
+ * are named on standard error, a line each, and the last in m. */
 int verb_run(const struct verb *verb, struct inspection *i, struct message *m) RESQ_USE_RESULT;
 
 #endif

@@ -63,13 +63,13 @@ int exec_observe_sums(struct exec *e, const uint8_t *images, int64_t count, int 
 
 /* ---- a run in parts ---- */
 
-/* Steps stand in the order in which they run, as exec_layer_at has them. A run can be left before any of them and gone on with from what
- * it leaves there, its cut: the values that this and later steps read, or of step 0 the images. Another exec may go on with it, of a
- * model of the same graph whose weights, scales and codes differ. Both keep their activations, and are on a CPU (others are
- * STATUS_UNSUPPORTED). The same bits as a run that is not cut. */
+/* Steps stand in the order in which they run, as exec_layer_at has them. A run can be left before any of them and
+ * gone on with from what it leaves there, its cut: the values that this and later steps read, or of step 0 the
+ * images. Another exec may go on with it, of a model of the same graph whose weights, scales and codes differ. Both
+ * keep their activations, and are on a CPU (others are STATUS_UNSUPPORTED). The same bits as a run that is not cut. */
 int exec_step_of(const struct exec *e, int node); /* that computes the node; -1: none */
-/* Bytes of the cut before step 0..exec_layer_count, of one image. Images' cuts stand one behind the other. Before no step, at
- * the end: the logits, f32 [K]. */
+/* Bytes of the cut before step 0..exec_layer_count, of one image. Images' cuts stand one behind the other. Before no
+ * step, at the end: the logits, f32 [K]. */
 size_t exec_cut_bytes(const struct exec *e, int step);
 /* Where in an image's cut the value of a node lies, f32 or u8 [h,w,c]; -1 where it has none. */
 int64_t exec_cut_offset(const struct exec *e, int step, int node);

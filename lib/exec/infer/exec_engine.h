@@ -22,8 +22,8 @@ struct exec_engine {
     int (*run)(struct exec *e, const uint8_t *images, int64_t count, float *logits, struct message *m);
     int (*observe)(struct exec *e, const uint8_t *images, int64_t count, exec_visitor *visit, void *context,
                    struct message *m);
-    /* exec_run_part; NULL: none. visit: not NULL where step `end`, an integer layer, is not left but looked at: its sums are
-     * shown, and out is NULL. */
+    /* exec_run_part; NULL: none. visit: not NULL where step `end`, an integer layer, is not left but looked at: its
+     * sums are shown, and out is NULL. */
     int (*run_part)(struct exec *e, int first, int end, const uint8_t *in, int64_t count, uint8_t *out,
                     exec_sums_visitor *visit, void *context, struct message *m);
     void (*profile_clear)(struct exec *e);

@@ -22,9 +22,9 @@ int step_constants_make(struct step_constants *c, const struct model *model, con
                         const struct elementwise_kernels *k, struct message *m) RESQ_USE_RESULT;
 void step_constants_free(struct step_constants *c);
 
-/* Weights that a convolution multiplies with: folded, or the model's; f32 or s8 [K,C,R,R]. Codes that the model has packed
- * are expanded into *owned, the caller's to free (NULL otherwise): a layer's at a time, so that they never stand in
- * memory twice as a whole. NULL where memory is out. */
+/* Weights that a convolution multiplies with: folded, or the model's; f32 or s8 [K,C,R,R]. Codes that the model has
+ * packed are expanded into *owned, the caller's to free (NULL otherwise): a layer's at a time, so that they never
+ * stand in memory twice as a whole. NULL where memory is out. */
 const void *step_weights(const struct step_constants *c, const struct model *model, const struct step *s,
                          void **owned, struct message *m) RESQ_USE_RESULT;
 

@@ -30,7 +30,8 @@ struct requantize requantize_make(const struct conv_maps *maps, const float *wei
 /* What each of 256 codes of x is in codes of y: dequantized, then quantized. */
 void codes_table(const struct affine *x, const struct affine *y, uint8_t table[256]);
 
-/* The sum of codes on maps a and b as codes on y, by add_u8 or, of a separate add, add_separate_u8: all but the arrays. */
+/* The sum of codes on maps a and b as codes on y, by add_u8 or, of a separate add,
+ * add_separate_u8: all but the arrays. */
 struct add_u8_call add_call_make(const struct affine *a, const struct affine *b, const struct affine *y);
 void add_call_run(const struct elementwise_kernels *k, int is_separate, const struct add_u8_call *call);
 

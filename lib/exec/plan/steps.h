@@ -73,14 +73,15 @@ static inline int step_operand(const struct step *s, int k)
     return k == 0 ? s->x : k == 1 ? s->other : k == 2 ? s->norm_other : s->more[k - 3];
 }
 
-/* The graph is verified, and outlives the steps. STATUS_UNSUPPORTED names a node that nothing computes. What was made is freed by
- * steps_free, after a failure too. */
+/* The graph is verified, and outlives the steps. STATUS_UNSUPPORTED names a node that nothing computes. What was made
+ * is freed by steps_free, after a failure too. */
 int steps_plan(struct steps *s, const struct graph *g, enum step_fusion fusion, struct message *m) RESQ_USE_RESULT;
 void steps_free(struct steps *s);
 
 /* The step before `before` whose output is this node, or -1. */
 int steps_maker(const struct steps *s, int node, int before);
-/* How many steps read the node as an operand other than norm_other; *last: the last of them, as it was where there is none. */
+/* How many steps read the node as an operand other than norm_other; *last:
+ * the last of them, as it was where there is none. */
 int steps_users(const struct steps *s, int node, int *last);
 
 #endif

@@ -1,6 +1,6 @@
-/* float_conv.h: one convolution or linear layer in floats by itself, forward and both gradients, on values that the caller holds: for
- * what trains parts of a network. The kernels, the cuts of the work and the order of sums are those of training image by
- * image: the same bits for any number of threads. */
+/* float_conv.h: one convolution or linear layer in floats by itself, forward and both gradients, on values that the
+ * caller holds: for what trains parts of a network. The kernels, the cuts of the work and the order of sums are those
+ * of training image by image: the same bits for any number of threads. */
 #ifndef RESQ_EXEC_TRAIN_FLOAT_CONV_H
 #define RESQ_EXEC_TRAIN_FLOAT_CONV_H
 
@@ -10,17 +10,18 @@
 
 struct float_conv; /* opaque */
 
-/* Of node `node`, a convolution or linear layer. batch: the most images of a call. The pool is the caller's, and outlives it. isa: see
- * kernel_table_get. */
+/* Of node `node`, a convolution or linear layer. batch: the most images of a call. The pool is the caller's, and
+ * outlives it. isa: see kernel_table_get. */
 int float_conv_open(struct float_conv **c, const struct graph *g, int node, int batch, struct threads *pool,
                     const char *isa, struct message *m) RESQ_USE_RESULT;
 /* Bytes that it holds besides, by so many threads. 0 where the instruction set is unknown. */
 size_t float_conv_bytes(const struct graph *g, int node, int batch, int threads, const char *isa);
-/* y = conv(x, w) + bias [+ residual]: nothing behind it. x [count,H,W,C], w [K,C/G,R,R], bias [K], residual (or NULL) and y
- * [count,H',W',K]. */
+/* y = conv(x, w) + bias [+ residual]: nothing behind it. x [count,H,W,C], w [K,C/G,R,R], bias [K],
+ * residual (or NULL) and y [count,H',W',K]. */
 void float_conv_forward(struct float_conv *c, const float *w, const float *bias, const float *x, int count,
                         const float *residual, float *y);
-/* From dy the gradients dw and dbias, summed over the images, and dx where it is not NULL, added to what stands there where accumulate. */
+/* From dy the gradients dw and dbias, summed over the images, and dx where it is not NULL,
+ * added to what stands there where accumulate. */
 void float_conv_backward(struct float_conv *c, const float *w, const float *x, const float *dy, int count,
                          float *dw, float *dbias, float *dx, int accumulate);
 void float_conv_close(struct float_conv *c); /* NULL is fine */

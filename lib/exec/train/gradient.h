@@ -54,9 +54,10 @@ struct gradient_options {
                                          * outlive the gradient. A GPU has the observer max alone */
     enum range_mode ranges;
     double range_averaging; /* 0..1, RANGE_AVERAGE: low += a * (batch low - low); 0: 0.01 */
-    int learn_weight_scales; /* the scales of weights are parameters, NODE.weight_scale, [outputs], or [1] where a layer has
-                              * one; they begin as the weights[].scale that every layer then has, and weights outside of
-                              * their codes get no gradient (quant/learned.h). Not on a GPU */
+    /* the scales of weights are parameters, NODE.weight_scale, [outputs], or [1] where a layer has one; they begin as
+     * the weights[].scale that every layer then has, and weights outside of their codes get no gradient
+     * (quant/learned.h). Not on a GPU */
+    int learn_weight_scales;
     double scale_rate; /* the gradients by those scales are multiplied by it; 0: 1 */
     double ewgs;       /* 0..1: delta of quant/learned.h's element-wise gradient scaling, for activations too, and
                               * for weights where their scales are learned; 0: straight through. Not on a GPU */
@@ -138,9 +139,9 @@ struct gradient_scale {
 int gradient_makes_steps(const struct gradient *g); /* 1: those below are to be used, else none of them */
 /* Takes parameters, state, the rule's buffers and gradient_loss_scale as they now are. */
 int gradient_step_begin(struct gradient *g, const struct gradient_rule *rule, struct message *m) RESQ_USE_RESULT;
-/* One step on what the images are to say [count]: rates of learning (the second of biases), share of the new value in the averages. Adds to *done what
- * has arrived of earlier steps. A loss that is not finite, or the 100th step skipped in a row, is STATUS_RANGE.
- * Parameters, state and the rule's buffers are stale until gradient_settle. */
+/* One step on what the images are to say [count]: rates of learning (the second of biases), share of the new value in
+ * the averages. Adds to *done what has arrived of earlier steps. A loss that is not finite, or the 100th step skipped
+ * in a row, is STATUS_RANGE. Parameters, state and the rule's buffers are stale until gradient_settle. */
 int gradient_step(struct gradient *g, const uint8_t *images, const struct targets *targets, int count, double rate,
                   double bias_rate, double share, struct gradient_done *done, struct message *m) RESQ_USE_RESULT;
 /* Waits for all steps and adds the rest to *done; nothing is brought up to date. */
@@ -184,8 +185,8 @@ struct gradient_weights {
 };
 /* 1, or 0 where step i (gradient_layer_at) has none. */
 int gradient_weights_at(struct gradient *g, int i, struct gradient_weights *w);
-/* The scales that the weights of this node have by flat parameters (NULL: the current ones) into scale [outputs]: 1, or 0
- * where they are not learned. */
+/* The scales that the weights of this node have by flat parameters (NULL: the current ones) into scale [outputs]: 1,
+ * or 0 where they are not learned. */
 int gradient_weight_scales(const struct gradient *g, const float *parameters, int node, float *scale);
 int gradient_threads(const struct gradient *g);
 const char *gradient_device(const struct gradient *g); /* "cpu", "cuda" */

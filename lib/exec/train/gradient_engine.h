@@ -92,7 +92,7 @@ struct gradient {
     int slice_count, state_slice_count;
     float *parameters, *gradients, *state;
     size_t parameter_count, state_count;
-    int batch; /* images of the largest mini-batch; options.batch: of the largest share of one */
+    int batch; /* images of the largest mini-batch; options.batch is then those of its largest share */
     struct reduce reduce;
     int count;      /* own images of the last forward */
     int is_forward; /* backward may follow it */
@@ -129,7 +129,7 @@ static inline int gradient_wants(const struct gradient *g, int node)
     return node >= 0 && g->values[node].wants_gradient;
 }
 
-/* Values of a channel over the mini-batch, whose map has so many pixels. */
+/* How many values a channel of a map of so many pixels has over the mini-batch. */
 static inline double gradient_rows(const struct gradient *g, int pixels)
 {
     return (double)g->reduce.images * pixels;
@@ -187,8 +187,9 @@ int weight_scales_count(const struct gradient *g, int step);
 int weight_scales_begin(struct gradient *g, struct message *m) RESQ_USE_RESULT;
 /* A step's, as they now are, into scale [outputs]. */
 void weight_scales_read(const struct gradient *g, const float *parameters, int step, float *scale);
-/* After a backward pass, whose gradients are those by the weights that it computed with, summed over the whole mini-batch: makes
- * of them those by weights and scales. Of a channel or layer at once: sums in the order of its weights. */
+/* After a backward pass, whose gradients are those by the weights that it computed with, summed over the whole
+ * mini-batch: makes of them those by weights and scales. Of a channel or layer at once:
+ * sums in the order of its weights. */
 void weight_scales_backward(struct gradient *g, int step);
 
 #endif

@@ -5,8 +5,8 @@
  * Several processes (ranks) may share a mini-batch. A rank owns shards [rank * S / ranks, (rank + 1) * S / ranks) of S
  * and holds their images alone. It adds up the largest subtrees that lie within its shards; these travel, and are added
  * as the tree has it. So a sum has the same bits for any number of ranks, and every rank has all sums, parameters and
- * state. A gradient by weights goes its way in slices: each rank gets its slice of all subtrees' sums, adds them, and
- * hands the slice on to the others; so a rank holds no more than one more copy of the largest layer's.
+ * state. A gradient by weights is cut into slices, one a rank: a rank gets its slice of every subtree's sum, adds them
+ * up, and sends the slice to the others. So it holds no more than one further copy of the largest layer's gradient.
  *
  * What fails on the way between ranks is kept until reduce_end asks for it. Private to lib/exec/train and
  * lib/train. */
@@ -32,21 +32,23 @@ struct reduce {
     const struct ranks *ranks; /* NULL: one process */
     int images;                /* of the mini-batch */
     struct share share;
-    struct subtree *trees; /* that the ranks own, in order of shards */
-    int *trees_first;      /* [ranks + 1]: rank i's are from trees_first[i] on */
-    int tree_count, most_trees, own_first, own_count;
-    int most_own;  /* of any rank */
-    double *rows;  /* [most_trees][values], then rows of one tree */
-    float *slices; /* [most_trees][slice] */
-    size_t *table; /* [4][ranks]: bytes to send and receive, and where */
-    size_t values, slice;
-    int status;
-    struct message message; /* of status */
+    struct subtree *trees;    /* [tree_count] that the ranks own, in order of shards */
+    int *trees_first;         /* [ranks + 1]: rank i's are from trees_first[i] on */
+    int tree_count;           /* of this mini-batch */
+    int most_trees;           /* of any mini-batch */
+    int own_first, own_count; /* own ones: trees[own_first .. own_first + own_count - 1] */
+    int most_own;             /* the most that a rank owns */
+    double *rows;             /* [most_trees][values], then rows of one tree */
+    float *slices;            /* [most_trees][slice] */
+    size_t *table;            /* [4][ranks]: bytes to send and receive, and where */
+    size_t values, slice;     /* doubles of a row; floats of the longest slice */
+    int status;               /* the first failure since reduce_begin, or 0 */
+    struct message message;   /* of status */
 };
 
 /* Which images of a mini-batch of `images` rank `rank` of `ranks` owns. */
 struct share share_of(int images, int rank, int ranks);
-/* No rank owns more, of no smaller mini-batch either. */
+/* The most images that a rank owns of a mini-batch of at most so many. */
 int share_most_images(int images, int ranks);
 
 /* Room for mini-batches of up to `images` images, `values` doubles a part, `weights` floats a layer. */
@@ -57,7 +59,7 @@ void reduce_close(struct reduce *r);
 
 /* A mini-batch of `images` begins. */
 void reduce_begin(struct reduce *r, int images);
-/* Whether all went well on the way since reduce_begin. */
+/* 0, or the first failure on the way since reduce_begin. */
 int reduce_end(struct reduce *r, struct message *m) RESQ_USE_RESULT;
 
 /* The parts that this rank's shards give: part i's values at first + i * stride; `each` parts a whole shard, `count` in
@@ -75,7 +77,7 @@ const double *reduce_sums(struct reduce *r, const struct parts *parts, int value
  * largest. */
 void reduce_extremes(struct reduce *r, const struct parts *parts, double *low, double *high);
 
-/* Writes the sum of own shards [begin, end), counted from the first own one, to gradient [count]. */
+/* Writes the sum of own shards [begin, end) to gradient [count]; the first own one is 0. */
 typedef void reduce_weight_work(void *context, int begin, int end, float *gradient);
 /* A gradient by weights of the whole mini-batch. */
 void reduce_weights(struct reduce *r, reduce_weight_work *work, void *context, float *gradient, size_t count);

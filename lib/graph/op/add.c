@@ -1,5 +1,5 @@
-/* add: the sum of two values of one shape. One that is separate never becomes a convolution's last step: in integers each
- * operand is then rounded before they are added, as other programs' operators do. */
+/* add: the sum of two values of one shape. One that is separate never becomes a convolution's last step: in integers
+ * each operand is then rounded before they are added, as other programs' operators do. */
 #include "graph/op.h"
 
 static const struct attribute attributes[] = {

@@ -1,5 +1,5 @@
-/* linear: y = W x + b, [C] to [out], then a relu, then a clip. From codes it gives floats, its sums not made codes again,
- * unless it requantizes, as in the middle of a network. */
+/* linear: y = W x + b, [C] to [out], then a relu, then a clip. From codes it gives floats, its sums not made codes
+ * again, unless it requantizes, as in the middle of a network. */
 #include "graph/op.h"
 
 static const struct attribute attributes[] = {

@@ -112,8 +112,8 @@ RESQ_VALUE float slope_at(const struct slope *s, float v)
     return v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f - v;
 }
 
-/* Element-wise gradient scaling (EWGS, quant/learned.h): dy passed on through a rounding; adds its part of the gradient by
- * the scale to *sum. */
+/* Element-wise gradient scaling (EWGS, quant/learned.h): dy passed on through a rounding; adds its part of the
+ * gradient by the scale to *sum. */
 RESQ_VALUE float slope_scale(const struct slope *s, float v, float dy, float delta, double *sum)
 {
     float r = v < s->low ? s->first : v > s->high ? s->last : (v + 12582912.0f) - 12582912.0f;

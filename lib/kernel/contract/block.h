@@ -120,8 +120,8 @@ struct block_norm_backward_call {
 struct block_kernel {
     const char *algorithm;
     int float_planes; /* how float32 training lies: BLOCK_PLAIN or 3 */
-    /* Channels are multiplied in multiples of grain. Where that makes more than `worth` times a network's real products,
-     * it is faster trained in float32 image by image; 0: nowhere. */
+    /* Channels are multiplied in multiples of grain. Where that makes more than `worth` times a network's real
+     * products, it is faster trained in float32 image by image; 0: nowhere. */
     int grain;
     double worth;
     int (*supports)(const struct block_conv *s); /* NULL: every shape; of conv and weight_gradient */

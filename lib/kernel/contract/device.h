@@ -210,8 +210,8 @@ struct device_add_call {
     void *y;
 };
 
-/* loss: logits f32 [n][k], targets [n], whose arrays are on the device -> report's loss, correct and images (overwritten), as
- * train/loss.h states them, and dlogits = (p - q) / n [* scale->scale] in `type`. */
+/* loss: logits f32 [n][k], targets [n], whose arrays are on the device -> report's loss, correct and images
+ * (overwritten), as train/loss.h states them, and dlogits = (p - q) / n [* scale->scale] in `type`. */
 struct device_loss_call {
     const float *logits;
     struct targets targets;

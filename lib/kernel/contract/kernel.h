@@ -212,7 +212,8 @@ struct pool_shape {
     int out_h, out_w; /* (h + 2 pad - kernel) / stride + 1 */
 };
 
-/* y = clamp(rintf(v) + zero_point_y, low, high), v = (a - zero_point_a) * multiplier_a + (b - zero_point_b) * multiplier_b */
+/* y = clamp(rintf(v) + zero_point_y, low, high),
+ * v = (a - zero_point_a) * multiplier_a + (b - zero_point_b) * multiplier_b */
 struct add_u8_call {
     const uint8_t *a, *b;
     size_t count;
@@ -283,9 +284,9 @@ struct elementwise_kernels {
     void (*batchnorm_backward)(const struct batchnorm_backward_call *call);
 };
 
-/* Slots that a set has no kernel of its own for hold its parent's. What computes a given shape is found by kernel_conv_f32
- * and the functions beside it, not taken from here. conv_u8_winograd is exact only for outputs whose accumulator
- * without bias and zero point stays in [-2^25, 2^25): whoever calls it has proved that from the weights. */
+/* Slots that a set has no kernel of its own for hold its parent's. What computes a given shape is found by
+ * kernel_conv_f32 and the functions beside it, not taken from here. conv_u8_winograd is exact only for outputs whose
+ * accumulator without bias and zero point stays in [-2^25, 2^25): whoever calls it has proved that from the weights. */
 struct kernel_table {
     const char *isa;                   /* "ref", "blas", "avx2" ... */
     const struct kernel_table *parent; /* the set that this one adds to; NULL: ref */
@@ -306,8 +307,8 @@ int kernel_table_get(const struct kernel_table **table, const char *isa, struct 
 const char *kernel_isa_at(int i);
 
 /* The kernel of the table that takes this shape (one of the grouped ones where it has groups), else its parent's, at
- * last ref's, which takes every shape: NULL only for the Winograd ones, which need not exist. What one of them packs is for that one alone; a shape that differs only
- * in the number of outputs has the same kernel. */
+ * last ref's, which takes every shape: NULL only for the Winograd ones, which need not exist. What one of them packs
+ * is for that one alone; a shape that differs only in the number of outputs has the same kernel. */
 const struct conv_f32_kernel *kernel_conv_f32(const struct kernel_table *table, const struct conv_shape *s);
 const struct conv_f32_kernel *kernel_conv_f32_winograd(const struct kernel_table *table,
                                                        const struct conv_shape *s);

@@ -1,4 +1,5 @@
-/* Gradient of a convolution with groups by its weights: the definition. An item is 16 output channels, the last fewer. */
+/* Gradient of a convolution with groups by its weights: the definition. An item is 16
+ * output channels, the last fewer. */
 #include "base/tree.h"
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"

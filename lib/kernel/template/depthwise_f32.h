@@ -1,5 +1,5 @@
-/* depthwise_f32.h: what depthwise convolutions of floats share, forward and backward: as many channels a register as the
- * set's vectors have (its vector_f32 header comes first), and weights packed so. */
+/* depthwise_f32.h: what depthwise convolutions of floats share, forward and backward: as many channels a register as
+ * the set's vectors have (its vector_f32 header comes first), and weights packed so. */
 #ifndef RESQ_KERNEL_TEMPLATE_DEPTHWISE_F32_H
 #define RESQ_KERNEL_TEMPLATE_DEPTHWISE_F32_H
 

@@ -1,4 +1,5 @@
-/* tile_f32.h: one register tile of tiles_f32.inc, for the set that brings its loop: included behind its vector_f32_*.h. */
+/* tile_f32.h: one register tile of tiles_f32.inc, for the set that brings its loop:
+ * included behind its vector_f32_*.h. */
 #ifndef RESQ_KERNEL_TEMPLATE_TILE_F32_H
 #define RESQ_KERNEL_TEMPLATE_TILE_F32_H
 

@@ -149,7 +149,8 @@ static void test_export_and_back(void **state)
     assert_int_equal(system(command), 0); /* nothing left of what failed */
 }
 
-/* Pictures of 64x64 are no records of 3073 bytes: dataset.tsv says what they are, wherever it stands among the files. */
+/* Pictures of 64x64 are no records of 3073 bytes: dataset.tsv says what they are,
+ * wherever it stands among the files. */
 static void test_export_of_another_shape(void **state)
 {
     (void)state;

@@ -92,7 +92,8 @@ static void test_ties(void **state)
             }
 }
 
-/* Sums whose parts lie anywhere to each other, of few digits often: where they cancel, where one is a rest of the other. */
+/* Sums whose parts lie anywhere to each other, of few digits often: where they cancel,
+ * where one is a rest of the other. */
 static void test_fused_products(void **state)
 {
     (void)state;

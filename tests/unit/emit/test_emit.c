@@ -1,4 +1,5 @@
-/* What an emitted source says, of which names and texts; what is refused. tests/cli/emit-c.bats compiles and runs it. */
+/* What an emitted source says, of which names and texts; what is refused.
+ * tests/cli/emit-c.bats compiles and runs it. */
 #include "../exec/nets.h"
 #include "base/memory.h"
 #include "emit/emit_state.h"

@@ -273,7 +273,8 @@ static inline const float *integers_run(struct integers *t, const uint8_t *image
     "pool = avgpool c2\n"                                       \
     "fc = linear pool out=5\n"
 
-/* Groups, clips in a convolution and alone, windows with borders and without, concats, sums and linear layers of codes. */
+/* Groups, clips in a convolution and alone, windows with borders and without, concats,
+ * sums and linear layers of codes. */
 #define NET_INTEGER_OPS                                                      \
     "x = input u8[9,8,3]\n"                                                  \
     "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"                \

@@ -1,4 +1,5 @@
-/* Quantized training: its logits are those of the integer network, its gradients those of the surrogate of surrogate.h. */
+/* Quantized training: its logits are those of the integer network,
+ * its gradients those of the surrogate of surrogate.h. */
 #include "surrogate.h"
 
 static void compare_slice(struct surrogate *s, const struct bench *b, const struct slice *slice,

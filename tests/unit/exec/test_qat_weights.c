@@ -16,8 +16,8 @@ static void relower_weights(struct bench *b, const struct weight_codes *codes)
     }
 }
 
-/* The surrogate of a layer's weights: w^(s) = s * (q0 + (v(s) - v0)) where the code is one, s * q0 where it is clamped, v(s) = w / s:
- * rounded as it is now, whatever s becomes. Output c, or all of them, at scale s + step. */
+/* The surrogate of a layer's weights: w^(s) = s * (q0 + (v(s) - v0)) where the code is one, s * q0 where it is
+ * clamped, v(s) = w / s: rounded as it is now, whatever s becomes. Output c, or all of them, at scale s + step. */
 static void move_scale(struct surrogate *s, const struct bench *b, int node, int c, double step)
 {
     const struct tensor *w = model_tensor(&b->fused, node, "weight");

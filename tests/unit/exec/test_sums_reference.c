@@ -1,4 +1,5 @@
-/* Separate sums of codes are ONNX Runtime's QLinearAdd to the last code (tests/reference/qlinearadd.py), on every instruction set. */
+/* Separate sums of codes are ONNX Runtime's QLinearAdd to the last code
+ * (tests/reference/qlinearadd.py), on every instruction set. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* Records that others saved, without a graph: whose names they may have, what is assumed of them, and how they are refused. */
+/* Records that others saved, without a graph: whose names they may have, what is assumed of
+ * them, and how they are refused. */
 #include "records.h"
 #include "graph/convert.h"
 #include <math.h>

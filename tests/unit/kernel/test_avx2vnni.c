@@ -1,5 +1,5 @@
-/* The integer convolution of AVX-VNNI on processors without it: the set's own file, its one instruction computed by AVX2, through
- * all that test_conv_u8.c asks of a set. */
+/* The integer convolution of AVX-VNNI on processors without it: the set's own file, its one instruction computed by
+ * AVX2, through all that test_conv_u8.c asks of a set. */
 #include "tests/unit/kernel/arrange.h"
 
 #ifdef __x86_64__

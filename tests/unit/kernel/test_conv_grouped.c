@@ -1,4 +1,5 @@
-/* Convolution with groups: every set against ref's without groups on the same weights, zeros where groups do not meet. */
+/* Convolution with groups: every set against ref's without groups on the same weights,
+ * zeros where groups do not meet. */
 #include "tests/unit/kernel/conv_u8.h"
 
 /* h, w, c, out, kernel, stride, pad, groups */

@@ -1,4 +1,5 @@
-/* The lowering where numbers end: maps and channels of nothing, weights too small for a scale, sums that leave 32 bits. */
+/* The lowering where numbers end: maps and channels of nothing, weights too small for a
+ * scale, sums that leave 32 bits. */
 #include "lowered.h"
 
 static void test_degenerate_layers_are_defined_and_warned_of(void **state)
@@ -34,7 +35,8 @@ static void test_degenerate_layers_are_defined_and_warned_of(void **state)
     setup_free(&s);
 }
 
-/* The last layer any power of two smaller keeps its codes, without a word; beyond normal numbers channels are counted. */
+/* The last layer any power of two smaller keeps its codes, without a word;
+ * beyond normal numbers channels are counted. */
 static void test_a_small_layer_keeps_its_codes(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Reconstruction: which layers belong together, a unit's loss and gradients, and codes that are better than the nearest. */
+/* Reconstruction: which layers belong together, a unit's loss and gradients,
+ * and codes that are better than the nearest. */
 #include "../pass/interpret.h"
 #include "base/memory.h"
 #include "exec/infer/exec.h"
@@ -201,7 +202,8 @@ static void test_gradients_by_central_differences(void **state)
     bench_close(&b);
 }
 
-/* The float weights are the start: on the same numbers the float network's values come out, but for what biases are rounded by. */
+/* The float weights are the start: on the same numbers the float network's values come out,
+ * but for what biases are rounded by. */
 static void test_the_start_computes_the_float_network(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* Saturation-free weights: no pair leaves 16 bits in any order, nothing changes where none would, and no scale is larger than it
- * has to be. */
+/* Saturation-free weights: no pair leaves 16 bits in any order, nothing changes where none would, and no scale is
+ * larger than it has to be. */
 #include "fixture.h"
 #include <math.h>
 #include <stdlib.h>

@@ -68,8 +68,8 @@ static void test_mcnemar_is_statsmodels(void **state)
         assert_near(mcnemar_exact(counts[2 * i], counts[2 * i + 1]) / want[i], 1, 1e-9);
 }
 
-/* By hand, from the formula of Agresti and Min, "Simple improved confidence intervals for comparing matched proportions",
- * Statistics in Medicine 24 (2005). */
+/* By hand, from the formula of Agresti and Min, "Simple improved confidence intervals for comparing matched
+ * proportions", Statistics in Medicine 24 (2005). */
 static void test_paired_intervals(void **state)
 {
     (void)state;

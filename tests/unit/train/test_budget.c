@@ -232,28 +232,6 @@ static void test_small_pictures_buy_epochs(void **state)
     assert_int_equal(plan(&g).growth.count, 0);
 }
 
-static void test_growth_as_text(void **state)
-{
-    (void)state;
-    struct growth growth;
-    struct text t = {0};
-    ASSERT_OK(growth_parse("16:45,20x24:33", &growth, &m));
-    ASSERT_OK(growth_print(&growth, &t, &m));
-    assert_string_equal(t.data, "16:45,20x24:33");
-    text_free(&t);
-    assert_int_equal(growth_begin(&growth, 1, 9), 4);
-    assert_int_equal(growth_begin(&growth, 2, 9), 7);
-    assert_int_equal(growth_shape(&growth, 3, 9, IMAGE_CIFAR).width, 16);
-    assert_int_equal(growth_shape(&growth, 4, 9, IMAGE_CIFAR).width, 24);
-    assert_int_equal(growth_shape(&growth, 7, 9, IMAGE_CIFAR).width, 32);
-    assert_true(fabs(growth_cost(&growth, 9, 9, IMAGE_CIFAR) - (4 * 0.25 + 3 * 20 * 24 / 1024.0 + 2)) < 1e-12);
-    assert_true(fabs(growth_cost(&growth, 5, 9, IMAGE_CIFAR) - (1 + 20 * 24 / 1024.0)) < 1e-12);
-    ASSERT_FAILS(growth_parse("16:45,24", &growth, &m), STATUS_RANGE, "'24' is no SIZE:PERCENT");
-    ASSERT_FAILS(growth_parse("16:60,24:40", &growth, &m), STATUS_RANGE, "100 percent in all");
-    ASSERT_OK(growth_parse("16:45,32:33", &growth, &m));
-    ASSERT_FAILS(growth_check(&growth, IMAGE_CIFAR, &m), STATUS_RANGE, "32x32 is not smaller");
-}
-
 static void test_the_profile_says_all_of_it(void **state)
 {
     (void)state;
@@ -294,7 +272,6 @@ int main(void)
         cmocka_unit_test(test_a_small_set_is_seen_a_hundred_times),
         cmocka_unit_test(test_sizes_of_small_pictures),
         cmocka_unit_test(test_small_pictures_buy_epochs),
-        cmocka_unit_test(test_growth_as_text),
         cmocka_unit_test(test_the_profile_says_all_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Weights that jump between two codes are frozen, others are not: against the rule in oscillation.h, step by step in double. */
+/* Weights that jump between two codes are frozen, others are not: against the rule in
+ * oscillation.h, step by step in double. */
 #include "common.h"
 #include "exec/train/gradient.h"
 #include "graph/convert.h"

@@ -1,6 +1,6 @@
-/* Quantized training of every op: the logits are, bit for bit, those of the int8 model that lowering makes, in every mode
- * of ranges; and where nothing is clipped the gradients point where the float network's do: with so few values a single
- * one that rounds to the other side of a relu is a part of them. */
+/* Quantized training of every op: the logits are, bit for bit, those of the int8 model that lowering makes, in every
+ * mode of ranges; and where nothing is clipped the gradients point where the float network's do: with so few values a
+ * single one that rounds to the other side of a relu is a part of them. */
 #include "../exec/nets.h"
 #include "clipping.h"
 #include "exec/train/gradient.h"

@@ -195,8 +195,8 @@ static void test_sgd_is_pytorchs(void **state)
     check_sgd("clipped", (struct optimizer_options){0.9, 5e-2, 1, 1, 1, 6.8});
 }
 
-/* What gradients are multiplied by, against PyTorch's norms; what they become has the norm that was asked for; what is less is left
- * alone, and what is not finite does not become so. */
+/* What gradients are multiplied by, against PyTorch's norms; what they become has the norm that was asked for; what
+ * is less is left alone, and what is not finite does not become so. */
 static void test_gradients_are_clipped_to_their_norm(void **state)
 {
     (void)state;

@@ -127,8 +127,8 @@ struct slot {
     int end;
 };
 
-/* A value of the whole batch lives as long as its segments: while one chunk is at the last step, another is still to read
- * what the first step does. */
+/* A value of the whole batch lives as long as its segments: while one chunk is at the last step, another is still to
+ * read what the first step does. */
 static void whole_segments(const struct exec *e, struct life *l)
 {
     l->begin = segment_of(e, l->begin)->begin;

@@ -1,6 +1,6 @@
-/* A run in parts: values that others computed are put in their places, some steps run, and what later steps read is taken out. Or
- * the sums of the integer layer behind them are looked at: its kernels write their accumulators as a last layer's logits, with
- * factors of 1 and no bias. */
+/* A run in parts: values that others computed are put in their places, some steps run, and what later steps read is
+ * taken out. Or the sums of the integer layer behind them are looked at: its kernels write their accumulators as a
+ * last layer's logits, with factors of 1 and no bias. */
 #include "base/memory.h"
 #include "exec/infer/cpu/cpu_exec.h"
 #include <string.h>

@@ -152,12 +152,13 @@ static inline double *image_partials(const struct gradient *g, int image)
     return image_of(g)->partials + (size_t)image * image_of(g)->partial_stride;
 }
 
-/* The sums of these over the whole mini-batch; see reduce_sums. */
+/* Those of the own images, a part each. */
 static inline struct parts image_parts(const struct gradient *g)
 {
     return (struct parts){image_of(g)->partials, image_of(g)->partial_stride, g->count, SHARD_IMAGES};
 }
 
+/* Their sums over the whole mini-batch: reduce_sums. */
 static inline const double *image_sums(struct gradient *g, int values)
 {
     const struct parts parts = image_parts(g);

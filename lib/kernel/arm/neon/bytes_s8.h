@@ -1,4 +1,5 @@
-/* bytes_s8.h: inputs of the direct integer convolutions as x - 128, which are signed bytes, and weights as they are packed. */
+/* bytes_s8.h: inputs of the direct integer convolutions as x - 128, which are signed bytes,
+ * and weights as they are packed. */
 #ifndef RESQ_KERNEL_ARM_NEON_BYTES_S8_H
 #define RESQ_KERNEL_ARM_NEON_BYTES_S8_H
 

@@ -1,5 +1,5 @@
-/* Integer convolution, direct: bytes less 128 by bytes, two products in 16 bits (2 * 128 * 127 < 2^15), which sadalp adds in
- * pairs to 32: 4 inputs of 4 outputs in three instructions. */
+/* Integer convolution, direct: bytes less 128 by bytes, two products in 16 bits (2 * 128 * 127 < 2^15), which sadalp
+ * adds in pairs to 32: 4 inputs of 4 outputs in three instructions. */
 #include "kernel/arm/neon/bytes_s8.h"
 
 enum { GROUP = 4, VECTORS = 4, TILE_PIXELS = 4 };

@@ -1,5 +1,5 @@
-/* Depthwise integer convolution: eight channels of a pixel at a time, in two registers through all of its taps: a code less the
- * zero point and a weight are 16 bits each, multiplied into 32. */
+/* Depthwise integer convolution: eight channels of a pixel at a time, in two registers through all of its taps: a
+ * code less the zero point and a weight are 16 bits each, multiplied into 32. */
 #include "kernel/list.h"
 #include "kernel/arm/neon/vector_u8_128.h"
 #include "kernel/contract/shape.h"

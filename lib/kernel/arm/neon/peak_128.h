@@ -1,5 +1,5 @@
-/* peak_128.h: the loop that the sets measure their peak with: independent multiply-adds that touch nothing but registers.
- * Inline assembly, so that no compiler folds the loop. */
+/* peak_128.h: the loop that the sets measure their peak with: independent multiply-adds that touch nothing but
+ * registers. Inline assembly, so that no compiler folds the loop. */
 #ifndef RESQ_KERNEL_ARM_NEON_PEAK_128_H
 #define RESQ_KERNEL_ARM_NEON_PEAK_128_H
 

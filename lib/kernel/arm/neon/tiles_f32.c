@@ -1,5 +1,5 @@
-/* Tiles of up to 4 pixels x 16 outputs in registers, for forward and backward by data: four inputs of a pixel are loaded at once,
- * and multiply the weights as elements of their register. */
+/* Tiles of up to 4 pixels x 16 outputs in registers, for forward and backward by data: four inputs of a pixel are
+ * loaded at once, and multiply the weights as elements of their register. */
 #include "kernel/arm/neon/vector_f32_128.h"
 #include "kernel/template/tile_f32.h"
 

@@ -1,4 +1,5 @@
-/* vector_u8_128.h: the vectors that the integer convolutions of this set are written in: 4 lanes of 32 bits or 8 of 16. */
+/* vector_u8_128.h: the vectors that the integer convolutions of this set are written
+ * in: 4 lanes of 32 bits or 8 of 16. */
 #ifndef RESQ_KERNEL_ARM_NEON_VECTOR_U8_128_H
 #define RESQ_KERNEL_ARM_NEON_VECTOR_U8_128_H
 

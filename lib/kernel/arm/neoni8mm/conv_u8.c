@@ -1,5 +1,5 @@
-/* Integer convolution, direct, by usmmla: 8 inputs of two pixels, from where they lie, by 8 weights of two outputs. A register
- * of sums is [2 pixels][2 outputs]. */
+/* Integer convolution, direct, by usmmla: 8 inputs of two pixels, from where they lie, by 8 weights of two outputs. A
+ * register of sums is [2 pixels][2 outputs]. */
 #include "kernel/arm/neon/vector_u8_128.h"
 
 enum { GROUP = 8, VECTORS = 4, TILE_PIXELS = 6, WEIGHTS_EXPANDED = 0, INPUT_IN_PLACE = 1 };
@@ -83,7 +83,8 @@ static inline vector sums_open(vector start, int half)
         PAIRS_##pairs(PAIR_CLOSE, vectors)                                                \
     }
 /* clang-format off */
-#define PAIR_TILES(v) PAIR_TILE(v, 1, 1) PAIR_TILE(v, 2, 1) PAIR_TILE(v, 3, 2) PAIR_TILE(v, 4, 2) PAIR_TILE(v, 5, 3) PAIR_TILE(v, 6, 3)
+#define PAIR_TILES(v) \
+    PAIR_TILE(v, 1, 1) PAIR_TILE(v, 2, 1) PAIR_TILE(v, 3, 2) PAIR_TILE(v, 4, 2) PAIR_TILE(v, 5, 3) PAIR_TILE(v, 6, 3)
 /* clang-format on */
 
 PAIR_TILES(1)

@@ -1,5 +1,5 @@
-/* block_square_amx.h: avx512bf16/block_square_512.h on the matrix unit: accumulators 0-3, two tiles of A (4, 5), two of B
- * (6, 7). A step of 32 bfloat16 is four loads and four products, which take the unit the same time. The sums live
+/* block_square_amx.h: avx512bf16/block_square_512.h on the matrix unit: accumulators 0-3, two tiles of A (4, 5), two
+ * of B (6, 7). A step of 32 bfloat16 is four loads and four products, which take the unit the same time. The sums live
  * in the tiles from square_open to square_close. */
 #ifndef RESQ_KERNEL_X86_AMX_BLOCK_SQUARE_AMX_H
 #define RESQ_KERNEL_X86_AMX_BLOCK_SQUARE_AMX_H

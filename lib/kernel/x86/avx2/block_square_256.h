@@ -1,6 +1,6 @@
-/* block_square_256.h: the direct product of training's convolutions: a square of 32 x 32 float sums, C += A B for a list of
- * cells of 32 x 32 floats, by 6 or 4 rows x 16 columns in registers. A is rows x reduced, or, of turned cells, reduced x
- * rows. Sums: [32][32]. Each has the same order whatever its row. */
+/* block_square_256.h: the direct product of training's convolutions: a square of 32 x 32 float sums, C += A B for a
+ * list of cells of 32 x 32 floats, by 6 or 4 rows x 16 columns in registers. A is rows x reduced, or, of turned
+ * cells, reduced x rows. Sums: [32][32]. Each has the same order whatever its row. */
 #ifndef RESQ_KERNEL_X86_AVX2_BLOCK_SQUARE_256_H
 #define RESQ_KERNEL_X86_AVX2_BLOCK_SQUARE_256_H
 

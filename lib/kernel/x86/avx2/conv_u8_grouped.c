@@ -1,5 +1,6 @@
-/* Depthwise integer convolution: eight channels of a pixel at a time, in one register through all of its taps. A code less
- * the zero point and a weight are 16 bits each, the upper halves of the weights' lanes zeros: vpmaddwd is their product. */
+/* Depthwise integer convolution: eight channels of a pixel at a time, in one register through all of its taps. A code
+ * less the zero point and a weight are 16 bits each, the upper halves of the weights' lanes
+ * zeros: vpmaddwd is their product. */
 #include "kernel/list.h"
 #include "kernel/contract/requantize.h"
 #include "kernel/contract/shape.h"

@@ -28,7 +28,8 @@ static void rounds_u8(void)
     __m256i a = _mm256_set1_epi16(3);
     long n = ROUNDS;
     /* clang-format off */
-#define PAIR(sum, product) "vpmaddwd %1, %1, %%ymm" #product "\n\tvpaddd %%ymm" #product ", %%ymm" #sum ", %%ymm" #sum "\n\t"
+#define PAIR(sum, product) \
+    "vpmaddwd %1, %1, %%ymm" #product "\n\tvpaddd %%ymm" #product ", %%ymm" #sum ", %%ymm" #sum "\n\t"
     __asm__ volatile("1:\n\t"
         PAIR(2, 14) PAIR(3, 15) PAIR(4, 14) PAIR(5, 15) PAIR(6, 14) PAIR(7, 15)
         PAIR(8, 14) PAIR(9, 15) PAIR(10, 14) PAIR(11, 15) PAIR(12, 14) PAIR(13, 15)

@@ -1,5 +1,5 @@
-/* Integer convolution, direct, by the vpdpbusd of AVX-VNNI, in 256 bits: 6 pixels x 16 outputs in registers. It does not
- * saturate in between. */
+/* Integer convolution, direct, by the vpdpbusd of AVX-VNNI, in 256 bits: 6 pixels x 16 outputs in registers. It does
+ * not saturate in between. */
 #include "kernel/x86/avx2/vector_u8_256.h"
 #include "kernel/x86/template/bytes_u8.inc"
 

@@ -13,7 +13,8 @@ static void rounds_u8(void)
     __m512i a = _mm512_set1_epi16(3);
     long n = ROUNDS;
     /* clang-format off */
-#define PAIR(sum, product) "vpmaddwd %1, %1, %%zmm" #product "\n\tvpaddd %%zmm" #product ", %%zmm" #sum ", %%zmm" #sum "\n\t"
+#define PAIR(sum, product) \
+    "vpmaddwd %1, %1, %%zmm" #product "\n\tvpaddd %%zmm" #product ", %%zmm" #sum ", %%zmm" #sum "\n\t"
     __asm__ volatile("1:\n\t"
         PAIR(8, 24) PAIR(9, 25) PAIR(10, 26) PAIR(11, 27) PAIR(12, 24) PAIR(13, 25) PAIR(14, 26) PAIR(15, 27)
         PAIR(16, 24) PAIR(17, 25) PAIR(18, 26) PAIR(19, 27) PAIR(20, 24) PAIR(21, 25) PAIR(22, 26) PAIR(23, 27)

@@ -1,4 +1,5 @@
-/* block_passes.h: the passes of block.h as a set defines them by block_passes.inc, under names of its own: SET(name). */
+/* block_passes.h: the passes of block.h as a set defines them by block_passes.inc,
+ * under names of its own: SET(name). */
 #ifndef RESQ_KERNEL_X86_TEMPLATE_BLOCK_PASSES_H
 #define RESQ_KERNEL_X86_TEMPLATE_BLOCK_PASSES_H
 
