@@ -161,6 +161,9 @@ include pipelines/networks.mk
 RUN_LOCK = $(DATASETS)/run-$$(printf %s $(call quote,$(abspath $(R))) | sha256sum | head -c 16).lock
 ASKED := $(filter $(PARTS) $(RESULTS)/% $(DATASETS)/%,$(MAKECMDGOALS))
 ASKED_STAGES := $(filter-out data $(DATASETS)/%,$(ASKED))
+ifneq ($(filter command,$(firstword $(origin STUDY_STEP))),)
+$(error STUDY_STEP is for calls of make by make)
+endif
 ifeq ($(MAKELEVEL),0)
 STUDY_STEP :=
 endif

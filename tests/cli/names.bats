@@ -38,6 +38,7 @@ refused() { # REASON ARGUMENTS..: one line, status 2, nothing made
     refused "it has '\$'" RUN='a$$b'
     refused "it has a blank" RUN='a b'
     refused "it is empty" RUN=
+    refused "STUDY_STEP is for calls of make by make" STUDY_STEP= # it would call itself without end
     refused "it begins with '-'" RUN=-b
     refused "is not the name of a folder" RUN=..
     refused "is not the name of a folder" RUN=.
