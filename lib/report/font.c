@@ -15,8 +15,8 @@ static const char family[] = "DejaVu Sans";
 struct face {
     FcPattern *pattern; /* owned by the set */
     FcCharSet *letters; /* owned by the pattern */
-    FT_Face face;       /* NULL: not opened, or is_broken */
-    int is_broken;
+    FT_Face face;       /* NULL: not opened, or failed */
+    FT_Error error;     /* why it was not */
 };
 
 struct style {
@@ -41,6 +41,34 @@ static int is_usable(FcPattern *pattern)
     return FcPatternGetString(pattern, FC_FONTFORMAT, 0, &format) == FcResultMatch &&
            (strcmp((const char *)format, "TrueType") == 0 || strcmp((const char *)format, "CFF") == 0) &&
            FcPatternGetBool(pattern, FC_SCALABLE, 0, &is_scalable) == FcResultMatch && is_scalable;
+}
+
+static FT_Face face_opened(struct font *font, struct face *face)
+{
+    FcChar8 *file;
+    int index = 0;
+    if (face->face || face->error)
+        return face->face;
+    face->error = FcPatternGetString(face->pattern, FC_FILE, 0, &file) != FcResultMatch ||
+                          FcPatternGetInteger(face->pattern, FC_INDEX, 0, &index) != FcResultMatch
+                      ? FT_Err_Invalid_Argument
+                      : FT_New_Face(font->library, (const char *)file, index, &face->face);
+    if (face->error)
+        face->face = NULL;
+    return face->face;
+}
+
+/* A font that is no font gives way to the next. The first one, which nearly all is written in, must not do so only
+ * because there are no descriptors or no memory just now: charts would differ, and nobody would know why. */
+static int first_face_open(struct font *font, struct style *style, struct message *m)
+{
+    struct face *first = &style->faces[0];
+    FcChar8 *file = NULL;
+    if (face_opened(font, first) ||
+        (first->error != FT_Err_Cannot_Open_Resource && first->error != FT_Err_Out_Of_Memory))
+        return 0;
+    FcPatternGetString(first->pattern, FC_FILE, 0, &file);
+    return message_set(m, STATUS_IO, "font %s: cannot open it", (const char *)file);
 }
 
 static int style_open(struct font *font, enum font_style which, struct message *m)
@@ -71,9 +99,9 @@ static int style_open(struct font *font, enum font_style which, struct message *
             FcPatternGetCharSet(face->pattern, FC_CHARSET, 0, &face->letters) == FcResultMatch)
             style->count++;
     }
-    return style->count
-               ? 0
-               : message_set(m, STATUS_UNSUPPORTED, "no font: fontconfig finds none: install fonts-dejavu-core");
+    if (style->count == 0)
+        return message_set(m, STATUS_UNSUPPORTED, "no font: fontconfig finds none: install fonts-dejavu-core");
+    return first_face_open(font, style, m);
 }
 
 int font_open(struct font **font, struct message *m)
@@ -188,21 +216,6 @@ int font_clean(const struct font *font, const char *s, int keep_missing, struct 
 }
 
 /* ---- measuring ---- */
-
-static FT_Face face_opened(struct font *font, struct face *face)
-{
-    FcChar8 *file;
-    int index = 0;
-    if (face->face || face->is_broken)
-        return face->face;
-    if (FcPatternGetString(face->pattern, FC_FILE, 0, &file) != FcResultMatch ||
-        FcPatternGetInteger(face->pattern, FC_INDEX, 0, &index) != FcResultMatch ||
-        FT_New_Face(font->library, (const char *)file, index, &face->face) != 0) {
-        face->face = NULL;
-        face->is_broken = 1;
-    }
-    return face->face;
-}
 
 /* The first font that has the letter, and the letter's place in it; NULL where none has. */
 static FT_Face face_find(struct font *font, enum font_style which, uint32_t letter, FT_UInt *glyph)

@@ -28,7 +28,8 @@ KINDS = ("memory", "write", "read", "fsync", "rename", "open", "close", "thread"
 FIRST = 16
 STAYS = {"log", "checkpoint"}
 SECOND = {"last", "predictions"}
-# What libarchive 3.6 does where memory runs out, for which it has no hook: it ends the program, or dies.
+# What libarchive 3.6 does where memory runs out, for which it has no hook: it ends the program, or dies. fontconfig 2.14 dies while it
+# reads its settings; settings that it cannot open it passes over, and a chart is drawn in another font.
 ARCHIVE_DIES = b"Fatal Internal Error in libarchive: "
 HANGS = 60  # seconds: a thousand times what a run takes
 LINE = re.compile(rb"[a-z0-9-]+: [^\n]*\n")
@@ -58,9 +59,9 @@ def files_of(folder):
 
 
 class Outcome:
-    def __init__(self, status, output, errors, files, calls, failed, of_archive=0):
+    def __init__(self, status, output, errors, files, calls, failed, of_archive=0, of_fonts=0):
         self.status, self.output, self.errors, self.files = status, output, errors, files
-        self.calls, self.failed, self.of_archive = calls, failed, of_archive
+        self.calls, self.failed, self.of_archive, self.of_fonts = calls, failed, of_archive, of_fonts
 
 
 class Run:
@@ -82,7 +83,7 @@ class Run:
         for name in before:
             (work / name).write_bytes(b"old\n")
         report = self.folder / f"{kind}.report"
-        report.write_bytes(bytes(24))
+        report.write_bytes(bytes(32))
         scratch, cache = self.folder / f"{kind}.tmp", self.folder / f"{kind}.cache"
         shutil.rmtree(cache, ignore_errors=True)
         scratch.mkdir(exist_ok=True)
@@ -94,11 +95,11 @@ class Run:
                 done = subprocess.run(self.command, stdin=stdin, capture_output=True, cwd=work, env=environment, timeout=HANGS)
             except subprocess.TimeoutExpired:
                 return Outcome("hang", b"", b"", {}, at, 1)
-        calls, failed, of_archive = struct.unpack("<3Q", report.read_bytes())
+        calls, failed, of_archive, of_fonts = struct.unpack("<4Q", report.read_bytes())
         left = files_of(scratch)
         shutil.rmtree(scratch)
         files = {**files_of(work), **{f"TMPDIR/{k}": v for k, v in left.items()}}
-        return Outcome(done.returncode, done.stdout, done.stderr, files, calls, failed, of_archive)
+        return Outcome(done.returncode, done.stdout, done.stderr, files, calls, failed, of_archive, of_fonts)
 
     def same(self, files):
         """Of a table of times only what stands in the first column counts; a log's times do not either."""
@@ -126,8 +127,10 @@ class Run:
         """What is wrong with an outcome; None where nothing is."""
         if got.status == "hang":
             return "hangs"
-        if got.of_archive and (got.status == -11 or got.errors.startswith(ARCHIVE_DIES)):
-            self.campaign.died_in_archive += 1
+        if got.of_archive and (got.status == -11 or got.errors.startswith(ARCHIVE_DIES)) or got.of_fonts and got.status == -11:
+            self.campaign.died_in_library += 1
+            return None
+        if got.of_fonts and got.status == 0 and got.errors == self.clean.errors and got.files.keys() == self.clean.files.keys():
             return None
         if got.status < 0:
             return f"dies by signal {-got.status}: {got.errors[-300:]!r}"
@@ -193,7 +196,7 @@ class Campaign:
         self.bin, self.library = os.path.abspath(options.bin), os.path.abspath(options.library)
         self.seconds, self.points, self.scratch = options.seconds, options.points, scratch
         self.inputs = pathlib.Path(options.inputs or f"{scratch}/in").absolute()
-        self.checked, self.heard, self.lock, self.died_in_archive = {}, {}, threading.Lock(), 0
+        self.checked, self.heard, self.lock, self.died_in_library = {}, {}, threading.Lock(), 0
 
     def hear(self, kind, errors):
         with self.lock:
@@ -245,7 +248,7 @@ def main():
                 out.write(f"{times}\t{kind}\t{errors!r}\n")
     for kind, (tried, count, survived) in sums.items():
         print(f"{kind:8} {tried} of {count} calls failed, alone and with all behind them; done without: {survived} of {2 * tried}")
-    print(f"ended by libarchive, where its own allocation failed: {campaign.died_in_archive}")
+    print(f"ended by libarchive or fontconfig, where its own allocation failed: {campaign.died_in_library}")
     print(f"faults: {sum(s[0] for s in sums.values())} calls, {len(breaches)} promises broken")
     return 1 if breaches else 0
 

@@ -3,14 +3,15 @@
  *   FAULT_CALL    the kind: a name of `kinds` below
  *   FAULT_AT      N, from 1: that call fails; 0: none does, they are only counted
  *   FAULT_LASTS   1: those behind it fail too
- *   FAULT_REPORT  a file of at least 24 bytes: three u64, how many calls were made, how many of them failed, and
- * how many of those were libarchive's
+ *   FAULT_REPORT  a file of at least 32 bytes: four u64, how many calls were made, how many of them failed, and
+ * how many of those were libarchive's, and how many fontconfig's
  *
  * What runs before main does not count, nor do the programs that it starts. stdio's own reads and writes do not
  * pass through here. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -32,7 +33,7 @@ static const struct {
                   {"open", EMFILE},   {"close", EIO},    {"thread", EAGAIN}, {"map", ENOMEM}};
 
 struct report {
-    _Atomic uint64_t calls, failed, of_archive;
+    _Atomic uint64_t calls, failed, of_archive, of_fonts;
 };
 
 static struct report own, *report = &own;
@@ -40,10 +41,21 @@ static enum kind chosen = NONE; /* until main */
 static uint64_t at;
 static int lasts;
 
-static int is_archive(const void *caller)
+static int is_of(const void *caller, const char *library)
 {
     Dl_info where;
-    return dladdr(caller, &where) && where.dli_fname && strstr(where.dli_fname, "/libarchive.so");
+    return dladdr(caller, &where) && where.dli_fname && strstr(where.dli_fname, library);
+}
+
+/* fontconfig calls nothing of ours: whatever fails beneath it, its expat's and the C library's strdup too, is its own. */
+static int is_for_fonts(void)
+{
+    void *frames[32];
+    int count = backtrace(frames, 32);
+    for (int i = 0; i < count; i++)
+        if (is_of(frames[i], "/libfontconfig.so"))
+            return 1;
+    return 0;
 }
 
 #define fails(kind) fails_for(kind, __builtin_return_address(0))
@@ -56,8 +68,10 @@ static int fails_for(enum kind kind, const void *caller)
     if (at == 0 || (lasts ? n < at : n != at))
         return 0;
     atomic_fetch_add(&report->failed, 1);
-    if (is_archive(caller))
+    if (is_of(caller, "/libarchive.so"))
         atomic_fetch_add(&report->of_archive, 1);
+    if (is_for_fonts())
+        atomic_fetch_add(&report->of_fonts, 1);
     errno = kinds[kind].reason;
     return 1;
 }
@@ -236,6 +250,7 @@ __attribute__((constructor)) static void start(void)
     find("opendir", &next_opendir);
     find("pthread_create", &next_pthread_create);
     find("mmap", &next_mmap);
+    is_for_fonts(); /* backtrace's first call allocates */
     report_open(getenv("FAULT_REPORT"));
     at = when ? strtoull(when, NULL, 10) : 0;
     lasts = getenv("FAULT_LASTS") != NULL;
