@@ -47,7 +47,8 @@ static int is_of(const void *caller, const char *library)
     return dladdr(caller, &where) && where.dli_fname && strstr(where.dli_fname, library);
 }
 
-/* fontconfig calls nothing of ours: whatever fails beneath it, its expat's and the C library's strdup too, is its own. */
+/* fontconfig calls nothing of ours: whatever fails beneath it, its expat's and the C library's strdup too, is its
+ * own. */
 static int is_for_fonts(void)
 {
     void *frames[32];
