@@ -65,7 +65,7 @@ class Node:
             key, equals, value = word.partition("=")
             if equals:
                 self.options[key] = value
-            elif key in ("bias", "relu"):
+            elif key in ("bias", "relu", "requantize"):
                 self.options[key] = True
             else:
                 self.inputs.append(word)
