@@ -1,4 +1,4 @@
-# `make peers`: resq beside PyTorch, ONNX Runtime and OpenVINO (tests/peers/): one network, the same images, all programs in
+# `make peers`: resq beside PyTorch, ONNX Runtime, OpenVINO and XNNPACK (tests/peers/): one network, the same images, all programs in
 # turns. It needs PyPI the first time, and is no part of `make test`. MODEL_FLOAT and MODEL_INT8: a fused and an int8 model of
 # any width, by default those of a study that was run here (of the first of these names), so that accuracies can stand beside
 # times; where there is none, a network of full width as it is initialised, calibrated on a few images, which is as fast as any.
@@ -50,6 +50,15 @@ $(PEERS_HOME)/openvino-older.stamp: pipelines/peers.mk $(PEERS_HOME)/venv.stamp
 		|| { echo "peers: $(PEERS_OPENVINO_OLDER) cannot be installed: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; exit 1; }; \
 	touch $@
 
+# XNNPACK, in LiteRT: where it cannot be installed or does not run, a line says so, and the comparison goes on without it.
+$(PEERS_HOME)/xnnpack.stamp: tests/peers/requirements-xnnpack.txt $(PEERS_HOME)/venv.stamp
+	@rm -rf $(PEERS_HOME)/xnnpack $@; \
+	if ! $(PEERS_PYTHON) -m pip install --no-deps --target $(PEERS_HOME)/xnnpack -r $< > $(PEERS_HOME)/install.log 2>&1; then \
+		echo "peers: xnnpack is left out: LiteRT cannot be installed: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; \
+	elif ! PYTHONPATH=$(PEERS_HOME)/xnnpack $(PEERS_PYTHON) -c 'import ai_edge_litert.interpreter' > $(PEERS_HOME)/install.log 2>&1; then \
+		echo "peers: xnnpack is left out: LiteRT does not run: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; \
+	else touch $@; fi
+
 # The models and images.
 PEERS_IMAGES := 512
 $(PEERS)/float.safetensors: | $(call ours,$(TRAIN))
@@ -75,11 +84,13 @@ $(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(PEERS)/mode
 
 # Measured anew each time, alone.
 PEERS_FILES = --float $(MODEL_FLOAT) --int8 $(MODEL_INT8) --images $(PEERS)/images.batches --work $(PEERS)
-peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp $(call ours,inspect)
+peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp $(PEERS_HOME)/xnnpack.stamp \
+		$(call ours,inspect)
 	@mkdir -p $(PEERS_RESULTS)
-	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
+	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); xnnpack='--packages xnnpack=$(PEERS_HOME)/xnnpack'; \
+	[ -f $(PEERS_HOME)/xnnpack.stamp ] || xnnpack='--peers openvino,onnxruntime,torch'; \
 	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --test $(PEERS)/test.batches \
-		--packages openvino-older=$(PEERS_HOME)/openvino-older --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
+		--packages openvino-older=$(PEERS_HOME)/openvino-older $$xnnpack --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
 peers-training: $(PEERS)/graphs.stamp $(MODEL_TRAIN) $(call ours,$(BENCH) inspect)
 	@mkdir -p $(PEERS_RESULTS)

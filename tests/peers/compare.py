@@ -20,7 +20,8 @@ import numpy as np
 import record
 import turns
 
-PEERS = ["openvino", "onnxruntime", "torch"]
+PEERS = ["openvino", "onnxruntime", "torch", "xnnpack"]
+OPTIONAL = ["xnnpack"]  # where it does not run, or not a network, the comparison goes on without it
 FLOAT_TOLERANCE = 1e-3
 EMULATION_SECONDS = 10  # most that a form is tried that this processor can only emulate
 COLUMNS = (
@@ -58,12 +59,33 @@ def worker_of(o, program, threads):
         return turns.Worker(program, [o.worker, *files, str(threads)], threads, o.work)
     peer, _, other = program.partition("@")
     command = [sys.executable, str(turns.HERE / "worker.py"), peer, *files, str(threads), o.work]
-    return turns.Worker(program, command, threads, o.work, o.packages.get(other))
+    return turns.Worker(program, command, threads, o.work, o.packages.get(other or peer))
+
+
+def leave_out(program, failure):
+    """Says that a program that may be missing is; another's failure is the comparison's."""
+    if program not in OPTIONAL:
+        raise failure
+    turns.say(f"peers: {program} is left out: {failure}")
+
+
+def running(o):
+    """The peers that run here."""
+    found = [peer for peer in o.peers if peer not in OPTIONAL]
+    for peer in sorted(set(o.peers) - set(found)):
+        worker = worker_of(o, peer, 1)
+        try:
+            worker.ask("about")
+            found.append(peer)
+        except turns.Failure as failure:
+            leave_out(peer, failure)
+        worker.close()
+    return found
 
 
 def start(o, threads):
-    """A process for each program: resq, the peers, and peers in another version ("openvino@older")."""
-    programs = ["resq", *o.peers, *(f"{peer}@{other}" for other in o.packages for peer in o.peers if other.startswith(peer))]
+    """A process for each program: resq, the peers, and peers in another version ("openvino@openvino-older")."""
+    programs = ["resq", *o.peers, *(f"{peer}@{other}" for other in o.packages for peer in o.peers if other.startswith(peer + "-"))]
     workers = {p: worker_of(o, p, threads) for p in programs}
     for worker in workers.values():
         worker.version, worker.detail = (worker.ask("about") + ["-", "-"])[:2]
@@ -80,11 +102,16 @@ def contenders_of(workers, precision, batch):
 
 
 def check(o, contenders, float_logits, case):
-    """Compares logits with resq's and notes by how much they differ; returns resq's."""
+    """Compares logits with resq's and notes by how much they differ; returns resq's. Who may be missing and fails is taken out."""
     path = os.path.join(o.work, "logits.bin")
     classes = None
-    for c in contenders:
-        logits = c.logits(path)
+    for c in list(contenders):
+        try:
+            logits = c.logits(path)
+        except turns.Failure as failure:
+            leave_out(c.program, failure)
+            contenders.remove(c)
+            continue
         if c.program == "resq":
             ours = logits
             classes = len(logits) // o.image_count
@@ -221,7 +248,8 @@ def options():
     p.add_argument("--warm", type=float, default=0.01, help="seconds of warm-up in a turn, at least")
     p.add_argument("--batches", type=turns.numbers, default=[1, 64])
     p.add_argument("--peers", type=lambda s: s.split(","), default=PEERS)
-    p.add_argument("--packages", action="append", default=[], metavar="NAME=FOLDER", help="a peer's other version, such as openvino-older=FOLDER")
+    where = "where a peer (xnnpack) or its other version (openvino-older) is"
+    p.add_argument("--packages", action="append", default=[], metavar="NAME=FOLDER", help=where)
     o = p.parse_args()
     o.packages = dict(text.split("=", 1) for text in o.packages)
     return o
@@ -236,6 +264,7 @@ def main():
         o.test_labels = record.image_set(o.test)[1]
     else:
         o.test = None
+    o.peers = running(o)
     cases = prepare(o)
     rounds = run_rounds(o, cases)
     notes = turns.common_notes("tests/peers/compare.py")
