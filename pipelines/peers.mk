@@ -63,6 +63,9 @@ $(PEERS)/int8.safetensors: $(PEERS)/fused.safetensors | $(call ours,$(LOAD) $(CA
 $(PEERS)/images.batches: | $(call ours,$(LOAD))
 	@mkdir -p $(@D)
 	$(BIN)/cifar-load --split test -n $(PEERS_IMAGES) -o $@
+$(PEERS)/few.batches: | $(call ours,$(LOAD))
+	@mkdir -p $(@D)
+	$(BIN)/cifar-load --split test -n 64 -o $@
 $(PEERS)/test.batches: | $(call ours,$(LOAD))
 	@mkdir -p $(@D)
 	$(BIN)/cifar-load --split test -o $@
@@ -75,10 +78,10 @@ $(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(PEERS)/mode
 
 # Measured anew each time, alone.
 PEERS_FILES = --float $(MODEL_FLOAT) --int8 $(MODEL_INT8) --images $(PEERS)/images.batches --work $(PEERS)
-peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp $(call ours,inspect)
+peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/few.batches $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp $(call ours,inspect)
 	@mkdir -p $(PEERS_RESULTS)
 	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
-	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --test $(PEERS)/test.batches \
+	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --few $(PEERS)/few.batches --test $(PEERS)/test.batches \
 		--packages openvino-older=$(PEERS_HOME)/openvino-older --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
 peers-training: $(PEERS)/graphs.stamp $(MODEL_TRAIN) $(call ours,$(BENCH) inspect)
