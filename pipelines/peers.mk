@@ -72,6 +72,9 @@ $(PEERS)/int8.safetensors: $(PEERS)/fused.safetensors | $(call ours,$(LOAD) $(CA
 $(PEERS)/images.batches: | $(call ours,$(LOAD))
 	@mkdir -p $(@D)
 	$(BIN)/cifar-load --split test -n $(PEERS_IMAGES) -o $@
+$(PEERS)/few.batches: | $(call ours,$(LOAD))
+	@mkdir -p $(@D)
+	$(BIN)/cifar-load --split test -n 64 -o $@
 $(PEERS)/test.batches: | $(call ours,$(LOAD))
 	@mkdir -p $(@D)
 	$(BIN)/cifar-load --split test -o $@
@@ -84,12 +87,12 @@ $(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(PEERS)/mode
 
 # Measured anew each time, alone.
 PEERS_FILES = --float $(MODEL_FLOAT) --int8 $(MODEL_INT8) --images $(PEERS)/images.batches --work $(PEERS)
-peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp $(PEERS_HOME)/xnnpack.stamp \
-		$(call ours,inspect)
+peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/few.batches $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp \
+		$(PEERS_HOME)/xnnpack.stamp $(call ours,inspect)
 	@mkdir -p $(PEERS_RESULTS)
 	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); xnnpack='--packages xnnpack=$(PEERS_HOME)/xnnpack'; \
 	[ -f $(PEERS_HOME)/xnnpack.stamp ] || xnnpack='--peers openvino,onnxruntime,torch'; \
-	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --test $(PEERS)/test.batches \
+	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --few $(PEERS)/few.batches --test $(PEERS)/test.batches \
 		--packages openvino-older=$(PEERS_HOME)/openvino-older $$xnnpack --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
 peers-training: $(PEERS)/graphs.stamp $(MODEL_TRAIN) $(call ours,$(BENCH) inspect)
@@ -138,8 +141,8 @@ peers-curves: $(CURVES_LOGS) $(PEERS_HOME)/venv.stamp
 	$(PEERS_PYTHON) -B tests/peers/curves.py $(PEERS_RESULTS)/curves $(call quote,$(CURVES_AUGMENT) $(CURVES_RECIPE))
 	@sed -n '/^|/p' $(PEERS_RESULTS)/curves/curves.md
 
-# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/, with a page of them; measures nothing.
-# A part that was not measured stays as it was recorded before.
+# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/, a folder a machine's instruction set and
+# network, with a page of each and one of all; measures nothing. A part that was not measured stays as it was recorded before.
 record-peers:
 	@tests/peers/record $(PEERS_RESULTS) $(RECORDED)/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED))
 .PHONY: peers peers-inference peers-training peers-curves record-peers
