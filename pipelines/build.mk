@@ -52,7 +52,7 @@ SEES_quant    := graph record
 SEES_graph    := record
 SEES_graph/op := graph
 SEES_report   := record
-SEES_data     := record
+SEES_data     := ranks record
 
 SEES_kernel                := kernel/contract
 SEES_kernel/contract       :=
