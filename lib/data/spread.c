@@ -1,5 +1,6 @@
 #include "data/spread.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include <string.h>
 
 enum { ROUND_BYTES = 256 << 20 /* at most, as long as each rank has an image */ };
@@ -148,4 +149,63 @@ void spread_close(struct spread *s)
     batch_reader_close(&s->reader);
     memory_free(s->images);
     *s = (struct spread){0};
+}
+
+/* ---- what all are to know ---- */
+
+int spread_bytes(const struct ranks *ranks, void **data, size_t bytes, struct message *m)
+{
+    const size_t piece = 1 << 30; /* a call takes less than 2^31 */
+    if (ranks->rank > 0) {
+        *data = memory_new_raw(bytes, 1, m);
+        if (!*data)
+            return STATUS_NOMEM;
+    }
+    for (size_t at = 0; at < bytes; at += piece)
+        TRY(ranks->broadcast((char *)*data + at, bytes - at < piece ? bytes - at : piece, m));
+    return STATUS_OK;
+}
+
+/* "key\0value\0..." */
+static int metadata_pack(const struct record *r, void **bytes, int64_t *count, struct message *m)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < r->metadata_count; i++)
+        size += strlen(r->metadata[i].key) + strlen(r->metadata[i].value) + 2;
+    char *at = *bytes = memory_new(size + 1, 1, m);
+    if (!at)
+        return STATUS_NOMEM;
+    for (size_t i = 0; i < r->metadata_count; i++) {
+        at = stpcpy(at, r->metadata[i].key) + 1;
+        at = stpcpy(at, r->metadata[i].value) + 1;
+    }
+    *count = (int64_t)size;
+    return STATUS_OK;
+}
+
+static int metadata_unpack(struct record *r, const char *bytes, int64_t count, struct message *m)
+{
+    for (const char *key = bytes; key < bytes + count;) {
+        const char *value = key + strlen(key) + 1;
+        TRY(record_set(r, key, value, m));
+        key = value + strlen(value) + 1;
+    }
+    return STATUS_OK;
+}
+
+int spread_metadata(const struct ranks *ranks, struct record **stream, struct message *m)
+{
+    void *bytes = NULL;
+    int64_t count = 0;
+    if (ranks->rank == 0)
+        TRY(metadata_pack(*stream, &bytes, &count, m));
+    int status = ranks->broadcast(&count, sizeof count, m);
+    if (status >= 0)
+        status = spread_bytes(ranks, &bytes, (size_t)count, m);
+    if (status >= 0 && ranks->rank > 0) {
+        *stream = record_new(m);
+        status = *stream ? metadata_unpack(*stream, bytes, count, m) : STATUS_NOMEM;
+    }
+    memory_free(bytes);
+    return status;
 }

@@ -44,4 +44,9 @@ int spread_collect(const struct spread *s, const struct round *r, const void *ow
                    struct message *m) RESQ_USE_RESULT;
 void spread_close(struct spread *s);
 
+/* The first rank's metadata to all: elsewhere *stream, NULL at first, becomes a record of them, the caller's. */
+int spread_metadata(const struct ranks *ranks, struct record **stream, struct message *m) RESQ_USE_RESULT;
+/* Its `bytes` bytes at *data to all: elsewhere *data, NULL at first, becomes a block of them (memory_free). */
+int spread_bytes(const struct ranks *ranks, void **data, size_t bytes, struct message *m) RESQ_USE_RESULT;
+
 #endif

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Several processes (mpirun) that share a training, an evaluation, a calibration: the bytes of one process, whatever their
+# Several processes (mpirun) that share a training, an evaluation, a calibration, a reconstruction: the bytes of one process, whatever their
 # number; one line where one of them fails; killed and gone on with by another number.
 # shellcheck disable=SC2154 # bats sets stderr
 
@@ -214,6 +214,68 @@ same_as_alone() { # float, bf16 or qat
     "$BIN/evaluate" -m "$T/float" --predictions part -o one.tsv < "$T/held-out"
     ranks 2 "$BIN/evaluate" --pair part part > pair.tsv
     [ "$(grep -c '^images' pair.tsv)" -eq 1 ]
+}
+
+# Sets RUN to a small reconstruction that leaves `out`: steps of 80 images, which are 3 shards.
+reconstruct_command() { # options..
+    RUN=("$BIN/reconstruct" -q -j1 -m "$T/fused" -r "$T/ranges" --weight-bits 3 --activation-bits 4 --images 100 -b 80 --steps 4 -o out "$@")
+}
+
+@test "reconstruct: any number of processes gives the model of one" {
+    reconstruct_command
+    "${RUN[@]}" < "$T/train"
+    mv out one
+    for mpi in $(mpis); do
+        for count in 1 2 3 4; do
+            [ $mpi = openmpi ] || [[ $(mpis) == mpich ]] || [ $count -eq 2 ] || continue
+            by $mpi $count "${RUN[@]}" < "$T/train"
+            cmp one out
+            rm out
+        done
+    done
+    # A step of one shard: the second process has none.
+    reconstruct_command -b 32 --steps 1
+    "${RUN[@]}" < "$T/train"
+    mv out one
+    ranks 2 "${RUN[@]}" < "$T/train"
+    cmp one out
+}
+
+@test "reconstruct: one is killed, another number goes on from the checkpoint; what it says is said once; a rank that differs" {
+    local child pid try mpi
+    mpi=$(mpis | head -n 1)
+    reconstruct_command
+    "${RUN[@]}" < "$T/train"
+    mv out one
+    reconstruct_command --checkpoint checkpoint --checkpoint-every 1 --resume
+    for ((try = 0; try < 5; try++)); do
+        by "$mpi" 3 "${RUN[@]}" < "$T/train" > /dev/null 2> said &
+        child=$!
+        until [ -e checkpoint ] || ! kill -0 $child; do sleep 0.05; done
+        pid=$(pgrep -n -f "^${RUN[0]} .*--checkpoint checkpoint") && kill -9 "$pid"
+        status=0
+        wait "$child" || status=$?
+        [ "$status" -eq 0 ] || break
+        rm -f out checkpoint
+    done
+    [ "$status" -ne 0 ]
+    [ ! -e out ]
+    [ "$mpi" != openmpi ] || grep -qxE "ranks: reconstruct: rank [0-2] on node [^ ]+ exited on signal 9" said
+    "$BIN/inspect" check checkpoint
+    by "$mpi" 2 "${RUN[@]}" < "$T/train"
+    cmp one out
+    rm out
+    reconstruct_command -v --steps 1
+    run --separate-stderr ranks 2 "${RUN[@]/#-q/-v}" < "$T/train"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'blocks, 100 images' <<< "$stderr")" -eq 1 ]
+    rm out
+    reconstruct_command
+    run --separate-stderr ranks 1 "${RUN[@]}" : -n 1 "${RUN[@]/%4/3}" < "$T/train"
+    [ "$status" -ne 0 ]
+    [ "$(grep -c '^reconstruct: ' <<< "$stderr")" -eq 1 ]
+    [[ $stderr == *"rank 1 has "* ]]
+    [ ! -e out ]
 }
 
 @test "without the library the program says what is missing" {
