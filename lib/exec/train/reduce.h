@@ -8,8 +8,8 @@
  * state. A gradient by weights is cut into slices, one a rank: a rank gets its slice of every subtree's sum, adds them
  * up, and sends the slice to the others. So it holds no more than one further copy of the largest layer's gradient.
  *
- * What fails on the way between ranks is kept until reduce_end asks for it. Private to lib/exec/train and
- * lib/train. */
+ * What fails on the way between ranks is kept until reduce_end asks for it. Private to lib/exec/train, lib/train
+ * and lib/ptq. */
 #ifndef RESQ_EXEC_TRAIN_REDUCE_H
 #define RESQ_EXEC_TRAIN_REDUCE_H
 
