@@ -1,6 +1,7 @@
 /* Which algorithm a convolution takes, what proves Winograd and pairs exact, and that none changes a bit. */
 #include "integers.h"
 #include "exec/plan/bounds.h"
+#include "exec/plan/cost.h"
 #include <stdlib.h>
 
 enum { IMAGES = 19, CLASSES = 5 };
@@ -191,6 +192,25 @@ static void test_pairs_with_room(void **state)
     model_free(&model);
 }
 
+static int pairs_are_cheaper(int side, int channels, int images)
+{
+    struct conv_shape s = {side, side, channels, channels, 3, 1, 1, side, side, 1};
+    return cost_of(ALGORITHM_PAIRS, &s, "avx2", 1, images) < cost_of(ALGORITHM_WINOGRAD, &s, "avx2", 1, images);
+}
+
+/* As measured: what Winograd spends on the weights of few tiles decides. */
+static void test_pairs_where_tiles_are_few(void **state)
+{
+    (void)state;
+    for (int width = 16; width <= 64; width *= 2)
+        for (int images = 1; images <= 16; images *= 2) {
+            assert_false(pairs_are_cheaper(32, width, images));
+            assert_false(pairs_are_cheaper(16, 2 * width, images));
+            assert_int_equal(pairs_are_cheaper(8, 4 * width, images), images == 1);
+            assert_int_equal(pairs_are_cheaper(4, 8 * width, images), images <= 4);
+        }
+}
+
 /* Just below and at the limit: 2^25 = 255 * 131586.01. */
 static void test_bound(void **state)
 {
@@ -246,9 +266,13 @@ static void test_comparison(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits_everywhere), cmocka_unit_test(test_groups_beyond_the_bound_are_direct),
-        cmocka_unit_test(test_pairs_with_room),      cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_wrong_choice),         cmocka_unit_test(test_comparison),
+        cmocka_unit_test(test_same_bits_everywhere),
+        cmocka_unit_test(test_groups_beyond_the_bound_are_direct),
+        cmocka_unit_test(test_pairs_with_room),
+        cmocka_unit_test(test_pairs_where_tiles_are_few),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_wrong_choice),
+        cmocka_unit_test(test_comparison),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
