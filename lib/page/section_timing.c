@@ -56,10 +56,11 @@ static void notes(struct html *h, const struct table *t)
 void section_timing(struct html *h, const struct run *r)
 {
     const struct table *t = r->bench;
-    section_open(h, "timing", "Time",
-                 "Milliseconds an image: least, median and 95th percentile of the calls (logarithmic). The peak is "
-                 "what this machine's own kernels reach when they do nothing but multiply; beyond 100 % a "
-                 "faster algorithm (Winograd) needs fewer products than are counted.");
+    section_open(
+        h, "timing", "Time",
+        "Milliseconds an image: least, median and 95th percentile of the calls (logarithmic). The peak is "
+        "what this machine's own kernels reach when they do nothing but multiply; beyond 100 % a "
+        "faster algorithm needs fewer products than are counted (Winograd) or cheaper ones (pairs of few bits).");
     if (!t || t->rows == 0)
         section_missing(h, "No timings here (bench).");
     else {

@@ -211,6 +211,19 @@ static void test_pairs_where_tiles_are_few(void **state)
         }
 }
 
+/* As measured: the transform of 3 channels costs what one of 16 does. */
+static void test_stems_are_direct(void **state)
+{
+    (void)state;
+    for (int width = 16; width <= 64; width *= 2) {
+        struct conv_shape s = {32, 32, 3, width, 3, 1, 1, 32, 32, 1};
+        double direct = cost_of(ALGORITHM_DIRECT, &s, "avx2", 1, 1);
+        assert_true(direct < cost_of(ALGORITHM_WINOGRAD, &s, "avx2", 1, 1));
+        s.c = 16;
+        assert_true(cost_of(ALGORITHM_DIRECT, &s, "avx2", 1, 1) > cost_of(ALGORITHM_WINOGRAD, &s, "avx2", 1, 1));
+    }
+}
+
 /* Just below and at the limit: 2^25 = 255 * 131586.01. */
 static void test_bound(void **state)
 {
@@ -266,13 +279,10 @@ static void test_comparison(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits_everywhere),
-        cmocka_unit_test(test_groups_beyond_the_bound_are_direct),
-        cmocka_unit_test(test_pairs_with_room),
-        cmocka_unit_test(test_pairs_where_tiles_are_few),
-        cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_wrong_choice),
-        cmocka_unit_test(test_comparison),
+        cmocka_unit_test(test_same_bits_everywhere), cmocka_unit_test(test_groups_beyond_the_bound_are_direct),
+        cmocka_unit_test(test_pairs_with_room),      cmocka_unit_test(test_pairs_where_tiles_are_few),
+        cmocka_unit_test(test_stems_are_direct),     cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_wrong_choice),         cmocka_unit_test(test_comparison),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
