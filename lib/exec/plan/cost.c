@@ -62,12 +62,12 @@ static const struct rates *rates_of(const char *isa, int is_integer)
     return last;
 }
 
-/* Channels that Winograd of integers transforms: vectors of 16, of which a picture's 3 fill little. Of floats as they
- * are, whose results depend on the choice. */
-static int transformed_channels(int channels, int is_integer)
+/* Channels that Winograd transforms: of integers vectors of 16, of which a picture's 3 fill little. As they are where it
+ * was not measured (sets without `pairs`), and of floats, whose results depend on the choice. */
+static int transformed_channels(int channels, const struct rates *r)
 {
     enum { VECTOR = 16 };
-    return is_integer ? (channels + VECTOR - 1) / VECTOR * VECTOR : channels;
+    return r->pairs > 0 ? (channels + VECTOR - 1) / VECTOR * VECTOR : channels;
 }
 
 double cost_of(enum algorithm algorithm, const struct conv_shape *s, const char *isa, int is_integer, int images)
@@ -79,8 +79,8 @@ double cost_of(enum algorithm algorithm, const struct conv_shape *s, const char 
         return r->pairs > 0 ? products * r->pairs + outputs * r->output : INFINITY;
     if (algorithm == ALGORITHM_DIRECT)
         return products * r->direct;
-    int inputs = is_integer ? (s->c + 1) / 2 * 2 : s->c; /* multiplied in twos */
-    double pairs = (double)inputs * s->out, channels = (double)transformed_channels(s->c, is_integer) + s->out;
+    int inputs = r->pairs > 0 ? (s->c + 1) / 2 * 2 : s->c; /* multiplied in twos */
+    double pairs = (double)inputs * s->out, channels = (double)transformed_channels(s->c, r) + s->out;
     double tiles = (double)((s->out_h + SIDE - 1) / SIDE) * ((s->out_w + SIDE - 1) / SIDE);
     return VALUES * tiles * (pairs * r->product + channels * r->transform) + pairs * r->weight / images;
 }
