@@ -404,7 +404,7 @@ static struct shared_run run_of(int batch)
                                      .steps = 8,
                                      .batch = batch,
                                      .seed = 3,
-                                     .rate = 0.05,
+                                     .rate = 0.3,
                                      .drop = 0.5,
                                      .penalty = 0.01}};
     for (int i = 0; i < MANY; i++)
