@@ -251,7 +251,7 @@ reconstruct_command() { # options..
     for ((try = 0; try < 5; try++)); do
         by "$mpi" 3 "${RUN[@]}" < "$T/train" > /dev/null 2> said &
         child=$!
-        until [ -e checkpoint ] || ! kill -0 $child; do sleep 0.05; done
+        until "$BIN/inspect" show checkpoint 2> shown | grep -q '^block: [1-9]' || ! kill -0 $child; do sleep 0.05; done
         pid=$(pgrep -n -f "^${RUN[0]} .*--checkpoint checkpoint") && kill -9 "$pid"
         status=0
         wait "$child" || status=$?

@@ -19,7 +19,7 @@ def save(folder, target, name, content):
 
 def record(metadata, tensors):
     """tensors: name -> (dtype, shape, values); the largest elements first, as records have them."""
-    letters = {"F32": "f", "I8": "b", "U8": "B", "I32": "i", "I64": "q", "U64": "Q"}
+    letters = {"F32": "f", "I8": "b", "U8": "B", "I32": "i", "I64": "q", "U64": "Q", "F64": "d", "U16": "H"}
     header, data = {"__metadata__": {"format": "resq 1", **metadata}}, b""
     for name, (dtype, shape, values) in sorted(tensors.items(), key=lambda t: -struct.calcsize(letters[t[1][0]])):
         packed = struct.pack(f"<{len(values)}{letters[dtype]}", *values)
@@ -117,6 +117,11 @@ def others(folder):
     save(folder, "fuzz_checkpoint", "run", record({"kind": "checkpoint", **state, **CLASSES}, {
         f"{prefix}{name}": normal(*shape) for prefix in ("", "momentum.") for name, shape in
         (("a.weight", (2, 3)), ("a.bias", (2,)), ("x.scale", ()))}))
+    rows = {f"{name}.{bits}": normal(4, 3) for name in ("c1.weights", "c1.activations") for bits in (8, 2)}
+    save(folder, "fuzz_analysis", "whole", record({"kind": "analysis", "images": "4", "total": "4", "isa": "ref", **CLASSES}, {
+        "bytes": ("I64", [4], [108, 27, 0, 0]), "sqnr": ("F64", [4], [30.5, 5.25, float("inf"), float("nan")]),
+        "sqnr_accumulated": ("F64", [4], [30.0, 5.0, 9.0, 1.0]), "first": ("I64", [], [0]), "float": normal(4, 3), **rows,
+        "labels": ("U16", [4], [0, 1, 2, 1])}))
 
 
 def members(folder):

@@ -11,6 +11,8 @@
 #include "record/stream.h"
 #include "tests/unit/crew.h"
 #include <math.h>
+#include <stdio.h>
+#include <unistd.h>
 
 enum { IMAGES = 24, BYTES = 12 * 12 * 3, BATCH = 5 };
 
@@ -391,38 +393,95 @@ static void reconstruct_shared(void *context, const struct ranks *ranks)
     run->status[ranks->rank] = ptq_reconstruct(&run->models[ranks->rank], &fused, &how, &m);
 }
 
-static void test_ranks_learn_what_one_process_does(void **state)
+static uint8_t many[MANY * BYTES];
+
+static struct shared_run run_of(int batch)
 {
-    static uint8_t many[MANY * BYTES];
-    (void)state;
+    struct shared_run run = {.how = {.images = many,
+                                     .count = MANY,
+                                     .match_count = MANY,
+                                     .match = MATCH_ALL,
+                                     .steps = 8,
+                                     .batch = batch,
+                                     .seed = 3,
+                                     .rate = 0.3,
+                                     .drop = 0.5,
+                                     .penalty = 0.01}};
     for (int i = 0; i < MANY; i++)
         sample_image(&fused.graph, (uint64_t)i, many + i * BYTES);
+    return run;
+}
+
+/* Of so many ranks; all end alike. The first one's model, the caller's. */
+static struct model shared(struct shared_run *run, int ranks, int want)
+{
+    for (int i = 0; i < ranks; i++)
+        run->models[i] = lowered(&fused, &ranges, 3, 0);
+    crew_run(ranks, reconstruct_shared, run);
+    for (int i = 0; i < ranks; i++) {
+        assert_int_equal(run->status[i], want);
+        assert_same(&run->models[0], &run->models[i]);
+        if (i > 0)
+            model_free(&run->models[i]);
+    }
+    return run->models[0];
+}
+
+static void test_ranks_learn_what_one_process_does(void **state)
+{
+    (void)state;
     for (int batch = 8; batch <= MANY; batch += 32) { /* of 1, 2 and 3 shards */
         struct message m;
-        struct shared_run run = {.how = {.images = many,
-                                         .count = MANY,
-                                         .match_count = MANY,
-                                         .match = MATCH_ALL,
-                                         .steps = 8,
-                                         .batch = batch,
-                                         .seed = 3,
-                                         .rate = 0.05,
-                                         .drop = 0.5,
-                                         .penalty = 0.01}};
+        struct shared_run run = run_of(batch);
         struct model alone = lowered(&fused, &ranges, 3, 0);
         ASSERT_OK(ptq_reconstruct(&alone, &fused, &run.how, &m), m);
         for (int ranks = 2; ranks <= 4; ranks++) {
-            for (int i = 0; i < ranks; i++)
-                run.models[i] = lowered(&fused, &ranges, 3, 0);
-            crew_run(ranks, reconstruct_shared, &run);
-            for (int i = 0; i < ranks; i++) {
-                assert_int_equal(run.status[i], 0);
-                assert_same(&alone, &run.models[i]);
-                model_free(&run.models[i]);
-            }
+            struct model model = shared(&run, ranks, 0);
+            assert_same(&alone, &model);
+            model_free(&model);
         }
         model_free(&alone);
     }
+}
+
+static volatile sig_atomic_t stop_now;
+
+/* In the middle of the second block. */
+static void stop_there(void *context, int64_t done, int64_t steps, const char *unit)
+{
+    (void)context;
+    (void)steps;
+    (void)unit;
+    if (done == 8 + 5)
+        stop_now = 1;
+}
+
+static void test_stopped_and_gone_on_with_by_others(void **state)
+{
+    static const int counts[][2] = {{3, 1}, {1, 2}, {2, 4}};
+    char path[64];
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/resq-reconstruct-%ld", (long)getpid());
+    struct shared_run run = run_of(MANY);
+    struct model whole = shared(&run, 1, 0);
+    run.how.checkpoint = path;
+    run.how.recipe = "a=1";
+    for (int i = 0; i < 3; i++) {
+        run.how.resume = 0;
+        run.how.progress = stop_there;
+        run.how.stop = &stop_now;
+        stop_now = 0;
+        struct model part = shared(&run, counts[i][0], STATUS_INTERRUPTED);
+        run.how.resume = 1;
+        run.how.progress = NULL;
+        run.how.stop = NULL;
+        struct model model = shared(&run, counts[i][1], 0);
+        assert_same(&whole, &model);
+        model_free(&part);
+        model_free(&model);
+        assert_int_equal(unlink(path), 0);
+    }
+    model_free(&whole);
 }
 
 int main(void)
@@ -435,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_steps_are_pytorchs),
         cmocka_unit_test(test_codes_are_better_than_the_nearest),
         cmocka_unit_test(test_ranks_learn_what_one_process_does),
+        cmocka_unit_test(test_stopped_and_gone_on_with_by_others),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
