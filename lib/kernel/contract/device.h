@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this file: a library of another version is refused. */
-enum { DEVICE_VERSION = 2, DEVICE_ALIGNMENT = 256 };
+enum { DEVICE_VERSION = 3, DEVICE_ALIGNMENT = 256 };
 
 enum device_type { DEVICE_F32, DEVICE_F16, DEVICE_BF16, DEVICE_U8, DEVICE_S8, DEVICE_S32 };
 
@@ -44,11 +44,13 @@ enum device_queue { QUEUE_COMPUTE, QUEUE_COPY, DEVICE_QUEUES };
 struct device;       /* one opened device */
 struct device_event; /* a point in a queue */
 struct device_graph; /* a captured step */
+struct device_peers; /* devices of other processes, which this one tells bytes */
 struct device_plan;  /* a convolution or batch norm of one shape, its algorithms chosen */
 
 struct device_options {
-    int tf32; /* products of f32 may be rounded to 11 bits of significand; 0: IEEE float32 throughout */
-    int fast; /* algorithms whose sums change from run to run are allowed */
+    int tf32;  /* products of f32 may be rounded to 11 bits of significand; 0: IEEE float32 throughout */
+    int fast;  /* algorithms whose sums change from run to run are allowed */
+    int index; /* which of the machine's devices: index modulo how many there are */
 };
 
 struct device_information {
@@ -113,6 +115,9 @@ struct device_conv {
 };
 
 enum device_pass { DEVICE_FORWARD, DEVICE_DATA, DEVICE_WEIGHT, DEVICE_PASSES };
+/* With passes: their algorithms are the first of a fixed order that can be used, so the same on all devices of a
+ * kind, and not what was fastest. */
+enum { DEVICE_FIXED = 1 << DEVICE_PASSES };
 
 /* Batch norm over n*h*w values a channel: y = [relu]((x - mean) / sqrt(variance + eps) * gamma + beta [+ other]).
  */
@@ -172,6 +177,20 @@ struct device_norm_backward_call {
     void *workspace;
 };
 
+/* ---- batch norm of a mini-batch that is cut into shards, which may lie on several devices ----
+ * A shard's sums are functions of its images alone; exec adds them up over all shards, and every device makes the same
+ * of the total. `norm` of these calls: n is the shard's images; eps and momentum are not read. */
+
+/* norm_statistics: of sums [c][2] (of x and of its squares) over `rows` values a channel, what device_norm_call has
+ * besides, and y = x * scale + shift for scale_shift. */
+struct device_norm_statistics_call {
+    int c;
+    double rows, eps, momentum;
+    const double *sums;
+    const float *gamma, *beta;
+    float *running_mean, *running_variance, *saved_mean, *saved_inv_std, *scale, *shift;
+};
+
 /* linear_backward. dx NULL: not wanted; dw f32 [k][c] and db f32 [k] (NULL: no bias) overwritten. */
 struct device_linear_backward_call {
     const void *x, *w, *dy;
@@ -211,7 +230,7 @@ struct device_add_call {
 };
 
 /* loss: logits f32 [n][k], targets [n], whose arrays are on the device -> report's loss, correct and images
- * (overwritten), as train/loss.h states them, and dlogits = (p - q) / n [* scale->scale] in `type`. */
+ * (overwritten), as train/loss.h states them, and dlogits = (p - q) / of [* scale->scale] in `type`. */
 struct device_loss_call {
     const float *logits;
     struct targets targets;
@@ -221,6 +240,7 @@ struct device_loss_call {
     enum device_type type;
     void *dlogits;
     struct device_report *report;
+    int of; /* images of the mini-batch, of which these n are a shard; 0: n */
 };
 
 /* quantize_weights: layer_quantize of quant/affine.h: w f32 [k][per], bias f32 [k] or NULL (zeros) -> codes, code_scale
@@ -312,6 +332,22 @@ struct device_sgd {
     int nesterov;
 };
 
+/* What carries bytes between devices of several processes. */
+enum { DEVICE_PEERS_ID_BYTES = 128 };
+struct device_peers_offer {
+    unsigned char id[DEVICE_PEERS_ID_BYTES]; /* of a meeting, which one process makes and all are given */
+    char library[64];                        /* "NCCL 2.28.3" */
+};
+
+/* peers_exchange: process r gets send_bytes[r] bytes from send + send_offset[r]; from it come receive_bytes[r] bytes to
+ * receive + receive_offset[r]. Tables [processes], read before it returns. */
+struct device_exchange_call {
+    const void *send;
+    const size_t *send_bytes, *send_offset;
+    void *receive;
+    const size_t *receive_bytes, *receive_offset;
+};
+
 struct device_backend {
     int version;      /* DEVICE_VERSION */
     size_t size;      /* sizeof(struct device_backend) */
@@ -364,8 +400,9 @@ struct device_backend {
 
     /* ---- planned operations ---- */
 
-    /* passes: 1 << DEVICE_FORWARD | .. that will be used. Algorithms are chosen by measuring them once, among those
-     * that need at most workspace_limit bytes; deterministic ones unless the device was opened fast. */
+    /* passes: 1 << DEVICE_FORWARD | .. that will be used, with DEVICE_FIXED or without. Algorithms are chosen by
+     * measuring them once, among those that need at most workspace_limit bytes; deterministic ones unless the device
+     * was opened fast. */
     int (*conv_plan)(struct device *d, const struct device_conv *c, unsigned passes, size_t workspace_limit,
                      struct device_plan **p, struct message *m);
     int (*norm_plan)(struct device *d, const struct device_norm *n, struct device_plan **p, struct message *m);
@@ -387,6 +424,21 @@ struct device_backend {
                         struct message *m);
     int (*norm_backward)(struct device *d, struct device_plan *p, const struct device_norm_backward_call *call,
                          struct message *m);
+
+    /* Shards of a mini-batch, see above. sums f64 [c][2], overwritten. */
+    int (*norm_sums)(struct device *d, const struct device_norm *norm, const void *x, double *sums,
+                     struct message *m);
+    int (*norm_statistics)(struct device *d, const struct device_norm_statistics_call *call, struct message *m);
+    /* The sum of `shards` rows [values] f64, one after the other, over the tree of base/tree.h -> sums. */
+    int (*tree_sums)(struct device *d, const double *rows, int shards, int values, double *sums, struct message *m);
+    /* norm_backward in two: d_other and the shard's own dgamma and dbeta, with the sums [c][2] of g and of g * xhat,
+     * g being dy where the relu let it pass; and, of those sums over all `rows` values a channel, dx. reserve and
+     * workspace are not read. */
+    int (*norm_backward_sums)(struct device *d, const struct device_norm *norm,
+                              const struct device_norm_backward_call *call, double *sums, struct message *m);
+    int (*norm_backward_apply)(struct device *d, const struct device_norm *norm,
+                               const struct device_norm_backward_call *call, const double *sums, double rows,
+                               struct message *m);
 
     /* Integers, equal to kernel/ref bit for bit. codes s8 [k][R][R][c]; bias s32 [k] (never NULL). The zero point
      * of x is read from *requantize. */
@@ -454,6 +506,25 @@ struct device_backend {
                               struct message *m);
     int (*straight_through)(struct device *d, const struct device_straight_through_call *call, struct message *m);
     int (*range_update)(struct device *d, const struct device_range_call *call, struct message *m);
+    /* ends[0] = the least, ends[1] = the largest of 0 and the values; on the device. range_update of the ends of all
+     * shards is that of all values. */
+    int (*extremes)(struct device *d, const float *values, size_t count, float *ends, struct message *m);
+
+    /* ---- between devices of several processes: bytes alone, nothing is added on the way. NULL: there is no such
+     * library for this kind of device ---- */
+
+    /* STATUS_UNSUPPORTED: no library here; why. */
+    int (*peers_offer)(struct device *d, struct device_peers_offer *offer, struct message *m);
+    /* All processes call it with the same id, each with a device of its own; returns when all have. */
+    int (*peers_open)(struct device *d, const unsigned char id[DEVICE_PEERS_ID_BYTES], int rank, int count,
+                      struct device_peers **p, struct message *m);
+    void (*peers_close)(struct device *d, struct device_peers *p);
+    /* Queued on QUEUE_COMPUTE, by all processes in the same order. Process r gives the bytes[r] bytes at its `own`; all
+     * get them at all + offset[r], where r's own may lie already. Tables [processes], read before it returns. */
+    int (*peers_gather)(struct device *d, struct device_peers *p, const void *own, void *all, const size_t *bytes,
+                        const size_t *offset, struct message *m);
+    int (*peers_exchange)(struct device *d, struct device_peers *p, const struct device_exchange_call *call,
+                          struct message *m);
 };
 
 /* ---- the loader (device_load.c) ---- */
