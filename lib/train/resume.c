@@ -83,9 +83,11 @@ static int fill(void *context, struct record *r, struct message *m)
 
 int trainer_save(struct trainer *t, struct message *m)
 {
-    if (!t->options->checkpoint || !trainer_is_first(t))
+    if (!t->options->checkpoint)
         return STATUS_OK;
-    TRY(trainer_settle(t, m));
+    TRY(trainer_settle(t, m)); /* all ranks: what is left of steps is theirs together */
+    if (!trainer_is_first(t))
+        return STATUS_OK;
     TRY(trainer_check_finite(t, m));
     t->state.seconds = t->seconds_before + clock_seconds() - t->session_start;
     return checkpoint_save(t->options->checkpoint, t->recipe.data, fill, t, m);

@@ -3,7 +3,7 @@
 #include "tests/cuda/both.h"
 
 static const struct device_backend *b;
-static const struct device_options plain = {0, 0};
+static const struct device_options plain = {0};
 
 static int emulated(void **state)
 {

@@ -118,7 +118,8 @@ struct share gradient_share(const struct gradient *g, int count);
 struct reduce *gradient_reduce(struct gradient *g);
 
 /* ---- whole steps, where a device makes them (a GPU): forward, loss, backward, optimizer and averages in one
- * queued piece, the next mini-batch on its way meanwhile ---- */
+ * queued piece, the next mini-batch on its way meanwhile. Where ranks share mini-batches, all make these calls, in the
+ * same order: images and targets are of the own share, what steps leave is of the whole mini-batch ---- */
 
 enum gradient_flag { GRADIENT_DECAY = 1, GRADIENT_BIAS = 2 };
 /* Parameters that share a byte of flags: every slice begins on such a multiple. */
