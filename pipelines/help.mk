@@ -21,7 +21,7 @@ Targets
   record-all     from one commit: RECORD_PARTS (of RECORD_PROFILE's run, and others), made, resumed and recorded; make -n record-all: the list
   record-networks
                  what the last `make networks` left to $(RECORDED)/networks/, its table into a page that has a place for it
-  peers          times us beside OpenVINO, ONNX Runtime and PyTorch (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
+  peers          times us beside OpenVINO, ONNX Runtime, PyTorch and XNNPACK (from PyPI), in turns; MODEL_FLOAT, MODEL_INT8, PEERS_ROUNDS
   peers-curves   trains one recipe from three seeds in fp32, in bf16 and in PyTorch: are they alike? CURVES_WIDTH, CURVES_EPOCHS, ...
   record-peers   what it found to plots/recorded/peers/, with a page
   test-interop   ONNX files of ours in ONNX Runtime and OpenVINO (from PyPI): equal classes, logits; INTEROP_IMAGES, INTEROP_NETWORKS

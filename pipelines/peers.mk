@@ -1,4 +1,4 @@
-# `make peers`: resq beside PyTorch, ONNX Runtime and OpenVINO (tests/peers/): one network, the same images, all programs in
+# `make peers`: resq beside PyTorch, ONNX Runtime, OpenVINO and XNNPACK (tests/peers/): one network, the same images, all programs in
 # turns. It needs PyPI the first time, and is no part of `make test`. MODEL_FLOAT and MODEL_INT8: a fused and an int8 model of
 # any width, by default those of a study that was run here (of the first of these names), so that accuracies can stand beside
 # times; where there is none, a network of full width as it is initialised, calibrated on a few images, which is as fast as any.
@@ -50,6 +50,15 @@ $(PEERS_HOME)/openvino-older.stamp: pipelines/peers.mk $(PEERS_HOME)/venv.stamp
 		|| { echo "peers: $(PEERS_OPENVINO_OLDER) cannot be installed: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; exit 1; }; \
 	touch $@
 
+# XNNPACK, in LiteRT: where it cannot be installed or does not run, a line says so, and the comparison goes on without it.
+$(PEERS_HOME)/xnnpack.stamp: tests/peers/requirements-xnnpack.txt $(PEERS_HOME)/venv.stamp
+	@rm -rf $(PEERS_HOME)/xnnpack $@; \
+	if ! $(PEERS_PYTHON) -m pip install --no-deps --target $(PEERS_HOME)/xnnpack -r $< > $(PEERS_HOME)/install.log 2>&1; then \
+		echo "peers: xnnpack is left out: LiteRT cannot be installed: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; \
+	elif ! PYTHONPATH=$(PEERS_HOME)/xnnpack $(PEERS_PYTHON) -c 'import ai_edge_litert.interpreter' > $(PEERS_HOME)/install.log 2>&1; then \
+		echo "peers: xnnpack is left out: LiteRT does not run: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; \
+	else touch $@; fi
+
 # The models and images.
 PEERS_IMAGES := 512
 $(PEERS)/float.safetensors: | $(call ours,$(TRAIN))
@@ -63,6 +72,9 @@ $(PEERS)/int8.safetensors: $(PEERS)/fused.safetensors | $(call ours,$(LOAD) $(CA
 $(PEERS)/images.batches: | $(call ours,$(LOAD))
 	@mkdir -p $(@D)
 	$(BIN)/cifar-load --split test -n $(PEERS_IMAGES) -o $@
+$(PEERS)/few.batches: | $(call ours,$(LOAD))
+	@mkdir -p $(@D)
+	$(BIN)/cifar-load --split test -n 64 -o $@
 $(PEERS)/test.batches: | $(call ours,$(LOAD))
 	@mkdir -p $(@D)
 	$(BIN)/cifar-load --split test -o $@
@@ -75,11 +87,13 @@ $(PEERS)/graphs.stamp: tests/peers/export.py tests/peers/record.py $(PEERS)/mode
 
 # Measured anew each time, alone.
 PEERS_FILES = --float $(MODEL_FLOAT) --int8 $(MODEL_INT8) --images $(PEERS)/images.batches --work $(PEERS)
-peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp $(call ours,inspect)
+peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/few.batches $(PEERS)/test.batches $(PEERS_HOME)/openvino-older.stamp \
+		$(PEERS_HOME)/xnnpack.stamp $(call ours,inspect)
 	@mkdir -p $(PEERS_RESULTS)
-	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
-	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --test $(PEERS)/test.batches \
-		--packages openvino-older=$(PEERS_HOME)/openvino-older --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
+	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); xnnpack='--packages xnnpack=$(PEERS_HOME)/xnnpack'; \
+	[ -f $(PEERS_HOME)/xnnpack.stamp ] || xnnpack='--peers openvino,onnxruntime,torch'; \
+	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --few $(PEERS)/few.batches --test $(PEERS)/test.batches \
+		--packages openvino-older=$(PEERS_HOME)/openvino-older $$xnnpack --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
 peers-training: $(PEERS)/graphs.stamp $(MODEL_TRAIN) $(call ours,$(BENCH) inspect)
 	@mkdir -p $(PEERS_RESULTS)
@@ -127,8 +141,8 @@ peers-curves: $(CURVES_LOGS) $(PEERS_HOME)/venv.stamp
 	$(PEERS_PYTHON) -B tests/peers/curves.py $(PEERS_RESULTS)/curves $(call quote,$(CURVES_AUGMENT) $(CURVES_RECIPE))
 	@sed -n '/^|/p' $(PEERS_RESULTS)/curves/curves.md
 
-# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/, with a page of them; measures nothing.
-# A part that was not measured stays as it was recorded before.
+# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/, a folder a machine's instruction set and
+# network, with a page of each and one of all; measures nothing. A part that was not measured stays as it was recorded before.
 record-peers:
 	@tests/peers/record $(PEERS_RESULTS) $(RECORDED)/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED))
 .PHONY: peers peers-inference peers-training peers-curves record-peers

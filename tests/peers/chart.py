@@ -20,7 +20,7 @@ def read_table(path):
 
 
 # A program keeps its place and colour in every chart.
-ORDER = ["resq", "openvino", "onnxruntime", "torch"]
+ORDER = ["resq", "openvino", "onnxruntime", "torch", "xnnpack"]
 
 
 def quoted(text):

@@ -5,9 +5,11 @@ backward, SGD with Nesterov momentum.
 
 MODEL of --float: a network with its batch norms is trained as it is; of one that is fused, a ResNet-18 of its width.
 PyTorch: channels last, compiled by Inductor and eager; the faster form, by a trial, is what it is represented by. fp32 is strict,
-bf16 is autocast; where the processor would only emulate bf16, PyTorch stands there with its fp32, and `form` says so. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is
-resq's images a second over the program's, from minima and from medians of the turns.
+bf16 is autocast; where the processor would only emulate bf16, PyTorch stands there with its fp32, measured once for both, and `form` says
+so. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is resq's images a second
+over the program's, from minima and from medians of the turns.
 """
+import copy
 import os
 import subprocess
 import sys
@@ -27,22 +29,27 @@ class Torch:
     """One form of PyTorch in a case."""
 
     program = "torch"
+    is_measured = True  # not: it has another's rounds
 
     def __init__(self, worker, precision, batch, form):
-        self.worker, self.precision, self.batch, self.threads = worker, precision, batch, worker.threads
-        self.request = precision if turns.has_bf16() else "fp32", batch, form
-        self.form = form if self.request[0] == precision else f"{form}, fp32"
+        self.worker, self.precision, self.batch, self.form, self.threads = worker, precision, batch, form, worker.threads
         self.version, self.rounds = worker.ask("about")[0], []
+
+    def stand_in(self, precision):
+        """This one in a precision that it cannot have, with this one's times."""
+        other = copy.copy(self)
+        other.precision, other.form, other.is_measured = precision, f"{self.form}, {self.precision}", False
+        return other
 
     def turn(self, seconds):
         """(median, minimum) seconds of a step."""
-        times = np.array(self.worker.ask("time", *self.request, 0, seconds, 2), float)
+        times = np.array(self.worker.ask("time", self.precision, self.batch, self.form, 0, seconds, 2), float)
         self.worker.rest()
         return np.median(times), times.min()
 
 
 class Resq:
-    program, version, form = "resq", "-", "-"
+    program, version, form, is_measured = "resq", "-", "-", True
 
     def __init__(self, o, precision, threads):
         self.precision, self.batch, self.threads, self.rounds = precision, o.batch, threads, []
@@ -68,10 +75,10 @@ def can_train(bench):
     return "--train" in shown and "--precision" in shown
 
 
-def fastest(worker, precision, batch, seconds):
-    """PyTorch's faster form; a form that cannot be had here is told of and left out."""
+def fastest(worker, precision, batch, seconds, known):
+    """PyTorch's faster form; one that cannot be had here is told of and left out. known: the faster one by precision, once tried."""
     found = {}
-    for form in worker.ask("forms", precision):
+    for form in [known[precision]] if precision in known else worker.ask("forms", precision):
         c = Torch(worker, precision, batch, form)
         try:
             c.turn(0)
@@ -80,24 +87,28 @@ def fastest(worker, precision, batch, seconds):
             turns.say(f"peers: {precision}: without {form}: {failure}")
     if not found:
         raise turns.Failure(f"torch: no form of {precision} training runs here")
-    for _ in range(2):
+    if len(found) > 1:
         for c, times in found.items():
             times.append(c.turn(seconds)[1])
-    return min(found, key=lambda c: min(found[c]))
+    best = min(found, key=lambda c: min(found[c], default=0))
+    known[precision] = best.form
+    return best
 
 
 def prepare(o, can):
-    cases = []
+    cases, known = [], {}
     python = [sys.executable, str(turns.HERE / "worker.py"), "torch-training", o.float, o.int8, o.images]
-    for threads in o.threads:
+    for threads in sorted(o.threads, reverse=True):  # forms are tried where that is quickest
         worker = turns.Worker("torch-training", [*python, str(threads), o.work], threads, o.work)
+        of = {}
         for precision in o.precisions:
-            turns.say(f"peers: training, {precision}, {threads} thread{'s' if threads > 1 else ''}: opens, tries forms")
-            contenders = [fastest(worker, precision, o.batch, o.turn)]
-            if can:
-                contenders.insert(0, Resq(o, precision, threads))
-            cases.append(contenders)
-    return cases
+            turns.say(f"peers: training, {precision}, {threads} thread{'s' if threads > 1 else ''}: opens, tries forms; {o.clock.left()}")
+            if precision == "bf16" and "fp32" in of and not turns.has_bf16():
+                of[precision] = of["fp32"].stand_in(precision)
+            else:
+                of[precision] = fastest(worker, precision, o.batch, o.turn, known)
+            cases.append([Resq(o, precision, threads), of[precision]] if can else [of[precision]])
+    return sorted(cases, key=lambda contenders: contenders[0].threads)
 
 
 def rows_of(cases):
@@ -146,7 +157,8 @@ def main():
         for contenders in cases:
             for k in range(len(contenders)):
                 c = contenders[(k + r) % len(contenders)]
-                c.rounds.append(c.turn(o.turn))
+                if c.is_measured:
+                    c.rounds.append(c.turn(o.turn))
 
     rounds = o.clock.rounds(o.rounds, one_round)
     notes = turns.common_notes("tests/peers/compare_training.py")

@@ -160,6 +160,9 @@ def main():
 
     float_path, int8_path, images, work = sys.argv[1:]
     fused, int8 = record.Model(float_path), record.Model(int8_path)
+    without = next((n.name for n in fused.nodes if n.op in ("conv2d", "linear") and "bias" not in n.options), None)
+    if without:
+        raise SystemExit(f"export.py: {float_path}: {without} has no bias, which this comparison's forms need")
     inner = inner_scales(fused, fused.normalize(record.image_set(images)[0]))
     with open(f"{work}/inner.json", "w") as f:
         json.dump(inner, f)

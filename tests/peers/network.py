@@ -1,8 +1,5 @@
 """The network of a model record as PyTorch modules: float; int8 by quantize/dequantize pairs, which torch.compile turns into
 integer operators; and int8 by PyTorch's own quantized operators."""
-import json
-import os
-
 import numpy as np
 import torch
 import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
@@ -214,8 +211,3 @@ class IntegerNetwork(Network):
     def linear(self, n, x):
         x = x.dequantize() if x.is_quantized else x
         return activation(n, F.linear(x, self[n.name + ".weight"], self[n.name + ".bias"]))
-
-
-def load_inner(work):
-    with open(os.path.join(work, "inner.json")) as f:
-        return json.load(f)

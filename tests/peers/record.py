@@ -65,7 +65,7 @@ class Node:
             key, equals, value = word.partition("=")
             if equals:
                 self.options[key] = value
-            elif key in ("bias", "relu"):
+            elif key in ("bias", "relu", "requantize"):
                 self.options[key] = True
             else:
                 self.inputs.append(word)
@@ -124,3 +124,9 @@ class Model:
         node = next(n for n in self.nodes if n.op == "normalize")
         x = (images.astype(np.float32) / np.float32(255) - node.numbers("mean")) / node.numbers("std")
         return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+
+
+def inner_scales(work):
+    """What export.py found for `int8_added`: scale and zero point by name of convolution."""
+    with open(f"{work}/inner.json") as f:
+        return json.load(f)

@@ -89,9 +89,14 @@ class Worker:
         except OSError:
             answer = []
         if not answer or answer[0] == "error":
-            said = " ".join(answer[1:]) or f"ended; see {self.log}"
+            said = " ".join(answer[1:]) or f"ended: {self.last_words()}; see {self.log}"
             raise Failure(f"{self.name}: {' '.join(map(str, request))}: {said}")
         return answer[1:]
+
+    def last_words(self):
+        with open(self.log, errors="replace") as f:
+            lines = f.read().split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
 
     def is_running(self):
         for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():

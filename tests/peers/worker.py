@@ -15,6 +15,7 @@ Requests come as lines on standard input, answers go as lines to standard output
 or `error TEXT`. PRECISION: float, int8, or bf16 (the float model in bfloat16). The clock runs from a
 normalised image in the program's favourite layout to the logits.
 """
+import importlib.metadata
 import os
 import sys
 import time
@@ -114,6 +115,40 @@ class OpenVino:
         return Case(put, run), lambda r: np.array(r.get_output_tensor().data)
 
 
+class Xnnpack:
+    """XNNPACK as LiteRT ships it: an interpreter that leaves the whole network to it."""
+
+    def __init__(self, threads, work):
+        import ai_edge_litert.interpreter
+        import tflite
+
+        self.interpreter, self.tflite, self.threads, self.work = ai_edge_litert.interpreter, tflite, threads, work
+
+    def about(self):
+        return "litert-" + importlib.metadata.version("ai-edge-litert"), "-"
+
+    def forms(self, precision):
+        return {"float": ["float"], "int8": ["int8_added"]}.get(precision, [])
+
+    def open(self, precision, batch, form, x):
+        file = self.tflite.Writer(self.models[precision], batch, record.inner_scales(self.work)).write()
+        net = self.interpreter.Interpreter(model_content=file, num_threads=self.threads)
+        net.allocate_tensors()
+        if not any(node["op_name"] == "DELEGATE" for node in net._get_ops_details()):
+            raise RuntimeError("XNNPACK takes no part of the network")
+        (image,), (logits,) = ([d["index"] for d in details] for details in (net.get_input_details(), net.get_output_details()))
+
+        def put(images):
+            net.set_tensor(image, np.ascontiguousarray(images.transpose(0, 2, 3, 1)))
+
+        def run():
+            net.invoke()
+            return net
+
+        put(x)
+        return Case(put, run), lambda n: n.get_tensor(logits)
+
+
 class Torch:
     def __init__(self, threads, work):
         import network
@@ -142,7 +177,7 @@ class Torch:
             net = self.network.PairsNetwork(self.models["int8"])
         else:
             engine = torch.backends.quantized.engine = form
-            net = self.network.IntegerNetwork(self.models["int8"], self.network.load_inner(self.work), form == "onednn")
+            net = self.network.IntegerNetwork(self.models["int8"], record.inner_scales(self.work), form == "onednn")
         net = net.eval().to(memory_format=torch.channels_last)
         tensor = torch.from_numpy(x).to(kind).contiguous(memory_format=torch.channels_last)
         if form == "compiled":
@@ -209,7 +244,7 @@ class TorchTraining:
         return Case(lambda images: None, run), None
 
 
-PROGRAMS = {"onnxruntime": OnnxRuntime, "openvino": OpenVino, "torch": Torch, "torch-training": TorchTraining}
+PROGRAMS = {"onnxruntime": OnnxRuntime, "openvino": OpenVino, "torch": Torch, "xnnpack": Xnnpack, "torch-training": TorchTraining}
 
 
 class Worker:
