@@ -34,7 +34,7 @@ SEES_emit := exec/infer exec/plan graph kernel/contract quant record
 
 SEES_train := data exec/infer exec/plan exec/train graph pass quant ranks record
 
-SEES_ptq := exec/infer exec/train graph pass quant record
+SEES_ptq := exec/infer exec/train graph pass quant ranks record
 
 SEES_exec/plan         := graph kernel/contract quant
 SEES_exec/device       := kernel/contract
@@ -52,7 +52,7 @@ SEES_quant    := graph record
 SEES_graph    := record
 SEES_graph/op := graph
 SEES_report   := record
-SEES_data     := record
+SEES_data     := ranks record
 
 SEES_kernel                := kernel/contract
 SEES_kernel/contract       :=

@@ -1,23 +1,6 @@
 /* analyse: fused model + ranges + batches -> what few bits cost, layer by layer. */
-#include "base/progress.h"
 #include "base/threads.h"
-#include "record/file.h"
-#include "report/metrics_table.h"
-#include "tools/common/fused.h"
-#include "tools/common/lowering.h"
-#include "tools/common/matching.h"
 #include "tools/common/sensitivity.h"
-#include <stdio.h>
-
-struct opts {
-    const char *model, *ranges, *output;
-    int64_t count, threads;
-    struct integer_list bits;
-    struct lowering lowering; /* its bits are not of interest: each width is tried */
-    struct matching matching; /* its options alone */
-    int quiet;
-    struct model_arguments given;
-};
 
 static const char details[] =
     "For every layer, and every width of its weights and of what it gives, the int8 network is run with only that\n"
@@ -35,105 +18,25 @@ static const char details[] =
     "Below 8 bits what changes is matched (--match) as quantize does it: the layer itself, or those that read the\n"
     "changed values. allot chooses by this table; plot draws it.\n"
     "\n"
+    "Parts of the work, for several machines: each reads the same stream, all of which counts, and with --offset judges\n"
+    "the -n images from that one on (--offset 0 too: it measures the noise). --merge puts all parts together: the table\n"
+    "is that of -n 0 over the stream, to the last bit.\n"
+    "\n"
     "  cifar-load --part held-out | analyse -m fused.safetensors -r ranges.safetensors -o analyse.tsv\n"
+    "  cifar-load --part held-out | analyse -m fused -r ranges --offset 0 -n 2500 -o first.part\n"
+    "  cifar-load --part held-out | analyse -m fused -r ranges --offset 2500 -n 2500 -o second.part\n"
+    "  analyse --merge first.part second.part -o analyse.tsv\n"
     "  plot sensitivity analyse.tsv -o analyse.png\n";
 
-static void show(void *context, int64_t done, int64_t rows)
+static const char *misuse_of(const struct sensitivity *o, const struct operands *files)
 {
-    struct progress *p = context;
-    p->total = rows;
-    progress_show(p, done, "networks");
-}
-
-static int notes(const struct opts *o, const struct fused *f, const struct analyse_options *how,
-                 const struct analysis *a, struct table *t, struct message *m)
-{
-    const struct lowering *lower = &o->lowering;
-    char ranges[DIGEST_HEX + 8], images[32], matched[64], correct[32];
-    snprintf(ranges, sizeof ranges, "sha256:%s", f->ranges_hex);
-    snprintf(images, sizeof images, "%lld", (long long)how->count);
-    snprintf(matched, sizeof matched, "%s, %lld images", match_mode_name(how->match),
-             (long long)(how->match_count < how->count ? how->match_count : how->count));
-    snprintf(correct, sizeof correct, "%.4f", 100 * (double)a->correct / (double)how->count);
-    const char *const said[][2] = {{"model-digest", f->digest},
-                                   {"ranges-digest", ranges},
-                                   {"images", images},
-                                   {"float-accuracy", correct},
-                                   {"observer", lower->observer},
-                                   {"weights", lower->per_tensor ? "per-tensor" : "per-channel"},
-                                   {"match", how->match == MATCH_OFF ? "off" : matched},
-                                   {"ends", lower->low.ends ? lower->low.ends : "8"}};
-    TRY(table_note(t, "tool", "analyse " RESQ_VERSION, m));
-    TRY(table_note_data(t, o->matching.taken.reader.first, m));
-    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
-        TRY(table_note(t, said[i][0], said[i][1], m));
-    return 0;
-}
-
-static int save(const struct opts *o, const struct fused *f, const struct analyse_options *how,
-                const struct analysis *a, struct message *m)
-{
-    struct table t = {0};
-    int status = notes(o, f, how, a, &t, m);
-    if (status >= 0)
-        status = sensitivity_to_table(&t, a, &f->model, how->count, m);
-    if (status >= 0)
-        status = table_save(&t, o->output, m);
-    table_free(&t);
-    return status;
-}
-
-static int analyse(const struct tool *tool, struct opts *o, const struct fused *f, struct message *m)
-{
-    struct progress progress;
-    struct analysis a = {0};
-    const struct lower_options lower = lowering_options(&o->lowering);
-    const struct taken_images *taken = &o->matching.taken;
-    struct analyse_options how = {.lower = &lower,
-                                  .ranges = &f->ranges,
-                                  .width_count = o->bits.count,
-                                  .images = taken->images,
-                                  .labels = taken->labels,
-                                  .count = taken->count,
-                                  .match = o->matching.mode,
-                                  .match_count = o->matching.most,
-                                  .threads = (int)o->threads,
-                                  .progress = show,
-                                  .context = &progress};
-    for (int i = 0; i < o->bits.count; i++)
-        how.widths[i] = (int)o->bits.items[i];
-    double start = clock_seconds();
-    progress_open(&progress, stderr, o->quiet, tool_called(tool), 0);
-    int status = ptq_analyse(&a, &f->model, &how, m);
-    progress_close(&progress);
-    if (status >= 0)
-        status = save(o, f, &how, &a, m);
-    if (status >= 0 && !o->quiet)
-        fprintf(stderr, "%s: %d networks over %lld images in %.1f s, %.0f MB of values held at most\n",
-                tool_called(tool), a.count, (long long)how.count, clock_seconds() - start,
-                (double)a.bytes_held / 1e6);
-    analysis_free(&a);
-    return status;
-}
-
-static int run(const struct tool *tool, struct opts *o, struct message *m)
-{
-    struct fused f = {0};
-    TRY(output_check(o->output, m));
-    TRY(output_differs(o->model, o->output, m));
-    TRY(output_differs(o->ranges, o->output, m));
-    TRY(output_differs(o->given.graph, o->output, m));
-    int status = fused_open(&f, o->model, o->ranges, &o->given, m);
-    if (status >= 0)
-        status = images_take(&o->matching.taken, &f.model, o->count ? o->count : INT64_MAX, m);
-    if (status >= 0 && o->matching.taken.count < o->count && tool_was_given(tool, "count") && !o->quiet)
-        tool_warn(tool, "only %lld images came, of %lld asked for (-n)", (long long)o->matching.taken.count,
-                  (long long)o->count);
-    if (status >= 0)
-        status = analyse(tool, o, &f, m);
-    matching_close(&o->matching);
-    fused_close(&f);
-    return status;
+    if (o->merge && (o->model || o->ranges || o->is_part))
+        return "--merge reads parts only, not -m, -r or --offset";
+    if (o->merge)
+        return files->count == 0 ? "--merge: missing operand: parts of an analysis" : NULL;
+    if (files->count > 0)
+        return "operands are for --merge";
+    return !o->model || !o->ranges ? "missing option: -m MODEL and -r RANGES are needed" : NULL;
 }
 
 /* No width twice. */
@@ -148,11 +51,11 @@ static int bits_check(const struct tool *tool, const struct integer_list *bits)
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.count = 1024,
-                     .threads = threads_online(),
-                     .bits = {{8, 4, 3, 2}, 4},
-                     .lowering = lowering_defaults,
-                     .matching = matching_defaults};
+    struct sensitivity o = {.count = 1024,
+                            .threads = threads_online(),
+                            .bits = {{8, 4, 3, 2}, 4},
+                            .lowering = lowering_defaults,
+                            .matching = matching_defaults};
     struct message m = {{0}};
     char observers[OBSERVER_NAMES_SIZE];
     observer_names(observers);
@@ -162,6 +65,9 @@ int main(int argc, char **argv)
         OPTION_OUTPUT(&o.output),
         {"bits", 0, OPTION_INTEGERS, &o.bits, 2, 8, "LIST", "the widths to try", 0, 0},
         OPTION_COUNT(&o.count),
+        {"offset", 0, OPTION_INTEGER, &o.offset, 0, 9007199254740992.0, "M",
+         "make a part: of the stream's images those from M on, counted from 0", 0, 0},
+        {"merge", 0, OPTION_FLAG, &o.merge, 0, 0, 0, "put all parts of a stream together, given as operands", 0, 0},
         OBSERVER_OPTIONS(o.lowering, observers, 0),
         {"weight-observer", 0, OPTION_CHOICE, &o.lowering.low.weight_observer, 0, 0, 0,
          "weight scales by largest weight or least squared error; else max at 8 bits, mse below", "max|mse", 0},
@@ -174,19 +80,23 @@ int main(int argc, char **argv)
         OPTION_THREADS(&o.threads),
         MODEL_OPTIONS(o.given),
         OPTION_QUIET(&o.quiet)};
-    const struct tool tool = TOOL("analyse", "-m FUSED -r RANGES [-o TABLE] < BATCHES",
-                                  "Measure what few bits cost, layer by layer.", details, options, 0);
-    int status = tool_start(&tool, argc, argv, NULL);
+    const struct tool tool = TOOL("analyse", "-m FUSED -r RANGES [-o TABLE] < BATCHES | --merge PART... [-o TABLE]",
+                                  "Measure what few bits cost, layer by layer.", details, options, STRING_LIST_MAX);
+    struct operands files;
+    int status = tool_start(&tool, argc, argv, &files);
     if (status >= 0)
         return status;
-    if (!o.model || !o.ranges)
-        return tool_misuse(&tool, "missing option: -m MODEL and -r RANGES are needed");
+    o.is_part = tool_was_given(&tool, "offset");
+    if (misuse_of(&o, &files))
+        return tool_misuse(&tool, "%s", misuse_of(&o, &files));
+    if (o.merge)
+        return tool_end(&tool, sensitivity_merge(&files, o.output, &m), &m);
     if ((status = bits_check(&tool, &o.bits)) >= 0)
         return status;
     matching_choose(&o.matching, 1);
     if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
-    status = tool_end(&tool, run(&tool, &o, &m), &m);
+    status = tool_end(&tool, sensitivity_run(&tool, &o, &m), &m);
     model_arguments_free(&o.given);
     return status;
 }

@@ -2,6 +2,7 @@
 #include "record/file.h"
 #include "record/stream.h"
 #include "tools/common/calibration.h"
+#include "tools/common/crew.h"
 #include "tools/common/model_file.h"
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@ struct opts {
     int merge, verbose, quiet;
     struct device_arguments where;
     struct model_arguments given;
+    const struct ranks *ranks;
 };
 
 static const char details[] =
@@ -22,6 +24,9 @@ static const char details[] =
     "\n"
     "--merge adds up ranges of the same model: the result is that of one pass over all their images, in any\n"
     "order.\n"
+    "\n"
+    "mpirun -n N calibrate .. shares the images among N processes and gives the bytes of one: the first reads standard\n"
+    "input and writes.\n"
     "\n"
     "  cifar-load --part train --shuffle -n 8192 | calibrate -m fused.safetensors -o ranges.safetensors\n"
     "  calibrate --merge first.safetensors second.safetensors -o ranges.safetensors\n";
@@ -42,6 +47,8 @@ static int calibrate(struct calibration *c, const struct opts *o, struct record 
     status = calibration_run(c, m);
     progress_close(&c->progress);
     TRY(status);
+    if (!crew_is_first(c->ranks))
+        return 0;
     if (c->images < c->limit && tool_was_given(c->tool, "count") && !o->quiet)
         tool_warn(c->tool, "only %lld images came, of %lld asked for (-n): the ranges are of these",
                   (long long)c->images, (long long)c->limit);
@@ -51,17 +58,20 @@ static int calibrate(struct calibration *c, const struct opts *o, struct record 
     return record_save(r, o->output, m);
 }
 
-static int run(const struct tool *tool, struct opts *o, struct message *m)
+static int run_model(const struct tool *tool, struct opts *o, struct message *m)
 {
     struct calibration c = {.tool = tool,
                             .model_path = o->model,
                             .limit = o->count,
                             .threads = (int)o->threads,
                             .where = o->where,
+                            .ranks = o->ranks,
                             .given = &o->given.given};
-    TRY(output_check(o->output, m));
-    TRY(output_differs(o->model, o->output, m));
-    TRY(output_differs(o->given.graph, o->output, m));
+    if (crew_is_first(o->ranks)) {
+        TRY(output_check(o->output, m));
+        TRY(output_differs(o->model, o->output, m));
+        TRY(output_differs(o->given.graph, o->output, m));
+    }
     TRY(device_resolve(tool, &c.where, o->quiet, m));
     TRY(model_open(&c.model, o->model, &o->given, m));
     struct record *r = record_new(m);
@@ -92,6 +102,16 @@ static int run_merge(const struct opts *o, const struct operands *files, struct 
     return status;
 }
 
+/* Files are put together by the first rank alone. */
+static int run(const struct tool *tool, struct opts *o, const struct operands *files, struct message *m)
+{
+    TRY(crew_open(&o->ranks, &o->verbose, &o->quiet, m));
+    model_arguments_hush(&o->given, o->quiet);
+    if (!o->merge)
+        return run_model(tool, o, m);
+    return crew_is_first(o->ranks) ? run_merge(o, files, m) : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct opts o = {.count = 8192, .threads = 1, .where = {.device = device_default}};
@@ -118,7 +138,7 @@ int main(int argc, char **argv)
                                           : "-m MODEL is needed, and no operand");
     if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
-    status = tool_end(&tool, o.merge ? run_merge(&o, &files, &m) : run(&tool, &o, &m), &m);
+    status = run(&tool, &o, &files, &m);
     model_arguments_free(&o.given);
-    return status;
+    return tool_end_of_ranks(&tool, o.ranks, status, &m);
 }

@@ -4,6 +4,7 @@
 #include "record/digest.h"
 #include "record/file.h"
 #include "report/metrics_table.h"
+#include "tools/common/crew.h"
 #include "tools/common/device.h"
 #include "tools/common/model_file.h"
 #include "tools/common/metrics_of.h"
@@ -17,6 +18,7 @@ struct opts {
     int is_pair, is_merge, verbose, quiet;
     struct device_arguments where;
     struct model_arguments given;
+    const struct ranks *ranks;
 };
 
 static const char details[] =
@@ -35,6 +37,9 @@ static const char details[] =
     "--merge puts predictions of one model on parts of the images together, in any order: metrics and predictions\n"
     "are those of one run over all of them. (What computed them, isa, no predictions say, and so no merged table.)\n"
     "\n"
+    "mpirun -n N evaluate .. shares the images among N processes and gives the bytes of one: the first reads standard\n"
+    "input and writes.\n"
+    "\n"
     "--pair compares two predictions of the same images, in a table `metric class value`: images, agreement\n"
     "(percent), both_right, both_wrong, only_first_right, only_second_right, mcnemar_p (exact, two-sided),\n"
     "and for each class first_right, second_right and difference (second less first).\n"
@@ -50,22 +55,31 @@ static const char details[] =
 static int evaluate_model(const struct tool *tool, const struct opts *o, const struct model *model,
                           const char *model_digest, struct message *m)
 {
-    const struct predict_options how = {(int)o->threads, (int)o->batch,     o->quiet,   o->where,
-                                        o->precision,    tool_called(tool), o->verbose, o->tta != NULL};
+    const struct predict_options how = {.threads = (int)o->threads,
+                                        .batch = (int)o->batch,
+                                        .quiet = o->quiet,
+                                        .where = o->where,
+                                        .precision = o->precision,
+                                        .tool = tool_called(tool),
+                                        .verbose = o->verbose,
+                                        .flips = o->tta != NULL,
+                                        .ranks = o->ranks,
+                                        .model_digest = model_digest};
     struct predictions p = {0};
     struct batch_reader reader = {0};
     struct table table = {0};
     struct predict_with with = {"-", "-", NULL};
     int other_data = 0;
     int status = predict_stream(&p, model, &how, &reader, &with, &other_data, m);
+    const int is_first = crew_is_first(o->ranks);
     if (status >= 0 && other_data && !o->quiet)
         tool_warn(tool, "the images are of another data set (%s) than the model's", reader.dataset);
-    if (status >= 0)
+    if (status >= 0 && is_first)
         status = metrics_of(&table, &p, reader.first, reader.classes, &with, model_digest,
                             graph_stage_name(graph_stage(&model->graph)), m);
-    if (status >= 0 && o->predictions)
+    if (status >= 0 && is_first && o->predictions)
         status = predictions_save(o->predictions, &p, &reader, model, model_digest, &with, &o->given.given, m);
-    if (status >= 0)
+    if (status >= 0 && is_first)
         status = table_save(&table, o->output, m);
     table_free(&table);
     predictions_free(&p);
@@ -73,15 +87,21 @@ static int evaluate_model(const struct tool *tool, const struct opts *o, const s
     return status;
 }
 
-static int run_model(const struct tool *tool, struct opts *o, struct message *m)
+static int check_outputs(const struct opts *o, struct message *m)
 {
-    struct model model = {0};
-    char hex[DIGEST_HEX], digest[DIGEST_HEX + 8];
     TRY(output_check(o->output, m));
     TRY(output_check(o->predictions, m));
     TRY(output_differs(o->model, o->output, m));
     TRY(output_differs(o->given.graph, o->output, m));
-    TRY(output_differs(o->model, o->predictions, m));
+    return output_differs(o->model, o->predictions, m);
+}
+
+static int run_model(const struct tool *tool, struct opts *o, struct message *m)
+{
+    struct model model = {0};
+    char hex[DIGEST_HEX], digest[DIGEST_HEX + 8];
+    if (crew_is_first(o->ranks))
+        TRY(check_outputs(o, m));
     TRY(device_resolve(tool, &o->where, o->quiet, m));
     TRY(model_open(&model, o->model, &o->given, m));
     int status = digest_record(model.record, hex, m);
@@ -90,6 +110,19 @@ static int run_model(const struct tool *tool, struct opts *o, struct message *m)
         status = evaluate_model(tool, o, &model, digest, m);
     model_free(&model);
     return status;
+}
+
+/* What only reads files is the first rank's alone. */
+static int run(const struct tool *tool, struct opts *o, const struct operands *files, struct message *m)
+{
+    TRY(crew_open(&o->ranks, &o->verbose, &o->quiet, m));
+    model_arguments_hush(&o->given, o->quiet);
+    if (!o->is_pair && !o->is_merge)
+        return run_model(tool, o, m);
+    if (!crew_is_first(o->ranks))
+        return 0;
+    return o->is_pair ? predictions_compare(files->items, o->output, m)
+                      : predictions_merge(files, o->output, o->predictions, m);
 }
 
 /* ---- misuse ---- */
@@ -153,9 +186,7 @@ int main(int argc, char **argv)
         return tool_misuse(&tool, "%s", misuse);
     if ((status = model_arguments_take(&o.given, &tool, o.quiet)) >= 0)
         return status;
-    status = o.is_pair    ? predictions_compare(operands.items, o.output, &m)
-             : o.is_merge ? predictions_merge(&operands, o.output, o.predictions, &m)
-                          : run_model(&tool, &o, &m);
+    status = run(&tool, &o, &operands, &m);
     model_arguments_free(&o.given);
-    return tool_end(&tool, status, &m);
+    return tool_end_of_ranks(&tool, o.ranks, status, &m);
 }

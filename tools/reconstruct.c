@@ -1,6 +1,7 @@
 /* reconstruct: fused model + ranges + batches -> int8 model whose codes are learned, block by block. */
 #include "base/threads.h"
 #include "tools/common/code_learning.h"
+#include "tools/common/crew.h"
 #include "tools/common/stopping.h"
 
 static const char details[] =
@@ -16,6 +17,10 @@ static const char details[] =
     "\n"
     "SIGINT and SIGTERM finish the step and save the --checkpoint; --resume takes the stream from its beginning and\n"
     "gives the same bytes as a run that was not stopped; it refuses a checkpoint of other options, files or images.\n"
+    "\n"
+    "mpirun -n N reconstruct .. shares the learning among N processes and gives the bytes of one: each step's images are\n"
+    "cut into shards of 32, so that at -b 32 only one has work, at -b 128 four; what lies between two blocks, and all else,\n"
+    "each computes and holds for itself.\n"
     "\n"
     "  cifar-load --part train -n 1024 | reconstruct -m fused -r ranges --weight-bits 3 --activation-bits 3 -o w3\n"
     "  cifar-load --part train -n 1024 | reconstruct -m fused -r ranges --plan bits.txt --steps 200 -o mixed\n";
@@ -85,10 +90,13 @@ int main(int argc, char **argv)
         return tool_misuse(&tool, "%s", misuse_of(&r));
     if ((status = model_arguments_take(&r.given, &tool, r.quiet)) >= 0)
         return status;
-    status = code_learning_run(&r, &m);
+    status = crew_open(&r.ranks, &r.verbose, &r.quiet, &m);
+    model_arguments_hush(&r.given, r.quiet);
+    if (status >= 0)
+        status = code_learning_run(&r, &m);
     code_learning_close(&r);
     model_arguments_free(&r.given);
-    if (status == STATUS_INTERRUPTED)
+    if (status == STATUS_INTERRUPTED && stop_signal)
         stopping_die();
-    return tool_end(&tool, status, &m);
+    return tool_end_of_ranks(&tool, r.ranks, status, &m);
 }

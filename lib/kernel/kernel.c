@@ -67,8 +67,8 @@ static void tables_fill(void)
         FIND(slot);                                                                                  \
     }
 
-/* Winograd is for one group. */
-#define WINOGRAD_FOR(slot, kernel)                                                                   \
+/* For one group alone, and not of every set. */
+#define FORM_FOR(slot, kernel)                                                                       \
     const struct kernel *kernel_##slot(const struct kernel_table *table, const struct conv_shape *s) \
     {                                                                                                \
         if (shape_groups(s) > 1)                                                                     \
@@ -81,8 +81,9 @@ KERNEL_FOR(conv_f32_backward_data, conv_f32_backward_data_kernel)
 KERNEL_FOR(conv_f32_backward_weight, conv_f32_backward_weight_kernel)
 KERNEL_FOR(conv_u8, conv_u8_kernel)
 KERNEL_FOR(conv_bf16, conv_bf16_kernel)
-WINOGRAD_FOR(conv_f32_winograd, conv_f32_kernel)
-WINOGRAD_FOR(conv_u8_winograd, conv_u8_kernel)
+FORM_FOR(conv_f32_winograd, conv_f32_kernel)
+FORM_FOR(conv_u8_winograd, conv_u8_kernel)
+FORM_FOR(conv_u8_pairs, conv_u8_kernel)
 
 const struct block_kernel *kernel_block(const struct kernel_table *table, const struct block_conv *s)
 {

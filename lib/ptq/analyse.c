@@ -23,10 +23,13 @@ struct analysing {
     struct match_options match; /* without images */
     struct model eight;
     struct walk whole, floats; /* of eight over all images, of fused over the first */
-    int64_t shown;
+    int64_t shown;             /* 0: no noise is measured */
+    int64_t judged;
     int classes;
-    float *wanted, *logits;  /* [count, classes]: the float network's, and another's */
+    float *wanted, *logits;  /* [judged, classes]: the float network's, and the row's at work */
+    float *own_logits;       /* where logits are not kept */
     struct analyse_row full; /* of 8 bits everywhere, once it is known */
+    const float *full_logits;
 };
 
 /* ---- nodes ---- */
@@ -147,20 +150,32 @@ double analyse_divergence(const float *want, const float *got, int classes)
     return sum;
 }
 
-static void compare(const struct analysing *a, struct analyse_row *row)
+void analyse_row_add(struct analyse_row *row, const float *wanted, const float *logits, const uint16_t *labels,
+                     int64_t count, int classes)
 {
-    int classes = a->classes;
-    for (int64_t i = 0; i < a->o->count; i++) {
-        const float *want = a->wanted + i * classes, *got = a->logits + i * classes;
+    for (int64_t i = 0; i < count; i++) {
+        const float *want = wanted + i * classes, *got = logits + i * classes;
         int class = predicted(got, classes);
         row->kl += analyse_divergence(want, got, classes);
         for (int k = 0; k < classes; k++)
             row->logit_error += ((double)want[k] - (double)got[k]) * ((double)want[k] - (double)got[k]);
-        row->correct += class == a->o->labels[i];
+        row->correct += class == labels[i];
         row->agreed += class == predicted(want, classes);
     }
-    row->kl /= (double)a->o->count;
-    row->logit_error /= (double)a->o->count * classes;
+}
+
+void analyse_row_finish(struct analyse_row *row, int64_t images, int classes)
+{
+    row->kl /= (double)images;
+    row->logit_error /= (double)images * classes;
+}
+
+int64_t analyse_correct(const float *logits, const uint16_t *labels, int64_t count, int classes)
+{
+    int64_t correct = 0;
+    for (int64_t i = 0; i < count; i++)
+        correct += predicted(logits + i * classes, classes) == labels[i];
+    return correct;
 }
 
 /* At 8 bits all are one network. */
@@ -177,20 +192,43 @@ static void take_result(struct analyse_row *row, const struct analyse_row *from)
     row->agreed = from->agreed;
 }
 
-/* What stands behind `node` in a changed network, whose walk is about to compute it: its noise, then the logits. */
-static int follow(struct analysing *a, struct walk *w, int node, struct analyse_row *row, struct message *m)
+/* The row's numbers are those of the network of 8 bits, logits too. */
+static void take_full(const struct analysing *a, struct analyse_row *row)
+{
+    take_result(row, &a->full);
+    if (a->o->keep)
+        memcpy(a->logits, a->full_logits, (size_t)a->judged * (size_t)a->classes * sizeof *a->logits);
+}
+
+/* What stands behind `node` in a changed network, whose walk, from image `begin` on, is about to compute it: its noise,
+ * then the logits. */
+static int follow(struct analysing *a, struct walk *w, int64_t begin, int node, struct analyse_row *row,
+                  struct message *m)
 {
     TRY(walk_to(w, w->step + 1, m));
-    row->sqnr = noise_sqnr(walk_noise(&a->floats, row->node, w, node));
+    if (a->shown > 0)
+        row->sqnr = noise_sqnr(walk_noise(&a->floats, row->node, w, node));
     if (row_is_known(a, row)) {
-        take_result(row, &a->full);
+        take_full(a, row);
         return 0;
     }
-    TRY(exec_run_part(w->exec, w->step, exec_layer_count(w->exec), w->cut, a->o->count, (uint8_t *)a->logits, m));
-    compare(a, row);
-    if (row->bits == FULL)
+    const uint8_t *cut = w->cut + (size_t)(a->o->first - begin) * exec_cut_bytes(w->exec, w->step);
+    TRY(exec_run_part(w->exec, w->step, exec_layer_count(w->exec), cut, a->judged, (uint8_t *)a->logits, m));
+    analyse_row_add(row, a->wanted, a->logits, a->o->labels + a->o->first, a->judged, a->classes);
+    analyse_row_finish(row, a->judged, a->classes);
+    if (row->bits == FULL) {
         a->full = *row;
+        a->full_logits = a->logits;
+    }
     return 0;
+}
+
+/* Of the images those that a changed network is run on: from `begin` on. */
+static int64_t images_wanted(const struct analysing *a, const struct analyse_row *row, int64_t *begin)
+{
+    int64_t past = row_is_known(a, row) ? a->shown : a->o->first + a->judged;
+    *begin = a->shown > 0 ? 0 : a->o->first;
+    return (past > a->shown ? past : a->shown) - *begin;
 }
 
 static int measure(struct analysing *a, struct analyse_row *row, struct message *m)
@@ -198,14 +236,19 @@ static int measure(struct analysing *a, struct analyse_row *row, struct message 
     struct model changed = {0};
     struct walk w = {0};
     int status, node;
+    int64_t begin, count = images_wanted(a, row, &begin);
+    if (row_is_known(a, row) && a->shown == 0) {
+        take_full(a, row);
+        return 0;
+    }
     TRY_GOTO(make_changed(a, row->node, row->is_weights, row->bits, &changed, m), done);
     node = walk_node(&changed, a->fused, row->node);
     if (row->bits < FULL)
         TRY_GOTO(match_changed(a, &changed, node, row->is_weights, m), done);
-    TRY_GOTO(walk_open(&w, &changed, a->whole.cut, row_is_known(a, row) ? a->shown : a->o->count, a->o->threads, m),
-             done);
+    const uint8_t *cut = a->whole.cut + (size_t)begin * exec_cut_bytes(a->whole.exec, a->whole.step);
+    TRY_GOTO(walk_open(&w, &changed, cut, count, a->o->threads, m), done);
     w.step = a->whole.step;
-    status = follow(a, &w, node, row, m);
+    status = follow(a, &w, begin, node, row, m);
 done:
     walk_close(&w);
     model_free(&changed);
@@ -225,11 +268,14 @@ static void list_rows(struct analysing *a, int node, int is_weights)
     double weights = is_weights ? node_weight_count(&a->fused->graph, &a->fused->graph.nodes[node]) : 0;
     for (int k = 0; k < a->o->width_count; k++) {
         int bits = a->o->widths[k];
-        a->out->rows[a->out->count++] =
-            (struct analyse_row){.node = node,
-                                 .is_weights = is_weights,
-                                 .bits = bits,
-                                 .bytes = (int64_t)(weights > 0 ? codes_bytes((size_t)weights, bits) : 0)};
+        struct analyse_row *row = &a->out->rows[a->out->count++];
+        *row = (struct analyse_row){.node = node,
+                                    .is_weights = is_weights,
+                                    .bits = bits,
+                                    .sqnr = (double)NAN,
+                                    .sqnr_accumulated = (double)NAN,
+                                    .bytes = (int64_t)(weights > 0 ? codes_bytes((size_t)weights, bits) : 0)};
+        strcpy(row->name, a->fused->graph.nodes[node].name);
     }
 }
 
@@ -255,7 +301,10 @@ static int measure_all(struct analysing *a, struct message *m)
         struct analyse_row *row = &a->out->rows[i];
         tell(a, i);
         TRY(walk_to(&a->whole, exec_step_of(a->whole.exec, walk_node(&a->eight, a->fused, row->node)), m));
-        TRY(walk_to(&a->floats, exec_step_of(a->floats.exec, row->node) + 1, m));
+        if (a->shown > 0)
+            TRY(walk_to(&a->floats, exec_step_of(a->floats.exec, row->node) + 1, m));
+        if (a->o->keep)
+            a->logits = a->out->logits + (size_t)i * (size_t)a->judged * (size_t)a->classes;
         TRY(measure(a, row, m));
     }
     return 0;
@@ -294,7 +343,7 @@ done:
 
 static int accumulate_all(struct analysing *a, struct message *m)
 {
-    for (int k = 0; k < a->o->width_count; k++) {
+    for (int k = 0; k < a->o->width_count && a->shown > 0; k++) {
         TRY(accumulate(a, 1, a->o->widths[k], m));
         TRY(accumulate(a, 0, a->o->widths[k], m));
     }
@@ -330,15 +379,32 @@ static int run_float(struct analysing *a, struct message *m)
     const struct exec_options how = {.threads = a->o->threads};
     struct exec *e;
     TRY(exec_open(&e, a->fused, &how, m));
-    a->classes = exec_classes(e);
-    size_t values = (size_t)a->o->count * (size_t)a->classes;
-    a->wanted = memory_new_raw(values, sizeof *a->wanted, m);
-    a->logits = memory_new_raw(values, sizeof *a->logits, m);
-    int status = a->wanted && a->logits ? exec_run(e, a->o->images, a->o->count, a->wanted, m) : STATUS_NOMEM;
+    a->classes = a->out->classes = exec_classes(e);
+    a->out->isa = exec_isa(e);
+    size_t values = (size_t)a->judged * (size_t)a->classes;
+    const uint8_t *images = a->o->images + (size_t)a->o->first * exec_image_bytes(e);
+    a->wanted = a->out->wanted = memory_new_raw(values, sizeof *a->wanted, m);
+    a->logits = a->own_logits = memory_new_raw(values, sizeof *a->logits, m);
+    int status = a->wanted && a->logits ? exec_run(e, images, a->judged, a->wanted, m) : STATUS_NOMEM;
     exec_close(e);
-    for (int64_t i = 0; status >= 0 && i < a->o->count; i++)
-        a->out->correct += predicted(a->wanted + i * a->classes, a->classes) == a->o->labels[i];
+    if (status >= 0)
+        a->out->correct = analyse_correct(a->wanted, a->o->labels + a->o->first, a->judged, a->classes);
     return status;
+}
+
+/* Each row's logits, where they are to be kept. */
+static int open_kept(struct analysing *a, struct message *m)
+{
+    size_t values = (size_t)a->out->count * (size_t)a->judged * (size_t)a->classes, left = memory_available();
+    if (!a->o->keep)
+        return 0;
+    if (values > left / sizeof *a->out->logits)
+        return message_set(
+            m, STATUS_NOMEM,
+            "the logits of %lld images by %d networks take %.0f MB, of which %.0f are left: want fewer",
+            (long long)a->judged, a->out->count, (double)values * sizeof *a->out->logits / 1e6, (double)left / 1e6);
+    a->out->logits = memory_new_raw(values, sizeof *a->out->logits, m);
+    return a->out->logits ? 0 : STATUS_NOMEM;
 }
 
 /* The walk over all images, its step's copy in a changed network, and the first images' floats. */
@@ -367,7 +433,8 @@ static int prepare(struct analysing *a, struct message *m)
     TRY(run_float(a, m));
     if (a->match.mode != MATCH_OFF)
         TRY(float_outputs(&a->moments, a->fused, a->o->images, a->match.count, a->o->threads, m));
-    return list_all(a, m);
+    TRY(list_all(a, m));
+    return open_kept(a, m);
 }
 
 static void finish(struct analysing *a)
@@ -380,8 +447,11 @@ static void finish(struct analysing *a)
         memory_free(a->maps[i]);
     memory_free(a->now);
     float_outputs_free(a->moments, a->fused->graph.count);
-    memory_free(a->wanted);
-    memory_free(a->logits);
+    memory_free(a->own_logits);
+    if (!a->o->keep) {
+        memory_free(a->wanted);
+        a->out->wanted = NULL;
+    }
 }
 
 static int64_t at_most(int64_t a, int64_t b)
@@ -397,7 +467,9 @@ int ptq_analyse(struct analysis *out, const struct model *fused, const struct an
         return message_set(m, STATUS_RANGE, "no images to analyse by");
     a.how.weight_bits = a.how.activation_bits = FULL;
     a.how.end_bits = 0;
-    a.shown = at_most(o->count, ANALYSE_SHOWN);
+    a.judged = o->judged ? o->judged : o->count - o->first;
+    out->judged = a.judged;
+    a.shown = o->is_blind ? 0 : at_most(o->count, ANALYSE_SHOWN);
     a.match = (struct match_options){.mode = o->match,
                                      .count = at_most(o->count, o->match_count),
                                      .per_tensor = o->lower->per_tensor,
@@ -416,5 +488,7 @@ int ptq_analyse(struct analysis *out, const struct model *fused, const struct an
 void analysis_free(struct analysis *a)
 {
     memory_free(a->rows);
+    memory_free(a->wanted);
+    memory_free(a->logits);
     *a = (struct analysis){0};
 }

@@ -4,6 +4,8 @@
 #include "graph/codes.h"
 #include "ptq/match_layer.h"
 #include "ptq/reconstruction.h"
+#include "ranks/agree.h"
+#include "record/digest.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -176,6 +178,16 @@ static void leave(struct reconstruction *r)
     r->after = NULL;
 }
 
+/* 1 where the first rank was asked to stop. */
+static int is_stopped(const struct reconstruction *r, struct message *m)
+{
+    const struct reconstruct_options *o = r->o;
+    int stop = o->stop && *o->stop;
+    if (o->ranks)
+        TRY(o->ranks->broadcast(&stop, sizeof stop, m));
+    return stop;
+}
+
 static int learn(struct reconstruction *r, struct message *m)
 {
     const struct reconstruct_options *o = r->o;
@@ -183,12 +195,14 @@ static int learn(struct reconstruction *r, struct message *m)
     while (r->step < o->steps) {
         if (o->progress)
             o->progress(o->context, r->at * o->steps + r->step, r->count * o->steps, name);
-        double loss = reconstruct_step(r);
+        double loss;
+        TRY(reconstruct_step(r, &loss, m));
         if (!isfinite(loss))
             return message_set(m, STATUS_RANGE, "%s: step %lld: the loss is not finite (a lower --learning-rate?)",
                                name, (long long)r->step + 1);
         r->step++;
-        int stop = o->stop && *o->stop;
+        int stop = is_stopped(r, m);
+        TRY(stop);
         if (stop || (o->checkpoint_every > 0 && r->step % o->checkpoint_every == 0))
             TRY(reconstruct_save(r, m));
         if (stop)
@@ -211,6 +225,12 @@ static void say_unit(const struct reconstruction *r, struct noise before, struct
     r->o->say(r->o->context, line);
 }
 
+/* The most that a step has of this rank's. */
+static int own_images(const struct reconstruction *r)
+{
+    return share_most_images(r->batch, SHARD_IMAGES, r->o->ranks ? r->o->ranks->count : 1);
+}
+
 /* Learns, and takes what was learned where it is better than the nearest codes. */
 static int learn_from(struct reconstruction *r, struct kept *start, const struct record *held, struct message *m)
 {
@@ -218,11 +238,11 @@ static int learn_from(struct reconstruction *r, struct kept *start, const struct
     struct noise before, after;
     TRY(keep(r, start, m));
     TRY(measure(r, &before, m));
-    TRY(unit_pass_open(&r->pass, r->unit, r->fused, r->int8, r->batch, r->pool, r->o->isa, m));
+    TRY(unit_pass_open(&r->pass, r->unit, r->fused, r->int8, own_images(r), r->pool, &r->reduce, r->o->isa, m));
     r->pass.seed = r->o->seed;
     r->pass.keep = (int)rint(r->o->drop * 256);
     y = unit_output(&r->pass);
-    r->target = memory_new_raw((size_t)r->batch, y->elements * sizeof *r->target, m);
+    r->target = memory_new_raw((size_t)own_images(r), y->elements * sizeof *r->target, m);
     if (!r->target)
         return STATUS_NOMEM;
     if (r->step > 0)
@@ -263,7 +283,7 @@ static int check_room(const struct reconstruction *r, struct message *m)
         int step = exec_step_of(r->floats.exec, unit->layers[0]), behind = exec_step_of(r->floats.exec, last) + 1;
         size_t bytes = exec_cut_bytes(r->floats.exec, step) + exec_cut_bytes(r->floats.exec, behind);
         bytes += 2 * exec_cut_bytes(r->codes.exec, exec_step_of(r->codes.exec, codes));
-        bytes = images * bytes + unit_pass_bytes(unit, r->fused, r->batch, threads_count(r->pool), r->o->isa);
+        bytes = images * bytes + unit_pass_bytes(unit, r->fused, own_images(r), threads_count(r->pool), r->o->isa);
         most = bytes > most ? bytes : most;
     }
     most += exec_arena_bytes(r->floats.exec) + 2 * exec_arena_bytes(r->codes.exec);
@@ -280,6 +300,32 @@ static int check_room(const struct reconstruction *r, struct message *m)
     return 0;
 }
 
+/* Where the gradients of a step's images meet. */
+static int open_reduce(struct reconstruction *r, struct message *m)
+{
+    size_t most = 1;
+    for (int u = 0; u < r->count; u++)
+        for (int l = 0; l < r->units[u].count; l++) {
+            size_t weights = model_tensor(r->fused, r->units[u].layers[l], "weight")->count;
+            most = weights > most ? weights : most;
+        }
+    return reduce_open(&r->reduce, r->o->ranks, r->batch, SHARD_IMAGES, 1, most, m);
+}
+
+/* All ranks must be about to do the same. */
+static int check_ranks(const struct reconstruction *r, struct message *m)
+{
+    char view[VIEW_BYTES], codes[DIGEST_HEX], recipe[DIGEST_HEX];
+    const char *options = r->o->recipe ? r->o->recipe : "";
+    if (!r->o->ranks)
+        return 0;
+    TRY(digest_record(r->int8->record, codes, m));
+    digest_bytes(options, strlen(options), recipe);
+    snprintf(view, sizeof view, "%s, block %d, step %lld, codes %.16s, recipe %.16s", exec_isa(r->floats.exec),
+             r->at, (long long)r->step, codes, recipe);
+    return ranks_agree(r->o->ranks, view, m);
+}
+
 static int begin(struct reconstruction *r, struct record **held, struct message *m)
 {
     const struct reconstruct_options *o = r->o;
@@ -292,6 +338,7 @@ static int begin(struct reconstruction *r, struct record **held, struct message 
     TRY(walk_open(&r->floats, r->fused, o->images, o->count, o->threads, m));
     TRY(walk_open(&r->codes, r->int8, o->images, o->count, o->threads, m));
     TRY(check_room(r, m));
+    TRY(open_reduce(r, m));
     r->order = memory_new((size_t)o->count, sizeof *r->order, m);
     if (!r->order)
         return STATUS_NOMEM;
@@ -302,6 +349,7 @@ static int begin(struct reconstruction *r, struct record **held, struct message 
 static int run_all(struct reconstruction *r, struct record **held, struct message *m)
 {
     TRY(begin(r, held, m));
+    TRY(check_ranks(r, m));
     if (r->o->ready)
         r->o->ready();
     for (; r->at < r->count; r->at++, r->step = 0) {
@@ -323,6 +371,7 @@ int ptq_reconstruct(struct model *int8, const struct model *fused, const struct 
     walk_close(&r.codes);
     float_outputs_free(r.moments, fused->graph.count);
     threads_close(r.pool);
+    reduce_close(&r.reduce);
     memory_free(r.units);
     memory_free(r.order);
     return status;

@@ -7,6 +7,7 @@
 
 #include "graph/model.h"
 #include "ptq/match.h"
+#include "ranks/ranks.h"
 #include <signal.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ struct reconstruct_options {
     int64_t match_count;
     int per_tensor;
     int threads;
+    /* The processes that share each step's images (exec/train/reduce.h) and do all else alike; NULL: this one alone.
+     * The first saves the checkpoint, which all read. */
+    const struct ranks *ranks;
     const char *isa;                 /* of the learning: see kernel_table_get */
     const char *checkpoint, *recipe; /* file, NULL: none; what fixes the result: record/recipe.h */
     int64_t checkpoint_every;        /* steps; before each block always */
@@ -38,8 +42,8 @@ struct reconstruct_options {
 };
 
 /* int8: what a lowering made of fused, changed in place: codes, scales, biases and bounds. The same bytes for any
- * threads, stopped and resumed wherever; floats are those of the instruction set. STATUS_NOMEM before anything is
- * learned where the machine has not the memory. */
+ * threads and ranks, stopped and resumed wherever; floats are those of the instruction set. STATUS_NOMEM before
+ * anything is learned where the machine has not the memory. */
 int ptq_reconstruct(struct model *int8, const struct model *fused, const struct reconstruct_options *o,
                     struct message *m) RESQ_USE_RESULT;
 

@@ -48,7 +48,8 @@ static int fill(void *context, struct record *to, struct message *m)
 
 int reconstruct_save(struct reconstruction *r, struct message *m)
 {
-    return r->o->checkpoint ? checkpoint_save(r->o->checkpoint, r->o->recipe, fill, r, m) : 0;
+    const int is_first = !r->o->ranks || r->o->ranks->rank == 0;
+    return r->o->checkpoint && is_first ? checkpoint_save(r->o->checkpoint, r->o->recipe, fill, r, m) : 0;
 }
 
 static int number_of(const struct record *from, const char *key, int64_t most, int64_t *number, struct message *m)

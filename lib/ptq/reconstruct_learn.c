@@ -38,7 +38,7 @@ static void take_item(void *context, int item, int worker)
     const struct taking *t = context;
     struct reconstruction *r = t->r;
     struct unit_pass *p = &r->pass;
-    size_t image = t->images[item];
+    size_t image = t->images[p->first + item];
     const struct unit_value *y = unit_output(p);
     const struct walk after = {.exec = r->floats.exec, .cut = r->after, .step = r->after_step};
     (void)worker;
@@ -50,7 +50,7 @@ static void take_item(void *context, int item, int worker)
     memcpy(r->target + (size_t)item * y->elements, taken(&after, image, y->node), y->elements * sizeof(float));
 }
 
-double reconstruct_step(struct reconstruction *r)
+int reconstruct_step(struct reconstruction *r, double *loss, struct message *m)
 {
     const struct reconstruct_options *o = r->o;
     struct unit_pass *p = &r->pass;
@@ -60,11 +60,11 @@ double reconstruct_step(struct reconstruction *r)
     if (epoch != r->epoch)
         shuffle(r, epoch);
     struct taking t = {r, r->order + r->step % each * r->batch};
-    p->count = r->batch;
+    unit_begin(p, r->batch);
     p->step = r->step;
     threads_run(r->pool, take_item, &t, p->count);
-    double loss = unit_forward(p, r->target);
-    unit_backward(p, done < WARM_UP ? 0 : (float)o->penalty, (float)beta);
+    *loss = unit_forward(p, r->target);
+    TRY(unit_backward(p, done < WARM_UP ? 0 : (float)o->penalty, (float)beta, m));
     unit_step(p, r->step + 1, o->rate * fall);
-    return loss;
+    return 0;
 }

@@ -17,6 +17,7 @@ struct reconstruction {
     struct unit *units;
     int count;
     struct threads *pool;
+    struct reduce reduce;      /* of a step's mini-batch */
     struct walk floats, codes; /* before the unit at work */
     uint32_t *order;           /* [images]: of an epoch of the unit at work */
     int64_t epoch;             /* which; -1: none */
@@ -28,17 +29,17 @@ struct reconstruction {
     struct unit_pass pass;
     uint8_t *after; /* the float network's cut behind it */
     int after_step;
-    float *target; /* [batch, elements] */
+    float *target; /* [own images of a step, elements] */
 };
 
 /* ---- reconstruct_learn.c ---- */
 
-/* Step r->step of the unit at work; returns its loss. */
-double reconstruct_step(struct reconstruction *r);
+/* Step r->step of the unit at work; *loss: what this rank's images have of it. */
+int reconstruct_step(struct reconstruction *r, double *loss, struct message *m) RESQ_USE_RESULT;
 
 /* ---- reconstruct_checkpoint.c ---- */
 
-/* Where r->o->checkpoint is NULL: nothing to do. */
+/* Where r->o->checkpoint is NULL, and on all ranks but the first: nothing to do. */
 int reconstruct_save(struct reconstruction *r, struct message *m) RESQ_USE_RESULT;
 /* at, step and int8 from the checkpoint, which *held is then for reconstruct_restore_unit; NULL where there is none. */
 int reconstruct_restore(struct reconstruction *r, struct record **held, struct message *m) RESQ_USE_RESULT;

@@ -76,14 +76,12 @@ static int open_memory(struct unit_layer *y, struct message *m)
     y->base = memory_new_raw(y->count, 1, m);
     y->scale = memory_new_raw(outputs, sizeof(float), m);
     y->bias = memory_new_raw(outputs, sizeof(float), m);
-    y->bias_gradient = memory_new_raw(outputs, sizeof(float), m);
     y->weight = memory_new_raw(y->count, sizeof(float), m);
     y->variables = memory_new_raw(y->count, sizeof(float), m);
     y->gradients = memory_new_raw(y->count, sizeof(float), m);
     y->mean = memory_new(y->count, sizeof(float), m);
     y->square = memory_new(y->count, sizeof(float), m);
-    return y->base && y->scale && y->bias && y->bias_gradient && y->weight && y->variables && y->gradients &&
-                   y->mean && y->square
+    return y->base && y->scale && y->bias && y->weight && y->variables && y->gradients && y->mean && y->square
                ? 0
                : STATUS_NOMEM;
 }
@@ -117,13 +115,14 @@ static int open_layer(struct unit_pass *p, int l, const struct model *fused, con
     y->qmax = weight_qmax(model_weight_bits(int8, y->at));
     TRY(open_memory(y, m));
     begin(y, w->data, int8, p->values[y->x].map.scale);
-    return float_conv_open(&y->conv, &fused->graph, node, p->batch, p->pool, isa, m);
+    return float_conv_open(&y->conv, &fused->graph, node, p->pool, isa, m);
 }
 
 int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused,
-                   const struct model *int8, int batch, struct threads *pool, const char *isa, struct message *m)
+                   const struct model *int8, int batch, struct threads *pool, struct reduce *reduce,
+                   const char *isa, struct message *m)
 {
-    *p = (struct unit_pass){.unit = unit, .batch = batch, .pool = pool};
+    *p = (struct unit_pass){.unit = unit, .batch = batch, .pool = pool, .reduce = reduce};
     p->partials = memory_new((size_t)batch, sizeof *p->partials, m);
     if (!p->partials)
         return STATUS_NOMEM;
@@ -143,7 +142,7 @@ void unit_pass_close(struct unit_pass *p)
     }
     for (int l = 0; l < UNIT_LAYERS; l++) {
         struct unit_layer *y = &p->layers[l];
-        void *const owned[] = {y->base,      y->scale,     y->bias, y->bias_gradient, y->weight,
+        void *const owned[] = {y->base,      y->scale,     y->bias, y->weight,
                                y->variables, y->gradients, y->mean, y->square};
         for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
             memory_free(owned[i]);
@@ -165,8 +164,8 @@ size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int b
         const struct node *n = &g->nodes[unit->layers[l]];
         size_t weights = model_tensor(fused, unit->layers[l], "weight")->count;
         bytes += (size_t)batch * (2 * sizeof(float) + 1) * (size_t)n->h * (size_t)n->w * (size_t)n->c;
-        bytes += weights * (5 * sizeof(float) + 1) + (size_t)n->c * 3 * sizeof(float);
-        bytes += float_conv_bytes(g, unit->layers[l], batch, threads, isa);
+        bytes += weights * (5 * sizeof(float) + 1) + (size_t)n->c * 2 * sizeof(float);
+        bytes += float_conv_bytes(g, unit->layers[l], threads, isa);
     }
     return bytes;
 }
@@ -175,10 +174,10 @@ size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int b
 
 enum { SOME = 16 /* elements that one draw is for */ };
 
-/* Random bytes for elements SOME * group on of a value of an image of this step. */
+/* Random bytes for elements SOME * group on of a value of own image `image` of this step. */
 static void draw(const struct unit_pass *p, const struct unit_value *v, int image, size_t group, int drawn[SOME])
 {
-    const uint32_t counter[4] = {(uint32_t)group, (uint32_t)image, (uint32_t)p->step,
+    const uint32_t counter[4] = {(uint32_t)group, (uint32_t)(p->first + image), (uint32_t)p->step,
                                  (uint32_t)v->node << 8 | RANDOM_DROP};
     const uint32_t key[2] = {(uint32_t)p->seed, (uint32_t)(p->seed >> 32)};
     uint32_t words[4];
@@ -276,7 +275,7 @@ static void loss_item(void *context, int image, int worker)
     const struct unit_value *v = &p->values[p->unit->input_count + p->unit->count - 1];
     const struct unit_layer *y = &p->layers[p->unit->count - 1];
     const size_t first = (size_t)image * v->elements;
-    const float share = 2 * (float)y->outputs / ((float)p->count * (float)v->elements);
+    const float share = 2 * (float)y->outputs / ((float)p->total * (float)v->elements);
     double sum = 0;
     (void)worker;
     for (size_t i = first; i < first + v->elements; i++) {
@@ -285,6 +284,14 @@ static void loss_item(void *context, int image, int worker)
         v->gradient[i] = share * d;
     }
     p->partials[image] = sum;
+}
+
+void unit_begin(struct unit_pass *p, int total)
+{
+    reduce_begin(p->reduce, total);
+    p->total = total;
+    p->first = p->reduce->share.first;
+    p->count = p->reduce->share.images;
 }
 
 double unit_forward(struct unit_pass *p, const float *target)
@@ -303,7 +310,7 @@ double unit_forward(struct unit_pass *p, const float *target)
     for (int i = 0; i < p->count; i++)
         sum += p->partials[i];
     const struct unit_value *v = &p->values[p->unit->input_count + p->unit->count - 1];
-    return sum * p->layers[p->unit->count - 1].outputs / ((double)p->count * (double)v->elements);
+    return sum * p->layers[p->unit->count - 1].outputs / ((double)p->total * (double)v->elements);
 }
 
 /* ---- backward ---- */
@@ -316,6 +323,21 @@ static void mask_item(void *context, int image, int worker)
     (void)worker;
     for (size_t i = first; i < first + v->elements; i++)
         v->gradient[i] *= (float)v->passes[i];
+}
+
+/* A layer's gradient by its weights, from own images. */
+struct weight_job {
+    struct unit_layer *y;
+    const struct unit_value *x, *output;
+    int count;
+};
+
+static void weight_work(void *context, int begin, int end, float *gradient)
+{
+    const struct weight_job *j = context;
+    const int first = begin * SHARD_IMAGES, past = end * SHARD_IMAGES < j->count ? end * SHARD_IMAGES : j->count;
+    float_conv_backward_weight(j->y->conv, j->x->at + (size_t)first * j->x->elements,
+                               j->output->gradient + (size_t)first * j->output->elements, past - first, gradient);
 }
 
 struct variable_job {
@@ -342,24 +364,27 @@ static void pass_on(struct unit_pass *p, int l, int k, int *begun)
     begun[k] = 1;
 }
 
-void unit_backward(struct unit_pass *p, float lambda, float beta)
+int unit_backward(struct unit_pass *p, float lambda, float beta, struct message *m)
 {
     int begun[UNIT_VALUES] = {0}, inputs = p->unit->input_count;
     for (int l = p->unit->count - 1; l >= 0; l--) {
         struct unit_layer *y = &p->layers[l];
         struct unit_value *v = &p->values[inputs + l];
         float *dx = y->x >= inputs ? p->values[y->x].gradient : NULL;
+        struct weight_job weights = {y, &p->values[y->x], v, p->count};
         struct variable_job job = {y, lambda, beta};
         p->at = l;
         if (v->is_codes)
             threads_run(p->pool, mask_item, p, p->count);
         if (y->other >= inputs)
             pass_on(p, l, y->other, begun);
-        float_conv_backward(y->conv, y->weight, at_of(p, y->x), v->gradient, p->count, y->gradients,
-                            y->bias_gradient, dx, begun[y->x]);
+        reduce_weights(p->reduce, weight_work, &weights, y->gradients, y->count);
+        if (dx)
+            float_conv_backward_data(y->conv, y->weight, v->gradient, p->count, dx, begun[y->x]);
         begun[y->x] = 1;
         threads_run(p->pool, variable_item, &job, y->outputs);
     }
+    return reduce_end(p->reduce, m);
 }
 
 /* ---- steps ---- */

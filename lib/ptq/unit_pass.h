@@ -8,6 +8,7 @@
 #include "base/scalar.h"
 #include "base/threads.h"
 #include "exec/train/float_conv.h"
+#include "exec/train/reduce.h"
 #include "ptq/unit.h"
 #include <stdint.h>
 
@@ -36,28 +37,33 @@ struct unit_layer {
     float *weight;                /* [count]: what is computed with */
     float *variables, *gradients; /* [count]: v of quant/rounding.h */
     float *mean, *square;         /* [count]: moments of the gradients */
-    float *bias_gradient;         /* [outputs]: of no use */
 };
 
 struct unit_pass {
     const struct unit *unit;
     struct unit_value values[UNIT_VALUES]; /* inputs, then layers' */
     struct unit_layer layers[UNIT_LAYERS];
-    int batch, count; /* count: images of the pass */
+    int batch; /* most images of a pass, of this rank */
     struct threads *pool;
     double *partials; /* [batch] */
     uint64_t seed;
     int64_t step;
     int keep; /* of 256 elements so many are left unrounded */
+    /* the pass: */
+    struct reduce
+        *reduce;      /* the caller's: which images of a mini-batch are this rank's, and where gradients meet */
+    int total;        /* images of the mini-batch */
+    int first, count; /* the own ones: the first's number in it, how many */
     /* the item at work: */
     int at;
     const float *target;
 };
 
-/* int8 as it is: its scales, biases and maps. The pool is the caller's. unit_pass_close after a failure too. */
+/* int8 as it is: its scales, biases and maps. pool and reduce, opened for the mini-batch and the unit's largest layer,
+ * are the caller's. unit_pass_close after a failure too. */
 int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused,
-                   const struct model *int8, int batch, struct threads *pool, const char *isa,
-                   struct message *m) RESQ_USE_RESULT;
+                   const struct model *int8, int batch, struct threads *pool, struct reduce *reduce,
+                   const char *isa, struct message *m) RESQ_USE_RESULT;
 /* Bytes that it will hold. */
 size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int batch, int threads, const char *isa);
 void unit_pass_close(struct unit_pass *p);
@@ -67,14 +73,17 @@ static inline struct unit_value *unit_output(struct unit_pass *p)
     return &p->values[p->unit->input_count + p->unit->count - 1];
 }
 
-/* Image i of the mini-batch has codes u8 or (is_codes 0) f32 `codes` in the quantized network and `real` in the float
+/* A pass over a mini-batch of `total` images begins. */
+void unit_begin(struct unit_pass *p, int total);
+/* Own image i has codes u8 or (is_codes 0) f32 `codes` in the quantized network and `real` in the float
  * one, for input k: what stands there is either, element by element. */
 void unit_take_input(struct unit_pass *p, int k, int image, const void *codes, const float *real);
-/* Of p->count images: returns the loss, the mean over images and pixels of the squared distance from target [count,
- * elements], summed over channels. */
+/* Of p->count images: returns what they have of the loss, the mean over the mini-batch's images and pixels of the
+ * squared distance from target [count, elements], summed over channels. */
 double unit_forward(struct unit_pass *p, const float *target);
-/* After it: gradients by all variables, rounding's penalty included. */
-void unit_backward(struct unit_pass *p, float lambda, float beta);
+/* After it: gradients by all variables, of the whole mini-batch, rounding's penalty included. Negative where ranks
+ * could not tell each other. */
+int unit_backward(struct unit_pass *p, float lambda, float beta, struct message *m) RESQ_USE_RESULT;
 /* Codes of layer l, [count]. */
 void unit_codes(const struct unit_pass *p, int l, int8_t *q);
 /* One step of Adam (Kingma and Ba 2014, arXiv:1412.6980; 0.9, 0.999, 1e-8), the `number`th, from 1. */

@@ -1,6 +1,6 @@
 #include "train/source.h"
 #include "base/memory.h"
-#include "base/text.h"
+#include "data/spread.h"
 #include "exec/train/reduce.h"
 #include <string.h>
 
@@ -14,66 +14,20 @@ static int is_first(const struct source *s)
 struct facts {
     struct image_shape shape;
     int class_count, mixed;
-    int64_t total, steps, metadata; /* metadata: bytes */
+    int64_t total, steps;
 };
-
-/* "key\0value\0..." */
-static int metadata_pack(const struct record *r, char **bytes, int64_t *count, struct message *m)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < r->metadata_count; i++)
-        size += strlen(r->metadata[i].key) + strlen(r->metadata[i].value) + 2;
-    char *at = *bytes = memory_new(size + 1, 1, m);
-    if (!at)
-        return STATUS_NOMEM;
-    for (size_t i = 0; i < r->metadata_count; i++) {
-        at = stpcpy(at, r->metadata[i].key) + 1;
-        at = stpcpy(at, r->metadata[i].value) + 1;
-    }
-    *count = (int64_t)size;
-    return STATUS_OK;
-}
-
-static int metadata_unpack(struct record *r, const char *bytes, int64_t count, struct message *m)
-{
-    for (const char *key = bytes; key < bytes + count;) {
-        const char *value = key + strlen(key) + 1;
-        TRY(record_set(r, key, value, m));
-        key = value + strlen(value) + 1;
-    }
-    return STATUS_OK;
-}
-
-static int metadata_send(struct source *s, char *bytes, int64_t count, struct message *m)
-{
-    TRY(s->ranks->broadcast(bytes, (size_t)count, m));
-    if (is_first(s))
-        return STATUS_OK;
-    s->stream = record_new(m);
-    return s->stream ? metadata_unpack(s->stream, bytes, count, m) : STATUS_NOMEM;
-}
 
 /* From the first rank to the others. */
 static int facts_send(struct source *s, struct message *m)
 {
-    struct facts f = {s->shape, s->class_count, s->mixed, s->total, s->steps, 0};
-    char *bytes = NULL;
-    if (is_first(s))
-        TRY(metadata_pack(s->stream, &bytes, &f.metadata, m));
-    int status = s->ranks->broadcast(&f, sizeof f, m);
-    if (status >= 0 && !bytes) {
-        bytes = memory_new((size_t)f.metadata + 1, 1, m);
-        status = bytes ? STATUS_OK : STATUS_NOMEM;
-    }
-    if (status >= 0)
-        status = metadata_send(s, bytes, f.metadata, m);
-    memory_free(bytes);
+    struct facts f = {s->shape, s->class_count, s->mixed, s->total, s->steps};
+    TRY(s->ranks->broadcast(&f, sizeof f, m));
     s->shape = f.shape;
     s->class_count = f.class_count;
     s->mixed = f.mixed;
     s->total = f.total;
     s->steps = f.steps;
-    return status;
+    return spread_metadata(s->ranks, &s->stream, m);
 }
 
 static int share_room(struct source *s, int batch, struct message *m)

@@ -2,7 +2,7 @@
 #include "train/trainer.h"
 #include "record/digest.h"
 #include "train/log.h"
-#include "base/memory.h"
+#include "ranks/agree.h"
 #include "record/stream.h"
 #include <math.h>
 #include <stdarg.h>
@@ -88,8 +88,6 @@ int trainer_deliver(struct trainer *t, const float *values, struct model *out, s
 
 /* ---- several ranks ---- */
 
-enum { VIEW_BYTES = 256 };
-
 /* What a rank would compute: with what, and from where. */
 static int view_make(const struct trainer *t, char view[VIEW_BYTES], struct message *m)
 {
@@ -101,45 +99,18 @@ static int view_make(const struct trainer *t, char view[VIEW_BYTES], struct mess
     digest_add(d, gradient_state(t->gradient), t->states * sizeof(float));
     digest_add(d, t->recipe.data, t->recipe.length);
     digest_finish(d, hex);
-    memset(view, 0, VIEW_BYTES);
     snprintf(view, VIEW_BYTES, "%s %s over %ss, step %lld, weights and recipe %.16s", gradient_isa(t->gradient),
              gradient_precision(t->gradient), gradient_engine(t->gradient), (long long)t->state.step, hex);
     return STATUS_OK;
 }
 
-static int views_compare(const struct trainer *t, const char *views, struct message *m)
-{
-    for (int i = 1; i < t->options->ranks->count; i++) {
-        const char *view = views + (size_t)i * VIEW_BYTES;
-        if (strcmp(view, views) != 0)
-            return message_set(
-                m, STATUS_MISMATCH,
-                "rank %d has %s, but rank 0 %s: all need the same instruction set, options and files", i, view,
-                views);
-    }
-    return STATUS_OK;
-}
-
 int trainer_agree(const struct trainer *t, struct message *m)
 {
-    const struct ranks *ranks = t->options->ranks;
-    if (!ranks || ranks->count == 1)
+    char view[VIEW_BYTES];
+    if (!t->options->ranks)
         return STATUS_OK;
-    size_t bytes[RANKS_MOST], offset[RANKS_MOST];
-    char view[VIEW_BYTES], *views = memory_new((size_t)ranks->count, VIEW_BYTES, m);
-    if (!views)
-        return STATUS_NOMEM;
-    for (int i = 0; i < ranks->count; i++) {
-        bytes[i] = VIEW_BYTES;
-        offset[i] = (size_t)i * VIEW_BYTES;
-    }
-    int status = view_make(t, view, m);
-    if (status >= 0)
-        status = ranks->gather(view, views, bytes, offset, m);
-    if (status >= 0)
-        status = views_compare(t, views, m);
-    memory_free(views);
-    return status;
+    TRY(view_make(t, view, m));
+    return ranks_agree(t->options->ranks, view, m);
 }
 
 int trainer_settle(struct trainer *t, struct message *m)

@@ -64,6 +64,37 @@ analyse() {
     analyse --bits 4 -n 16 < "$T/held-out" | cmp - sixteen
 }
 
+@test "parts of a stream, put together in any order, have the bytes of one run" {
+    analyse --bits 8,2 --offset 20 -j 2 -o c < "$T/held-out"
+    analyse --bits 8,2 --offset 0 -n 15 -o a < "$T/held-out"
+    analyse --bits 8,2 --offset 15 -n 5 -j 1 > b < "$T/held-out"
+    "$BIN/analyse" --merge c a b -o whole
+    cmp whole "$T/table"
+    "$BIN/inspect" check a b c
+    "$BIN/inspect" made-by b | grep -q '^analyse .* bits=8,2 .* match-images=512 '
+    # matched by fewer images than there are, and than a part begins behind
+    analyse --bits 8,2 --match-images 10 -o table < "$T/held-out"
+    run ! cmp -s table whole
+    analyse --bits 8,2 --match-images 10 --offset 0 -n 20 -o d < "$T/held-out"
+    analyse --bits 8,2 --match-images 10 --offset 20 -o e < "$T/held-out"
+    "$BIN/analyse" --merge e d > merged
+    cmp merged table
+    fails "analyse: e: match: differs from that of a" "$BIN/analyse" --merge a e -o out
+    analyse --bits 8 --weight-observer max --offset 15 -o f < "$T/held-out"
+    fails "analyse: f: made-by: differs from that of a" "$BIN/analyse" --merge a f -o out
+    fails "analyse: c: first: begins at image 20, want 15: a part is missing" "$BIN/analyse" --merge a c -o out
+    fails "analyse: a: the last image is 14, but the stream has 40: a part is missing" "$BIN/analyse" --merge a -o out
+    fails "analyse: a: first: begins at image 0, want 15: some are there twice" "$BIN/analyse" --merge a a b c -o out
+    fails "analyse: $T/ranges: is a ranges record, want an analysis record" "$BIN/analyse" --merge "$T/ranges" -o out
+    fails "analyse: --offset: image 40 is not one of the stream's 40" analyse --offset 40 -o out < "$T/held-out"
+    fails 'same' "$BIN/analyse" --merge a b c -o a
+    for arguments in "--merge" "--merge a -m b" "--merge a --offset 0" "a" "--offset -1"; do
+        # shellcheck disable=SC2086 # words are options
+        run --separate-stderr "$BIN/analyse" $arguments
+        [ "$status" -eq 2 ]
+    done
+}
+
 @test "it says how long it took and what it held" {
     run --separate-stderr "$BIN/analyse" -m "$T/fused" -r "$T/ranges" --bits 4 -n 8 -o out < "$T/held-out"
     [ "$status" -eq 0 ]

@@ -61,7 +61,7 @@ all_equal() {
 
 @test "RESQ_CONV: a wrong value is refused" {
     run -1 --separate-stderr env RESQ_CONV=fast "$BIN/bench" --width 2 --seconds 0
-    [[ $stderr == *"RESQ_CONV=fast: unknown (direct, winograd)" ]]
+    [[ $stderr == *"RESQ_CONV=fast: unknown (direct, pairs, winograd)" ]]
     [ "${#stderr_lines[@]}" -eq 1 ]
 }
 

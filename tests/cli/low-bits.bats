@@ -124,6 +124,10 @@ PY
     done
     cmp p-ref-2 p-avx2-2
     cmp p-ref-3 p-avx2-3
+    RESQ_ISA=avx2 RESQ_CONV=pairs "$BIN/evaluate" -m "$T/w3" --predictions p-pairs-3 -o /dev/null < "$T/test"
+    cmp p-ref-3 p-pairs-3
+    RESQ_ISA=avx2 "$BIN/bench" -m "$T/w3" -b 1 -j 1 --seconds 0 --layers -o bench.tsv
+    grep -P '^layer:layer4.0.conv1\t' bench.tsv | cut -f 6 | grep -qx pairs
     "$BIN/bench" -m "$T/w2" -b 1 -j 1 --seconds 0 --layers -o bench.tsv
     grep -q '^layer:layer4.1.conv2' bench.tsv
 }

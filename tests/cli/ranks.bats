@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Several processes that share a training run (mpirun): the bytes of one process, whatever their number; one line where one of
-# them fails; killed and gone on with by another number.
+# Several processes (mpirun) that share a training, an evaluation, a calibration, a reconstruction: the bytes of one process, whatever their
+# number; one line where one of them fails; killed and gone on with by another number.
 # shellcheck disable=SC2154 # bats sets stderr
 
 load helpers
@@ -17,6 +17,7 @@ setup_file() {
     "${RUN[@]}" < train
     "$BIN/fuse" -m float -o fused
     "$BIN/calibrate" -m fused -o ranges < held-out
+    "$BIN/calibrate" -q -m fused -n 5000 -o ranges.train < train
     for kind in bf16 qat; do
         command_for $kind
         "${RUN[@]}" < train
@@ -137,6 +138,131 @@ same_as_alone() { # float, bf16 or qat
     [ "$status" -ne 0 ]
     [ "$(grep -c '^train-fp32: ' <<< "$stderr")" -eq 1 ]
     [[ $stderr == *"rank 1 has ref "* ]]
+}
+
+@test "evaluate: any number of processes gives the metrics and predictions of one" {
+    "$BIN/evaluate" -m "$T/qat" -j1 --predictions one -o one.tsv < "$T/train"
+    for mpi in $(mpis); do
+        for count in 1 2 3 4 8; do
+            [ $mpi = openmpi ] || [[ $(mpis) == mpich ]] || [ $count -eq 2 ] || continue
+            by $mpi $count "$BIN/evaluate" -m "$T/qat" -j1 --predictions all -o all.tsv < "$T/train"
+            cmp one all
+            cmp one.tsv all.tsv
+        done
+    done
+    # Fewer images than processes; floats; mirror images too.
+    "$BIN/cifar-load" -d "$T/images.bin" -n 2 -o two
+    "$BIN/evaluate" -m "$T/float" --tta flip --predictions one < two > one.tsv
+    ranks 3 "$BIN/evaluate" -m "$T/float" -q --tta flip --predictions all < two > all.tsv
+    cmp one all
+    cmp one.tsv all.tsv
+}
+
+@test "calibrate: any number of processes gives the ranges of one, of the first -n images too" {
+    "$BIN/calibrate" -m "$T/fused" -o one < "$T/train"
+    "$BIN/calibrate" -m "$T/fused" -n 77 -o few < "$T/train"
+    for mpi in $(mpis); do
+        for count in 1 2 3 4; do
+            [ $mpi = openmpi ] || [[ $(mpis) == mpich ]] || [ $count -eq 2 ] || continue
+            by $mpi $count "$BIN/calibrate" -m "$T/fused" -o all < "$T/train"
+            cmp one all
+        done
+    done
+    ranks 2 "$BIN/calibrate" -q -m "$T/fused" -n 77 -o all < "$T/train"
+    cmp few all
+}
+
+@test "evaluate and calibrate: what they say is said once; what fails is one line; files are put together by one of them" {
+    run --separate-stderr ranks 3 "$BIN/calibrate" -m "$T/fused" -n 5000 -o ranges < "$T/train"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'calibrate: warning: only ' <<< "$stderr")" -eq 1 ]
+    cmp ranges "$T/ranges.train"
+    head -c 300000 "$T/train" > cut
+    for what in "evaluate -m $T/float" "calibrate -m $T/fused"; do
+        # shellcheck disable=SC2086 # words
+        run --separate-stderr ranks 3 "$BIN"/$what -o out < cut
+        [ "$status" -ne 0 ]
+        [ "$(grep -c "^${what%% *}: " <<< "$stderr")" -eq 1 ]
+        [[ $stderr == *"${what%% *}: stdin: truncated stream"* ]]
+        # shellcheck disable=SC2086 # words
+        run --separate-stderr ranks 1 "$BIN"/$what -o out : -n 1 env RESQ_ISA=ref "$BIN"/$what -o out < "$T/train"
+        [ "$status" -ne 0 ]
+        [ "$(grep -c "^${what%% *}: " <<< "$stderr")" -eq 1 ]
+        [[ $stderr == *"${what%% *}: rank 1 has ref f32, model "* ]]
+        [ ! -e out ]
+    done
+    run --separate-stderr ranks 1 "$BIN/evaluate" -m "$T/float" -o out : -n 1 "$BIN/evaluate" -m nowhere -o out < "$T/train"
+    [ "$status" -ne 0 ]
+    [ "$(grep -c '^evaluate: ' <<< "$stderr")" -eq 1 ]
+    [[ $stderr == *"evaluate: rank 1: nowhere: "* ]]
+    [ ! -e out ]
+    ranks 2 "$BIN/calibrate" --merge "$T/ranges" -o out
+    cmp out "$T/ranges"
+    "$BIN/evaluate" -m "$T/float" --predictions part -o one.tsv < "$T/held-out"
+    ranks 2 "$BIN/evaluate" --pair part part > pair.tsv
+    [ "$(grep -c '^images' pair.tsv)" -eq 1 ]
+}
+
+# Sets RUN to a small reconstruction that leaves `out`: steps of 80 images, which are 3 shards.
+reconstruct_command() { # options..
+    RUN=("$BIN/reconstruct" -q -j1 -m "$T/fused" -r "$T/ranges" --weight-bits 3 --activation-bits 4 --images 100 -b 80 --steps 4 -o out "$@")
+}
+
+@test "reconstruct: any number of processes gives the model of one" {
+    reconstruct_command
+    "${RUN[@]}" < "$T/train"
+    mv out one
+    for mpi in $(mpis); do
+        for count in 1 2 3 4; do
+            [ $mpi = openmpi ] || [[ $(mpis) == mpich ]] || [ $count -eq 2 ] || continue
+            by $mpi $count "${RUN[@]}" < "$T/train"
+            cmp one out
+            rm out
+        done
+    done
+    # A step of one shard: the second process has none.
+    reconstruct_command -b 32 --steps 1
+    "${RUN[@]}" < "$T/train"
+    mv out one
+    ranks 2 "${RUN[@]}" < "$T/train"
+    cmp one out
+}
+
+@test "reconstruct: one is killed, another number goes on from the checkpoint; what it says is said once; a rank that differs" {
+    local child pid try mpi
+    mpi=$(mpis | head -n 1)
+    reconstruct_command
+    "${RUN[@]}" < "$T/train"
+    mv out one
+    reconstruct_command --checkpoint checkpoint --checkpoint-every 1 --resume
+    for ((try = 0; try < 5; try++)); do
+        by "$mpi" 3 "${RUN[@]}" < "$T/train" > /dev/null 2> said &
+        child=$!
+        until [ -e checkpoint ] || ! kill -0 $child; do sleep 0.05; done
+        pid=$(pgrep -n -f "^${RUN[0]} .*--checkpoint checkpoint") && kill -9 "$pid"
+        status=0
+        wait "$child" || status=$?
+        [ "$status" -eq 0 ] || break
+        rm -f out checkpoint
+    done
+    [ "$status" -ne 0 ]
+    [ ! -e out ]
+    [ "$mpi" != openmpi ] || grep -qxE "ranks: reconstruct: rank [0-2] on node [^ ]+ exited on signal 9" said
+    "$BIN/inspect" check checkpoint
+    by "$mpi" 2 "${RUN[@]}" < "$T/train"
+    cmp one out
+    rm out
+    reconstruct_command -v --steps 1
+    run --separate-stderr ranks 2 "${RUN[@]/#-q/-v}" < "$T/train"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'blocks, 100 images' <<< "$stderr")" -eq 1 ]
+    rm out
+    reconstruct_command
+    run --separate-stderr ranks 1 "${RUN[@]}" : -n 1 "${RUN[@]/%4/3}" < "$T/train"
+    [ "$status" -ne 0 ]
+    [ "$(grep -c '^reconstruct: ' <<< "$stderr")" -eq 1 ]
+    [[ $stderr == *"rank 1 has "* ]]
+    [ ! -e out ]
 }
 
 @test "without the library the program says what is missing" {

@@ -2,6 +2,7 @@
 #include "record/file.h"
 #include "record/recipe.h"
 #include "record/stream.h"
+#include "tools/common/crew.h"
 #include "tools/common/matching.h"
 #include "tools/common/stopping.h"
 #include <stdio.h>
@@ -97,6 +98,7 @@ static void fill_options(struct code_learning *r)
     how->seed = (uint64_t)r->seed;
     how->threads = (int)r->threads;
     how->per_tensor = r->lowering.per_tensor;
+    how->ranks = r->ranks;
     how->progress = show;
     how->say = say;
     how->context = r;
@@ -117,7 +119,7 @@ static int learn(struct code_learning *r, struct message *m)
     if (status >= 0)
         status = ptq_reconstruct(&r->int8, &r->fused.model, &r->how, m);
     progress_close(&r->progress);
-    if (status >= 0)
+    if (status >= 0 && crew_is_first(r->ranks))
         status = save(r, &l, m);
     text_free(&recipe);
     lineage_free(&l);
@@ -126,11 +128,15 @@ static int learn(struct code_learning *r, struct message *m)
 
 int code_learning_run(struct code_learning *r, struct message *m)
 {
-    TRY(check_files(r, m));
+    if (crew_is_first(r->ranks))
+        TRY(check_files(r, m));
     TRY(fused_open(&r->fused, r->model, r->ranges, &r->given, m));
     TRY(read_plan(r, m));
     TRY(lower(r, m));
-    TRY(images_take(&r->taken, &r->fused.model, r->images, m));
+    if (crew_is_first(r->ranks))
+        TRY(images_take(&r->taken, &r->fused.model, r->images, m));
+    const struct node *in = &r->fused.model.graph.nodes[0];
+    TRY(images_share(&r->taken, r->ranks, (size_t)in->h * (size_t)in->w * (size_t)in->c, m));
     progress_open(&r->progress, stderr, r->quiet, tool_called(r->tool), 0);
     return learn(r, m);
 }

@@ -17,6 +17,7 @@ struct code_learning {
     int verbose, quiet;
     struct lowering lowering;
     struct model_arguments given;
+    const struct ranks *ranks;
     struct reconstruct_options
         how; /* steps, rate, drop, penalty, single and the checkpoint's; the rest follows from the above */
     /* while it runs: */

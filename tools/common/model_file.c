@@ -39,6 +39,11 @@ int model_arguments_take(struct model_arguments *a, const struct tool *tool, int
     return -1;
 }
 
+void model_arguments_hush(struct model_arguments *a, int quiet)
+{
+    a->given.tell = quiet ? NULL : a->given.tell;
+}
+
 int model_open(struct model *model, const char *path, struct model_arguments *a, struct message *m)
 {
     a->path = path;

@@ -29,6 +29,8 @@ struct model_arguments {
 /* Checks the options and reads the graph's file: -1 to go on, otherwise the exit status, a line being printed. A
  * model without graph is then warned of in one line that names what was assumed (not where quiet). */
 int model_arguments_take(struct model_arguments *a, const struct tool *tool, int quiet) RESQ_USE_RESULT;
+/* From now on quiet, where it is set: for ranks that say nothing (crew.h). */
+void model_arguments_hush(struct model_arguments *a, int quiet);
 /* model_load_given. */
 int model_open(struct model *model, const char *path, struct model_arguments *a, struct message *m) RESQ_USE_RESULT;
 void model_arguments_free(struct model_arguments *a);

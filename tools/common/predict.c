@@ -3,11 +3,23 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "data/augment.h"
+#include "data/spread.h"
 #include "exec/infer/exec.h"
+#include "ranks/agree.h"
 #include "record/lineage.h"
 #include "record/stream.h"
+#include "tools/common/crew.h"
 #include <stdio.h>
 #include <string.h>
+
+enum { ROUND_IMAGES = 64 /* a rank, at least */ };
+
+/* Of the images that it takes. */
+static struct image_shape shape_of(const struct model *model)
+{
+    const struct node *in = &model->graph.nodes[0];
+    return (struct image_shape){in->h, in->w, in->c};
+}
 
 static int batch_check(const struct batch *b, const struct batch_reader *reader, const struct model *model,
                        const struct exec *e, int *other_data, struct message *m)
@@ -22,37 +34,86 @@ static int batch_check(const struct batch *b, const struct batch_reader *reader,
     return images_match_input(b->shape, input->h, input->w, input->c, m);
 }
 
-/* Of the batch's images, mirrored in place: their logits, into the mean with those that are there. */
-static int mirrors_predict(struct exec *e, struct batch *b, float *logits, struct message *m)
+/* ---- the stream ---- */
+
+struct predicting {
+    struct predictions *out; /* of images that were read: indices and labels */
+    int64_t done;            /* whose logits are there */
+    const struct model *model;
+    struct exec *exec;
+    int flips;
+    struct spread spread;
+    struct progress progress;
+    int *other_data;
+    float *logits; /* other ranks': of their images of a round */
+};
+
+/* A batch that was read: what is known of its images besides. */
+static int64_t see(void *context, const struct batch *b, struct message *m)
 {
-    const size_t count = (size_t)b->count * (size_t)exec_classes(e);
+    struct predicting *p = context;
+    struct predictions *out = p->out;
+    if (out->count == 0)
+        TRY(batch_check(b, &p->spread.reader, p->model, p->exec, p->other_data, m));
+    TRY(predictions_reserve(out, b->count, exec_classes(p->exec), m));
+    for (int64_t i = 0; i < b->count; i++) {
+        out->indices[out->count + i] = b->indices[i];
+        out->labels[out->count + i] = (uint16_t)batch_label(b, i);
+    }
+    out->count += b->count;
+    p->progress.total = b->total;
+    return b->count;
+}
+
+/* Of the round's own images, mirrored in place: their logits, into the mean with those that are there. */
+static int mirrors_predict(const struct predicting *p, const struct round *r, float *logits, struct message *m)
+{
+    const size_t count = (size_t)r->own * (size_t)exec_classes(p->exec);
+    const struct image_shape shape = shape_of(p->model);
     float *of_mirrors = memory_new_raw(count, sizeof *of_mirrors, m);
     if (!of_mirrors)
         return STATUS_NOMEM;
-    for (int64_t i = 0; i < b->count; i++)
-        image_flip(b->shape, b->images + (size_t)i * image_shape_bytes(b->shape));
-    int status = exec_run(e, b->images, b->count, of_mirrors, m);
+    for (int64_t i = 0; i < r->own; i++)
+        image_flip(shape, r->images + (size_t)i * image_shape_bytes(shape));
+    int status = exec_run(p->exec, r->images, r->own, of_mirrors, m);
     for (size_t k = 0; k < count && status >= 0; k++)
         logits[k] = (logits[k] + of_mirrors[k]) / 2;
     memory_free(of_mirrors);
     return status;
 }
 
-static int batch_predict(struct predictions *out, struct exec *e, struct batch *b, int flips, struct message *m)
+static int round_predict(struct predicting *p, const struct round *r, struct message *m)
 {
-    int classes = exec_classes(e);
-    TRY(predictions_reserve(out, b->count, classes, m));
-    float *logits = out->logits + out->count * classes;
-    TRY(exec_run(e, b->images, b->count, logits, m));
-    if (flips)
-        TRY(mirrors_predict(e, b, logits, m));
-    for (int64_t i = 0; i < b->count; i++) {
-        out->indices[out->count + i] = b->indices[i];
-        out->labels[out->count + i] = (uint16_t)batch_label(b, i);
-    }
-    out->count += b->count;
+    const int is_first = crew_is_first(p->spread.ranks), classes = exec_classes(p->exec);
+    float *all = is_first ? p->out->logits + p->done * classes : NULL, *own = is_first ? all : p->logits;
+    if (r->own > 0)
+        TRY(exec_run(p->exec, r->images, r->own, own, m));
+    if (r->own > 0 && p->flips)
+        TRY(mirrors_predict(p, r, own, m));
+    TRY(spread_collect(&p->spread, r, own, (size_t)classes * sizeof *own, all, m));
+    p->done += r->count;
+    progress_show(&p->progress, p->done, NULL);
     return 0;
 }
+
+static int stream_run(struct predicting *p, const struct predict_options *options, struct message *m)
+{
+    const size_t image = image_shape_bytes(shape_of(p->model));
+    const int each = options->batch > ROUND_IMAGES ? options->batch : ROUND_IMAGES;
+    struct round r;
+    int got;
+    TRY(spread_open(&p->spread, options->ranks, NULL, image, each, see, p, m));
+    if (!crew_is_first(p->spread.ranks)) {
+        p->logits = memory_new_raw((size_t)each * (size_t)exec_classes(p->exec), sizeof *p->logits, m);
+        if (!p->logits)
+            return STATUS_NOMEM;
+    }
+    while ((got = spread_next(&p->spread, &r, m)) > 0)
+        TRY(round_predict(p, &r, m));
+    return got;
+}
+
+/* ---- before it ---- */
 
 struct planned {
     const struct model *model;
@@ -78,6 +139,15 @@ static int check_room(const struct model *model, const struct exec_options *how,
     return 0;
 }
 
+/* All ranks must be about to compute the same. */
+static int check_ranks(const struct predict_options *options, const struct predict_with *with, struct message *m)
+{
+    char view[VIEW_BYTES];
+    snprintf(view, sizeof view, "%s %s%s, model %.16s", with->isa, with->precision, with->tta ? " (--tta)" : "",
+             options->model_digest + strlen("sha256:"));
+    return ranks_agree(options->ranks, view, m);
+}
+
 int predict_stream(struct predictions *out, const struct model *model, const struct predict_options *options,
                    struct batch_reader *reader, struct predict_with *with, int *other_data, struct message *m)
 {
@@ -87,25 +157,20 @@ int predict_stream(struct predictions *out, const struct model *model, const str
                                      .precision = options->precision,
                                      .tf32 = options->where.tf32,
                                      .fast = options->where.fast};
-    struct exec *e = NULL;
-    struct batch b;
-    struct progress progress;
+    struct predicting p = {.out = out, .model = model, .flips = options->flips, .other_data = other_data};
     TRY(check_room(model, &how, options, m));
-    TRY(exec_open(&e, model, &how, m));
-    progress_open(&progress, stderr, options->quiet, options->tool, 0);
-    *with = (struct predict_with){exec_isa(e), exec_precision(e), options->flips ? "flip" : NULL};
-    int status = batch_reader_open(reader, NULL, m);
-    while (status >= 0 && (status = batch_reader_next(reader, &b, m)) > 0) {
-        if (out->count == 0)
-            status = batch_check(&b, reader, model, e, other_data, m);
-        if (status >= 0)
-            status = batch_predict(out, e, &b, options->flips, m);
-        progress.total = b.total;
-        batch_free(&b);
-        progress_show(&progress, out->count, NULL);
-    }
-    progress_close(&progress);
-    exec_close(e);
+    TRY(exec_open(&p.exec, model, &how, m));
+    progress_open(&p.progress, stderr, options->quiet, options->tool, 0);
+    *with = (struct predict_with){exec_isa(p.exec), exec_precision(p.exec), options->flips ? "flip" : NULL};
+    int status = check_ranks(options, with, m);
+    if (status >= 0)
+        status = stream_run(&p, options, m);
+    progress_close(&p.progress);
+    *reader = p.spread.reader; /* the caller's, also after a failure */
+    p.spread.reader = (struct batch_reader){0};
+    spread_close(&p.spread);
+    memory_free(p.logits);
+    exec_close(p.exec);
     return status;
 }
 

@@ -58,6 +58,18 @@ int images_take(struct taken_images *t, const struct model *model, int64_t most,
     return take_all(t, model, most, m);
 }
 
+int images_share(struct taken_images *t, const struct ranks *ranks, size_t image, struct message *m)
+{
+    void *images = t->images;
+    if (!ranks)
+        return 0;
+    TRY(ranks->broadcast(&t->count, sizeof t->count, m));
+    TRY(spread_metadata(ranks, &t->reader.first, m));
+    int status = spread_bytes(ranks, &images, (size_t)t->count * image, m);
+    t->images = images;
+    return status;
+}
+
 void taken_images_free(struct taken_images *t)
 {
     batch_reader_close(&t->reader);

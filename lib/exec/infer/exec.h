@@ -102,7 +102,7 @@ struct exec_layer exec_layer_at(const struct exec *e, int i);
 /* A convolution by the algorithm that was chosen and by the other one, each alone on one thread, in turns, on what
  * its buffers hold: the fastest of a few calls with `images` images (at most a chunk), in seconds an image. */
 struct exec_comparison {
-    const char *other; /* "direct", "winograd"; "-" where there is none for this layer */
+    const char *other; /* "direct", "pairs", "winograd"; "-" where there is none for this layer */
     double chosen_seconds, other_seconds;
 };
 /* 1, or 0 where there is no other. Packs weights anew: not for use while the clock runs elsewhere. */

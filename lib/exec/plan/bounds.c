@@ -1,6 +1,7 @@
 #include "exec/plan/bounds.h"
 #include "base/memory.h"
 #include "graph/codes.h"
+#include "kernel/contract/pairs.h"
 #include <math.h>
 
 int64_t winograd_bound(const int8_t *weight, int per_output)
@@ -13,6 +14,11 @@ int64_t winograd_bound(const int8_t *weight, int per_output)
             negative -= weight[i];
     }
     return 255 * (positive > negative ? positive : negative);
+}
+
+int pairs_proved(const int8_t *weight, int per_output, int high_x)
+{
+    return pairs_room(weight, (size_t)per_output, high_x) >= PAIRS_ROOM;
 }
 
 static int layer_print(const struct model *model, int node, struct text *out, struct message *m)

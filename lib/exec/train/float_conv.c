@@ -8,13 +8,11 @@ struct float_conv {
     const struct conv_f32_kernel *forward;
     const struct conv_f32_backward_data_kernel *data;
     const struct conv_f32_backward_weight_kernel *weight;
-    const struct elementwise_kernels *elementwise;
     struct threads *pool;
     int rows, items; /* output rows of an item, items an image */
     void *packed;    /* weights of the pass that it is in */
     unsigned char *scratch;
-    size_t packed_bytes, scratch_stride, partial_stride;
-    double *partials; /* two rows of [K] an image */
+    size_t packed_bytes, scratch_stride;
     /* the call: */
     const float *w, *bias, *x, *residual, *dy;
     float *y, *dw, *dx;
@@ -30,25 +28,17 @@ static int plan(struct float_conv *c, const struct graph *g, int node, const cha
     c->forward = kernel_conv_f32(k, s);
     c->data = kernel_conv_f32_backward_data(k, s);
     c->weight = kernel_conv_f32_backward_weight(k, s);
-    c->elementwise = &k->elementwise;
     c->rows = conv_item_rows(s);
     c->items = (s->out_h + c->rows - 1) / c->rows;
     c->packed_bytes = max_size(c->forward->packed_bytes(s), c->data->packed_bytes(s));
     c->scratch_stride = max_size(64, c->forward->scratch_bytes(s));
     c->scratch_stride = max_size(c->scratch_stride, c->data->scratch_bytes(s));
     c->scratch_stride = round_up_64(max_size(c->scratch_stride, c->weight->scratch_bytes(s)));
-    c->partial_stride = 2 * (size_t)s->out;
     return 0;
 }
 
-static size_t held(const struct float_conv *c, int batch, int threads)
-{
-    return c->packed_bytes + (size_t)threads * c->scratch_stride +
-           (size_t)batch * c->partial_stride * sizeof *c->partials;
-}
-
-int float_conv_open(struct float_conv **out, const struct graph *g, int node, int batch, struct threads *pool,
-                    const char *isa, struct message *m)
+int float_conv_open(struct float_conv **out, const struct graph *g, int node, struct threads *pool, const char *isa,
+                    struct message *m)
 {
     struct float_conv *c = memory_new(1, sizeof *c, m);
     *out = NULL;
@@ -59,8 +49,7 @@ int float_conv_open(struct float_conv **out, const struct graph *g, int node, in
         c->pool = pool;
         c->packed = memory_new(c->packed_bytes, 1, m);
         c->scratch = memory_new((size_t)threads_count(pool), c->scratch_stride, m);
-        c->partials = memory_new((size_t)batch, c->partial_stride * sizeof *c->partials, m);
-        status = c->packed && c->scratch && c->partials ? 0 : STATUS_NOMEM;
+        status = c->packed && c->scratch ? 0 : STATUS_NOMEM;
     }
     if (status < 0)
         float_conv_close(c);
@@ -69,10 +58,10 @@ int float_conv_open(struct float_conv **out, const struct graph *g, int node, in
     return status;
 }
 
-size_t float_conv_bytes(const struct graph *g, int node, int batch, int threads, const char *isa)
+size_t float_conv_bytes(const struct graph *g, int node, int threads, const char *isa)
 {
     struct float_conv c;
-    return plan(&c, g, node, isa, NULL) < 0 ? 0 : held(&c, batch, threads);
+    return plan(&c, g, node, isa, NULL) < 0 ? 0 : c.packed_bytes + (size_t)threads * c.scratch_stride;
 }
 
 void float_conv_close(struct float_conv *c)
@@ -81,7 +70,6 @@ void float_conv_close(struct float_conv *c)
         return;
     memory_free(c->packed);
     memory_free(c->scratch);
-    memory_free(c->partials);
     memory_free(c);
 }
 
@@ -128,16 +116,6 @@ void float_conv_forward(struct float_conv *c, const float *w, const float *bias,
 
 /* ---- backward ---- */
 
-static void bias_item(void *context, int image, int worker)
-{
-    const struct float_conv *c = context;
-    const struct conv_shape *s = &c->shape;
-    double *sums = c->partials + (size_t)image * c->partial_stride;
-    (void)worker;
-    c->elementwise->sum_and_squares(c->dy + (size_t)image * shape_outputs(s), (int)shape_pixels(s), s->out, sums,
-                                    sums + s->out);
-}
-
 static void weight_item(void *context, int item, int worker)
 {
     const struct float_conv *c = context;
@@ -152,30 +130,21 @@ static void data_item(void *context, int image, int worker)
                  c->accumulate, scratch_of(c, worker));
 }
 
-/* Images in their order, in double. */
-static double images_sum(const double *first, size_t stride, int count)
-{
-    double sum = 0;
-    for (int i = 0; i < count; i++)
-        sum += first[(size_t)i * stride];
-    return sum;
-}
-
-void float_conv_backward(struct float_conv *c, const float *w, const float *x, const float *dy, int count,
-                         float *dw, float *dbias, float *dx, int accumulate)
+void float_conv_backward_weight(struct float_conv *c, const float *x, const float *dy, int count, float *dw)
 {
     c->x = x;
     c->dy = dy;
     c->dw = dw;
-    c->dx = dx;
     c->count = count;
-    c->accumulate = accumulate;
-    threads_run(c->pool, bias_item, c, count);
-    for (int k = 0; k < c->shape.out; k++)
-        dbias[k] = (float)images_sum(c->partials + k, c->partial_stride, count);
     threads_run(c->pool, weight_item, c, c->weight->items(&c->shape));
-    if (!dx)
-        return;
+}
+
+void float_conv_backward_data(struct float_conv *c, const float *w, const float *dy, int count, float *dx,
+                              int accumulate)
+{
+    c->dy = dy;
+    c->dx = dx;
+    c->accumulate = accumulate;
     c->data->pack(&c->shape, w, c->packed);
     threads_run(c->pool, data_item, c, count);
 }

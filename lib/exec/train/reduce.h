@@ -11,8 +11,8 @@
  * A shard has SHARD_IMAGES images; where devices compute, as many as their gradient was opened with, so that each has
  * enough to do.
  *
- * What fails on the way between ranks is kept until reduce_end asks for it. Private to lib/exec/train and
- * lib/train. */
+ * What fails on the way between ranks is kept until reduce_end asks for it. Private to lib/exec/train, lib/train
+ * and lib/ptq. */
 #ifndef RESQ_EXEC_TRAIN_REDUCE_H
 #define RESQ_EXEC_TRAIN_REDUCE_H
 

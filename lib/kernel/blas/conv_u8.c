@@ -31,8 +31,10 @@ static size_t exact_end(const struct conv_shape *s, const float *w, size_t begin
     return end;
 }
 
-static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed)
+static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, uint8_t high_x,
+                 void *packed)
 {
+    (void)high_x;
     int32_t *ends = packed;
     float *w = (float *)(void *)((char *)packed + ends_bytes(s));
     size_t taps = (size_t)(s->kernel * s->kernel), reduced = shape_reduced(s);

@@ -178,8 +178,10 @@ struct conv_u8_kernel {
     int out_grain;
     int (*supports)(const struct conv_shape *s); /* NULL: every shape */
     size_t (*packed_bytes)(const struct conv_shape *s);
-    /* weight s8 in [-127,127], OIHW; zero_point_x as in requantize: the kernel may fold it. */
-    void (*pack)(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed);
+    /* weight s8 in [-127,127], OIHW; zero_point_x as in requantize: the kernel may fold it. high_x: the largest code
+     * that x holds in any call, its border included. */
+    void (*pack)(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, uint8_t high_x,
+                 void *packed);
     size_t (*scratch_bytes)(const struct conv_shape *s);
     void (*run)(const struct conv_shape *s, const struct conv_u8_call *call, void *scratch);
 };
@@ -285,15 +287,16 @@ struct elementwise_kernels {
 };
 
 /* Slots that a set has no kernel of its own for hold its parent's. What computes a given shape is found by
- * kernel_conv_f32 and the functions beside it, not taken from here. conv_u8_winograd is exact only for outputs whose
- * accumulator without bias and zero point stays in [-2^25, 2^25): whoever calls it has proved that from the weights. */
+ * kernel_conv_f32 and the functions beside it, not taken from here. Two are exact only for some weights, and whoever
+ * calls them has proved it from these: conv_u8_winograd for outputs whose accumulator without bias and zero point stays
+ * in [-2^25, 2^25), conv_u8_pairs for outputs whose pairs_room (pairs.h) is at least PAIRS_ROOM. */
 struct kernel_table {
     const char *isa;                   /* "ref", "blas", "avx2" ... */
     const struct kernel_table *parent; /* the set that this one adds to; NULL: ref */
     struct conv_f32_kernel conv_f32, conv_f32_winograd, conv_f32_grouped;
     struct conv_f32_backward_data_kernel conv_f32_backward_data, conv_f32_backward_data_grouped;
     struct conv_f32_backward_weight_kernel conv_f32_backward_weight, conv_f32_backward_weight_grouped;
-    struct conv_u8_kernel conv_u8, conv_u8_winograd, conv_u8_grouped;
+    struct conv_u8_kernel conv_u8, conv_u8_winograd, conv_u8_pairs, conv_u8_grouped;
     struct conv_bf16_kernel conv_bf16, conv_bf16_grouped;
     struct block_kernel block; /* training in 16-bit products */
     struct elementwise_kernels elementwise;
@@ -307,7 +310,7 @@ int kernel_table_get(const struct kernel_table **table, const char *isa, struct 
 const char *kernel_isa_at(int i);
 
 /* The kernel of the table that takes this shape (one of the grouped ones where it has groups), else its parent's, at
- * last ref's, which takes every shape: NULL only for the Winograd ones, which need not exist. What one of them packs
+ * last ref's, which takes every shape: NULL only for Winograd and pairs, which need not exist. What one of them packs
  * is for that one alone; a shape that differs only in the number of outputs has the same kernel. */
 const struct conv_f32_kernel *kernel_conv_f32(const struct kernel_table *table, const struct conv_shape *s);
 const struct conv_f32_kernel *kernel_conv_f32_winograd(const struct kernel_table *table,
@@ -318,6 +321,7 @@ const struct conv_f32_backward_weight_kernel *kernel_conv_f32_backward_weight(co
                                                                               const struct conv_shape *s);
 const struct conv_u8_kernel *kernel_conv_u8(const struct kernel_table *table, const struct conv_shape *s);
 const struct conv_u8_kernel *kernel_conv_u8_winograd(const struct kernel_table *table, const struct conv_shape *s);
+const struct conv_u8_kernel *kernel_conv_u8_pairs(const struct kernel_table *table, const struct conv_shape *s);
 const struct conv_bf16_kernel *kernel_conv_bf16(const struct kernel_table *table, const struct conv_shape *s);
 const struct block_kernel *kernel_block(const struct kernel_table *table, const struct block_conv *s);
 

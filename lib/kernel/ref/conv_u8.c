@@ -18,9 +18,10 @@ static size_t packed_bytes(const struct conv_shape *s)
 }
 
 /* [ceil(K/8)][R,R,C,8], zeros beyond K: the outputs of a block lie side by side. */
-static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed)
+static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, uint8_t high_x,
+                 void *packed)
 {
-    (void)zero_point_x;
+    (void)zero_point_x, (void)high_x;
     memset(packed, 0, packed_bytes(s));
     for (int k = 0; k < s->out; k++) {
         int16_t *to = (int16_t *)(void *)((char *)packed + (size_t)(k / OUTPUTS) * block_bytes(s)) + k % OUTPUTS;

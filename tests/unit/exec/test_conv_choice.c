@@ -1,6 +1,7 @@
-/* Which algorithm a convolution takes, what proves Winograd exact, and that neither changes a bit. */
+/* Which algorithm a convolution takes, what proves Winograd and pairs exact, and that none changes a bit. */
 #include "integers.h"
 #include "exec/plan/bounds.h"
+#include "exec/plan/cost.h"
 #include <stdlib.h>
 
 enum { IMAGES = 19, CLASSES = 5 };
@@ -52,7 +53,7 @@ static const char *algorithm_of(const struct exec *e, const char *layer)
 /* Every set, choice, batch and number of threads against ref, whose first images are the interpreter's. */
 static void everything_equal(const struct model *model)
 {
-    static const char *const choices[] = {"", "direct", "winograd"};
+    static const char *const choices[] = {"", "direct", "winograd", "pairs"};
     static const int batches[] = {1, 3, 16, 19};
     struct message m;
     struct integers t;
@@ -66,17 +67,17 @@ static void everything_equal(const struct model *model)
     for (int i = 0; i < IMAGES; i += 9)
         assert_memory_equal(want + i * CLASSES, integers_run(&t, images + (size_t)i * bytes),
                             CLASSES * sizeof *want);
-    for (int k = 0; k < ISAS * 3 * 4 * 3; k++) {
-        if (k < 2 * 36 && k % 36 > 1 && k % 36 != 3 * 2) /* ref and blas know no choice, and take their time */
+    for (int k = 0; k < ISAS * 4 * 4 * 3; k++) {
+        if (k < 2 * 48 && k % 48 > 1 && k % 48 != 3 * 2) /* ref and blas know no choice, and take their time */
             continue;
-        struct exec_options how = {.isa = isas[k / 36], .batch = batches[k / 3 % 4], .threads = 1 + k % 3};
-        struct exec *e = open_with(model, how, choices[k / 12 % 3]);
+        struct exec_options how = {.isa = isas[k / 48], .batch = batches[k / 3 % 4], .threads = 1 + k % 3};
+        struct exec *e = open_with(model, how, choices[k / 12 % 4]);
         if (!e)
             continue;
         for (int again = 0; again < 2; again++) { /* borders must survive a run */
             ASSERT_OK(exec_run(e, images, IMAGES, got, &m), m);
             if (memcmp(got, want, sizeof got) != 0)
-                fail_msg("%s, RESQ_CONV=%s, batch %d, %d threads: logits differ", how.isa, choices[k / 12 % 3],
+                fail_msg("%s, RESQ_CONV=%s, batch %d, %d threads: logits differ", how.isa, choices[k / 12 % 4],
                          how.batch, how.threads);
         }
         exec_close(e);
@@ -141,6 +142,75 @@ static void test_groups_beyond_the_bound_are_direct(void **state)
     model_free(&model);
 }
 
+/* All weights of a layer within +-most: sign and size by turns, up to it. */
+static void shrink_weights(struct model *model, const char *name, int most)
+{
+    struct tensor *w = model_tensor(model, graph_find(&model->graph, name), "weight");
+    int8_t *at = w->data;
+    for (size_t i = 0; i < w->count; i++)
+        at[i] = (int8_t)(at[i] % (most + 1));
+    at[0] = (int8_t)most;
+}
+
+static void expect_algorithm(const struct model *model, const char *isa, const char *conv, const char *layer,
+                             const char *algorithm)
+{
+    struct exec *e = open_with(model, (struct exec_options){.isa = isa}, conv);
+    if (e)
+        assert_string_equal(algorithm_of(e, layer), algorithm);
+    exec_close(e);
+}
+
+/* Weights whose pairs have room with codes of 8 bits: |w| <= 16. A group with one beyond goes direct. With codes of 4
+ * bits every weight has room. */
+static void test_pairs_with_room(void **state)
+{
+    (void)state;
+    struct model model;
+    random_model(&model, NET_WIDE, 7);
+    shrink_weights(&model, "c3", 16);
+    shrink_weights(&model, "d", 7);
+    shrink_weights(&model, "c1", 3);
+    expect_algorithm(&model, "avx2", "", "c3", "pairs");
+    expect_algorithm(&model, "avx2", "", "d", "pairs");
+    expect_algorithm(&model, "avx2", "pairs", "c1", "pairs");
+    expect_algorithm(&model, "avx2", "pairs", "c2", "direct");
+    expect_algorithm(&model, "avx2", "direct", "c3", "direct");
+    expect_algorithm(&model, "avx2", "winograd", "c1", "winograd");
+    expect_algorithm(&model, "avx2", "winograd", "c3", "pairs");
+    expect_algorithm(&model, "avx2vnni", "", "c3", "direct");
+    expect_algorithm(&model, "avx512vnni", "", "c3", "direct");
+    everything_equal(&model);
+    fill_weights(&model, "c3", 70, 3, 17);
+    expect_algorithm(&model, "avx2", "", "c3", "mixed");
+    everything_equal(&model);
+    ((uint8_t *)model_tensor(&model, graph_find(&model.graph, "c4"), "range")->data)[1] = 15;
+    *(uint8_t *)model_tensor(&model, graph_find(&model.graph, "c4"), "zero_point")->data = 7;
+    fill_weights(&model, "c5", 0, 128, 127);
+    expect_algorithm(&model, "avx2", "pairs", "c5", "pairs");
+    everything_equal(&model);
+    model_free(&model);
+}
+
+static int pairs_are_cheaper(int side, int channels, int images)
+{
+    struct conv_shape s = {side, side, channels, channels, 3, 1, 1, side, side, 1};
+    return cost_of(ALGORITHM_PAIRS, &s, "avx2", 1, images) < cost_of(ALGORITHM_WINOGRAD, &s, "avx2", 1, images);
+}
+
+/* As measured: what Winograd spends on the weights of few tiles decides. */
+static void test_pairs_where_tiles_are_few(void **state)
+{
+    (void)state;
+    for (int width = 16; width <= 64; width *= 2)
+        for (int images = 1; images <= 16; images *= 2) {
+            assert_false(pairs_are_cheaper(32, width, images));
+            assert_false(pairs_are_cheaper(16, 2 * width, images));
+            assert_int_equal(pairs_are_cheaper(8, 4 * width, images), images == 1);
+            assert_int_equal(pairs_are_cheaper(4, 8 * width, images), images <= 4);
+        }
+}
+
 /* Just below and at the limit: 2^25 = 255 * 131586.01. */
 static void test_bound(void **state)
 {
@@ -165,7 +235,7 @@ static void test_wrong_choice(void **state)
     random_model(&model, NET_INTEGER, 1);
     setenv("RESQ_CONV", "fast", 1);
     assert_int_equal(exec_open(&e, &model, NULL, &m), STATUS_UNSUPPORTED);
-    assert_string_equal(m.text, "RESQ_CONV=fast: unknown (direct, winograd)");
+    assert_string_equal(m.text, "RESQ_CONV=fast: unknown (direct, pairs, winograd)");
     unsetenv("RESQ_CONV");
     model_free(&model);
 }
@@ -198,6 +268,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits_everywhere),
         cmocka_unit_test(test_groups_beyond_the_bound_are_direct),
+        cmocka_unit_test(test_pairs_with_room),
+        cmocka_unit_test(test_pairs_where_tiles_are_few),
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_wrong_choice),
         cmocka_unit_test(test_comparison),

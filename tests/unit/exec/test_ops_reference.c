@@ -127,7 +127,7 @@ static void run_conv(const struct kernel_table *table, const struct conv_shape *
     const struct conv_u8_kernel *k = kernel_conv_u8(table, s);
     struct message m;
     void *packed = memory_new(k->packed_bytes(s), 1, &m), *scratch = memory_new(k->scratch_bytes(s) + 64, 1, &m);
-    k->pack(s, w, r->zero_point_x, packed);
+    k->pack(s, w, r->zero_point_x, UINT8_MAX, packed);
     struct conv_u8_call call = {.images = 1,
                                 .x = x,
                                 .x_at = layout_dense(s->h, s->w, s->c),

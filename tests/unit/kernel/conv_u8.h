@@ -13,7 +13,13 @@ struct conv_u8_form {
     int row_begin; /* rows [row_begin, out_h) are asked for first, then [0, row_begin) */
     int first;     /* outputs from here on only, with packed weights of all; else 0 */
     int residual, before, logits, no_y;
+    int high; /* the largest code of x, zero point included; 0: 255 */
 };
+
+static inline uint8_t form_high(const struct conv_u8_form *f)
+{
+    return (uint8_t)(f->high ? f->high : 255);
+}
 
 struct conv_u8_data {
     struct conv_shape s;
@@ -59,7 +65,7 @@ static inline void data_inputs(struct conv_u8_data *d, uint64_t seed, uint8_t ze
         for (int row = 0; row < s->h; row++) {
             uint8_t *to = d->x + (ptrdiff_t)d->x_first + layout_at(&d->x_at, image, row, 0);
             for (int i = 0; i < s->w * s->c; i++)
-                to[i] = (uint8_t)random_below(&random, 256);
+                to[i] = (uint8_t)random_below(&random, 1 + (uint32_t)form_high(&d->form));
         }
 }
 
@@ -125,7 +131,7 @@ static inline struct conv_u8_result data_run(const struct conv_u8_kernel *kernel
     part.out -= f->first;
     before.out = f->first;
     char *packed = bytes_new(kernel->packed_bytes(&d->s), 1), *scratch = bytes_new(kernel->scratch_bytes(&part), 1);
-    kernel->pack(&d->s, d->w, d->requantize.zero_point_x, packed);
+    kernel->pack(&d->s, d->w, d->requantize.zero_point_x, form_high(f), packed);
     struct requantize requantize = d->requantize;
     requantize.bias += f->first;
     requantize.multiplier += f->first;

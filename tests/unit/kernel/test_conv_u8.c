@@ -178,7 +178,7 @@ static void run_way(const struct conv_u8_kernel *kernel, const struct fixture *f
     int cut = way->out_cut && grain && out > grain ? (out - 1) / grain * grain : 0;
     char *packed = bytes_new(kernel->packed_bytes(&f->s), 1);
     void *scratch = bytes_new(kernel->scratch_bytes(&f->s), 1);
-    kernel->pack(&f->s, f->w, f->requantize.zero_point_x, packed);
+    kernel->pack(&f->s, f->w, f->requantize.zero_point_x, UINT8_MAX, packed);
     for (int part = 0; part < (way->row_cut ? 2 : 1); part++) {
         int row_begin = part ? 0 : way->row_cut, row_end = part ? way->row_cut : f->s.out_h;
         run_range(kernel, f, way, &t, packed, cut, out - cut, row_begin, row_end, scratch);
@@ -301,7 +301,7 @@ static void test_ahead_is_taken(void **state)
                                         .y_at = t.y.at,
                                         .row_end = f.s.out_h,
                                         .ahead = &ahead};
-            kernel->pack(&f.s, f.w, f.requantize.zero_point_x, packed);
+            kernel->pack(&f.s, f.w, f.requantize.zero_point_x, UINT8_MAX, packed);
             kernel->run(&f.s, &call, scratch);
             assert_int_equal(ahead_taken(&ahead), strcmp(table->isa, "amx") == 0 ? AHEAD_ROOM : 0);
             memory_free(packed), memory_free(scratch);

@@ -2,7 +2,7 @@
 #include "../pass/interpret.h"
 #include "exec/infer/exec.h"
 #include "graph/codes.h"
-#include "ptq/analyse.h"
+#include "ptq/analyse_part.h"
 
 enum { IMAGES = 150, BYTES = 12 * 12 * 3, CLASSES = 4 };
 
@@ -243,12 +243,131 @@ static void test_matching_what_changes_helps_and_threads_change_nothing(void **s
     analysis_free(&three);
 }
 
+/* ---- parts ---- */
+
+static struct record *part_of(enum match_mode match, int64_t first, int64_t count)
+{
+    static uint8_t held[IMAGES * BYTES];
+    static uint16_t held_labels[IMAGES];
+    struct message m;
+    struct analysis a;
+    struct record *record = record_new(&m);
+    struct analyse_options how = {.lower = &eight,
+                                  .ranges = &ranges,
+                                  .widths = {8, 3, 2},
+                                  .width_count = 3,
+                                  .count = IMAGES,
+                                  .match = match,
+                                  .match_count = 30,
+                                  .threads = 1};
+    memcpy(held, images, sizeof held);
+    memcpy(held_labels, labels, sizeof held_labels);
+    analyse_part_choose(&how, held, held_labels, BYTES, first, count);
+    ASSERT_OK(ptq_analyse(&a, &fused, &how, &m), m);
+    ASSERT_OK(analysis_to_record(&a, held_labels + how.first, first, IMAGES, record, &m), m);
+    analysis_free(&a);
+    return record;
+}
+
+static int same_number(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
+}
+
+static const char *const part_names[] = {"one", "two", "three", "four"};
+
+/* In another order than that of the images; cuts within and behind what is matched by. */
+static void test_parts_together_are_the_whole(void **state)
+{
+    static const int64_t cuts[][2] = {{60, 85}, {0, 20}, {145, 0}, {20, 40}};
+    (void)state;
+    for (enum match_mode match = MATCH_OFF; match <= MATCH_ALL; match++) {
+        struct message m;
+        struct record *parts[4];
+        struct analysis whole = analysed(match, 2), joined;
+        for (int i = 0; i < 4; i++)
+            parts[i] = part_of(match, cuts[i][0], cuts[i][1]);
+        ASSERT_OK(analysis_join(&joined, parts, part_names, 4, &m), m);
+        assert_int_equal(joined.count, whole.count);
+        assert_int_equal(joined.judged, IMAGES);
+        assert_int_equal(joined.correct, whole.correct);
+        for (int i = 0; i < whole.count; i++) {
+            const struct analyse_row *got = &joined.rows[i], *want = &whole.rows[i];
+            assert_string_equal(got->name, want->name);
+            assert_int_equal(got->is_weights, want->is_weights);
+            assert_int_equal(got->bits, want->bits);
+            assert_int_equal(got->bytes, want->bytes);
+            assert_int_equal(got->correct, want->correct);
+            assert_int_equal(got->agreed, want->agreed);
+            assert_true(same_number(got->kl, want->kl));
+            assert_true(same_number(got->logit_error, want->logit_error));
+            assert_true(same_number(got->sqnr, want->sqnr));
+            assert_true(same_number(got->sqnr_accumulated, want->sqnr_accumulated));
+        }
+        analysis_free(&joined);
+        analysis_free(&whole);
+        for (int i = 0; i < 4; i++)
+            record_free(parts[i]);
+    }
+}
+
+static void assert_refused(struct record *const *parts, int count, const char *want)
+{
+    struct message m;
+    struct analysis joined;
+    int status = analysis_join(&joined, parts, part_names, count, &m);
+    analysis_free(&joined);
+    assert_true(status < 0);
+    if (!strstr(m.text, want))
+        fail_msg("'%s', want '%s'", m.text, want);
+}
+
+static void *data_of(const struct record *r, const char *name)
+{
+    return record_find(r, name)->data;
+}
+
+static void test_parts_that_are_not_one_stream(void **state)
+{
+    struct message m;
+    (void)state;
+    struct record *a = part_of(MATCH_OFF, 0, 100), *b = part_of(MATCH_OFF, 100, 0), *c = part_of(MATCH_OFF, 90, 0);
+    assert_refused((struct record *[]){a}, 1,
+                   "one: the last image is 99, but the stream has 150: a part is missing");
+    assert_refused((struct record *[]){b}, 1, "one: first: begins at image 100, want 0: a part is missing");
+    assert_refused((struct record *[]){a, c}, 2, "two: first: begins at image 90, want 100: some are there twice");
+    ASSERT_OK(record_set(b, "made-by", "analyse of yore", &m), m);
+    assert_refused((struct record *[]){a, b}, 2, "two: made-by: differs from that of one");
+    ASSERT_OK(record_set(a, "made-by", "analyse of yore", &m), m);
+    ASSERT_OK(record_set(b, "observer", "minmax", &m), m);
+    assert_refused((struct record *[]){a, b}, 2, "two: observer: differs from that of one");
+    record_unset(b, "observer");
+    ((int64_t *)data_of(b, "bytes"))[1]++;
+    assert_refused((struct record *[]){a, b}, 2, "two: n.activations.3: of other bytes");
+    ((int64_t *)data_of(b, "bytes"))[1]--;
+    ((uint16_t *)data_of(b, "labels"))[7] = CLASSES;
+    assert_refused((struct record *[]){a, b}, 2, "two: labels: image 7: label 4 of 4 classes");
+    ((uint16_t *)data_of(b, "labels"))[7] = 0;
+    ((float *)data_of(b, "fc.weights.2"))[3] = NAN;
+    assert_refused((struct record *[]){a, b}, 2, "two: fc.weights.2: value 3 is not finite");
+    *(int64_t *)data_of(a, "first") = -1;
+    assert_refused((struct record *[]){a, b}, 2, "one: first: images -1 on are not of a stream of 150");
+    *(int64_t *)data_of(a, "first") = 0;
+    record_remove(a, "sqnr");
+    assert_refused((struct record *[]){a}, 1, "one: sqnr: missing tensor");
+    record_free(a);
+    record_free(b);
+    record_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_the_networks_with_one_change),
         cmocka_unit_test(test_noise_alone_and_accumulated),
         cmocka_unit_test(test_matching_what_changes_helps_and_threads_change_nothing),
+        cmocka_unit_test(test_parts_together_are_the_whole),
+        cmocka_unit_test(test_parts_that_are_not_one_stream),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -9,6 +9,7 @@
 #include "quant/affine.h"
 #include "quant/rounding.h"
 #include "record/stream.h"
+#include "tests/unit/crew.h"
 #include <math.h>
 
 enum { IMAGES = 24, BYTES = 12 * 12 * 3, BATCH = 5 };
@@ -123,6 +124,7 @@ struct bench {
     struct model int8;
     struct unit *units;
     struct threads *pool;
+    struct reduce reduce;
     struct unit_pass pass;
     float *target;
 };
@@ -138,10 +140,11 @@ static struct bench bench_open(const char *first, int bits, int threads, int kee
     while (strcmp(fused.graph.nodes[b.units[u].layers[0]].name, first) != 0)
         u++;
     ASSERT_OK(threads_open(&b.pool, threads, &m), m);
-    ASSERT_OK(unit_pass_open(&b.pass, &b.units[u], &fused, &b.int8, BATCH, b.pool, NULL, &m), m);
+    ASSERT_OK(reduce_open(&b.reduce, NULL, BATCH, SHARD_IMAGES, 1, 1, &m), m);
+    ASSERT_OK(unit_pass_open(&b.pass, &b.units[u], &fused, &b.int8, BATCH, b.pool, &b.reduce, NULL, &m), m);
     b.pass.seed = 7;
     b.pass.keep = keep;
-    b.pass.count = BATCH;
+    unit_begin(&b.pass, BATCH);
     struct unit_value *x = &b.pass.values[0], *y = unit_output(&b.pass);
     b.target = memory_new(BATCH * y->elements, sizeof *b.target, &m);
     assert_non_null(b.target);
@@ -164,6 +167,7 @@ static struct bench bench_open(const char *first, int bits, int threads, int kee
 static void bench_close(struct bench *b)
 {
     unit_pass_close(&b->pass);
+    reduce_close(&b->reduce);
     threads_close(b->pool);
     memory_free(b->units);
     memory_free(b->target);
@@ -177,8 +181,11 @@ static void test_gradients_by_central_differences(void **state)
     struct bench b = bench_open("a", 3, 2, 256, 0.5);
     struct unit_pass *p = &b.pass;
     const float lambda = 0.003f, beta = 3;
+    struct message m;
+    p->reduce = &b.reduce; /* b came by value */
+    unit_begin(p, BATCH);
     unit_forward(p, b.target);
-    unit_backward(p, lambda, beta);
+    ASSERT_OK(unit_backward(p, lambda, beta, &m), m);
     int compared = 0;
     for (int l = 0; l < 3; l++) {
         struct unit_layer *y = &p->layers[l];
@@ -252,6 +259,7 @@ static void test_steps_are_pytorchs(void **state)
     struct record *r;
     struct unit unit = {.count = 1, .input_count = 1};
     struct model from, int8;
+    struct reduce reduce;
     struct unit_pass p;
     (void)state;
     ASSERT_OK(record_load(&r, "tests/reference/reconstruct.safetensors", &m), m);
@@ -264,24 +272,26 @@ static void test_steps_are_pytorchs(void **state)
            record_find(r, "scale")->data, OUT * sizeof(float));
     unit.layers[0] = fc;
     unit.inputs[0] = fc - 1;
-    ASSERT_OK(unit_pass_open(&p, &unit, &from, &int8, ROWS, NULL, NULL, &m), m);
-    p.count = ROWS;
+    ASSERT_OK(reduce_open(&reduce, NULL, ROWS, SHARD_IMAGES, 1, 1, &m), m);
+    ASSERT_OK(unit_pass_open(&p, &unit, &from, &int8, ROWS, NULL, &reduce, NULL, &m), m);
     p.keep = 256;
     const float *x = record_find(r, "x")->data, *losses = record_find(r, "steps.loss")->data;
     const float *target = record_find(r, "target")->data, *want = record_find(r, "steps.v")->data;
     for (int step = 0; step < 12; step++) {
         uint8_t unused[IN] = {0};
+        unit_begin(&p, ROWS);
         for (int i = 0; i < ROWS; i++)
             unit_take_input(&p, 0, i, unused, x + i * IN);
         double loss = unit_forward(&p, target);
         if (!(fabs(loss - (double)losses[step]) < 1e-5 * (1 + loss)))
             fail_msg("step %d: loss %g, want %g", step, loss, (double)losses[step]);
-        unit_backward(&p, step < 3 ? 0 : 0.01f, (float)(20 - 2 * (step - 3)));
+        ASSERT_OK(unit_backward(&p, step < 3 ? 0 : 0.01f, (float)(20 - 2 * (step - 3)), &m), m);
         unit_step(&p, step + 1, 0.05);
     }
     for (int i = 0; i < OUT * IN; i++)
         assert_true(fabs((double)(p.layers[0].variables[i] - want[i])) < 1e-4);
     unit_pass_close(&p);
+    reduce_close(&reduce);
     model_free(&int8);
     model_free(&from);
     record_free(r);
@@ -362,6 +372,59 @@ static void test_codes_are_better_than_the_nearest(void **state)
         fail_msg("%g", better);
 }
 
+/* ---- ranks ---- */
+
+enum { MANY = 72 /* 3 shards, the last one of 8 images */ };
+
+struct shared_run {
+    struct reconstruct_options how;
+    struct model models[CREW_MOST];
+    int status[CREW_MOST];
+};
+
+static void reconstruct_shared(void *context, const struct ranks *ranks)
+{
+    struct message m;
+    struct shared_run *run = context;
+    struct reconstruct_options how = run->how;
+    how.ranks = ranks;
+    run->status[ranks->rank] = ptq_reconstruct(&run->models[ranks->rank], &fused, &how, &m);
+}
+
+static void test_ranks_learn_what_one_process_does(void **state)
+{
+    static uint8_t many[MANY * BYTES];
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        sample_image(&fused.graph, (uint64_t)i, many + i * BYTES);
+    for (int batch = 8; batch <= MANY; batch += 32) { /* of 1, 2 and 3 shards */
+        struct message m;
+        struct shared_run run = {.how = {.images = many,
+                                         .count = MANY,
+                                         .match_count = MANY,
+                                         .match = MATCH_ALL,
+                                         .steps = 8,
+                                         .batch = batch,
+                                         .seed = 3,
+                                         .rate = 0.05,
+                                         .drop = 0.5,
+                                         .penalty = 0.01}};
+        struct model alone = lowered(&fused, &ranges, 3, 0);
+        ASSERT_OK(ptq_reconstruct(&alone, &fused, &run.how, &m), m);
+        for (int ranks = 2; ranks <= 4; ranks++) {
+            for (int i = 0; i < ranks; i++)
+                run.models[i] = lowered(&fused, &ranges, 3, 0);
+            crew_run(ranks, reconstruct_shared, &run);
+            for (int i = 0; i < ranks; i++) {
+                assert_int_equal(run.status[i], 0);
+                assert_same(&alone, &run.models[i]);
+                model_free(&run.models[i]);
+            }
+        }
+        model_free(&alone);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_elements_are_left_as_often_as_asked),
         cmocka_unit_test(test_steps_are_pytorchs),
         cmocka_unit_test(test_codes_are_better_than_the_nearest),
+        cmocka_unit_test(test_ranks_learn_what_one_process_does),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -3,9 +3,25 @@
 #include "base/progress.h"
 #include "exec/infer/cpu/cpu_exec.h"
 
-static enum conv_choice other_choice(const struct conv_parts *p)
+static int same_parts(const struct conv_parts *a, const struct conv_parts *b)
 {
-    return p->part[0].algorithm == ALGORITHM_DIRECT && p->count == 1 ? CHOOSE_WINOGRAD : CHOOSE_DIRECT;
+    for (int i = 0; i < a->count && i < b->count; i++)
+        if (a->part[i].first != b->part[i].first || a->part[i].algorithm != b->part[i].algorithm)
+            return 0;
+    return a->count == b->count;
+}
+
+/* The first that computes the layer otherwise than it was chosen: 1, or 0 where there is none. */
+static int other_choose(const struct exec *e, int i, struct conv_parts *other, struct message *m)
+{
+    static const enum conv_choice choices[] = {CHOOSE_WINOGRAD, CHOOSE_PAIRS, CHOOSE_DIRECT};
+    for (size_t k = 0; k < sizeof choices / sizeof *choices; k++) {
+        TRY(conv_parts_choose(e, i, choices[k], other, m));
+        if (!same_parts(&cpu_of(e)->steps[i].parts, other))
+            return 1;
+        conv_parts_free(other);
+    }
+    return 0;
 }
 
 static double parts_time(const struct exec *e, int i, const struct conv_parts *parts, const struct span *at)
@@ -30,12 +46,10 @@ int cpu_compare(struct exec *e, int i, int images, struct exec_comparison *c, st
     struct conv_parts other = {0};
     if (e->steps.at[i].kind != STEP_CONV || cpu_of(e)->is_bf16)
         return 0;
-    enum conv_choice choice = other_choice(chosen);
     void *packed = NULL;
-    int status = conv_parts_choose(e, i, choice, &other, m);
-    if (status < 0 ||
-        (choice == CHOOSE_WINOGRAD && other.count == 1 && other.part[0].algorithm == ALGORITHM_DIRECT))
-        goto out; /* no such kernel, or nothing that it may compute */
+    int status = other_choose(e, i, &other, m);
+    if (status <= 0)
+        goto out;
     packed = memory_new_raw(conv_parts_bytes(&other), 1, m);
     status = STATUS_NOMEM;
     if (!packed)
@@ -43,7 +57,7 @@ int cpu_compare(struct exec *e, int i, int images, struct exec_comparison *c, st
     TRY_GOTO(conv_parts_pack(e, i, &other, packed, m), out);
     status = 1;
     const struct span at = {.count = images_at_once(e, i, images), .parts = 1, .scratch = cpu_of(e)->scratch};
-    c->other = choice == CHOOSE_WINOGRAD ? "winograd" : "direct";
+    c->other = conv_parts_algorithm(e, i, &other);
     for (int call = 0; call < 6; call++) { /* in turns; the first warms up */
         double one = parts_time(e, i, chosen, &at) / at.count, two = parts_time(e, i, &other, &at) / at.count;
         c->chosen_seconds = call < 2 || one < c->chosen_seconds ? one : c->chosen_seconds;

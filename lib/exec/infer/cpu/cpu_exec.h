@@ -139,6 +139,8 @@ int conv_parts_pack(const struct exec *e, int i, struct conv_parts *parts, void 
                     struct message *m) RESQ_USE_RESULT;
 void conv_parts_free(struct conv_parts *parts);
 size_t conv_parts_bytes(const struct conv_parts *parts);
+/* The name of the one algorithm, or "mixed". */
+const char *conv_parts_algorithm(const struct exec *e, int i, const struct conv_parts *parts);
 size_t conv_scratch(const struct exec *e, int i);
 /* The packed weights of these outputs on, counted from the part's first. */
 const void *conv_packed_at(const struct exec *e, int i, const struct conv_part *p, int first);

@@ -33,13 +33,8 @@ static int prepare_step(struct exec *e, int i, struct message *m)
     const struct step *s = &e->steps.at[i];
     own->algorithm = "elementwise";
     if (s->kind == STEP_CONV) {
-        const char *direct = s->is_integer ? kernel_conv_u8(e->kernels, &s->shape)->algorithm
-                             : c->is_bf16  ? kernel_conv_bf16(e->kernels, &s->shape)->algorithm
-                                           : kernel_conv_f32(e->kernels, &s->shape)->algorithm;
         TRY(conv_parts_choose(e, i, c->choice, &own->parts, m));
-        own->algorithm = own->parts.count > 1                                 ? "mixed"
-                         : own->parts.part[0].algorithm == ALGORITHM_WINOGRAD ? "winograd"
-                                                                              : direct;
+        own->algorithm = conv_parts_algorithm(e, i, &own->parts);
     }
     c->scratch_stride = max_size(c->scratch_stride, round_up_64(cpu_step_scratch(e, i)));
     return 0;

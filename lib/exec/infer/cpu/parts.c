@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "exec/infer/cpu/cpu_exec.h"
 #include "exec/plan/bounds.h"
+#include <math.h>
 
 /* What all kinds of kernel have in common. */
 struct kernel_facts {
@@ -13,12 +14,14 @@ struct kernel_facts {
 const struct conv_u8_kernel *conv_kernel_u8(const struct exec *e, const struct step *s, enum algorithm a)
 {
     return a == ALGORITHM_WINOGRAD ? kernel_conv_u8_winograd(e->kernels, &s->shape)
+           : a == ALGORITHM_PAIRS  ? kernel_conv_u8_pairs(e->kernels, &s->shape)
                                    : kernel_conv_u8(e->kernels, &s->shape);
 }
 
 const struct conv_f32_kernel *conv_kernel_f32(const struct exec *e, const struct step *s, enum algorithm a)
 {
     return a == ALGORITHM_WINOGRAD ? kernel_conv_f32_winograd(e->kernels, &s->shape)
+           : a == ALGORITHM_PAIRS  ? NULL
                                    : kernel_conv_f32(e->kernels, &s->shape);
 }
 
@@ -41,11 +44,6 @@ static struct kernel_facts facts_of(const struct exec *e, const struct step *s, 
     return k ? FACTS(k) : none;
 }
 
-static int can_winograd(const struct exec *e, const struct step *s)
-{
-    return facts_of(e, s, ALGORITHM_WINOGRAD).exists;
-}
-
 static struct conv_shape with_outputs(const struct conv_shape *s, int outputs)
 {
     struct conv_shape part = *s;
@@ -55,16 +53,19 @@ static struct conv_shape with_outputs(const struct conv_shape *s, int outputs)
 
 /* ---- choice ---- */
 
-/* Whether Winograd is exact for outputs [first, first + count): integers only. */
-static int proved(const struct step *s, const void *weight, int first, int count)
+/* Whether the algorithm is exact for outputs [first, first + count): integers only. */
+static int proved(const struct exec *e, int i, const void *weight, int first, int count, enum algorithm a)
 {
-    int per_output = (int)shape_reduced(&s->shape);
-    if (!s->is_integer)
+    const struct step *s = &e->steps.at[i];
+    size_t per_output = shape_reduced(&s->shape);
+    if (!s->is_integer || a == ALGORITHM_DIRECT)
         return 1;
-    for (int k = first; k < first + count; k++)
-        if (winograd_bound((const int8_t *)weight + (size_t)k * (size_t)per_output, per_output) >=
-            WINOGRAD_SUM_LIMIT)
+    for (int k = first; k < first + count; k++) {
+        const int8_t *w = (const int8_t *)weight + (size_t)k * per_output;
+        if (a == ALGORITHM_WINOGRAD ? winograd_bound(w, (int)per_output) >= WINOGRAD_SUM_LIMIT
+                                    : !pairs_proved(w, (int)per_output, e->constants[i].map_x.qmax))
             return 0;
+    }
     return 1;
 }
 
@@ -78,31 +79,56 @@ static void part_extend(struct conv_parts *parts, int first, int count, enum alg
         parts->part[parts->count++] = (struct conv_part){.first = first, .count = count, .algorithm = algorithm};
 }
 
-static int choose_winograd(const struct exec *e, const struct step *s, enum conv_choice choice)
+static double cost_here(const struct exec *e, const struct step *s, enum algorithm a)
 {
     enum { MOST = 16 /* images in one call, about: see chunk_of */ };
-    if (!can_winograd(e, s) || choice == CHOOSE_DIRECT)
-        return 0;
-    if (choice == CHOOSE_WINOGRAD)
-        return 1;
     /* The algorithms round floats differently, and logits must not depend on the batch: floats are planned for one.
      */
     int images = !s->is_integer ? 1 : e->batch < MOST ? e->batch : MOST;
-    return cost_choose(&s->shape, e->kernels->isa, s->is_integer, images) == ALGORITHM_WINOGRAD;
+    return facts_of(e, s, a).exists ? cost_of(a, &s->shape, e->kernels->isa, s->is_integer, images) : INFINITY;
 }
 
-/* Groups of outputs whose sums cannot be proved small enough go to the direct kernel. */
-static void parts_choose(const struct exec *e, const struct step *s, enum conv_choice choice, const void *weight,
+/* What is tried for an output, one after the other until one is exact; direct, which always is, comes last. Returns
+ * how many. */
+static int order_of(const struct exec *e, const struct step *s, enum conv_choice choice,
+                    enum algorithm order[ALGORITHMS])
+{
+    int pairs = choice == CHOOSE_PAIRS && facts_of(e, s, ALGORITHM_PAIRS).exists, count = 0;
+    double direct = cost_here(e, s, ALGORITHM_DIRECT), winograd = cost_here(e, s, ALGORITHM_WINOGRAD);
+    double paired = cost_here(e, s, ALGORITHM_PAIRS);
+    if (choice == CHOOSE_WINOGRAD && facts_of(e, s, ALGORITHM_WINOGRAD).exists)
+        winograd = 0;
+    if (choice == CHOOSE_DIRECT || choice == CHOOSE_PAIRS) {
+        winograd = INFINITY;
+        paired = pairs ? 0 : INFINITY;
+    }
+    if (winograd < direct && winograd < paired)
+        order[count++] = ALGORITHM_WINOGRAD;
+    if (paired < direct)
+        order[count++] = ALGORITHM_PAIRS;
+    if (winograd < direct && paired <= winograd)
+        order[count++] = ALGORITHM_WINOGRAD;
+    order[count++] = ALGORITHM_DIRECT;
+    return count;
+}
+
+/* Each group of outputs by the first algorithm that is proved exact for all of them. */
+static void parts_choose(const struct exec *e, int i, enum conv_choice choice, const void *weight,
                          struct conv_parts *parts)
 {
-    int out = s->shape.out, grain = out;
-    int winograd = choose_winograd(e, s, choice);
-    if (winograd && facts_of(e, s, ALGORITHM_WINOGRAD).grain > 0)
-        grain = facts_of(e, s, ALGORITHM_WINOGRAD).grain;
+    const struct step *s = &e->steps.at[i];
+    enum algorithm order[ALGORITHMS];
+    int out = s->shape.out, grain = 0, tried = order_of(e, s, choice, order);
+    for (int k = 0; k < tried - 1; k++)
+        if (facts_of(e, s, order[k]).grain > grain)
+            grain = facts_of(e, s, order[k]).grain;
+    if (grain == 0)
+        grain = out;
     for (int first = 0; first < out; first += grain) {
-        int count = out - first < grain ? out - first : grain;
-        part_extend(parts, first, count,
-                    winograd && proved(s, weight, first, count) ? ALGORITHM_WINOGRAD : ALGORITHM_DIRECT);
+        int count = out - first < grain ? out - first : grain, k = 0;
+        while (!proved(e, i, weight, first, count, order[k]))
+            k++;
+        part_extend(parts, first, count, order[k]);
     }
 }
 
@@ -111,9 +137,10 @@ static void part_pack(const struct exec *e, int i, const void *weight, struct co
     const struct step *s = &e->steps.at[i];
     struct conv_shape shape = with_outputs(&s->shape, p->count);
     size_t at = (size_t)p->first * shape_reduced(&s->shape);
+    const struct affine *x = &e->constants[i].map_x;
     if (s->is_integer)
         conv_kernel_u8(e, s, p->algorithm)
-            ->pack(&shape, (const int8_t *)weight + at, e->constants[i].map_x.zero_point, p->packed);
+            ->pack(&shape, (const int8_t *)weight + at, x->zero_point, (uint8_t)x->qmax, p->packed);
     else if (cpu_of(e)->is_bf16)
         kernel_conv_bf16(e->kernels, &s->shape)->pack(&shape, (const float *)weight + at, p->packed);
     else
@@ -132,7 +159,7 @@ int conv_parts_choose(const struct exec *e, int i, enum conv_choice choice, stru
     const void *weight = step_weights(&e->constants[i], e->model, s, &expanded, m);
     if (!weight)
         return STATUS_NOMEM;
-    parts_choose(e, s, choice, weight, parts);
+    parts_choose(e, i, choice, weight, parts);
     memory_free(expanded);
     for (int k = 0; k < parts->count; k++) {
         struct conv_part *p = &parts->part[k];
@@ -172,14 +199,26 @@ size_t conv_parts_bytes(const struct conv_parts *parts)
     return bytes;
 }
 
-/* Enough for either algorithm, so that the other can be tried. */
+/* Enough for every algorithm, so that others can be tried. */
 size_t conv_scratch(const struct exec *e, int i)
 {
     const struct step *s = &e->steps.at[i];
-    size_t bytes = facts_of(e, s, ALGORITHM_DIRECT).scratch_bytes(&s->shape);
-    if (can_winograd(e, s))
-        bytes = max_size(bytes, facts_of(e, s, ALGORITHM_WINOGRAD).scratch_bytes(&s->shape));
+    size_t bytes = 0;
+    for (enum algorithm a = 0; a < ALGORITHMS; a++) {
+        struct kernel_facts facts = facts_of(e, s, a);
+        bytes = facts.exists ? max_size(bytes, facts.scratch_bytes(&s->shape)) : bytes;
+    }
     return bytes;
+}
+
+const char *conv_parts_algorithm(const struct exec *e, int i, const struct conv_parts *parts)
+{
+    const struct step *s = &e->steps.at[i];
+    enum algorithm a = parts->part[0].algorithm;
+    return parts->count > 1     ? "mixed"
+           : s->is_integer      ? conv_kernel_u8(e, s, a)->algorithm
+           : cpu_of(e)->is_bf16 ? kernel_conv_bf16(e->kernels, &s->shape)->algorithm
+                                : conv_kernel_f32(e, s, a)->algorithm;
 }
 
 const void *conv_packed_at(const struct exec *e, int i, const struct conv_part *p, int first)

@@ -99,7 +99,8 @@ static void quantize_weights(struct gradient *g, int i)
     }
     layer_quantize(g->parameters + t->weight, t->bias == NO_OFFSET ? NULL : g->parameters + t->bias, s->shape.out,
                    (int)shape_reduced(&s->shape), &how, x->scale, own->codes, own->code_scale, own->code_bias);
-    kernel_conv_u8(g->kernels, &s->shape)->pack(&s->shape, own->codes, x->zero_point, own->packed);
+    kernel_conv_u8(g->kernels, &s->shape)
+        ->pack(&s->shape, own->codes, x->zero_point, (uint8_t)x->qmax, own->packed);
     own->requantize = requantize_make(&maps, own->code_scale, s->shape.out, own->code_bias, own->multiplier);
 }
 

@@ -22,10 +22,11 @@ static size_t packed_bytes(const struct conv_shape *s)
 }
 
 /* [R,R,C] in 16 bits, zeros beyond C */
-static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed)
+static void pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, uint8_t high_x,
+                 void *packed)
 {
     int16_t *to = packed;
-    (void)zero_point_x;
+    (void)zero_point_x, (void)high_x;
     memset(packed, 0, packed_bytes(s));
     for (int r = 0; r < s->kernel; r++)
         for (int t = 0; t < s->kernel; t++, to += stride_of(s))

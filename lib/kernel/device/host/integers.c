@@ -80,7 +80,7 @@ static void run_conv_u8(struct device *d, const struct host_call *c)
     void *packed = aligned_alloc(64, round_up_64(k->packed_bytes(s) + 64));
     void *scratch = aligned_alloc(64, round_up_64(k->scratch_bytes(s) + 64));
     struct layout y_at = layout_dense(s->out_h, s->out_w, s->out);
-    k->pack(s, u->packed, rq.zero_point_x, packed);
+    k->pack(s, u->packed, rq.zero_point_x, UINT8_MAX, packed);
     struct conv_u8_call call = {.images = p->conv.n,
                                 .x = u->x,
                                 .x_at = layout_dense(s->h, s->w, s->c),

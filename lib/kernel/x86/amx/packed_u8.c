@@ -43,9 +43,10 @@ static void pack_group(const struct conv_shape *s, const int8_t *weight, int8_t 
     _mm512_store_si512(sums + taps * OUTPUTS, all);
 }
 
-void packed_u8_pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed)
+void packed_u8_pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, uint8_t high_x,
+                    void *packed)
 {
-    (void)zero_point_x;
+    (void)zero_point_x, (void)high_x;
     if (s->out % OUTPUTS || !whole_steps(s)) /* else every byte is written */
         memset(packed, 0, packed_bytes(s));
     for (int k = 0, count; k < s->out; k += count) {

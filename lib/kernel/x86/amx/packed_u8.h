@@ -26,6 +26,7 @@ static inline const int32_t *tap_sums(const struct conv_shape *s, const int8_t *
     return (const int32_t *)(const void *)(group + steps_of(s) * WEIGHT_TILE);
 }
 
-void packed_u8_pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, void *packed);
+void packed_u8_pack(const struct conv_shape *s, const int8_t *weight, uint8_t zero_point_x, uint8_t high_x,
+                    void *packed);
 
 #endif

@@ -2,6 +2,13 @@
 #include "kernel/x86/avx2/vector_u8_256.h"
 
 enum { PRODUCT_TILES = 6, EXPAND_TILES = 2, KEEP_TILES = 3 * EXPAND_TILES };
+/* The lines of one pair of inputs, well ahead: few tiles wait for their weights longer than they compute. */
+enum { WEIGHTS_AHEAD = 6 * 1024 };
+#define EXPAND_FETCH(w)                      \
+    vector_fetch((w) + WEIGHTS_AHEAD);       \
+    vector_fetch((w) + WEIGHTS_AHEAD + 64);  \
+    vector_fetch((w) + WEIGHTS_AHEAD + 128); \
+    vector_fetch((w) + WEIGHTS_AHEAD + 192);
 #include "kernel/template/products_u8.inc"
 
 PRODUCTS(1)
