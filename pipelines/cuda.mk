@@ -1,6 +1,9 @@
 # The GPU backend: resq-cuda.so, which the programs load when they are asked for a GPU; none of them links it. It is built
 # where a CUDA toolkit (nvcc) and cuDNN 9 are found, and everything else builds without.
 #   CUDA_HOME=DIR   the toolkit: DIR/bin/nvcc. By default /usr/local/cuda, or where the nvcc in PATH lies. Empty: no backend.
+#   NCCL_HOME=DIR   NCCL's header, DIR/include/nccl.h, by which several GPUs train: by default in the toolkit, in /usr, or in
+#                   the Python package nvidia-nccl-cu13 or -cu12. Its library, libnccl.so.2, is loaded where one trains so. Empty:
+#                   without; they then tell each other through the host's memory.
 #   CUDNN_HOME=DIR  cuDNN: DIR/include/cudnn.h and DIR/lib or lib64. By default in the toolkit, in /usr, or in the Python
 #                   package nvidia-cudnn-cu13 or -cu12.
 ifeq ($(origin CUDA_HOME),undefined)
@@ -19,6 +22,12 @@ ifeq ($(origin CUDNN_HOME),undefined)
 CUDNN_HOME := $(or $(call cudnn_at,$(CUDA_HOME)),$(call cudnn_at,/usr),$(firstword \
 	$(shell python3 -c '$(CUDNN_IN_PYTHON)' 2> /dev/null)))
 endif
+ifeq ($(origin NCCL_HOME),undefined)
+NCCL_IN_PYTHON := import importlib.util as u; s = u.find_spec("nvidia.nccl"); print(*s.submodule_search_locations)
+NCCL_HOME := $(firstword $(foreach d,$(CUDA_HOME) /usr,$(if $(wildcard $(d)/include/nccl.h),$(d))) \
+	$(shell python3 -c '$(NCCL_IN_PYTHON)' 2> /dev/null))
+endif
+NCCL_HEADER := $(if $(NCCL_HOME),$(wildcard $(NCCL_HOME)/include/nccl.h))
 CUDNN_HEADER := $(if $(CUDNN_HOME),$(call cudnn_header,$(CUDNN_HOME)))
 CUDNN_LIBRARY := $(if $(CUDNN_HOME),$(call cudnn_library,$(CUDNN_HOME)))
 endif
@@ -34,10 +43,13 @@ CUDA_TARGETS ?= -gencode arch=compute_90,code=sm_90 -gencode arch=compute_75,cod
 NVCC_FLAGS = -std=c++17 -O2 -fmad=false $(CUDA_TARGETS) -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wshadow,-Wconversion \
 	$(if $(WERROR),-Werror all-warnings -Xcompiler -Werror)
 CUDA_INCLUDES := -isystem $(CUDA_HOME)/include -isystem $(dir $(CUDNN_HEADER))
+$(B)/cuda/lib/kernel/device/cuda/nccl.o $(B)/emulated/lib/kernel/device/cuda/nccl.o: private CUDA_INCLUDES += \
+	$(if $(NCCL_HEADER),-DRESQ_NCCL -isystem $(dir $(NCCL_HEADER)))
 # What the library takes of the lower layers is compiled into it once more: it shows one symbol and needs none.
 CUDA_C := $(wildcard lib/kernel/device/cuda/*.c) $(addprefix lib/base/,status.c memory.c locale.c utf8.c)
 CUDA_CU := $(wildcard lib/kernel/device/cuda/*.cu)
-CUDA_RUNPATH = $(patsubst %,-Wl$(comma)-rpath$(comma)%,'$$ORIGIN' $(sort $(dir $(CUDNN_LIBRARY)) $(dir $(CUBLASLT_LIBRARY))))
+CUDA_RUNPATH = $(patsubst %,-Wl$(comma)-rpath$(comma)%,'$$ORIGIN' $(sort $(dir $(CUDNN_LIBRARY)) $(dir $(CUBLASLT_LIBRARY)) \
+	$(if $(NCCL_HEADER),$(dir $(firstword $(foreach d,lib lib64,$(wildcard $(NCCL_HOME)/$(d)/libnccl.so.2)))))))
 
 ifneq ($(CUDA),)
 all: $(BIN)/resq-cuda.so

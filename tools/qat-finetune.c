@@ -26,7 +26,7 @@ static const char details[] =
     "Before the first and after each epoch the int8 model is lowered and tested on the --validate images;\n"
     "the best is written (without --validate, the last). The log's epoch 0 is the model as quantize makes\n"
     "it: where no epoch is better, it is what is written, with a warning, and --epochs 0 writes just that.\n"
-    "Stream, checkpoint and log are as for train-fp32.\n"
+    "Stream, checkpoint, log and several processes (mpirun) are as for train-fp32.\n"
     "\n"
     "  cifar-load --part train --epochs 2 --shuffle | augment --crop 4 --flip 0.5 |\n"
     "    qat-finetune -m fused -r ranges --epochs 2 --validate held-out.batches --log log.tsv -o int8\n"

@@ -228,7 +228,7 @@ static void say_unit(const struct reconstruction *r, struct noise before, struct
 /* The most that a step has of this rank's. */
 static int own_images(const struct reconstruction *r)
 {
-    return share_most_images(r->batch, r->o->ranks ? r->o->ranks->count : 1);
+    return share_most_images(r->batch, SHARD_IMAGES, r->o->ranks ? r->o->ranks->count : 1);
 }
 
 /* Learns, and takes what was learned where it is better than the nearest codes. */
@@ -309,7 +309,7 @@ static int open_reduce(struct reconstruction *r, struct message *m)
             size_t weights = model_tensor(r->fused, r->units[u].layers[l], "weight")->count;
             most = weights > most ? weights : most;
         }
-    return reduce_open(&r->reduce, r->o->ranks, r->batch, 1, most, m);
+    return reduce_open(&r->reduce, r->o->ranks, r->batch, SHARD_IMAGES, 1, most, m);
 }
 
 /* All ranks must be about to do the same. */

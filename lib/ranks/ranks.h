@@ -15,6 +15,7 @@ enum { RANKS_MOST = 1024 };
  * STATUS_IO. */
 struct ranks {
     int rank, count; /* rank 0..count-1 */
+    int local;       /* this one's number among the ranks of its machine, from 0 */
     /* What rank 0 has at data comes to all others' data. */
     int (*broadcast)(void *data, size_t bytes, struct message *m);
     /* Rank r gives the bytes[r] bytes at its `own`; every rank gets them at all + offset[r], where r's own may lie
@@ -36,7 +37,7 @@ struct ranks_backend {
     size_t size;
     int (*open)(const struct ranks **ranks, struct message *m);
 };
-enum { RANKS_VERSION = 1 };
+enum { RANKS_VERSION = 2 };
 #define RANKS_BACKEND_SYMBOL "resq_ranks_backend"
 typedef const struct ranks_backend *ranks_backend_entry(void);
 

@@ -162,19 +162,26 @@ int held_out_is_open(const struct held_out *h)
     return h->logits != NULL;
 }
 
+/* Where a rank's images begin: whole batches of `batch`, which a device computes in calls of that shape. */
+static int64_t share_begin(const struct held_out *h, int batch, int rank, int ranks)
+{
+    int64_t grain = batch > 0 ? batch : 1, begin = (h->set.count + grain - 1) / grain * rank / ranks * grain;
+    return begin < h->set.count ? begin : h->set.count;
+}
+
 /* Logits of all images: a rank's own share of them, in order, then everybody's. */
-static int logits_make(struct held_out *h, struct exec *e, struct message *m)
+static int logits_make(struct held_out *h, struct exec *e, int batch, struct message *m)
 {
     int ranks = h->ranks ? h->ranks->count : 1, rank = h->ranks ? h->ranks->rank : 0;
     size_t row = (size_t)h->set.class_count, bytes[RANKS_MOST], offset[RANKS_MOST];
-    int64_t first = h->set.count * rank / ranks, past = h->set.count * (rank + 1) / ranks;
+    int64_t first = share_begin(h, batch, rank, ranks), past = share_begin(h, batch, rank + 1, ranks);
     if (past > first)
         TRY(exec_run(e, h->set.images + (size_t)first * image_shape_bytes(h->set.shape), past - first,
                      h->logits + (size_t)first * row, m));
     if (ranks == 1)
         return STATUS_OK;
     for (int i = 0; i < ranks; i++) {
-        int64_t begin = h->set.count * i / ranks, end = h->set.count * (i + 1) / ranks;
+        int64_t begin = share_begin(h, batch, i, ranks), end = share_begin(h, batch, i + 1, ranks);
         offset[i] = (size_t)begin * row * sizeof *h->logits;
         bytes[i] = (size_t)(end - begin) * row * sizeof *h->logits;
     }
@@ -195,7 +202,7 @@ int held_out_evaluate(struct held_out *h, const struct model *model, const struc
     if (status >= 0)
         status = images_match_input(h->set.shape, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m);
     if (status >= 0)
-        status = logits_make(h, e, m);
+        status = logits_make(h, e, options->batch, m);
     exec_close(e);
     if (status < 0)
         return status;

@@ -10,7 +10,7 @@ static int add_note(struct text *log, const char *key, const char *value, struct
 }
 
 int log_begin(struct text *log, const char *tool, const struct record *stream, int64_t images, int64_t held_out,
-              const char *precision, double clip_norm, struct message *m)
+              const char *precision, double clip_norm, int shard, struct message *m)
 {
     TRY(text_add(log, m, "# tool: %s %s\n", tool, RESQ_VERSION));
     if (stream) {
@@ -25,6 +25,8 @@ int log_begin(struct text *log, const char *tool, const struct record *stream, i
     format_number(number, clip_norm);
     if (clip_norm > 0)
         TRY(add_note(log, "clip-norm", number, m));
+    if (shard > 0)
+        TRY(text_add(log, m, "# shard: %d\n", shard));
     return text_add(log, m,
                     "epoch\tstep\tlearning_rate\tloss\taccuracy_train\taccuracy_held_out\timages_per_s\tseconds\n");
 }

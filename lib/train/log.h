@@ -18,10 +18,10 @@ struct log_row {
     double seconds;           /* since the start, interruptions left out */
 };
 
-/* Notes (tool, data set, its digest, images an epoch, held-out images, precision, clip-norm) and the header line.
- * stream NULL, held_out 0, precision NULL, clip_norm 0: none. */
+/* Notes (tool, data set, its digest, images an epoch, held-out images, precision, clip-norm, shard) and the header
+ * line. stream NULL, held_out 0, precision NULL, clip_norm 0, shard 0: none. */
 int log_begin(struct text *log, const char *tool, const struct record *stream, int64_t images, int64_t held_out,
-              const char *precision, double clip_norm, struct message *m) RESQ_USE_RESULT;
+              const char *precision, double clip_norm, int shard, struct message *m) RESQ_USE_RESULT;
 int log_add(struct text *log, const struct log_row *row, struct message *m) RESQ_USE_RESULT;
 /* Whole or not at all; path NULL: nothing to do. */
 int log_save(const struct text *log, const char *path, struct message *m) RESQ_USE_RESULT;

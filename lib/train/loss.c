@@ -49,9 +49,10 @@ int loss_of_batch(struct reduce *r, const float *logits, const struct targets *t
     enum { VALUES = 2 };
     double shards[TREE_SHARDS][VALUES];
     int count = 0;
-    for (int at = 0; at < r->share.images; at += SHARD_IMAGES, count++) {
+    for (int at = 0; at < r->share.images; at += r->shard, count++) {
         size_t first = (size_t)at * (size_t)classes;
-        struct loss_sums s = rows_add(logits + first, targets, at, tree_images(r->share.images, count), r->images,
+        int left = r->share.images - at;
+        struct loss_sums s = rows_add(logits + first, targets, at, left < r->shard ? left : r->shard, r->images,
                                       classes, smoothing, dlogits + first);
         shards[count][0] = s.loss;
         shards[count][1] = (double)s.correct;

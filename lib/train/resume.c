@@ -41,10 +41,24 @@ static const char *made_by(const struct record *r)
     return value ? value : "";
 }
 
+enum { WHERE_BYTES = 64 };
+
+/* What the order of sums depends on, besides the precision. */
+static void where_it_runs(const struct trainer *t, char where[WHERE_BYTES])
+{
+    int shard = gradient_device_shard(t->gradient);
+    if (shard > 0)
+        snprintf(where, WHERE_BYTES, "%s (shards of %d)", gradient_device(t->gradient), shard);
+    else
+        snprintf(where, WHERE_BYTES, "%s", gradient_device(t->gradient));
+}
+
 static int add_metadata(struct trainer *t, struct record *r, struct message *m)
 {
+    char where[WHERE_BYTES];
+    where_it_runs(t, where);
     TRY(checkpoint_add_state(r, &t->state, m));
-    TRY(record_set(r, "device", gradient_device(t->gradient), m));
+    TRY(record_set(r, "device", where, m));
     TRY(record_set(r, "precision", gradient_precision(t->gradient), m));
     TRY(checkpoint_add_scale(r, gradient_loss_scale(t->gradient), t->skipped, m));
     TRY(record_set(r, "stream-made-by", made_by(t->stream), m));
@@ -69,9 +83,11 @@ static int fill(void *context, struct record *r, struct message *m)
 
 int trainer_save(struct trainer *t, struct message *m)
 {
-    if (!t->options->checkpoint || !trainer_is_first(t))
+    if (!t->options->checkpoint)
         return STATUS_OK;
-    TRY(trainer_settle(t, m));
+    TRY(trainer_settle(t, m)); /* all ranks: what is left of steps is theirs together */
+    if (!trainer_is_first(t))
+        return STATUS_OK;
     TRY(trainer_check_finite(t, m));
     t->state.seconds = t->seconds_before + clock_seconds() - t->session_start;
     return checkpoint_save(t->options->checkpoint, t->recipe.data, fill, t, m);
@@ -91,8 +107,10 @@ static int restore_stream(struct trainer *t, const struct record *checkpoint, st
 /* A line in log and talk where the checkpoint's device or precision is another. */
 static int log_moved(struct trainer *t, const struct record *checkpoint, struct message *m)
 {
-    const char *device = gradient_device(t->gradient), *precision = gradient_precision(t->gradient);
+    char device[WHERE_BYTES];
+    const char *precision = gradient_precision(t->gradient);
     const char *was = record_get(checkpoint, "device"), *was_precision = record_get(checkpoint, "precision");
+    where_it_runs(t, device);
     if (!was || !was_precision || (strcmp(was, device) == 0 && strcmp(was_precision, precision) == 0))
         return STATUS_OK;
     trainer_say(t, 0, "resumes on %s in %s; up to step %lld it ran on %s in %s", device, precision,

@@ -32,7 +32,7 @@ static int facts_send(struct source *s, struct message *m)
 
 static int share_room(struct source *s, int batch, struct message *m)
 {
-    size_t most = (size_t)share_most_images(batch, s->ranks->count);
+    size_t most = (size_t)share_most_images(batch, s->shard, s->ranks->count);
     s->images = memory_new(most, image_shape_bytes(s->shape), m);
     s->labels = memory_new(most, sizeof *s->labels, m);
     if (s->mixed) {
@@ -55,10 +55,10 @@ static int feed_known(struct source *s, const char *path, int batch, int64_t epo
     return s->stream ? STATUS_OK : STATUS_NOMEM;
 }
 
-int source_open(struct source *s, const struct ranks *ranks, const char *path, int batch, int64_t epochs,
+int source_open(struct source *s, const struct ranks *ranks, int shard, const char *path, int batch, int64_t epochs,
                 struct message *m)
 {
-    *s = (struct source){.ranks = ranks && ranks->count > 1 ? ranks : NULL};
+    *s = (struct source){.ranks = ranks && ranks->count > 1 ? ranks : NULL, .shard = shard};
     if (is_first(s))
         TRY(feed_known(s, path, batch, epochs, m));
     if (!s->ranks)
@@ -85,7 +85,7 @@ static int shares_send(const struct source *s, int count, const void *all, void 
 {
     size_t tables[4][RANKS_MOST] = {{0}}; /* sent bytes and offsets, received ones */
     for (int i = 1; i < s->ranks->count; i++) {
-        struct share share = share_of(count, i, s->ranks->count);
+        struct share share = share_of(count, s->shard, i, s->ranks->count);
         if (is_first(s)) {
             tables[0][i] = (size_t)share.images * size;
             tables[1][i] = (size_t)share.first * size;

@@ -12,6 +12,7 @@
 
 struct source {
     const struct ranks *ranks; /* NULL: one process */
+    int shard;                 /* images of a shard, see exec/train/reduce.h */
     struct feed *feed;         /* of the first rank; NULL elsewhere */
     struct record *stream;     /* metadata of the stream's first batch; this struct's */
     struct image_shape shape;
@@ -26,7 +27,7 @@ struct source {
 };
 
 /* As feed_open; all-zero is closed. */
-int source_open(struct source *s, const struct ranks *ranks, const char *path, int batch, int64_t epochs,
+int source_open(struct source *s, const struct ranks *ranks, int shard, const char *path, int batch, int64_t epochs,
                 struct message *m) RESQ_USE_RESULT;
 int source_start(struct source *s, int64_t epoch, int64_t step, struct message *m) RESQ_USE_RESULT;
 /* As feed_next, but images, labels and shares are those of the own share (exec/train/reduce.h) of the mini-batch;

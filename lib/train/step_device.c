@@ -64,10 +64,12 @@ static int describe(const struct stepper *s, size_t parameters, const char *aske
                     struct message *m)
 {
     const struct gradient *g = s->gradient;
-    char line[256];
+    char line[512];
     (void)asked;
     TRY(text_add(lines, m, "device %s, %s, precision %s, %zu parameters, %.0f MB\n", gradient_device(g),
                  gradient_isa(g), gradient_precision(g), parameters, (double)gradient_held_bytes(g) / 1e6));
+    if (gradient_sharing(g, line, sizeof line) == 1)
+        TRY(text_add(lines, m, "%s\n", line));
     for (int i = 0; i < gradient_layer_count(g); i++)
         if (gradient_layer_algorithms(g, i, line, sizeof line))
             TRY(text_add(lines, m, "%s\n", line));

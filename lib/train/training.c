@@ -188,7 +188,7 @@ static int check_others(const struct trainer *t, struct message *m)
 static int open_inputs(struct trainer *t, struct gradient_options *gradient, struct message *m)
 {
     const struct training_options *o = t->options;
-    TRY(source_open(&t->source, o->ranks, o->input, (int)o->batch, o->epochs, m));
+    TRY(source_open(&t->source, o->ranks, gradient_shard(gradient), o->input, (int)o->batch, o->epochs, m));
     t->stream = t->source.stream;
     TRY(check_stream(t, m));
     const struct image_shape images = t->source.shape;
@@ -209,9 +209,13 @@ static int open_inputs(struct trainer *t, struct gradient_options *gradient, str
     return recipe_make(&t->recipe, o->tool, t->lineage, t->stream, m);
 }
 
+/* The way through the host is slow, and whoever wants another one must know why. */
 static int say_what_runs(const struct trainer *t, struct message *m)
 {
     struct text lines = {0};
+    char sharing[512];
+    if (gradient_sharing(t->gradient, sharing, sizeof sharing) == 2)
+        trainer_say(t, 0, "%s", sharing);
     int status =
         step_describe(&t->stepper, (size_t)model_parameter_elements(&t->start), t->options->precision, &lines, m);
     for (char *line = lines.data, *end; status >= 0 && line && (end = strchr(line, '\n')); line = end + 1) {
@@ -245,6 +249,7 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
                                         .precision = o->precision,
                                         .tf32 = o->tf32,
                                         .fast = o->fast,
+                                        .shard = o->shard,
                                         .ranks = o->ranks};
     TRY(open_inputs(t, &gradient, m));
     TRY(trainer_check_room(t, &gradient, m));
@@ -260,7 +265,8 @@ static int open_run(struct trainer *t, const struct record *checkpoint, struct m
         TRY(trainer_restore(t, checkpoint, m));
     else
         TRY(log_begin(&t->state.log, o->tool, t->stream, t->source.total, t->held_out.set.count,
-                      gradient_precision(t->gradient), o->optimizer.clip_norm, m));
+                      gradient_precision(t->gradient), o->optimizer.clip_norm, gradient_device_shard(t->gradient),
+                      m));
     TRY(trainer_agree(t, m));
     TRY(trainer_sizes_follow(t, m));
     TRY(step_begin(&t->stepper, m));
@@ -287,7 +293,7 @@ static int run_epochs(struct trainer *t, const struct record *checkpoint, struct
 static int run_nothing(struct trainer *t, struct message *m)
 {
     struct gradient_options unused = {0};
-    TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, 0, m));
+    TRY(log_begin(&t->state.log, t->options->tool, NULL, 0, 0, NULL, 0, 0, m));
     TRY(t->kind->prepare(t->context, NULL, (struct image_shape){0}, &t->start, &unused, t->lineage, m));
     return warn_of_stages(t, m);
 }

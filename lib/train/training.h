@@ -50,6 +50,7 @@ struct training_options {
     int tf32, fast; /* a GPU's, see exec/train/gradient.h */
     /* The processes that share the run; NULL: this one alone. All are given the same, from the same files. The first
      * alone reads the stream, is asked to stop, talks, and writes log, checkpoint and models. */
+    int shard; /* see struct gradient_options */
     const struct ranks *ranks;
 
     /* Set by a signal handler: finish the step, save, return STATUS_INTERRUPTED. NULL: never. */

@@ -106,6 +106,9 @@ work/big/stage.job" ]
     grep -qx -- --ntasks=3 sbatch.args
     grep -qx -- --cpus-per-task=3 sbatch.args
     run ! grep -E -- '--nodes|--ntasks=1' sbatch.args
+    WHERE=slurm on big/stage ': pipelines/ranks 3 train-fp32 --device cuda'
+    grep -qx -- --gpus-per-task=1 sbatch.args
+    run ! grep -e --gres sbatch.args
     WHERE=slurm on timed true
     run ! grep -E -- '--(mem|time|cpus-per-task|gres)' sbatch.args
     rm sbatch.args events

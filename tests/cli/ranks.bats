@@ -4,6 +4,7 @@
 # shellcheck disable=SC2154 # bats sets stderr
 
 load helpers
+load processes
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
@@ -28,20 +29,6 @@ setup() {
     cd "$BATS_TEST_TMPDIR/work" || return 1
     T=$BATS_FILE_TMPDIR
     mpi_found || skip "no MPI here (Open MPI or MPICH, ./setup --develop)"
-}
-
-mpi_found() {
-    command -v mpirun > /dev/null && { [ -e "$BIN/resq-openmpi.so" ] || [ -e "$BIN/resq-mpich.so" ]; }
-}
-
-# mpirun says itself, in many lines, that a process ended badly: those are not ours.
-ranks() { # count, command..
-    local more=()
-    if mpirun --version | grep -q 'Open MPI'; then
-        more=(--oversubscribe --quiet)
-        [ "$(id -u)" -ne 0 ] || more+=(--allow-run-as-root)
-    fi
-    OMPI_MCA_btl_vader_single_copy_mechanism=none timeout 300 mpirun "${more[@]}" -n "$@"
 }
 
 # As make calls trainings: by the mpirun that fits the library.

@@ -200,7 +200,7 @@ static inline int sides_open_with(struct device_options options)
 static inline int sides_open(void **state)
 {
     (void)state;
-    return sides_open_with((struct device_options){0, 0});
+    return sides_open_with((struct device_options){0});
 }
 
 static inline int sides_close(void **state)

@@ -3,7 +3,7 @@
 #include "tests/cuda/both.h"
 
 static const struct device_backend *b;
-static const struct device_options plain = {0, 0};
+static const struct device_options plain = {0};
 
 static int emulated(void **state)
 {
@@ -109,7 +109,7 @@ static void test_algorithms(void **state)
 {
     (void)state;
     ONLY_EMULATED();
-    struct device *d = opened(plain), *fast = opened((struct device_options){0, 1});
+    struct device *d = opened(plain), *fast = opened((struct device_options){.fast = 1});
     algorithms_are(d, 1 << 20, "implicit-precomp-gemm", "1", "1");
     algorithms_are(fast, 1 << 20, "winograd-nonfused", "0", "3");
     algorithms_are(d, 4000, "implicit-gemm", "1", "1"); /* 96 bytes too few for the first */
@@ -124,6 +124,13 @@ static void test_algorithms(void **state)
     unsetenv("RESQ_EMULATION_FAIL");
     setenv("RESQ_EMULATION_CONV", "indirect", 1);
     algorithms_are(d, 1 << 20, "winograd-nonfused", "1", "1");
+    /* What was fastest, and what does not depend on it. */
+    setenv("RESQ_EMULATION_CONV", "reversed", 1);
+    algorithms_are(d, 1 << 20, "implicit-gemm", "1", "1");
+    ok(b->conv_plan(d, &conv, ALL | DEVICE_FIXED, 1 << 20, &p, &reason));
+    assert_string_equal(b->plan_algorithm(p, DEVICE_FORWARD), "implicit-precomp-gemm");
+    b->plan_free(d, p);
+    unsetenv("RESQ_EMULATION_CONV");
     b->close(d), b->close(fast);
 }
 
@@ -154,7 +161,7 @@ static void test_norm_ways(void **state)
     assert_string_equal(norm_algorithm(d, DEVICE_F16, 16, 1, 1), "own");
     setenv("RESQ_EMULATION_NORM", "unsteady", 1);
     assert_string_equal(norm_algorithm(d, DEVICE_F16, 16, 1, 1), "own");
-    struct device *fast = opened((struct device_options){0, 1});
+    struct device *fast = opened((struct device_options){.fast = 1});
     assert_string_equal(norm_algorithm(fast, DEVICE_F16, 16, 1, 1), "cudnn-persistent");
     b->close(fast);
     setenv("RESQ_EMULATION_NORM", "none", 1);
@@ -215,7 +222,7 @@ static void test_tf32(void **state)
     (void)state;
     ONLY_EMULATED();
     for (int tf32 = 0; tf32 < 2; tf32++) {
-        struct device *d = opened((struct device_options){tf32, 0});
+        struct device *d = opened((struct device_options){.tf32 = tf32});
         struct device_linear l = {1, 1, 1, DEVICE_F32, DEVICE_F32};
         float values[2] = {1.0f + 0x1p-20f, 1}, *p = NULL, y = 0;
         ok(b->allocate(d, 3 * 256, (void **)&p, &reason));

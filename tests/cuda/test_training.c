@@ -44,7 +44,8 @@ static void check_loss(int n, int k, double smoothing, enum device_type type, in
                                                scaled ? AT(s_scale) : NULL,
                                                type,
                                                AT(dlogits),
-                                               AT(report)},
+                                               AT(report),
+                                               scaled ? 3 * n : 0 /* as a shard */},
                     M));
     both_close(&dlogits, 1e-6, "gradient of the loss");
     struct device_report *ours = both_get(&report, OURS), *host = both_get(&report, HOST);
@@ -77,12 +78,14 @@ static void test_loss_of_odd_logits(void **state)
     struct both l = both_floats(DEVICE_F32, 9, logits), t = both_raw(DEVICE_U8, sizeof labels, labels);
     struct both d = both_new(DEVICE_F32, 9), report = both_new(DEVICE_U8, sizeof(struct device_report));
     ON_BOTH(B->loss(
-        D, &(struct device_loss_call){AT(l), {.labels = AT(t)}, 2, 3, 0, NULL, DEVICE_F32, AT(d), AT(report)}, M));
+        D, &(struct device_loss_call){AT(l), {.labels = AT(t)}, 2, 3, 0, NULL, DEVICE_F32, AT(d), AT(report), 0},
+        M));
     struct device_report *r = both_get(&report, OURS);
     assert_int_equal(r->correct, 1);
     free(r);
     ON_BOTH(B->loss(
-        D, &(struct device_loss_call){AT(l), {.labels = AT(t)}, 3, 3, 0, NULL, DEVICE_F32, AT(d), AT(report)}, M));
+        D, &(struct device_loss_call){AT(l), {.labels = AT(t)}, 3, 3, 0, NULL, DEVICE_F32, AT(d), AT(report), 0},
+        M));
     r = both_get(&report, OURS);
     assert_true(isnan(r->loss));
     free(r);

@@ -1,4 +1,5 @@
 #include "tools/common/crew.h"
+#include "exec/device/choose.h"
 #include <unistd.h>
 
 enum { PATIENCE = 3 /* seconds, for the first rank to say what fails on all */ };
@@ -11,6 +12,8 @@ int crew_is_first(const struct ranks *ranks)
 int crew_open(const struct ranks **ranks, int *verbose, int *quiet, struct message *m)
 {
     TRY(ranks_open(ranks, m));
+    if (*ranks)
+        device_prefer((*ranks)->local); /* a GPU each, as far as the machine has them */
     *quiet = *quiet || !crew_is_first(*ranks);
     *verbose = *verbose && crew_is_first(*ranks);
     return STATUS_OK;

@@ -1,5 +1,6 @@
 #include "tools/common/trainer.h"
 #include "base/threads.h"
+#include "exec/device/choose.h"
 #include "tools/common/crew.h"
 #include "tools/common/stopping.h"
 #include <string.h>
@@ -80,7 +81,7 @@ static void say(void *context, int verbose, const char *line)
 }
 
 static struct training_options options_make(const struct tool *tool, const struct trainer_arguments *a,
-                                            const struct device_arguments *where, const char *const *inputs)
+                                            const char *const *inputs)
 {
     struct training_options o = {
         .tool = tool->name,
@@ -102,9 +103,9 @@ static struct training_options options_make(const struct tool *tool, const struc
         .checkpoint_every = a->checkpoint_every,
         .resume = a->resume,
         .threads = (int)a->threads,
-        .device = where->device,
-        .tf32 = where->tf32,
-        .fast = where->fast,
+        .tf32 = a->where.tf32,
+        .fast = a->where.fast,
+        .shard = (int)a->shard,
         .precision = a->precision,
         .progress = a->quiet ? NULL : stderr,
         .say = say,
@@ -131,20 +132,30 @@ static const char *misuse_of(const struct trainer_arguments *a)
     return NULL;
 }
 
+/* A rank has a device of its own, as far as its machine has them. */
+static int choose_device(const struct tool *tool, const struct trainer_arguments *a, struct training_options *o,
+                         struct message *m)
+{
+    struct device_arguments where = a->where;
+    if (o->ranks)
+        device_prefer(o->ranks->local);
+    if (a->epochs > 0)
+        TRY(device_resolve(tool, &where, a->quiet || (o->ranks && o->ranks->rank > 0), m));
+    o->device = where.device;
+    return STATUS_OK;
+}
+
 int trainer_main(const struct tool *tool, const struct trainer_arguments *a, const struct training_kind *kind,
                  void *context, const char *const *inputs)
 {
     struct message m = {{0}};
-    struct device_arguments where = a->where;
     struct talk talk = {tool, a->verbose, a->quiet};
     if (misuse_of(a))
         return tool_misuse(tool, "%s", misuse_of(a));
     if (!a->teacher.model && (tool_was_given(tool, "teacher-share") || tool_was_given(tool, "temperature")))
         return tool_misuse(tool, "--%s: needs --teacher MODEL",
                            tool_was_given(tool, "temperature") ? "temperature" : "teacher-share");
-    if (a->epochs > 0 && device_resolve(tool, &where, a->quiet, &m) < 0)
-        return tool_end(tool, STATUS_UNSUPPORTED, &m);
-    struct training_options o = options_make(tool, a, &where, inputs);
+    struct training_options o = options_make(tool, a, inputs);
     o.say_context = &talk;
     if (schedule_make(a, &o.schedule, &m) < 0)
         return tool_misuse(tool, "%s", m.text);
@@ -157,7 +168,9 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
     tool_lineage(tool, &lineage);
     milestones_record(a, &lineage);
     clip_norm_record(a, &lineage);
-    int status = training_run(&o, kind, context, &lineage, &m);
+    int status = choose_device(tool, a, &o, &m);
+    if (status >= 0)
+        status = training_run(&o, kind, context, &lineage, &m);
     lineage_free(&lineage);
     if (status == STATUS_INTERRUPTED && stop_signal)
         stopping_die();

@@ -11,6 +11,7 @@ struct trainer_arguments {
     int64_t epochs, batch, seed, threads, checkpoint_every, validate_every;
     const char *schedule, *precision;
     struct device_arguments where;
+    int64_t shard; /* of a GPU; 0: as it comes */
     struct teacher_options teacher;
     double freeze; /* of a tool that has it, like floats and growth */
     double rate, momentum, weight_decay, bias_rate, clip_norm, peak, warm_up, factor, smoothing, ema;
@@ -55,6 +56,8 @@ struct trainer_arguments {
     {"precision", 0, OPTION_CHOICE, &(a).precision, 0, 0, 0, \
      "of the arithmetic; fp16: on a GPU", "fp32|bf16|fp16", 0}, \
     OPTION_DEVICE((a).where), \
+    {"shard", 0, OPTION_INTEGER, &(a).shard, 0, 65536, "N", \
+     "GPU: images at a time; 0: all, among several 32", 0, 0}, \
     OPTION_VERBOSE(&(a).verbose), OPTION_QUIET(&(a).quiet)
 /* clang-format on */
 

@@ -10,6 +10,10 @@
  * and its failure, is found out once and kept for the rest of the process. */
 int device_choose(const char *device, const char **name, struct message *why, struct message *m) RESQ_USE_RESULT;
 
+/* Which of the machine's devices this process takes: the one of number `index` modulo how many there are. Before a
+ * device is opened; 0 where nobody says. */
+void device_prefer(int index);
+
 /* 1 where there is a backend that could be tried: it was named, or lies where it is looked for. */
 int device_is_offered(void);
 

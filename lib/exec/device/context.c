@@ -11,6 +11,13 @@ static struct {
     struct message why;
 } found[4];
 
+static int preferred;
+
+void device_prefer(int index)
+{
+    preferred = index;
+}
+
 /* ---- opening ---- */
 
 static int context_open(struct device_context *c, struct message *m)
@@ -34,7 +41,7 @@ int device_context_get(int tf32, int fast, struct device_context **out, struct m
     int i = (tf32 != 0) + 2 * (fast != 0);
     struct device_context *c = &contexts[i];
     if (!found[i].tried) {
-        c->options = (struct device_options){.tf32 = tf32 != 0, .fast = fast != 0};
+        c->options = (struct device_options){.tf32 = tf32 != 0, .fast = fast != 0, .index = preferred};
         found[i].tried = 1;
         found[i].status = context_open(c, &found[i].why);
     }

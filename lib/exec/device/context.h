@@ -23,6 +23,8 @@ struct device_context {
     size_t workspace_limit; /* bytes that a convolution's algorithm may ask for */
     struct device_planned *planned;
     int planned_count, planned_capacity;
+    struct device_peers *peers; /* NULL: there are none, or bytes go through the host's memory */
+    char peers_words[400];      /* how they go to other processes; empty: not asked yet. The trainer's */
 };
 
 /* A device opened with these options, the same each time; open until devices_close. */

@@ -6,6 +6,7 @@
 #include "kernel/contract/block.h"
 #include "kernel/contract/shape.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- open and close ---- */
@@ -42,6 +43,12 @@ static int check_options(const struct gradient_options *o, const char **device, 
     if (o->quantized && !o->activations)
         return message_set(m, STATUS_MISMATCH, "quantized training needs activation maps");
     TRY(device_choose(o->device, device, NULL, m));
+    if (o->shard && (o->shard < SHARD_IMAGES || o->shard > 65536))
+        return message_set(m, STATUS_RANGE, "shard: %d images, want %d..65536", o->shard, (int)SHARD_IMAGES);
+    if (o->shard && strcmp(*device, "cpu") == 0)
+        return message_set(m, STATUS_UNSUPPORTED,
+                           "shards of %d images (--shard) are a GPU's: on a CPU they have %d", o->shard,
+                           (int)SHARD_IMAGES);
     return check_precision(o, *device, m);
 }
 
@@ -96,21 +103,55 @@ static const struct gradient_engine *engine_for(const struct gradient *g, const 
     return of_cpu[i];
 }
 
-/* At most two sums a channel travel together; channels come in blocks of 32. */
+/* Before ranks say anything else to each other, which is another thing on another device. */
+static int check_devices(const struct ranks *ranks, const char *device, int shard, struct message *m)
+{
+    enum { NAME_BYTES = 64 };
+    size_t bytes[RANKS_MOST], offset[RANKS_MOST];
+    char own[NAME_BYTES] = {0}, all[RANKS_MOST * NAME_BYTES];
+    for (int i = 0; i < ranks->count; i++) {
+        bytes[i] = NAME_BYTES;
+        offset[i] = (size_t)i * NAME_BYTES;
+    }
+    snprintf(own, sizeof own, "device %s in shards of %d images", device, shard);
+    TRY(ranks->gather(own, all, bytes, offset, m));
+    for (int i = 1; i < ranks->count; i++)
+        if (strcmp(all + i * NAME_BYTES, all) != 0)
+            return message_set(m, STATUS_MISMATCH,
+                               "rank %d computes on %s, but rank 0 on %s: all need the same --device and --shard",
+                               i, all + i * NAME_BYTES, all);
+    return 0;
+}
+
+int gradient_shard(const struct gradient_options *options)
+{
+    return options->shard ? options->shard : SHARD_IMAGES;
+}
+
+static int is_shared(const struct ranks *ranks)
+{
+    return ranks && ranks->count > 1;
+}
+
+/* At most two sums a channel travel together; channels come in blocks of 32. A device keeps its rows itself. */
 static int prepare_reduce(struct gradient *g, const char *device, struct message *m)
 {
     const struct ranks *ranks = g->options.ranks;
     size_t values = 64, weights = 0;
+    int on_device = strcmp(device, "cpu") != 0, shard = gradient_shard(&g->options);
     g->batch = g->options.batch;
-    if (ranks && ranks->count > 1 && strcmp(device, "cpu") != 0)
-        return message_set(m, STATUS_UNSUPPORTED, "%d ranks cannot train on device %s yet: take the CPU",
-                           ranks->count, device);
+    if (is_shared(ranks))
+        TRY(check_devices(ranks, device, shard, m));
+    g->options.batch = ranks ? share_most_images(g->batch, shard, ranks->count) : g->batch;
+    if (on_device && (g->options.shard || is_shared(ranks)))
+        g->shard = shard < g->options.batch ? shard : g->options.batch;
+    if (on_device)
+        return reduce_open(&g->reduce, ranks, g->batch, shard, values, 0, m);
     for (int i = 0; i < g->graph.count; i++)
         values = max_size(values, 2 * (size_t)block_channels(gradient_node(g, i)->c));
     for (int i = 0; i < g->slice_count; i++)
         weights = max_size(weights, g->slices[i].count);
-    g->options.batch = ranks ? share_most_images(g->batch, ranks->count) : g->batch;
-    return reduce_open(&g->reduce, ranks, g->batch, values, weights, m);
+    return reduce_open(&g->reduce, ranks, g->batch, shard, values, weights, m);
 }
 
 static int prepare(struct gradient *g, const struct model *model, const char *device, struct message *m)
@@ -239,7 +280,7 @@ int gradient_backward(struct gradient *g, const float *dlogits, struct message *
 struct share gradient_share(const struct gradient *g, int count)
 {
     const struct ranks *ranks = g->reduce.ranks;
-    return share_of(count, ranks ? ranks->rank : 0, ranks ? ranks->count : 1);
+    return share_of(count, g->reduce.shard, ranks ? ranks->rank : 0, ranks ? ranks->count : 1);
 }
 
 struct reduce *gradient_reduce(struct gradient *g)
@@ -268,7 +309,7 @@ int gradient_step(struct gradient *g, const uint8_t *images, const struct target
     if (!g->engine->whole_steps)
         return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
     TRY(gradient_check_count(g, count, m));
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < gradient_share(g, count).images; i++) {
         const struct target target = target_of(targets, (size_t)i);
         for (int j = 0; j < target.count; j++)
             if (target.labels[j] >= classes)
@@ -295,6 +336,16 @@ struct gradient_scale *gradient_loss_scale(struct gradient *g)
 int gradient_layer_algorithms(const struct gradient *g, int i, char *text, size_t size)
 {
     return g->engine->algorithms ? g->engine->algorithms(g, i, text, size) : 0;
+}
+
+int gradient_device_shard(const struct gradient *g)
+{
+    return g->shard ? g->reduce.shard : 0;
+}
+
+int gradient_sharing(const struct gradient *g, char *text, size_t size)
+{
+    return g->engine->sharing ? g->engine->sharing(g, text, size) : 0;
 }
 
 /* ---- what it holds ---- */

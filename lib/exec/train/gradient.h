@@ -6,6 +6,15 @@
  *              clamp included).
  * Everything is deterministic for any number of threads: work is cut by shape, sums run in a fixed order.
  *
+ * A device takes the mini-batch whole, or (options.shard) in shards: each of its operations computes one shard, in a
+ * call of the same shape, and what shards give - batch norms' sums, forward and backward, gradients, extremes of
+ * moving ranges, the loss - is added over the tree of their numbers (base/tree.h). What a shard gives is a function
+ * of its images and of the parameters alone, so several devices that share a mini-batch, a rank each, give the bits
+ * of one device with the same options.shard: parameters, state and loss, for any number of them, however they are
+ * connected. That holds as far as calls of the same shape give the same bits on all of them: devices of one kind,
+ * the same libraries, not options.fast. Convolutions' algorithms are then taken in a fixed order, not by what was
+ * measured (DEVICE_FIXED of kernel/contract/device.h). Another options.shard, or none, is another order of sums.
+ *
  * How exact it is, as parts of a tensor's norm, against the same step in double with the same decisions at relus
  * (measured on a half-trained network; tests/unit/train/test_half_trained.c holds it to this):
  *                                    fp32    bf16
@@ -40,8 +49,10 @@ struct gradient_options {
                                 * comes of it: gradient_precision */
     int tf32, fast;        /* a GPU's, see struct device_options of kernel/contract/device.h */
     int over_blocks;       /* wherever that can be, also where image by image is faster: for tests */
+    int shard; /* on a device: images that it computes at a time, SHARD_IMAGES..65536; 0: SHARD_IMAGES among several
+                * ranks, and else all of the mini-batch. On a CPU 0 */
     const struct ranks *ranks; /* the processes that share each mini-batch, see exec/train/reduce.h; NULL: this one
-                                * alone. The caller's, to outlive the gradient; on a CPU alone */
+                                * alone. The caller's, to outlive the gradient. All on the same kind of device */
     int plans_alone; /* nothing is allocated for images, and nothing may be run: see gradient_plan_bytes */
     double batchnorm_momentum; /* 0..1; 0: 0.1, PyTorch's */
     int quantized;
@@ -99,13 +110,16 @@ int gradient_forward(struct gradient *g, const uint8_t *images, int count, float
 /* dlogits [count,K] of the last forward (of the share) -> gradients (overwritten), same layout as parameters: those of
  * the whole mini-batch. */
 int gradient_backward(struct gradient *g, const float *dlogits, struct message *m) RESQ_USE_RESULT;
+/* Images of a shard of what is opened by these options; the last one of a mini-batch may have fewer. */
+int gradient_shard(const struct gradient_options *options);
 /* What of a mini-batch of count images this process computes: all of it, where it is alone. */
 struct share gradient_share(const struct gradient *g, int count);
 /* For what else is summed over the mini-batch of the last forward. */
 struct reduce *gradient_reduce(struct gradient *g);
 
 /* ---- whole steps, where a device makes them (a GPU): forward, loss, backward, optimizer and averages in one
- * queued piece, the next mini-batch on its way meanwhile ---- */
+ * queued piece, the next mini-batch on its way meanwhile. Where ranks share mini-batches, all make these calls, in the
+ * same order: images and targets are of the own share, what steps leave is of the whole mini-batch ---- */
 
 enum gradient_flag { GRADIENT_DECAY = 1, GRADIENT_BIAS = 2 };
 /* Parameters that share a byte of flags: every slice begins on such a multiple. */
@@ -154,6 +168,12 @@ struct gradient_scale *gradient_loss_scale(struct gradient *g);
 /* "conv1: forward ALGORITHM, data ALGORITHM, weight ALGORITHM" of layer i (gradient_layer_at) into text; 0 where
  * the layer has none that was chosen. */
 int gradient_layer_algorithms(const struct gradient *g, int i, char *text, size_t size);
+
+/* Images that a device computes at a time; 0 where mini-batches are taken whole, and on a CPU. */
+int gradient_device_shard(const struct gradient *g);
+/* "shards of 32 images, on 2 devices, by NCCL 2.28.3", or why through the host's memory, into text; 0 where
+ * mini-batches are taken whole, 2 where they go through the host's memory, else 1. */
+int gradient_sharing(const struct gradient *g, char *text, size_t size);
 
 /* Flat buffers; valid until close. parameters may be written between steps. */
 float *gradient_parameters(struct gradient *g);

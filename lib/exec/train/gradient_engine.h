@@ -65,6 +65,8 @@ struct gradient_engine {
     int (*profile_begin)(struct gradient *g); /* negative: cannot; NULL: nothing to do */
     /* gradient_layer_algorithms; NULL: there are none that were chosen */
     int (*algorithms)(const struct gradient *g, int i, char *text, size_t size);
+    /* gradient_sharing; NULL: nothing to say */
+    int (*sharing)(const struct gradient *g, char *text, size_t size);
     /* What gradient_threads, _device, _isa, _precision, _arena_bytes, _held_bytes and _peak give. */
     int (*threads)(const struct gradient *g);
     const char *(*device)(const struct gradient *g);
@@ -93,6 +95,7 @@ struct gradient {
     float *parameters, *gradients, *state;
     size_t parameter_count, state_count;
     int batch; /* images of the largest mini-batch; options.batch is then those of its largest share */
+    int shard; /* a device's: images at a time, at most options.batch; 0: all of the share at once */
     struct reduce reduce;
     int count;      /* own images of the last forward */
     int is_forward; /* backward may follow it */

@@ -6,21 +6,26 @@
 
 /* ---- who owns what ---- */
 
-struct share share_of(int images, int rank, int ranks)
+static int shards_of(int images, int shard)
 {
-    int shards = tree_shards(images);
+    return (images + shard - 1) / shard;
+}
+
+struct share share_of(int images, int shard, int rank, int ranks)
+{
+    int shards = shards_of(images, shard);
     struct share s = {.shards = shards,
                       .begin = (int)((int64_t)rank * shards / ranks),
                       .end = (int)(((int64_t)rank + 1) * shards / ranks)};
-    int past = s.end * SHARD_IMAGES < images ? s.end * SHARD_IMAGES : images;
-    s.first = s.begin * SHARD_IMAGES;
+    int past = s.end * shard < images ? s.end * shard : images;
+    s.first = s.begin * shard;
     s.images = s.begin < s.end ? past - s.first : 0;
     return s;
 }
 
-int share_most_images(int images, int ranks)
+int share_most_images(int images, int shard, int ranks)
 {
-    int most = (tree_shards(images) + ranks - 1) / ranks * SHARD_IMAGES;
+    int most = (shards_of(images, shard) + ranks - 1) / ranks * shard;
     return most < images ? most : images;
 }
 
@@ -44,11 +49,11 @@ static int trees_find(int begin, int end, int first, int past, struct subtree *t
 }
 
 /* Of all ranks, in order; trees_first, where not NULL: [ranks + 1]. */
-static int trees_of_all(int images, int ranks, struct subtree *trees, int *trees_first)
+static int trees_of_all(int images, int shard, int ranks, struct subtree *trees, int *trees_first)
 {
     int count = 0;
     for (int rank = 0; rank < ranks; rank++) {
-        struct share s = share_of(images, rank, ranks);
+        struct share s = share_of(images, shard, rank, ranks);
         if (trees_first)
             trees_first[rank] = count;
         if (s.begin < s.end)
@@ -61,17 +66,26 @@ static int trees_of_all(int images, int ranks, struct subtree *trees, int *trees
 
 /* ---- open and close ---- */
 
-static int most_trees(int images, int ranks)
+static int larger(int a, int b)
 {
-    int most = 1;
-    for (int shards = 1; ranks > 1 && shards <= tree_shards(images); shards++) {
-        int count = trees_of_all(shards * SHARD_IMAGES, ranks, NULL, NULL);
-        most = count > most ? count : most;
-    }
-    return most;
+    return a > b ? a : b;
 }
 
-static size_t slice_begin(size_t count, int rank, int ranks)
+/* Of all mini-batches: the most subtrees there are, and that a rank owns. */
+static void count_trees(struct reduce *r, int images)
+{
+    int ranks = ranks_of(r);
+    r->most_trees = r->own_room = 1;
+    for (int shards = 1; ranks > 1 && shards <= shards_of(images, r->shard); shards++) {
+        r->most_trees = larger(r->most_trees, trees_of_all(shards * r->shard, r->shard, ranks, NULL, NULL));
+        for (int i = 0; i < ranks; i++) {
+            struct share s = share_of(shards * r->shard, r->shard, i, ranks);
+            r->own_room = larger(r->own_room, s.begin < s.end ? trees_find(0, shards, s.begin, s.end, NULL) : 0);
+        }
+    }
+}
+
+size_t reduce_slice_begin(size_t count, int rank, int ranks)
 {
     enum { GRAIN = 16 }; /* floats: 64 bytes */
     return rank == ranks ? count : count * (size_t)rank / (size_t)ranks / GRAIN * GRAIN;
@@ -83,15 +97,15 @@ static size_t slice_most(size_t count, int ranks)
     return count / (size_t)ranks + 32 < count ? count / (size_t)ranks + 32 : count;
 }
 
-int reduce_open(struct reduce *r, const struct ranks *ranks, int images, size_t values, size_t weights,
+int reduce_open(struct reduce *r, const struct ranks *ranks, int images, int shard, size_t values, size_t weights,
                 struct message *m)
 {
-    *r = (struct reduce){.ranks = ranks && ranks->count > 1 ? ranks : NULL, .values = values};
-    size_t count = (size_t)ranks_of(r), trees = (size_t)most_trees(images, (int)count);
+    *r = (struct reduce){.ranks = ranks && ranks->count > 1 ? ranks : NULL, .shard = shard, .values = values};
+    count_trees(r, images);
+    size_t count = (size_t)ranks_of(r), trees = (size_t)r->most_trees;
     r->slice = r->ranks ? slice_most(weights, (int)count) : 0;
     if (r->ranks && weights > INT32_MAX / sizeof(float) / 2)
         return message_set(m, STATUS_UNSUPPORTED, "a layer of %zu weights is too large for several ranks", weights);
-    r->most_trees = (int)trees;
     r->trees = memory_new(trees, sizeof *r->trees, m);
     r->trees_first = memory_new(count + 1, sizeof *r->trees_first, m);
     r->table = memory_new(4 * count, sizeof *r->table, m);
@@ -120,8 +134,8 @@ void reduce_begin(struct reduce *r, int images)
 {
     int rank = r->ranks ? r->ranks->rank : 0, ranks = ranks_of(r);
     r->images = images;
-    r->share = share_of(images, rank, ranks);
-    r->tree_count = trees_of_all(images, ranks, r->trees, r->trees_first);
+    r->share = share_of(images, r->shard, rank, ranks);
+    r->tree_count = trees_of_all(images, r->shard, ranks, r->trees, r->trees_first);
     r->own_first = r->trees_first[rank];
     r->own_count = r->trees_first[rank + 1] - r->own_first;
     r->most_own = 0;
@@ -147,27 +161,50 @@ struct rows {
     size_t count;
 };
 
-/* The sum of tree [begin, end) into the row of its first subtree, *next; returns that row. */
-static int trees_add(const struct reduce *r, const struct rows *rows, int begin, int end, int *next)
+static int rows_add(void *context, int to, int from, struct message *m)
 {
-    int to = *next;
-    if (r->trees[to].begin == begin && r->trees[to].end == end)
-        return (*next)++;
-    int middle = tree_middle(begin, end);
-    trees_add(r, rows, begin, middle, next);
-    size_t from = (size_t)trees_add(r, rows, middle, end, next);
+    const struct rows *rows = context;
+    size_t count = rows->count;
+    (void)m;
     if (rows->doubles)
-        tree_add_doubles(rows->doubles + (size_t)to * rows->count, rows->doubles + from * rows->count, rows->count);
+        tree_add_doubles(rows->doubles + (size_t)to * count, rows->doubles + (size_t)from * count, count);
     else
-        tree_add_floats(rows->floats + (size_t)to * rows->count, rows->floats + from * rows->count, rows->count);
+        tree_add_floats(rows->floats + (size_t)to * count, rows->floats + (size_t)from * count, count);
+    return 0;
+}
+
+struct adding {
+    const struct reduce *r;
+    reduce_add_row *add;
+    void *context;
+    int next; /* subtree */
+};
+
+/* The sum of tree [begin, end) into the row of its first subtree, a->next, which is returned. */
+static int trees_add(struct adding *a, int begin, int end, struct message *m)
+{
+    int to = a->next;
+    if (a->r->trees[to].begin == begin && a->r->trees[to].end == end)
+        return a->next++;
+    int middle = tree_middle(begin, end), from;
+    TRY(trees_add(a, begin, middle, m));
+    TRY(from = trees_add(a, middle, end, m));
+    TRY(a->add(a->context, to, from, m));
     return to;
 }
 
-/* The whole sum lies in row 0. */
-static void trees_add_all(const struct reduce *r, const struct rows *rows)
+int reduce_add_trees(const struct reduce *r, reduce_add_row *add, void *context, struct message *m)
 {
-    int next = 0;
-    trees_add(r, rows, 0, r->share.shards, &next);
+    struct adding a = {r, add, context, 0};
+    int status = trees_add(&a, 0, r->share.shards, m);
+    return status < 0 ? status : 0;
+}
+
+/* Adding rows of our own cannot fail. */
+static void trees_add_all(const struct reduce *r, struct rows *rows)
+{
+    int status = reduce_add_trees(r, rows_add, rows, NULL);
+    (void)status;
 }
 
 /* ---- sums ---- */
@@ -244,9 +281,9 @@ static void slices_exchange(struct reduce *r, int round, const float *gradient, 
 {
     int ranks = ranks_of(r), rank = r->ranks->rank, has_own = round < r->own_count;
     size_t *send = r->table, *send_at = send + ranks, *receive = send_at + ranks, *receive_at = receive + ranks;
-    size_t own = slice_begin(count, rank + 1, ranks) - slice_begin(count, rank, ranks);
+    size_t own = reduce_slice_begin(count, rank + 1, ranks) - reduce_slice_begin(count, rank, ranks);
     for (int i = 0; i < ranks; i++) {
-        size_t begin = slice_begin(count, i, ranks), end = slice_begin(count, i + 1, ranks);
+        size_t begin = reduce_slice_begin(count, i, ranks), end = reduce_slice_begin(count, i + 1, ranks);
         int tree = r->trees_first[i] + round, has = tree < r->trees_first[i + 1];
         send[i] = has_own ? (end - begin) * sizeof *gradient : 0;
         send_at[i] = begin * sizeof *gradient;
@@ -263,8 +300,8 @@ static void slices_gather(struct reduce *r, float *gradient, size_t count)
     int ranks = ranks_of(r);
     size_t *bytes = r->table, *offset = bytes + ranks;
     for (int i = 0; i < ranks; i++) {
-        offset[i] = slice_begin(count, i, ranks) * sizeof *gradient;
-        bytes[i] = slice_begin(count, i + 1, ranks) * sizeof *gradient - offset[i];
+        offset[i] = reduce_slice_begin(count, i, ranks) * sizeof *gradient;
+        bytes[i] = reduce_slice_begin(count, i + 1, ranks) * sizeof *gradient - offset[i];
     }
     if (r->status >= 0)
         r->status = r->ranks->gather(r->slices, gradient, bytes, offset, &r->message);
@@ -283,7 +320,7 @@ void reduce_weights(struct reduce *r, reduce_weight_work *work, void *context, f
             work(context, t->begin - r->share.begin, t->end - r->share.begin, gradient);
         slices_exchange(r, round, gradient, count);
     }
-    size_t own = slice_begin(count, rank + 1, ranks) - slice_begin(count, rank, ranks);
+    size_t own = reduce_slice_begin(count, rank + 1, ranks) - reduce_slice_begin(count, rank, ranks);
     trees_add_all(r, &(struct rows){.floats = r->slices, .count = own});
     slices_gather(r, gradient, count);
 }

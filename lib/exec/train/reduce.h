@@ -8,6 +8,9 @@
  * state. A gradient by weights is cut into slices, one a rank: a rank gets its slice of every subtree's sum, adds them
  * up, and sends the slice to the others. So it holds no more than one further copy of the largest layer's gradient.
  *
+ * A shard has SHARD_IMAGES images; where devices compute, as many as their gradient was opened with, so that each has
+ * enough to do.
+ *
  * What fails on the way between ranks is kept until reduce_end asks for it. Private to lib/exec/train, lib/train
  * and lib/ptq. */
 #ifndef RESQ_EXEC_TRAIN_REDUCE_H
@@ -30,6 +33,7 @@ struct share {
 
 struct reduce {
     const struct ranks *ranks; /* NULL: one process */
+    int shard;                 /* images of one, but for the last */
     int images;                /* of the mini-batch */
     struct share share;
     struct subtree *trees;    /* [tree_count] that the ranks own, in order of shards */
@@ -38,6 +42,7 @@ struct reduce {
     int most_trees;           /* of any mini-batch */
     int own_first, own_count; /* own ones: trees[own_first .. own_first + own_count - 1] */
     int most_own;             /* the most that a rank owns */
+    int own_room;             /* the same, of any mini-batch */
     double *rows;             /* [most_trees][values], then rows of one tree */
     float *slices;            /* [most_trees][slice] */
     size_t *table;            /* [4][ranks]: bytes to send and receive, and where */
@@ -46,13 +51,13 @@ struct reduce {
     struct message message;   /* of status */
 };
 
-/* Which images of a mini-batch of `images` rank `rank` of `ranks` owns. */
-struct share share_of(int images, int rank, int ranks);
+/* Which images of a mini-batch of `images`, in shards of `shard`, rank `rank` of `ranks` owns. */
+struct share share_of(int images, int shard, int rank, int ranks);
 /* The most images that a rank owns of a mini-batch of at most so many. */
-int share_most_images(int images, int ranks);
+int share_most_images(int images, int shard, int ranks);
 
 /* Room for mini-batches of up to `images` images, `values` doubles a part, `weights` floats a layer. */
-int reduce_open(struct reduce *r, const struct ranks *ranks, int images, size_t values, size_t weights,
+int reduce_open(struct reduce *r, const struct ranks *ranks, int images, int shard, size_t values, size_t weights,
                 struct message *m) RESQ_USE_RESULT;
 size_t reduce_bytes(const struct reduce *r);
 void reduce_close(struct reduce *r);
@@ -81,5 +86,14 @@ void reduce_extremes(struct reduce *r, const struct parts *parts, double *low, d
 typedef void reduce_weight_work(void *context, int begin, int end, float *gradient);
 /* A gradient by weights of the whole mini-batch. */
 void reduce_weights(struct reduce *r, reduce_weight_work *work, void *context, float *gradient, size_t count);
+
+/* ---- for who keeps the rows elsewhere: a device ---- */
+
+/* Where a rank's slice of `count` floats begins; the one after it begins where it ends. */
+size_t reduce_slice_begin(size_t count, int rank, int ranks);
+/* Row `from` of the subtrees' is to be added to row `to`. */
+typedef int reduce_add_row(void *context, int to, int from, struct message *m);
+/* All of them, in the tree's order: the whole sum lies in row 0. */
+int reduce_add_trees(const struct reduce *r, reduce_add_row *add, void *context, struct message *m) RESQ_USE_RESULT;
 
 #endif

@@ -25,30 +25,28 @@
 #ifndef RESQ_KERNEL_CONTRACT_DEVICE_H
 #define RESQ_KERNEL_CONTRACT_DEVICE_H
 
-#include "base/scalar.h"
 #include "base/status.h"
-#include <stddef.h>
-#include <stdint.h>
+#include "kernel/contract/device_calls.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* Raised with every change of this file: a library of another version is refused. */
-enum { DEVICE_VERSION = 2, DEVICE_ALIGNMENT = 256 };
-
-enum device_type { DEVICE_F32, DEVICE_F16, DEVICE_BF16, DEVICE_U8, DEVICE_S8, DEVICE_S32 };
+enum { DEVICE_VERSION = 3, DEVICE_ALIGNMENT = 256 };
 
 enum device_queue { QUEUE_COMPUTE, QUEUE_COPY, DEVICE_QUEUES };
 
 struct device;       /* one opened device */
 struct device_event; /* a point in a queue */
 struct device_graph; /* a captured step */
+struct device_peers; /* devices of other processes, which this one tells bytes */
 struct device_plan;  /* a convolution or batch norm of one shape, its algorithms chosen */
 
 struct device_options {
-    int tf32; /* products of f32 may be rounded to 11 bits of significand; 0: IEEE float32 throughout */
-    int fast; /* algorithms whose sums change from run to run are allowed */
+    int tf32;  /* products of f32 may be rounded to 11 bits of significand; 0: IEEE float32 throughout */
+    int fast;  /* algorithms whose sums change from run to run are allowed */
+    int index; /* which of the machine's devices: index modulo how many there are */
 };
 
 struct device_information {
@@ -57,259 +55,6 @@ struct device_information {
     size_t memory, free;           /* bytes, now */
     int has_f16, has_bf16, has_s8; /* tensor-core products of that type */
     int multiprocessors;
-};
-
-/* ---- structs on the device ---- */
-
-/* How a map comes about (`maps` below), once a step. Pointers are into the device's parameters and state. */
-enum device_map_mode { MAP_GIVEN, MAP_LEARNED, MAP_RANGE };
-struct device_map_source {
-    int32_t mode, bits; /* bits: MAP_RANGE */
-    struct affine given;
-    float *scale;      /* MAP_LEARNED: raised in place where it fell too low, see learned_scale_value */
-    float *low, *high; /* MAP_RANGE: affine_from_range of quant/affine.h */
-};
-
-/* struct requantize of kernel.h, without its arrays. */
-struct device_requantize {
-    float residual_multiplier;
-    int32_t zero_point_x, zero_point_y, residual_zero_point, low, high;
-};
-
-/* What changes from step to step, written by the caller before it. */
-struct device_scalars {
-    float rate, bias_rate; /* of learning: of most parameters, and of those flagged DEVICE_FLAG_BIAS */
-    float share;           /* of the new value in the averages */
-};
-
-/* Dynamic loss scaling. kernel/contract/arithmetic.h has its update. All-zero but scale is the beginning. */
-struct device_scale {
-    float scale;      /* the loss is multiplied by it */
-    int32_t overflow; /* of this step: some gradient is not finite */
-    int32_t good;     /* steps since the last change */
-    int32_t in_a_row; /* steps skipped without one that was not */
-    int32_t skipped;  /* in all */
-};
-
-/* What a step leaves. */
-struct device_report {
-    double loss; /* sum over the rows */
-    int32_t correct, images;
-    int32_t bad_map; /* 0, or 1 + the index of the first map whose scale or range is not finite; set by `maps` */
-};
-
-enum device_flag { DEVICE_FLAG_DECAY = 1, DEVICE_FLAG_BIAS = 2 };
-enum { DEVICE_FLAG_FLOATS = 16 /* parameters that share one byte of flags */ };
-
-/* ---- descriptions ---- */
-
-/* Square kernels, one group; n images of h x w x c -> out_h x out_w x k. type: of x, w, y and their gradients (sums
- * are f32 or better); DEVICE_U8: x and y u8, w s8, sums s32 and exact. */
-struct device_conv {
-    int n, h, w, c;
-    int out_h, out_w, k;
-    int kernel, stride, pad;
-    enum device_type type;
-};
-
-enum device_pass { DEVICE_FORWARD, DEVICE_DATA, DEVICE_WEIGHT, DEVICE_PASSES };
-
-/* Batch norm over n*h*w values a channel: y = [relu]((x - mean) / sqrt(variance + eps) * gamma + beta [+ other]).
- */
-struct device_norm {
-    int n, h, w, c;
-    enum device_type type; /* of x, other, y and their gradients */
-    int relu, has_other;
-    double eps, momentum;
-};
-
-/* y = x w' + bias; x [n][c], w [k][c], y [n][k]. */
-struct device_linear {
-    int n, c, k;
-    enum device_type type; /* of x, w, dy, dx */
-    enum device_type y_type;
-};
-
-/* The mean over the pixels of a map: x [n][pixels][c] -> y [n][c]. */
-struct device_pool {
-    int n, pixels, c;
-    enum device_type type; /* of x, y and their gradients */
-};
-
-/* ---- calls of more than seven arguments: fields as the function says; NULL or 0 where it does not ---- */
-
-/* conv_forward: y = [relu](conv(x, w) + bias [+ other]), floats of the plan's type. */
-struct device_conv_call {
-    const void *x, *w;
-    const float *bias; /* [k]; or NULL */
-    const void *other; /* of y's shape; or NULL; may be y */
-    int relu;
-    void *y, *workspace;
-};
-
-struct device_conv_data_call {
-    const void *dy, *w;
-    int accumulate; /* dx += */
-    void *dx, *workspace;
-};
-
-/* norm_forward, in training. running_*: updated with the unbiased variance, running += momentum * (batch - running);
- * saved_*: the mini-batch's mean and 1/sqrt(variance + eps), for backward. All float * are [c]. */
-struct device_norm_call {
-    const void *x, *other; /* other: NULL without */
-    const float *gamma, *beta;
-    float *running_mean, *running_variance, *saved_mean, *saved_inv_std;
-    void *y, *reserve, *workspace;
-};
-
-/* norm_backward. dx overwritten. d_other: NULL without other; overwritten with dy where the relu let it pass. dgamma,
- * dbeta overwritten. No two of x, y, dy, dx and d_other are the same memory. */
-struct device_norm_backward_call {
-    const void *x, *y, *dy;
-    const float *gamma, *beta, *saved_mean, *saved_inv_std;
-    void *reserve, *dx, *d_other;
-    float *dgamma, *dbeta;
-    void *workspace;
-};
-
-/* linear_backward. dx NULL: not wanted; dw f32 [k][c] and db f32 [k] (NULL: no bias) overwritten. */
-struct device_linear_backward_call {
-    const void *x, *w, *dy;
-    void *dx;
-    float *dw, *db;
-};
-
-/* normalize: y = (pixel / 255 - mean[c]) / std[c], computed in f32; mean and std by value, c <= 4. */
-struct device_normalize_call {
-    const uint8_t *pixels;
-    size_t rows;
-    int c;
-    float mean[4], std[4];
-    enum device_type type; /* of y */
-    void *y;
-};
-
-/* scale_shift: y = [relu](x * scale[c] + shift[c] [+ other]); may be in place. */
-struct device_scale_shift_call {
-    enum device_type type; /* of x, other and y */
-    const void *x;
-    size_t rows;
-    int c;
-    const float *scale, *shift;
-    const void *other; /* or NULL */
-    int relu;
-    void *y;
-};
-
-/* add: y = [relu](a + b); y may be a or b. */
-struct device_add_call {
-    enum device_type type;
-    const void *a, *b;
-    size_t count;
-    int relu;
-    void *y;
-};
-
-/* loss: logits f32 [n][k], targets [n], whose arrays are on the device -> report's loss, correct and images
- * (overwritten), as train/loss.h states them, and dlogits = (p - q) / n [* scale->scale] in `type`. */
-struct device_loss_call {
-    const float *logits;
-    struct targets targets;
-    int n, k;
-    double smoothing;
-    const struct device_scale *scale; /* or NULL */
-    enum device_type type;
-    void *dlogits;
-    struct device_report *report;
-};
-
-/* quantize_weights: layer_quantize of quant/affine.h: w f32 [k][per], bias f32 [k] or NULL (zeros) -> codes, code_scale
- * [k], code_bias [k]. */
-struct device_quantize_weights_call {
-    const float *w, *bias;
-    int k, per, bits, per_tensor;
-    const struct affine *x; /* on the device */
-    int8_t *codes;
-    float *code_scale;
-    int32_t *code_bias;
-};
-
-/* dequantize_weights: w = code_scale[k] * code, in `type`. */
-struct device_dequantize_weights_call {
-    const int8_t *codes;
-    const float *code_scale;
-    int k, per;
-    enum device_type type;
-    void *w;
-};
-
-/* requantize_prepare: multiplier[k] = (x->scale * code_scale[k]) [/ y->scale] and *requantize. Maps on the device. */
-struct device_requantize_call {
-    int k;
-    const float *code_scale;
-    const struct affine *x, *y, *residual; /* y NULL: logits; residual may be NULL */
-    int relu;
-    float *multiplier;
-    struct device_requantize *requantize;
-};
-
-/* average_pool_u8. Maps on the device. */
-struct device_pool_u8_call {
-    const uint8_t *x;
-    const struct affine *map_x, *map_y;
-    uint8_t *y;
-    float *before; /* or NULL */
-};
-
-/* straight_through, as exec/train/qat.c has it: dy in place, 0 where the value before rounding was clamped.
- * scale_gradient: NULL, or = sum(dy * d q / d scale) / sqrt(elements * (qmax - qmin)), with dy as it came. */
-struct device_straight_through_call {
-    const float *before; /* [n][elements] */
-    int n;
-    size_t elements;
-    int relu;
-    const struct affine *map; /* on the device */
-    enum device_type type;    /* of dy */
-    void *dy;
-    float *scale_gradient;
-};
-
-/* range_update, the moving range: batch extremes of `before` (with 0; low is 0 where relu) times map->scale; low +=
- * averaging * (batch low - low), high likewise, in double. */
-struct device_range_call {
-    const float *before;
-    size_t count;
-    int relu;
-    const struct affine *map; /* on the device */
-    double averaging;
-    float *low, *high;
-};
-
-struct device_conv_u8_call {
-    const void *x;                              /* u8 [n][h][w][c] */
-    const void *packed;                         /* from conv_u8_pack */
-    const float *multiplier;                    /* [k] */
-    const struct device_requantize *requantize; /* on the device */
-    const void *residual;                       /* u8 or NULL */
-    void *y;                                    /* u8; may be NULL where logits is given */
-    float *before;                              /* v, the value before rounding, or NULL */
-    float *logits;                              /* (float)acc * multiplier and nothing more, or NULL */
-};
-
-/* One step of SGD over flat buffers of `count` floats, as train/optimizer.h states it; where *scale says overflow
- * nothing is changed. */
-struct device_sgd {
-    size_t count; /* a multiple of DEVICE_FLAG_FLOATS */
-    float *parameters, *velocity;
-    const float *gradients; /* divided by scale->scale first, where scale is given */
-    const uint8_t *flags;   /* [count / DEVICE_FLAG_FLOATS] of enum device_flag, on the device */
-    float *average;         /* += share * (parameter - average), with the new parameter; or NULL */
-    void *copy;             /* the new parameters rounded to copy_type; or NULL */
-    enum device_type copy_type;
-    const struct device_scalars *scalars; /* on the device */
-    const struct device_scale *scale;     /* on the device; or NULL */
-    float momentum, weight_decay;
-    int nesterov;
 };
 
 struct device_backend {
@@ -364,8 +109,9 @@ struct device_backend {
 
     /* ---- planned operations ---- */
 
-    /* passes: 1 << DEVICE_FORWARD | .. that will be used. Algorithms are chosen by measuring them once, among those
-     * that need at most workspace_limit bytes; deterministic ones unless the device was opened fast. */
+    /* passes: 1 << DEVICE_FORWARD | .. that will be used, with DEVICE_FIXED or without. Algorithms are chosen by
+     * measuring them once, among those that need at most workspace_limit bytes; deterministic ones unless the device
+     * was opened fast. */
     int (*conv_plan)(struct device *d, const struct device_conv *c, unsigned passes, size_t workspace_limit,
                      struct device_plan **p, struct message *m);
     int (*norm_plan)(struct device *d, const struct device_norm *n, struct device_plan **p, struct message *m);
@@ -387,6 +133,21 @@ struct device_backend {
                         struct message *m);
     int (*norm_backward)(struct device *d, struct device_plan *p, const struct device_norm_backward_call *call,
                          struct message *m);
+
+    /* Shards of a mini-batch, see above. sums f64 [c][2], overwritten. */
+    int (*norm_sums)(struct device *d, const struct device_norm *norm, const void *x, double *sums,
+                     struct message *m);
+    int (*norm_statistics)(struct device *d, const struct device_norm_statistics_call *call, struct message *m);
+    /* The sum of `shards` rows [values] f64, one after the other, over the tree of base/tree.h -> sums. */
+    int (*tree_sums)(struct device *d, const double *rows, int shards, int values, double *sums, struct message *m);
+    /* norm_backward in two: d_other and the shard's own dgamma and dbeta, with the sums [c][2] of g and of g * xhat,
+     * g being dy where the relu let it pass; and, of those sums over all `rows` values a channel, dx. reserve and
+     * workspace are not read. */
+    int (*norm_backward_sums)(struct device *d, const struct device_norm *norm,
+                              const struct device_norm_backward_call *call, double *sums, struct message *m);
+    int (*norm_backward_apply)(struct device *d, const struct device_norm *norm,
+                               const struct device_norm_backward_call *call, const double *sums, double rows,
+                               struct message *m);
 
     /* Integers, equal to kernel/ref bit for bit. codes s8 [k][R][R][c]; bias s32 [k] (never NULL). The zero point
      * of x is read from *requantize. */
@@ -454,6 +215,25 @@ struct device_backend {
                               struct message *m);
     int (*straight_through)(struct device *d, const struct device_straight_through_call *call, struct message *m);
     int (*range_update)(struct device *d, const struct device_range_call *call, struct message *m);
+    /* ends[0] = the least, ends[1] = the largest of 0 and the values; on the device. range_update of the ends of all
+     * shards is that of all values. */
+    int (*extremes)(struct device *d, const float *values, size_t count, float *ends, struct message *m);
+
+    /* ---- between devices of several processes: bytes alone, nothing is added on the way. NULL: there is no such
+     * library for this kind of device ---- */
+
+    /* STATUS_UNSUPPORTED: no library here; why. */
+    int (*peers_offer)(struct device *d, struct device_peers_offer *offer, struct message *m);
+    /* All processes call it with the same id, each with a device of its own; returns when all have. */
+    int (*peers_open)(struct device *d, const unsigned char id[DEVICE_PEERS_ID_BYTES], int rank, int count,
+                      struct device_peers **p, struct message *m);
+    void (*peers_close)(struct device *d, struct device_peers *p);
+    /* Queued on QUEUE_COMPUTE, by all processes in the same order. Process r gives the bytes[r] bytes at its `own`; all
+     * get them at all + offset[r], where r's own may lie already. Tables [processes], read before it returns. */
+    int (*peers_gather)(struct device *d, struct device_peers *p, const void *own, void *all, const size_t *bytes,
+                        const size_t *offset, struct message *m);
+    int (*peers_exchange)(struct device *d, struct device_peers *p, const struct device_exchange_call *call,
+                          struct message *m);
 };
 
 /* ---- the loader (device_load.c) ---- */

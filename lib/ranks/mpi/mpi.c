@@ -76,6 +76,17 @@ static void close_ranks(void)
     tables = NULL;
 }
 
+static int count_local(struct message *m)
+{
+    MPI_Comm machine;
+    int code = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, own.rank, MPI_INFO_NULL, &machine);
+    if (code != MPI_SUCCESS)
+        return failed(code, "machines", m);
+    MPI_Comm_rank(machine, &own.local);
+    MPI_Comm_free(&machine);
+    return 0;
+}
+
 static int open_ranks(const struct ranks **ranks, struct message *m)
 {
     int given = 0;
@@ -95,6 +106,9 @@ static int open_ranks(const struct ranks **ranks, struct message *m)
         *ranks = NULL;
         return 0;
     }
+    int status = count_local(m);
+    if (status < 0)
+        return status;
     own.broadcast = broadcast;
     own.gather = gather;
     own.exchange = exchange;

@@ -2,6 +2,7 @@
 #include "tests/cuda/emulation/dnn.h"
 #include <stdio.h>
 #include <string.h>
+#include <algorithm>
 #include <vector>
 
 static char last_reason[200];
@@ -155,12 +156,18 @@ struct work {
     const void *a, *b; /* forward: x, w; data: dy, w; filter: x, dy */
     void *to;
     double beta;
+    bool single; /* sums are rounded to float on the way */
 };
 
 static double operand(const struct work *k, const void *p, size_t i)
 {
     double v = value_at(p, dnn_value_type(k->x.type), i);
     return k->x.type == CUDNN_DATA_FLOAT && k->c.math != CUDNN_FMA_MATH ? tf32_rounded(v) : v;
+}
+
+static double rounded(const struct work *k, double sum)
+{
+    return k->single ? (double)(float)sum : sum;
 }
 
 /* Every product once, added to where its pass wants it. */
@@ -186,7 +193,8 @@ static void convolve(const struct work *k)
                             size_t at_w = ((size_t)(o * side + r) * side + t) * x.c;
                             for (int i = 0; i < x.c; i++) {
                                 if (k->pass == FORWARD)
-                                    sums[at_y + o] += operand(k, k->a, at_x + i) * operand(k, k->b, at_w + i);
+                                    sums[at_y + o] = rounded(k, sums[at_y + o] + operand(k, k->a, at_x + i) *
+                                                                                     operand(k, k->b, at_w + i));
                                 else if (k->pass == DATA)
                                     sums[at_x + i] += operand(k, k->a, at_y + o) * operand(k, k->b, at_w + i);
                                 else
@@ -231,13 +239,16 @@ static cudnnStatus_t submit(const struct work &w, int algorithm, const void *wor
         if (a.algorithm == algorithm) {
             if (bytes < a.memory || (a.memory > 0 && !workspace))
                 return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "emulation: too little workspace");
-            emulate_submit([=] { convolve(&w); });
+            struct work its = w;
+            its.single = w.pass == FORWARD && algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM;
+            emulate_submit([=] { convolve(&its); });
             return CUDNN_STATUS_SUCCESS;
         }
     return dnn_refuse(CUDNN_STATUS_NOT_SUPPORTED, "emulation: no such algorithm");
 }
 
-/* RESQ_EMULATION_CONV=indirect: of the forward algorithms only Winograd's works. */
+/* RESQ_EMULATION_CONV=indirect: of the forward algorithms only Winograd's works; reversed: what was the fastest is the
+ * slowest. */
 static bool is_missing(enum pass pass, int algorithm)
 {
     const char *text = getenv("RESQ_EMULATION_CONV");
@@ -247,8 +258,12 @@ static bool is_missing(enum pass pass, int algorithm)
 
 template <typename P> static cudnnStatus_t find(enum pass pass, cudnnMathType_t math, int wanted, int *count, P *to)
 {
+    const char *text = getenv("RESQ_EMULATION_CONV");
+    std::vector<struct made_up> all = algorithms[pass];
     *count = 0;
-    for (const struct made_up &a : algorithms[pass]) {
+    if (text && strcmp(text, "reversed") == 0)
+        std::reverse(all.begin(), all.end());
+    for (const struct made_up &a : all) {
         if (*count == wanted)
             break;
         P &p = to[(*count)++];
@@ -268,7 +283,7 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void *, cudnnTensorDe
                                       cudnnConvolutionFwdAlgo_t algorithm, void *workspace, size_t bytes,
                                       const void *beta, cudnnTensorDescriptor_t y, void *py)
 {
-    struct work w = {FORWARD, *x, *y, *f, *c, px, pw, py, (double)*(const float *)beta};
+    struct work w = {FORWARD, *x, *y, *f, *c, px, pw, py, (double)*(const float *)beta, false};
     return submit(w, algorithm, workspace, bytes);
 }
 
@@ -278,7 +293,7 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t, const void *, cudnnFil
                                            void *workspace, size_t bytes, const void *beta,
                                            cudnnTensorDescriptor_t x, void *pdx)
 {
-    struct work w = {DATA, *x, *y, *f, *c, pdy, pw, pdx, (double)*(const float *)beta};
+    struct work w = {DATA, *x, *y, *f, *c, pdy, pw, pdx, (double)*(const float *)beta, false};
     return submit(w, algorithm, workspace, bytes);
 }
 
@@ -288,7 +303,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t, const void *, cudnnT
                                              cudnnConvolutionBwdFilterAlgo_t algorithm, void *workspace,
                                              size_t bytes, const void *beta, cudnnFilterDescriptor_t f, void *pdw)
 {
-    struct work w = {FILTER, *x, *y, *f, *c, px, pdy, pdw, (double)*(const float *)beta};
+    struct work w = {FILTER, *x, *y, *f, *c, px, pdy, pdw, (double)*(const float *)beta, false};
     return submit(w, algorithm, workspace, bytes);
 }
 

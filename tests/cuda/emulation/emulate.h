@@ -5,7 +5,8 @@
  * their manual says.
  *
  * RESQ_EMULATION_FAIL=CALL:N lets the N-th call of that function of NVIDIA's fail (cudaMalloc:1),
- * RESQ_EMULATION_DEVICES=0 is a machine without a GPU, RESQ_EMULATION_MEMORY the bytes that the device has. */
+ * RESQ_EMULATION_DEVICES=0 is a machine without a GPU (2: with two of
+ * them), RESQ_EMULATION_MEMORY the bytes that the device has. */
 #ifndef RESQ_TESTS_CUDA_EMULATE_H
 #define RESQ_TESTS_CUDA_EMULATE_H
 

@@ -61,9 +61,20 @@ cudaError_t cudaGetDeviceCount(int *count)
     return cudaSuccess;
 }
 
+static int current_device;
+
+cudaError_t cudaGetDevice(int *device)
+{
+    *device = current_device;
+    return cudaSuccess;
+}
+
 cudaError_t cudaSetDevice(int device)
 {
-    return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+    if (device >= 0 && device < (int)number_of("RESQ_EMULATION_DEVICES", 1))
+        current_device = device;
+    return result(device >= 0 && device < (int)number_of("RESQ_EMULATION_DEVICES", 1) ? cudaSuccess
+                                                                                      : cudaErrorInvalidDevice);
 }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int)

@@ -6,7 +6,7 @@
 #include "integers.h"
 #include "kernel/device/host/host.h"
 
-enum { IMAGES = 5, CLASSES = 5, MAX_NODES = 96 };
+enum { IMAGES = 5, MOST_IMAGES = 70 /* 3 shards, the last of 6 */, CLASSES = 5, MAX_NODES = 96 };
 
 static int setup(void **state)
 {
@@ -75,7 +75,7 @@ struct differences {
     double logits, gradients, state, parameters;
 };
 
-/* Two passes, the second on fewer images and from the state that the first left. */
+/* Two passes, the second on fewer images (in shards: on one shard less) and from the state that the first left. */
 static struct differences compare(const struct model *model, const struct gradient_options *options,
                                   const char *cpu_precision)
 {
@@ -83,12 +83,14 @@ static struct differences compare(const struct model *model, const struct gradie
     struct gradient_options on_cpu = *options;
     struct differences d = {0, 0, 0, 0};
     const struct slice *slices, *states;
+    int most = options->batch, fewer = options->shard ? options->shard + 6 : 2;
     on_cpu.precision = cpu_precision;
+    on_cpu.shard = 0;
     struct gradient *cpu = open_gradient(model, on_cpu, "cpu"), *g = open_gradient(model, *options, "cuda");
     int slice_count = gradient_slices(g, &slices), state_count = gradient_state_slices(g, &states);
-    uint8_t *images = random_images(model, IMAGES, 5);
-    for (int count = IMAGES; count >= IMAGES - 2; count -= 2) {
-        float want[IMAGES * CLASSES], got[IMAGES * CLASSES], dlogits[IMAGES * CLASSES];
+    uint8_t *images = random_images(model, most, 5);
+    for (int count = most; count >= most - fewer; count -= fewer) {
+        float want[MOST_IMAGES * CLASSES], got[MOST_IMAGES * CLASSES], dlogits[MOST_IMAGES * CLASSES];
         struct random_stream r = random_open(9, RANDOM_TEST, 1, 1);
         for (int i = 0; i < count * CLASSES; i++)
             dlogits[i] = (float)random_normal(&r) / 64;
@@ -207,13 +209,14 @@ static void choose_maps(const struct model *model, int bits, struct affine maps[
     free(images);
 }
 
-static void compare_codes(int bits, int per_tensor, enum range_mode ranges)
+static void compare_codes(int bits, int per_tensor, enum range_mode ranges, int shard)
 {
     struct model model;
     struct affine maps[MAX_NODES];
     random_model(&model, NET_FUSED, 51);
     choose_maps(&model, bits, maps);
-    struct gradient_options o = {.batch = IMAGES,
+    struct gradient_options o = {.batch = shard ? MOST_IMAGES : IMAGES,
+                                 .shard = shard,
                                  .quantized = 1,
                                  .activations = maps,
                                  .weight_bits = bits,
@@ -231,12 +234,30 @@ static void compare_codes(int bits, int per_tensor, enum range_mode ranges)
 static void test_codes(void **state)
 {
     (void)state;
-    compare_codes(8, 0, RANGE_FIXED);
-    compare_codes(8, 1, RANGE_FIXED);
-    compare_codes(4, 0, RANGE_AVERAGE);
-    compare_codes(8, 0, RANGE_AVERAGE);
-    compare_codes(8, 0, RANGE_LEARNED);
-    compare_codes(3, 1, RANGE_LEARNED);
+    compare_codes(8, 0, RANGE_FIXED, 0);
+    compare_codes(8, 1, RANGE_FIXED, 0);
+    compare_codes(4, 0, RANGE_AVERAGE, 0);
+    compare_codes(8, 0, RANGE_AVERAGE, 0);
+    compare_codes(8, 0, RANGE_LEARNED, 0);
+    compare_codes(3, 1, RANGE_LEARNED, 0);
+}
+
+/* ---- in shards ---- */
+
+static void test_shards(void **state)
+{
+    (void)state;
+    const char *const texts[] = {NET_FLOAT, NET_FUSED, NET_MEETING};
+    for (int i = 0; i < 3; i++) {
+        struct model model;
+        host_control.copies_at_once = i & 1;
+        random_model(&model, texts[i], 51);
+        expect(&model, &(struct gradient_options){.batch = MOST_IMAGES, .shard = 32}, 2e-4);
+        model_free(&model);
+    }
+    compare_codes(8, 0, RANGE_FIXED, 32);
+    compare_codes(4, 0, RANGE_AVERAGE, 32);
+    compare_codes(8, 0, RANGE_LEARNED, 32);
 }
 
 /* A bias whose code would not fit raises its weights' scale, alone or for all outputs. */
@@ -422,6 +443,7 @@ int main(void)
                                        TEST(test_resnet),
                                        TEST(test_16_bits),
                                        TEST(test_codes),
+                                       TEST(test_shards),
                                        TEST(test_bias_too_large),
                                        TEST(test_scales),
                                        TEST(test_refusals),

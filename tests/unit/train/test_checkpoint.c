@@ -80,7 +80,7 @@ static void test_log(void **state)
     struct record *r = record_new(&m);
     ASSERT_OK(record_set(r, "dataset", "CIFAR-10", &m));
     ASSERT_OK(record_set(r, "dataset-digest", "sha256:aa", &m));
-    ASSERT_OK(log_begin(&log, "train-fp32", r, 45000, 5000, "bf16", 0, &m));
+    ASSERT_OK(log_begin(&log, "train-fp32", r, 45000, 5000, "bf16", 0, 0, &m));
     ASSERT_OK(log_add(&log, &(struct log_row){0, 0, NAN, NAN, NAN, 12.5, NAN, 0.25}, &m));
     ASSERT_OK(log_add(&log, &(struct log_row){1, 352, 0.05, 1.25, 50, 60.125, 1234.56, 9}, &m));
     ASSERT_OK(log_save(&log, path_of("log"), &m));

@@ -120,6 +120,29 @@ static void test_mixed_images(void **state)
     assert_true(records_apart(cuda.last, cpu.last) < 1e-3);
 }
 
+/* Two shards and a last mini-batch of less than one, captured or not; the CPU adds its shards in the same tree. */
+static void test_in_shards(void **state)
+{
+    (void)state;
+    enum { IMAGES = 90, LARGE = 40 };
+    struct files cpu, cuda, queued;
+    write_stream(path_of("large"),
+                 &(struct stream_spec){.epochs = EPOCHS, .total = IMAGES, .batch = 15, .mixed = 2});
+    struct training_options a = on("cpu", &cpu, "large-cpu"), b = on("cuda", &cuda, "large-cuda");
+    a.input = b.input = path_of("large");
+    a.batch = b.batch = LARGE;
+    b.shard = 32;
+    ASSERT_OK(run_float(a));
+    ASSERT_OK(run_float(b));
+    assert_true(records_apart(cuda.last, cpu.last) < 1e-3);
+    assert_true(log_has(&cuda, "# shard: 32\n"));
+    host_control.no_capture = 1;
+    struct training_options c = on("cuda", &queued, "large-queued");
+    c.input = b.input, c.batch = b.batch, c.shard = b.shard;
+    ASSERT_OK(run_float(c));
+    assert_same_file(queued.last, cuda.last);
+}
+
 static double last_loss(const struct files *f)
 {
     size_t size;
@@ -355,6 +378,7 @@ int main(void)
         TEST(test_divergence),
         TEST(test_every_call_may_fail),
         TEST(test_mixed_images),
+        TEST(test_in_shards),
     };
     return cmocka_run_group_tests(tests, setup, folder_remove);
 }

@@ -181,23 +181,28 @@ static void test_quantized(void **state)
     expect_quantized("blocks, learned scales", NULL, "bf16", RANGE_LEARNED);
 }
 
+static void check_shares(int count, int shard, int ranks)
+{
+    int next = 0;
+    for (int rank = 0; rank < ranks; rank++) {
+        struct share s = share_of(count, shard, rank, ranks);
+        assert_true(s.images == 0 || s.first == next);
+        assert_true(s.images <= share_most_images(count, shard, ranks));
+        assert_true(s.images <= share_most_images(700, shard, ranks));
+        assert_int_equal(s.images % shard == 0 || s.end == s.shards, 1);
+        next += s.images;
+    }
+    assert_int_equal(next, count);
+}
+
 /* What each owns, over all sizes: all shards once, in order; nobody more than share_most_images says. */
 static void test_shares(void **state)
 {
     (void)state;
-    for (int ranks = 1; ranks <= 9; ranks++)
-        for (int count = 1; count <= 700; count += count % 32 == 31 ? 1 : 10) {
-            int next = 0;
-            for (int rank = 0; rank < ranks; rank++) {
-                struct share s = share_of(count, rank, ranks);
-                assert_true(s.images == 0 || s.first == next);
-                assert_true(s.images <= share_most_images(count, ranks));
-                assert_true(s.images <= share_most_images(700, ranks));
-                assert_int_equal(s.images % SHARD_IMAGES == 0 || s.end == s.shards, 1);
-                next += s.images;
-            }
-            assert_int_equal(next, count);
-        }
+    for (int shard = SHARD_IMAGES; shard <= 128; shard += 48)
+        for (int ranks = 1; ranks <= 9; ranks++)
+            for (int count = 1; count <= 700; count += count % shard == shard - 1 ? 1 : 10)
+                check_shares(count, shard, ranks);
 }
 
 int main(void)

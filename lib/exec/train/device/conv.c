@@ -13,9 +13,9 @@ static int forward_linear(const struct device_place *at, int i, struct message *
     enum device_type type = device_of(g)->type;
     struct device_linear l = {at->p->count, s->shape.c, s->shape.out, type,
                               gradient_is_last(g, s->output) ? DEVICE_F32 : type};
-    return at->b->linear_forward(at->d, &l, device_slot_value(g, s->x), device_weights(g, i),
+    return at->b->linear_forward(at->d, &l, device_slot_value(at, s->x), device_weights(g, i),
                                  own->bias == NO_OFFSET ? NULL : device_of(g)->parameters + own->bias,
-                                 device_slot_value(g, s->output), m);
+                                 device_slot_value(at, s->output), m);
 }
 
 static int forward(const struct device_place *at, int i, struct message *m)
@@ -25,18 +25,19 @@ static int forward(const struct device_place *at, int i, struct message *m)
     const struct train_step *own = &g->train[i];
     if (device_is_linear(g, i))
         return forward_linear(at, i, m);
-    const struct device_conv_call call = {.x = device_slot_value(g, s->x),
+    const struct device_conv_call call = {.x = device_slot_value(at, s->x),
                                           .w = device_weights(g, i),
                                           .bias =
                                               own->bias == NO_OFFSET ? NULL : device_of(g)->parameters + own->bias,
-                                          .other = device_slot_value(g, s->other),
+                                          .other = device_slot_value(at, s->other),
                                           .relu = s->relu,
-                                          .y = device_slot_value(g, s->output),
+                                          .y = device_slot_value(at, s->output),
                                           .workspace = at->p->workspace};
     return at->b->conv_forward(at->d, at->p->steps[i].plan, &call, m);
 }
 
-/* The layer's weights as codes, and its constants, from parameters and maps as they now are. */
+/* The layer's weights as codes, and its constants, from parameters and maps as they now are. Once for shards of one
+ * size. */
 static int quantize_layer(const struct device_place *at, int i, struct message *m)
 {
     const struct gradient *g = at->g;
@@ -79,20 +80,20 @@ static int forward_codes(const struct device_place *at, int i, struct message *m
     const struct gradient *g = at->g;
     const struct step *s = &g->steps.at[i];
     const struct device_layer *l = &device_of(g)->layer[i];
-    struct device_conv_u8_call call = {.x = device_slot_value(g, s->x),
+    struct device_conv_u8_call call = {.x = device_slot_value(at, s->x),
                                        .packed = device_layer_at(g, l->packed),
                                        .multiplier = device_layer_at(g, l->multiplier),
                                        .requantize = device_layer_at(g, l->requantize),
-                                       .residual = device_slot_value(g, s->other)};
+                                       .residual = device_slot_value(at, s->other)};
     if (gradient_is_last(g, s->output)) {
-        call.logits = device_slot_value(g, s->output);
+        call.logits = device_slot_value(at, s->output);
     } else {
-        call.y = device_slot_value(g, s->output);
-        call.before = device_slot_before(g, s->output);
+        call.y = device_slot_value(at, s->output);
+        call.before = device_slot_before(at, s->output);
     }
-    TRY(quantize_layer(at, i, m));
-    TRY(at->b->conv_u8(at->d, at->p->steps[i].integer, &call, at->p->workspace, m));
-    return device_range_update(at, i, m);
+    if (at->is_new)
+        TRY(quantize_layer(at, i, m));
+    return at->b->conv_u8(at->d, at->p->steps[i].integer, &call, at->p->workspace, m);
 }
 
 /* ---- backward ---- */
@@ -104,13 +105,12 @@ static int multiplied(const struct device_place *at, int i, const void **x, cons
     const struct step *s = &g->steps.at[i];
     struct device_training *t = device_of(g);
     const struct device_layer *l = &t->layer[i];
-    *x = device_slot_value(g, s->x);
+    *x = device_slot_value(at, s->x);
     *w = device_weights(g, i);
     if (!gradient_quantized(g))
         return 0;
     void *values = device_at(t->arena, t->dequantized), *weights = device_at(t->arena, t->weights);
-    TRY(at->b->dequantize(at->d, *x, device_slot_count(g, at->p, s->x), device_map_of(g, s->x), t->type, values,
-                          m));
+    TRY(at->b->dequantize(at->d, *x, device_slot_count(at, s->x), device_map_of(g, s->x), t->type, values, m));
     *x = values;
     *w = weights;
     if (!gradient_wants(g, s->x))
@@ -133,11 +133,11 @@ static int linear_backward(const struct device_place *at, int i, const void *x, 
     struct device_linear l = {at->p->count, s->shape.c, s->shape.out, t->type, t->type};
     const struct device_linear_backward_call call = {.x = x,
                                                      .w = w,
-                                                     .dy = device_slot_gradient(g, s->output),
+                                                     .dy = device_slot_gradient(at, s->output),
                                                      .dx = gradient_wants(g, s->x) ? device_x_target(at, i) : NULL,
-                                                     .dw = t->gradients + own->weight,
+                                                     .dw = at->gradients + own->weight,
                                                      .db =
-                                                         own->bias == NO_OFFSET ? NULL : t->gradients + own->bias};
+                                                         own->bias == NO_OFFSET ? NULL : at->gradients + own->bias};
     TRY(at->b->linear_backward(at->d, &l, &call, m));
     return device_x_done(at, i, m);
 }
@@ -149,7 +149,7 @@ static int backward(const struct device_place *at, int i, struct message *m)
     const struct train_step *own = &g->train[i];
     struct device_training *t = device_of(g);
     struct device_plan *plan = at->p->steps[i].plan;
-    void *dy = device_slot_gradient(g, s->output);
+    void *dy = device_slot_gradient(at, s->output);
     const void *x, *w;
     TRY(device_mask(at, i, m));
     TRY(device_pass_on(at, s->other, own->accumulate_other, dy, m));
@@ -159,16 +159,16 @@ static int backward(const struct device_place *at, int i, struct message *m)
         return device_mark(g, i, MARK_WEIGHT_END, m);
     }
     if (own->bias != NO_OFFSET)
-        TRY(at->b->bias_gradient(at->d, t->type, dy, device_slot_rows(g, at->p, s->output), s->shape.out,
-                                 t->gradients + own->bias, m));
-    TRY(at->b->conv_weight(at->d, plan, x, dy, t->gradients + own->weight, at->p->workspace, m));
+        TRY(at->b->bias_gradient(at->d, t->type, dy, device_slot_rows(at, s->output), s->shape.out,
+                                 at->gradients + own->bias, m));
+    TRY(at->b->conv_weight(at->d, plan, x, dy, at->gradients + own->weight, at->p->workspace, m));
     TRY(device_mark(g, i, MARK_WEIGHT_END, m));
     if (!gradient_wants(g, s->x))
         return 0;
     const struct device_conv_data_call call = {.dy = dy,
                                                .w = w,
                                                .accumulate = own->accumulate_x,
-                                               .dx = device_slot_gradient(g, s->x),
+                                               .dx = device_slot_gradient(at, s->x),
                                                .workspace = at->p->workspace};
     return at->b->conv_data(at->d, plan, &call, m);
 }

@@ -54,6 +54,7 @@ static size_t held_bytes(const struct gradient *g)
     const struct device_training *t = device_of(g);
     size_t flat = 3 * g->parameter_count + g->state_count + (t->average ? g->parameter_count + g->state_count : 0);
     size_t bytes = t->arena_bytes + t->layer_bytes + t->at.bytes + flat * sizeof(float);
+    bytes += device_shared_bytes(g);
     for (int i = 0; i < MOST_PROGRAMS; i++)
         bytes += t->programs[i].workspace_bytes + t->programs[i].reserve_bytes;
     return bytes + (t->copy ? g->parameter_count * device_type_bytes(t->type) : 0);
@@ -99,6 +100,19 @@ static int algorithms(const struct gradient *g, int i, char *text, size_t size)
     return 1;
 }
 
+static int sharing(const struct gradient *g, char *text, size_t size)
+{
+    const struct device_context *c = device_of(g)->context;
+    if (!g->shard)
+        return 0;
+    if (g->reduce.ranks)
+        snprintf(text, size, "shards of %d images, on %d devices, %s", g->reduce.shard, g->reduce.ranks->count,
+                 c->peers_words);
+    else
+        snprintf(text, size, "shards of %d images", g->reduce.shard);
+    return g->reduce.ranks && !c->peers ? 2 : 1;
+}
+
 const struct gradient_engine device_gradient_engine = {
     .name = "device",
     .whole_steps = &device_whole_steps,
@@ -108,6 +122,7 @@ const struct gradient_engine device_gradient_engine = {
     .backward = device_backward,
     .profile_begin = profile_begin_events,
     .algorithms = algorithms,
+    .sharing = sharing,
     .threads = threads,
     .device = device,
     .isa = isa,

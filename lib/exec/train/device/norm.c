@@ -10,49 +10,172 @@ static int forward(const struct device_place *at, int i, struct message *m)
     const struct device_training *t = device_of(g);
     const struct device_program_step *p = &at->p->steps[i];
     const struct device_layer *l = &t->layer[i];
-    const struct device_norm_call call = {.x = device_slot_value(g, s->x),
-                                          .other = device_slot_value(g, s->other),
+    const struct device_norm_call call = {.x = device_slot_value(at, s->x),
+                                          .other = device_slot_value(at, s->other),
                                           .gamma = t->parameters + own->weight,
                                           .beta = t->parameters + own->bias,
                                           .running_mean = t->state + own->mean,
                                           .running_variance = t->state + own->variance,
                                           .saved_mean = device_layer_at(g, l->saved_mean),
                                           .saved_inv_std = device_layer_at(g, l->saved_inv_std),
-                                          .y = device_slot_value(g, s->output),
+                                          .y = device_slot_value(at, s->output),
                                           .reserve = device_at(at->p->reserve, p->reserve),
                                           .workspace = at->p->workspace};
     return at->b->norm_forward(at->d, p->plan, &call, m);
 }
 
-static int backward(const struct device_place *at, int i, struct message *m)
+/* ---- backward ---- */
+
+/* Whether the other operand's gradient is written where it belongs; else it is added to what is there. */
+static int other_is_own(const struct gradient *g, int i)
 {
-    struct gradient *g = at->g;
+    int other = g->steps.at[i].other;
+    return gradient_wants(g, other) && !g->train[i].accumulate_other;
+}
+
+static void *other_target(const struct device_place *at, int i)
+{
+    const struct gradient *g = at->g;
+    const struct device_training *t = device_of(g);
+    int other = g->steps.at[i].other;
+    if (other < 0 || other_is_own(g, i))
+        return other < 0 ? NULL : device_slot_gradient(at, other);
+    return device_at(t->arena, t->spare_other + (size_t)at->shard * t->spare_bytes);
+}
+
+static struct device_norm_backward_call backward_call(const struct device_place *at, int i)
+{
+    const struct gradient *g = at->g;
     const struct step *s = &g->steps.at[i];
     const struct train_step *own = &g->train[i];
-    struct device_training *t = device_of(g);
-    const struct device_program_step *p = &at->p->steps[i];
+    const struct device_training *t = device_of(g);
     const struct device_layer *l = &t->layer[i];
-    int is_own = gradient_wants(g, s->other) && !own->accumulate_other; /* place */
-    void *d_other = s->other < 0 ? NULL
-                    : is_own     ? device_slot_gradient(g, s->other)
-                                 : device_at(t->arena, t->spare_other);
-    const struct device_norm_backward_call call = {.x = device_slot_value(g, s->x),
-                                                   .y = device_slot_value(g, s->output),
-                                                   .dy = device_slot_gradient(g, s->output),
-                                                   .gamma = t->parameters + own->weight,
-                                                   .beta = t->parameters + own->bias,
-                                                   .saved_mean = device_layer_at(g, l->saved_mean),
-                                                   .saved_inv_std = device_layer_at(g, l->saved_inv_std),
-                                                   .reserve = device_at(at->p->reserve, p->reserve),
-                                                   .dx = device_x_target(at, i),
-                                                   .d_other = d_other,
-                                                   .dgamma = t->gradients + own->weight,
-                                                   .dbeta = t->gradients + own->bias,
-                                                   .workspace = at->p->workspace};
-    TRY(at->b->norm_backward(at->d, p->plan, &call, m));
-    if (s->other >= 0 && !is_own)
-        TRY(device_pass_on(at, s->other, 1, d_other, m));
+    return (struct device_norm_backward_call){.x = device_slot_value(at, s->x),
+                                              .y = device_slot_value(at, s->output),
+                                              .dy = device_slot_gradient(at, s->output),
+                                              .gamma = t->parameters + own->weight,
+                                              .beta = t->parameters + own->bias,
+                                              .saved_mean = device_layer_at(g, l->saved_mean),
+                                              .saved_inv_std = device_layer_at(g, l->saved_inv_std),
+                                              .reserve = device_at(at->p->reserve, at->p->steps[i].reserve),
+                                              .dx = device_x_target(at, i),
+                                              .d_other = other_target(at, i),
+                                              .dgamma = at->gradients + own->weight,
+                                              .dbeta = at->gradients + own->bias,
+                                              .workspace = at->p->workspace};
+}
+
+static int hand_on(const struct device_place *at, int i, const struct device_norm_backward_call *call,
+                   struct message *m)
+{
+    int other = at->g->steps.at[i].other;
+    if (other >= 0 && !other_is_own(at->g, i))
+        TRY(device_pass_on(at, other, 1, call->d_other, m));
     return device_x_done(at, i, m);
 }
 
-const struct device_op device_norm_op = {.forward = forward, .backward = backward};
+static int backward(const struct device_place *at, int i, struct message *m)
+{
+    const struct device_norm_backward_call call = backward_call(at, i);
+    TRY(at->b->norm_backward(at->d, at->p->steps[i].plan, &call, m));
+    return hand_on(at, i, &call, m);
+}
+
+/* ---- in shards ---- */
+
+static struct device_norm norm_of(const struct device_place *at, int i)
+{
+    const struct gradient *g = at->g;
+    const struct step *s = &g->steps.at[i];
+    const struct node *n = gradient_node(g, s->node);
+    return (struct device_norm){.n = at->p->count,
+                                .h = n->h,
+                                .w = n->w,
+                                .c = n->c,
+                                .type = device_of(g)->type,
+                                .relu = s->relu,
+                                .has_other = s->other >= 0,
+                                .eps = (double)n->eps,
+                                .momentum = g->options.batchnorm_momentum};
+}
+
+static size_t row_bytes(const struct gradient *g, int i)
+{
+    return 2 * (size_t)gradient_node(g, g->steps.at[i].node)->c * sizeof(double);
+}
+
+static int sums(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    const struct device_norm n = norm_of(at, i);
+    return at->b->norm_sums(at->d, &n, device_slot_value(at, g->steps.at[i].x),
+                            device_shared_row(g, at->shard, row_bytes(g, i)), m);
+}
+
+static int apply(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    const struct step *s = &g->steps.at[i];
+    const struct device_layer *l = &device_of(g)->layer[i];
+    const struct device_scale_shift_call call = {.type = device_of(g)->type,
+                                                 .x = device_slot_value(at, s->x),
+                                                 .rows = device_slot_rows(at, s->output),
+                                                 .c = gradient_node(g, s->node)->c,
+                                                 .scale = device_layer_at(g, l->scale),
+                                                 .shift = device_layer_at(g, l->shift),
+                                                 .other = device_slot_value(at, s->other),
+                                                 .relu = s->relu,
+                                                 .y = device_slot_value(at, s->output)};
+    return at->b->scale_shift(at->d, &call, m);
+}
+
+static int forward_shards(struct gradient *g, int i, struct message *m)
+{
+    const struct train_step *own = &g->train[i];
+    struct device_training *t = device_of(g);
+    const struct device_layer *l = &t->layer[i];
+    const struct node *n = gradient_node(g, g->steps.at[i].node);
+    const struct device_norm_statistics_call call = {.c = n->c,
+                                                     .rows = gradient_rows(g, n->h * n->w),
+                                                     .eps = (double)n->eps,
+                                                     .momentum = g->options.batchnorm_momentum,
+                                                     .sums = t->shared.total,
+                                                     .gamma = t->parameters + own->weight,
+                                                     .beta = t->parameters + own->bias,
+                                                     .running_mean = t->state + own->mean,
+                                                     .running_variance = t->state + own->variance,
+                                                     .saved_mean = device_layer_at(g, l->saved_mean),
+                                                     .saved_inv_std = device_layer_at(g, l->saved_inv_std),
+                                                     .scale = device_layer_at(g, l->scale),
+                                                     .shift = device_layer_at(g, l->shift)};
+    TRY(device_each(g, sums, i, m));
+    TRY(device_shared_sums(g, 2 * n->c, m));
+    TRY(t->context->backend->norm_statistics(t->context->device, &call, m));
+    return device_each(g, apply, i, m);
+}
+
+static int backward_sums(const struct device_place *at, int i, struct message *m)
+{
+    const struct device_norm n = norm_of(at, i);
+    const struct device_norm_backward_call call = backward_call(at, i);
+    return at->b->norm_backward_sums(at->d, &n, &call, device_shared_row(at->g, at->shard, row_bytes(at->g, i)), m);
+}
+
+static int backward_apply(const struct device_place *at, int i, struct message *m)
+{
+    const struct gradient *g = at->g;
+    const struct device_norm n = norm_of(at, i);
+    const struct device_norm_backward_call call = backward_call(at, i);
+    TRY(at->b->norm_backward_apply(at->d, &n, &call, device_of(g)->shared.total, gradient_rows(g, n.h * n.w), m));
+    return hand_on(at, i, &call, m);
+}
+
+static int backward_shards(struct gradient *g, int i, struct message *m)
+{
+    TRY(device_each_gradient(g, backward_sums, i, m));
+    TRY(device_shared_sums(g, 2 * gradient_node(g, g->steps.at[i].node)->c, m));
+    return device_each(g, backward_apply, i, m);
+}
+
+const struct device_op device_norm_op = {
+    .forward = forward, .backward = backward, .forward_shards = forward_shards, .backward_shards = backward_shards};

@@ -9,7 +9,7 @@
  * its weights, and for the logits. */
 enum { SPARE, SPARE_OTHER, DEQUANTIZED, WEIGHTS, LOGITS, OTHERS };
 
-static size_t value_size(const struct gradient *g, int node)
+size_t device_value_size(const struct gradient *g, int node)
 {
     if (gradient_quantized(g))
         return gradient_is_last(g, node) ? sizeof(float) : 1;
@@ -20,18 +20,21 @@ static size_t value_size(const struct gradient *g, int node)
 /* Node 0's pixels lie in the intake. */
 static struct buffer_bytes bytes_of(const struct gradient *g, int node, int step)
 {
-    size_t count = g->values[node].elements * (size_t)g->options.batch;
+    size_t shards = (size_t)device_of(g)->shards;
     if (step < 0)
         return (struct buffer_bytes){0};
-    return (struct buffer_bytes){.value = device_align(count * value_size(g, node)),
-                                 .before =
-                                     gradient_has_before(g, node, step) ? device_align(count * sizeof(float)) : 0,
-                                 .gradient = device_align(count * device_type_bytes(device_of(g)->type))};
+    return (struct buffer_bytes){
+        .value = shards * device_block(g, node, device_value_size(g, node)),
+        .before = gradient_has_before(g, node, step) ? shards * device_block(g, node, sizeof(float)) : 0,
+        .gradient = shards * device_block(g, node, device_type_bytes(device_of(g)->type))};
 }
 
-static void plan_others(const struct gradient *g, struct lifetime *l)
+/* All but the logits and what other operands get are a shard's alone. */
+static void plan_others(struct gradient *g, struct lifetime *l)
 {
-    size_t batch = (size_t)g->options.batch, size = device_type_bytes(device_of(g)->type), values = 0, weights = 0;
+    size_t shards = (size_t)device_of(g)->shards;
+    size_t batch = (size_t)device_of(g)->shard, size = device_type_bytes(device_of(g)->type), values = 0,
+           weights = 0;
     for (int i = 0; i < g->steps.count; i++) {
         const struct step *s = &g->steps.at[i];
         values = max_size(values, g->values[s->x].elements);
@@ -40,17 +43,17 @@ static void plan_others(const struct gradient *g, struct lifetime *l)
         if (s->kind == STEP_CONV)
             weights = max_size(weights, shape_weights(&s->shape));
     }
-    size_t bytes[OTHERS] = {[SPARE] = values * batch * size, [SPARE_OTHER] = values * batch * size};
+    device_of(g)->spare_bytes = device_align(values * batch * size);
+    size_t bytes[OTHERS] = {[SPARE] = values * batch * size, [SPARE_OTHER] = shards * device_of(g)->spare_bytes};
     if (gradient_quantized(g)) {
         bytes[DEQUANTIZED] = values * batch * size;
         bytes[WEIGHTS] = weights * size;
     }
     for (int i = 0; i < LOGITS; i++)
         l[i] = life_of_backward(&g->steps, device_align(bytes[i]));
-    l[LOGITS] =
-        (struct lifetime){.bytes = device_align(g->values[g->graph.count - 1].elements * batch * sizeof(float)),
-                          .begin = g->steps.count - 1,
-                          .end = g->steps.count};
+    l[LOGITS] = (struct lifetime){.bytes = shards * device_block(g, g->graph.count - 1, sizeof(float)),
+                                  .begin = g->steps.count - 1,
+                                  .end = g->steps.count};
 }
 
 static int plan_arena(struct gradient *g, struct message *m)
@@ -80,9 +83,8 @@ static size_t take(size_t *total, size_t bytes)
 static int plan_layers(struct gradient *g, struct message *m)
 {
     struct device_training *t = device_of(g);
-    const struct device_program *p;
-    TRY(device_program_get(g, g->options.batch, &t->program, m));
-    p = t->program;
+    struct device_program *p;
+    TRY(device_program_get(g, t->shard, &p, m));
     for (int i = 0; i < g->steps.count; i++) {
         const struct step *s = &g->steps.at[i];
         struct device_layer *l = &t->layer[i];
@@ -91,6 +93,8 @@ static int plan_layers(struct gradient *g, struct message *m)
         if (s->kind == STEP_NORM) {
             l->saved_mean = take(&t->layer_bytes, channels);
             l->saved_inv_std = take(&t->layer_bytes, channels);
+            l->scale = take(&t->layer_bytes, channels);
+            l->shift = take(&t->layer_bytes, channels);
         }
         if (s->kind != STEP_CONV || !gradient_quantized(g))
             continue;
@@ -216,10 +220,10 @@ static int take_memory(struct gradient *g, struct message *m)
     t->at.pixels = t->at.share + device_align(batch * DEVICE_MORE_LABELS * sizeof(float));
     t->at.bytes = t->at.pixels + g->values[0].elements * batch;
     TRY(allocate_zeroed(g, t->at.bytes, &t->intake, m));
-    TRY(allocate_zeroed(g, sizeof(struct device_outcome), &t->outcome, m));
+    TRY(allocate_zeroed(g, device_outcome_bytes(g), &t->outcome, m));
     TRY(allocate_zeroed(g, t->layer_bytes, &t->layers, m));
     TRY(t->context->backend->allocate(t->context->device, device_align(t->arena_bytes + 1), &t->arena, m));
-    return device_pipe_open(&t->pipe, t->context, t->at.bytes, sizeof(struct device_outcome), m);
+    return device_pipe_open(&t->pipe, t->context, t->at.bytes, device_outcome_bytes(g), m);
 }
 
 static int take_tables(struct gradient *g, struct message *m)
@@ -236,12 +240,16 @@ int device_training_plan(struct gradient *g, struct message *m)
 {
     TRY(device_steps_check(&g->steps, &g->graph,
                            gradient_quantized(g) ? DEVICE_QUANTIZED_TRAINING : DEVICE_TRAINING, m));
+    struct device_training *t = device_of(g);
+    t->shard = g->shard ? g->shard : g->options.batch;
+    t->shards = (g->options.batch + t->shard - 1) / t->shard;
     TRY(take_tables(g, m));
     TRY(plan_arena(g, m));
     TRY(plan_layers(g, m));
     TRY(take_flat(g, m));
     TRY(plan_constants(g, m));
     TRY(take_memory(g, m));
+    TRY(device_shared_open(g, m));
     return device_of(g)->context->backend->synchronize(device_of(g)->context->device, m);
 }
 
@@ -255,6 +263,8 @@ void device_training_release(struct gradient *g)
                           t->gradients, t->state,  t->velocity,  t->average, t->copy};
         for (int i = 0; i < MOST_PROGRAMS; i++)
             device_program_close(g, &t->programs[i]);
+        device_captures_forget(g);
+        device_shared_close(g);
         device_pipe_close(&t->pipe);
         for (int i = 0; t->events && i < g->steps.count * DEVICE_EVENTS; i++)
             b->event_free(d, t->events[i]);

@@ -12,7 +12,7 @@ static int forward(const struct device_place *at, int i, struct message *m)
     const struct gradient *g = at->g;
     const struct step *s = &g->steps.at[i];
     const struct device_pool pool = pool_of(at, i);
-    return at->b->average_pool(at->d, &pool, device_slot_value(g, s->x), device_slot_value(g, s->output), m);
+    return at->b->average_pool(at->d, &pool, device_slot_value(at, s->x), device_slot_value(at, s->output), m);
 }
 
 static int forward_codes(const struct device_place *at, int i, struct message *m)
@@ -20,13 +20,12 @@ static int forward_codes(const struct device_place *at, int i, struct message *m
     const struct gradient *g = at->g;
     const struct step *s = &g->steps.at[i];
     const struct device_pool pool = pool_of(at, i);
-    const struct device_pool_u8_call call = {.x = device_slot_value(g, s->x),
+    const struct device_pool_u8_call call = {.x = device_slot_value(at, s->x),
                                              .map_x = device_map_of(g, s->x),
                                              .map_y = device_map_of(g, s->output),
-                                             .y = device_slot_value(g, s->output),
-                                             .before = device_slot_before(g, s->output)};
-    TRY(at->b->average_pool_u8(at->d, &pool, &call, m));
-    return device_range_update(at, i, m);
+                                             .y = device_slot_value(at, s->output),
+                                             .before = device_slot_before(at, s->output)};
+    return at->b->average_pool_u8(at->d, &pool, &call, m);
 }
 
 static int backward(const struct device_place *at, int i, struct message *m)
@@ -38,7 +37,7 @@ static int backward(const struct device_place *at, int i, struct message *m)
         TRY(device_mask(at, i, m));
     if (!gradient_wants(g, s->x))
         return 0;
-    TRY(at->b->average_pool_backward(at->d, &pool, device_slot_gradient(g, s->output), device_x_target(at, i), m));
+    TRY(at->b->average_pool_backward(at->d, &pool, device_slot_gradient(at, s->output), device_x_target(at, i), m));
     return device_x_done(at, i, m);
 }
 

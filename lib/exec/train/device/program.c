@@ -1,4 +1,4 @@
-/* A mini-batch's size, planned: algorithms, workspace, and the step as one captured piece. */
+/* A mini-batch's size, or a shard's, planned: algorithms and workspace. */
 #include "base/memory.h"
 #include "exec/train/device/device_train.h"
 
@@ -9,7 +9,7 @@ static int plan_conv(struct gradient *g, struct device_program *p, int i, struct
     const struct conv_shape *c = &s->shape;
     struct device_conv conv = {p->count, c->h,      c->w,      c->c,   c->out_h, c->out_w,
                                c->out,   c->kernel, c->stride, c->pad, t->type};
-    unsigned passes = 1u << DEVICE_WEIGHT;
+    unsigned fixed = g->shard ? (unsigned)DEVICE_FIXED : 0, passes = fixed | 1u << DEVICE_WEIGHT;
     if (!gradient_quantized(g))
         passes |= 1u << DEVICE_FORWARD;
     if (gradient_wants(g, s->x))
@@ -46,9 +46,9 @@ static int plan_steps(struct gradient *g, struct device_program *p, struct messa
     const struct device_backend *b = device_of(g)->context->backend;
     for (int i = 0; i < g->steps.count; i++) {
         const struct step *s = &g->steps.at[i];
-        int status = s->kind == STEP_CONV   ? plan_conv(g, p, i, m)
-                     : s->kind == STEP_NORM ? plan_norm(g, p, i, m)
-                                            : 0;
+        int status = s->kind == STEP_CONV                ? plan_conv(g, p, i, m)
+                     : s->kind == STEP_NORM && !g->shard ? plan_norm(g, p, i, m)
+                                                         : 0;
         if (status < 0)
             return message_prefix(m, status, "%s", gradient_node(g, s->node)->name);
         if (p->steps[i].plan)
@@ -74,14 +74,42 @@ static int program_open(struct gradient *g, struct device_program *p, int count,
 void device_program_close(struct gradient *g, struct device_program *p)
 {
     const struct device_context *c = device_of(g)->context;
-    c->backend->graph_free(c->device, p->graph);
     c->backend->release(c->device, p->workspace);
     c->backend->release(c->device, p->reserve);
     memory_free(p->steps);
     *p = (struct device_program){0};
 }
 
-/* The one for the largest mini-batch stays; where there is no room, another one makes it. */
+/* ---- captured steps ---- */
+
+void device_captures_forget(struct gradient *g)
+{
+    const struct device_context *c = device_of(g)->context;
+    for (int i = 0; i < MOST_PROGRAMS; i++) {
+        struct device_capture *one = &device_of(g)->captures[i];
+        c->backend->graph_free(c->device, one->graph);
+        *one = (struct device_capture){0};
+    }
+}
+
+struct device_capture *device_capture_get(struct gradient *g)
+{
+    struct device_capture *all = device_of(g)->captures;
+    int i = 0;
+    while (i < MOST_PROGRAMS && all[i].images && all[i].images != g->reduce.images)
+        i++;
+    if (i == MOST_PROGRAMS) {
+        device_captures_forget(g);
+        i = 0;
+    }
+    all[i].images = g->reduce.images;
+    return &all[i];
+}
+
+/* ---- programs ---- */
+
+/* The one for the largest mini-batch stays; where there is no room, another one makes it, and with it go the captured
+ * steps, which may be its. */
 static struct device_program *program_slot(struct gradient *g)
 {
     struct device_training *t = device_of(g);
@@ -89,6 +117,7 @@ static struct device_program *program_slot(struct gradient *g)
         if (!t->programs[i].count)
             return &t->programs[i];
     struct device_program *p = &t->programs[MOST_PROGRAMS - 1];
+    device_captures_forget(g);
     device_program_close(g, p);
     return p;
 }

@@ -6,24 +6,31 @@
 
 /* ---- one step, queued ---- */
 
-static int queue_loss(struct gradient *g, struct device_program *p, struct message *m)
+static int queue_loss(const struct device_place *at, int i, struct message *m)
 {
+    struct gradient *g = at->g;
     struct device_training *t = device_of(g);
-    const struct targets targets = {.labels = device_at(t->intake, t->at.labels),
-                                    .labels2 = device_at(t->intake, t->at.labels2),
-                                    .share = device_at(t->intake, t->at.share),
+    size_t first = (size_t)at->first;
+    const uint16_t *labels = device_at(t->intake, t->at.labels), *labels2 = device_at(t->intake, t->at.labels2);
+    const float *share = device_at(t->intake, t->at.share);
+    const struct targets targets = {.labels = labels + first,
+                                    .labels2 = labels2 + first * DEVICE_MORE_LABELS,
+                                    .share = share + first * DEVICE_MORE_LABELS,
                                     .more = DEVICE_MORE_LABELS};
     int last = g->graph.count - 1;
-    const struct device_loss_call call = {.logits = device_at(t->arena, t->logits),
+    struct device_outcome *o = device_outcome_of(g);
+    const struct device_loss_call call = {.logits = device_logits(at),
                                           .targets = targets,
-                                          .n = p->count,
+                                          .n = at->p->count,
                                           .k = (int)g->values[last].elements,
+                                          .of = g->reduce.images,
                                           .smoothing = t->rule.label_smoothing,
                                           .scale = device_scale_of(g),
                                           .type = t->type,
-                                          .dlogits = device_slot_gradient(g, last),
-                                          .report = &device_outcome_of(g)->report};
-    return t->context->backend->loss(t->context->device, &call, m);
+                                          .dlogits = device_slot_gradient(at, last),
+                                          .report = g->shard ? &o->shards[at->shard] : &o->report};
+    (void)i;
+    return at->b->loss(at->d, &call, m);
 }
 
 static int queue_update(struct gradient *g, struct message *m)
@@ -53,15 +60,15 @@ static int queue_update(struct gradient *g, struct message *m)
     return scale ? b->scale_update(d, scale, m) : 0;
 }
 
-static int queue_step(struct gradient *g, struct device_program *p, struct message *m)
+static int queue_step(struct gradient *g, struct message *m)
 {
-    TRY(device_queue_forward(g, p, m));
-    TRY(queue_loss(g, p, m));
-    TRY(device_queue_backward(g, p, m));
+    TRY(device_queue_forward(g, m));
+    TRY(device_each(g, queue_loss, 0, m));
+    TRY(device_queue_backward(g, m));
     return queue_update(g, m);
 }
 
-static int capture(struct gradient *g, struct device_program *p, struct message *m)
+static int capture(struct gradient *g, struct device_capture *p, struct message *m)
 {
     const struct device_context *c = device_of(g)->context;
     struct message why = {{0}};
@@ -70,7 +77,7 @@ static int capture(struct gradient *g, struct device_program *p, struct message 
         return 0;
     if (status < 0)
         return message_set(m, status, "%s", why.text);
-    status = queue_step(g, p, m);
+    status = queue_step(g, m);
     if (status < 0) {
         c->backend->capture_abandon(c->device);
         return status;
@@ -80,13 +87,37 @@ static int capture(struct gradient *g, struct device_program *p, struct message 
 
 /* ---- outcomes ---- */
 
-static int check_outcome(const struct gradient *g, const struct device_outcome *o, struct message *m)
+/* Of the whole mini-batch of `images`. */
+static int report_of(struct gradient *g, const struct device_outcome *o, int images, struct device_report *all,
+                     struct message *m)
+{
+    enum { VALUES = 2 };
+    double each[TREE_SHARDS][VALUES];
+    if (!g->shard) {
+        *all = o->report;
+        return 0;
+    }
+    reduce_begin(&g->reduce, images);
+    int count = g->reduce.share.end - g->reduce.share.begin;
+    for (int i = 0; i < count; i++) {
+        each[i][0] = o->shards[i].loss;
+        each[i][1] = (double)o->shards[i].correct;
+    }
+    const struct parts parts = {each[0], VALUES, count, 1};
+    const double *sums = reduce_sums(&g->reduce, &parts, VALUES);
+    TRY(reduce_end(&g->reduce, m));
+    *all = (struct device_report){.loss = sums[0], .correct = (int32_t)sums[1], .images = images};
+    return 0;
+}
+
+static int check_outcome(const struct gradient *g, const struct device_outcome *o, const struct device_report *all,
+                         struct message *m)
 {
     if (o->report.bad_map > 0)
         return message_set(m, STATUS_RANGE, "%s: the learned scale or moving range is not finite",
                            gradient_node(g, o->report.bad_map - 1)->name);
-    if (!isfinite(o->report.loss))
-        return message_set(m, STATUS_RANGE, "loss is %s", isnan(o->report.loss) ? "nan" : "inf");
+    if (!isfinite(all->loss))
+        return message_set(m, STATUS_RANGE, "loss is %s", isnan(all->loss) ? "nan" : "inf");
     if (device_of(g)->is_scaled && o->scale.in_a_row >= MOST_SKIPPED_IN_A_ROW)
         return message_set(m, STATUS_RANGE,
                            "the gradients of %d steps in a row overflowed fp16, at last with the loss times %g",
@@ -107,15 +138,17 @@ static int collect(struct gradient *g, int slot, struct gradient_done *done, str
 {
     struct device_training *t = device_of(g);
     const struct device_outcome *o = t->pipe.slots[slot].out;
+    struct device_report all;
     if (!t->in_slot[slot])
         return 0;
     done->behind = steps_behind(t, slot);
     t->in_slot[slot] = 0;
     TRY(device_pipe_wait(&t->pipe, slot, m));
-    TRY(check_outcome(g, o, m));
-    done->loss += o->report.loss;
-    done->images += o->report.images;
-    done->correct += o->report.correct;
+    TRY(report_of(g, o, t->of_slot[slot], &all, m));
+    TRY(check_outcome(g, o, &all, m));
+    done->loss += all.loss;
+    done->images += all.images;
+    done->correct += all.correct;
     done->behind = -1;
     done->skipped += t->is_scaled ? o->scale.skipped - t->scale.skipped : 0;
     if (t->is_scaled)
@@ -145,10 +178,7 @@ static int take_rule(struct gradient *g, const struct gradient_rule *rule, struc
         TRY(allocate(g, g->parameter_count + g->state_count, &t->average, m));
     t->rule = *rule;
     t->has_rule = 1;
-    for (int i = 0; i < MOST_PROGRAMS; i++) {
-        t->context->backend->graph_free(t->context->device, t->programs[i].graph);
-        t->programs[i].graph = NULL;
-    }
+    device_captures_forget(g);
     return 0;
 }
 
@@ -238,7 +268,7 @@ static size_t fill(const struct gradient *g, unsigned char *to, const uint8_t *i
     return at->pixels + bytes;
 }
 
-static int launch(struct gradient *g, struct device_program *p, int slot, size_t bytes, struct message *m)
+static int launch(struct gradient *g, const struct device_capture *p, int slot, size_t bytes, struct message *m)
 {
     struct device_training *t = device_of(g);
     const struct device_context *c = t->context;
@@ -246,8 +276,8 @@ static int launch(struct gradient *g, struct device_program *p, int slot, size_t
     if (p->graph && !g->profiling)
         TRY(c->backend->graph_launch(c->device, p->graph, m));
     else
-        TRY(queue_step(g, p, m));
-    TRY(device_pipe_receive(&t->pipe, slot, t->outcome, sizeof(struct device_outcome), m));
+        TRY(queue_step(g, m));
+    TRY(device_pipe_receive(&t->pipe, slot, t->outcome, device_outcome_bytes(g), m));
     return g->profiling ? add_times(g, m) : 0;
 }
 
@@ -255,19 +285,21 @@ static int step(struct gradient *g, const uint8_t *images, const struct targets 
                 double bias_rate, double share, struct gradient_done *done, struct message *m)
 {
     struct device_training *t = device_of(g);
-    struct device_program *p;
     if (!t->has_rule)
         return message_set(m, STATUS_MISMATCH, "a step needs gradient_step_begin before it");
-    TRY(device_program_get(g, count, &p, m));
-    if (p->has_run && !p->graph && !g->profiling)
-        TRY(capture(g, p, m));
-    p->has_run = 1;
     int slot = t->pipe.next;
     TRY(collect(g, slot, done, m));
-    size_t bytes = fill(g, t->pipe.slots[slot].in, images, targets, count,
+    reduce_begin(&g->reduce, count);
+    int own = g->reduce.share.images;
+    struct device_capture *p = device_capture_get(g);
+    if (p->has_run && !p->graph && !g->profiling && device_shared_is_queued(g))
+        TRY(capture(g, p, m));
+    p->has_run = 1;
+    size_t bytes = fill(g, t->pipe.slots[slot].in, images, targets, own,
                         (struct device_scalars){(float)rate, (float)bias_rate, (float)share});
     TRY(launch(g, p, slot, bytes, m));
     t->in_slot[slot] = ++t->begun;
+    t->of_slot[slot] = count;
     device_count_batch(g);
     return 0;
 }

@@ -41,6 +41,11 @@ static const struct device_backend backend = {
     .conv_weight = cuda_conv_weight,
     .norm_forward = cuda_norm_forward,
     .norm_backward = cuda_norm_backward,
+    .norm_sums = cuda_norm_sums,
+    .tree_sums = cuda_tree_sums,
+    .norm_statistics = cuda_norm_statistics,
+    .norm_backward_sums = cuda_norm_backward_sums,
+    .norm_backward_apply = cuda_norm_backward_apply,
     .conv_u8_pack = cuda_conv_u8_pack,
     .conv_u8 = cuda_conv_u8,
     .linear_forward = cuda_linear_forward,
@@ -70,6 +75,12 @@ static const struct device_backend backend = {
     .dequantize_weights = cuda_dequantize_weights,
     .straight_through = cuda_straight_through,
     .range_update = cuda_range_update,
+    .extremes = cuda_extremes,
+    .peers_offer = cuda_peers_offer,
+    .peers_open = cuda_peers_open,
+    .peers_close = cuda_peers_close,
+    .peers_gather = cuda_peers_gather,
+    .peers_exchange = cuda_peers_exchange,
 };
 
 __attribute__((visibility("default"))) const struct device_backend *resq_device_backend(void);

@@ -166,12 +166,14 @@ static int attempt(const struct device *d, struct conv_plan *p, enum device_pass
     return 0;
 }
 
-static int choose(const struct device *d, struct conv_plan *p, enum device_pass pass, const struct trial *t,
-                  struct message *m)
+static int choose(const struct device *d, struct conv_plan *p, enum device_pass pass, int is_fixed,
+                  const struct trial *t, struct message *m)
 {
     struct candidate all[MOST];
     int count = measure(d, p, pass, t, all, m), status = STATUS_OK;
     TRY(count);
+    if (is_fixed)
+        candidates_settle(all, count, (int)math_wanted(d, p->conv.type));
     enum candidate_level level = d->options.fast ? CANDIDATE_ANY : CANDIDATE_EXACT;
     enum candidate_level last = d->options.fast ? CANDIDATE_ANY : CANDIDATE_REPEATS;
     for (; level <= last; level++)
@@ -230,7 +232,7 @@ static int plan_make(const struct device *d, struct conv_plan *p, unsigned passe
         status = trial_open(d, &p->conv, limit, &t, m);
     for (int pass = 0; status >= 0 && pass < DEVICE_PASSES; pass++)
         if (passes & 1u << pass)
-            status = choose(d, p, (enum device_pass)pass, &t, m);
+            status = choose(d, p, (enum device_pass)pass, (passes & (unsigned)DEVICE_FIXED) != 0, &t, m);
     trial_close(&t);
     if (status < 0)
         return status;

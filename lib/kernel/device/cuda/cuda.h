@@ -14,7 +14,7 @@ extern "C" {
 #include "kernel/contract/device.h"
 
 /* Everything that close has to free, by what frees it. */
-enum held_kind { HELD_MEMORY, HELD_HOST, HELD_EVENT, HELD_GRAPH, HELD_PLAN };
+enum held_kind { HELD_MEMORY, HELD_HOST, HELD_EVENT, HELD_GRAPH, HELD_PLAN, HELD_PEERS };
 struct held {
     enum held_kind kind;
     void *p;
@@ -26,6 +26,7 @@ enum { SCRATCH_BYTES = 4 << 20, PRODUCT_WORKSPACE_BYTES = 32 << 20 };
 
 struct device {
     struct device_options options;
+    int index; /* of CUDA's devices */
     cudaStream_t queue[DEVICE_QUEUES];
     struct cudnnContext *dnn;     /* bound to QUEUE_COMPUTE */
     struct cublasLtContext *blas; /* gets the queue with each call */
@@ -167,6 +168,13 @@ int cuda_norm_forward(struct device *d, struct device_plan *p, const struct devi
                       struct message *m);
 int cuda_norm_backward(struct device *d, struct device_plan *p, const struct device_norm_backward_call *call,
                        struct message *m);
+int cuda_norm_sums(struct device *d, const struct device_norm *n, const void *x, double *sums, struct message *m);
+int cuda_norm_statistics(struct device *d, const struct device_norm_statistics_call *call, struct message *m);
+int cuda_norm_backward_sums(struct device *d, const struct device_norm *n,
+                            const struct device_norm_backward_call *call, double *sums, struct message *m);
+int cuda_norm_backward_apply(struct device *d, const struct device_norm *n,
+                             const struct device_norm_backward_call *call, const double *sums, double rows,
+                             struct message *m);
 int cuda_conv_u8_pack(struct device *d, struct device_plan *p, const int8_t *codes, const int32_t *bias,
                       const struct device_requantize *requantize, void *packed, struct message *m);
 int cuda_conv_u8(struct device *d, struct device_plan *p, const struct device_conv_u8_call *call, void *workspace,
@@ -195,6 +203,8 @@ int cuda_average_pool_backward(struct device *d, const struct device_pool *p, co
                                struct message *m);
 int cuda_bias_gradient(struct device *d, enum device_type type, const void *dy, size_t rows, int k, float *db,
                        struct message *m);
+
+int cuda_tree_sums(struct device *d, const double *rows, int shards, int values, double *sums, struct message *m);
 
 /* training.cu */
 int cuda_loss(struct device *d, const struct device_loss_call *call, struct message *m);
@@ -227,6 +237,17 @@ int cuda_dequantize_weights(struct device *d, const struct device_dequantize_wei
 /* straight_through.cu */
 int cuda_straight_through(struct device *d, const struct device_straight_through_call *call, struct message *m);
 int cuda_range_update(struct device *d, const struct device_range_call *call, struct message *m);
+int cuda_extremes(struct device *d, const float *values, size_t count, float *ends, struct message *m);
+
+/* nccl.c */
+int cuda_peers_offer(struct device *d, struct device_peers_offer *offer, struct message *m);
+int cuda_peers_open(struct device *d, const unsigned char id[DEVICE_PEERS_ID_BYTES], int rank, int count,
+                    struct device_peers **p, struct message *m);
+void cuda_peers_close(struct device *d, struct device_peers *p);
+int cuda_peers_gather(struct device *d, struct device_peers *p, const void *own, void *all, const size_t *bytes,
+                      const size_t *offset, struct message *m);
+int cuda_peers_exchange(struct device *d, struct device_peers *p, const struct device_exchange_call *call,
+                        struct message *m);
 
 #ifdef __cplusplus
 }

@@ -4,13 +4,14 @@
 #include <cublasLt.h>
 #include <stdio.h>
 
-static int device_find(struct message *m)
+static int device_find(int wanted, int *index, struct message *m)
 {
     int count = 0;
     CUDA_TRY(m, cudaGetDeviceCount(&count));
     if (count < 1)
         return message_set(m, STATUS_UNSUPPORTED, "cudaGetDeviceCount: no CUDA-capable device");
-    CUDA_TRY(m, cudaSetDevice(0));
+    *index = wanted % count;
+    CUDA_TRY(m, cudaSetDevice(*index));
     return 0;
 }
 
@@ -36,11 +37,13 @@ static int device_start(struct device *d, struct message *m)
 
 int cuda_open(const struct device_options *options, struct device **d, struct message *m)
 {
-    TRY(device_find(m));
+    int index = 0;
+    TRY(device_find(options->index, &index, m));
     struct device *new = memory_new(1, sizeof *new, m);
     if (!new)
         return STATUS_NOMEM;
     new->options = *options;
+    new->index = index;
     int status = device_start(new, m);
     if (status < 0)
         cuda_close(new);
@@ -63,6 +66,9 @@ static void held_free(struct device *d, const struct held *h)
         break;
     case HELD_GRAPH:
         cuda_graph_free(d, h->p);
+        break;
+    case HELD_PEERS:
+        cuda_peers_close(d, h->p);
         break;
     case HELD_PLAN:
         cuda_plan_free(d, h->p);
@@ -98,8 +104,7 @@ int cuda_information(struct device *d, struct device_information *i, struct mess
     struct cudaDeviceProp p;
     struct device_information new = {{0}, {0}, 0, 0, 0, 0, 0, 0};
     int driver = 0, runtime = 0;
-    (void)d;
-    CUDA_TRY(m, cudaGetDeviceProperties(&p, 0));
+    CUDA_TRY(m, cudaGetDeviceProperties(&p, d->index));
     CUDA_TRY(m, cudaMemGetInfo(&new.free, &new.memory));
     CUDA_TRY(m, cudaDriverGetVersion(&driver));
     CUDA_TRY(m, cudaRuntimeGetVersion(&runtime));

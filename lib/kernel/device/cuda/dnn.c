@@ -48,3 +48,22 @@ int candidate_next(const struct candidate *all, int count, int from, enum candid
     }
     return -1;
 }
+
+static int is_before(const struct candidate *a, const struct candidate *b, int math)
+{
+    if (a->algorithm != b->algorithm)
+        return a->algorithm == 1 || (b->algorithm != 1 && a->algorithm < b->algorithm);
+    if ((a->math == math) != (b->math == math))
+        return a->math == math;
+    return a->math < b->math;
+}
+
+void candidates_settle(struct candidate *all, int count, int math)
+{
+    for (int i = 1; i < count; i++)
+        for (int k = i; k > 0 && is_before(&all[k], &all[k - 1], math); k--) {
+            struct candidate other = all[k];
+            all[k] = all[k - 1];
+            all[k - 1] = other;
+        }
+}

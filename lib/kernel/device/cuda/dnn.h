@@ -35,5 +35,8 @@ enum candidate_level { CANDIDATE_EXACT /* deterministic and direct */, CANDIDATE
 /* The first of those that may be used, in the given order, from `from` on; -1 where there is none. limit: bytes of
  * workspace. */
 int candidate_next(const struct candidate *all, int count, int from, enum candidate_level level, size_t limit);
+/* Puts them in an order that no measurement has a part in: algorithm 1 of each pass first, which the other
+ * deterministic ones are slower than, then by number; of one algorithm the kind of arithmetic `math` first. */
+void candidates_settle(struct candidate *all, int count, int math);
 
 #endif

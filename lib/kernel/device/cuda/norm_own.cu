@@ -158,9 +158,25 @@ static __device__ void parts_add(const double *partial, int parts, int c, int ch
 /* Mean and variance of each channel; scale and shift so that y = x * scale + shift. */
 struct statistics {
     const float *gamma, *beta;
-    float *running_mean, *running_variance, *saved_mean, *saved_inv_std, *scale_shift;
+    float *running_mean, *running_variance, *saved_mean, *saved_inv_std, *scale, *shift;
+    int stride; /* of scale and shift */
     double rows, eps, momentum;
 };
+
+static __device__ void statistics_set(const struct statistics *s, const double *sums, int channel)
+{
+    double mean = sums[0] / s->rows, variance = sums[1] / s->rows - mean * mean;
+    variance = variance > 0 ? variance : 0;
+    double inv_std = 1 / sqrt(variance + s->eps), factor = (double)s->gamma[channel] * inv_std;
+    double unbiased = s->rows > 1 ? variance * s->rows / (s->rows - 1) : variance;
+    s->saved_mean[channel] = (float)mean;
+    s->saved_inv_std[channel] = (float)inv_std;
+    s->scale[s->stride * channel] = (float)factor;
+    s->shift[s->stride * channel] = (float)((double)s->beta[channel] - mean * factor);
+    s->running_mean[channel] = (float)((1 - s->momentum) * (double)s->running_mean[channel] + s->momentum * mean);
+    s->running_variance[channel] =
+        (float)((1 - s->momentum) * (double)s->running_variance[channel] + s->momentum * unbiased);
+}
 
 static __global__ void norm_statistics(const double *partial, int parts, int c, struct statistics s)
 {
@@ -170,17 +186,7 @@ static __global__ void norm_statistics(const double *partial, int parts, int c, 
     parts_add(partial, parts, c, channel, shared, sums);
     if (threadIdx.x % LANES != 0 || channel >= c)
         return;
-    double mean = sums[0] / s.rows, variance = sums[1] / s.rows - mean * mean;
-    variance = variance > 0 ? variance : 0;
-    double inv_std = 1 / sqrt(variance + s.eps), factor = (double)s.gamma[channel] * inv_std;
-    double unbiased = s.rows > 1 ? variance * s.rows / (s.rows - 1) : variance;
-    s.saved_mean[channel] = (float)mean;
-    s.saved_inv_std[channel] = (float)inv_std;
-    s.scale_shift[2 * channel] = (float)factor;
-    s.scale_shift[2 * channel + 1] = (float)((double)s.beta[channel] - mean * factor);
-    s.running_mean[channel] = (float)((1 - s.momentum) * (double)s.running_mean[channel] + s.momentum * mean);
-    s.running_variance[channel] =
-        (float)((1 - s.momentum) * (double)s.running_variance[channel] + s.momentum * unbiased);
+    statistics_set(&s, sums, channel);
 }
 
 template <typename T, int V>
@@ -312,9 +318,18 @@ int norm_own_forward(struct device *d, const struct device_norm *n, const struct
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
     double *partial = (double *)c.workspace;
     float *scale_shift = (float *)byte_offset(c.workspace, partial_bytes(&k));
-    struct statistics s = {c.gamma,      c.beta,          c.running_mean, c.running_variance,
-                           c.saved_mean, c.saved_inv_std, scale_shift,    (double)k.rows,
-                           n->eps,       n->momentum};
+    struct statistics s = {c.gamma,
+                           c.beta,
+                           c.running_mean,
+                           c.running_variance,
+                           c.saved_mean,
+                           c.saved_inv_std,
+                           scale_shift,
+                           scale_shift + 1,
+                           2,
+                           (double)k.rows,
+                           n->eps,
+                           n->momentum};
     BY_TYPE(
         m, n->type,
         BY_WIDTH(k, LAUNCH_BLOCKS((norm_sums<T, V>), blocks, LAUNCH_THREADS, queue, (const T *)c.x, k, partial)));
@@ -349,6 +364,121 @@ int norm_own_backward(struct device *d, const struct device_norm *n, const struc
     BY_TYPE(m, n->type,
             BY_WIDTH(k, LAUNCH((norm_backward_apply<T, V>), apply_blocks, LAUNCH_THREADS, queue, (const T *)c.x,
                                (const T *)mask, (const T *)g, a, c.saved_mean, c.saved_inv_std, c.gamma, means,
+                               (T *)c.dx)));
+    return kernel_queued(m, "norm backward");
+}
+
+/* ---- a mini-batch in shards: the same passes, their sums left to the caller to add up. Partial sums lie in the
+ * device's scratch: SUM_BLOCKS of CHANNELS at most ---- */
+
+static int scratch_holds(const struct cut *k, struct message *m)
+{
+    return partial_bytes(k) <= SCRATCH_BYTES
+               ? 0
+               : message_set(m, STATUS_UNSUPPORTED, "batch norm of %d channels", k->c);
+}
+
+static __global__ void norm_sums_store(const double *partial, int parts, int c, double *sums)
+{
+    __shared__ double shared[2 * LAUNCH_THREADS];
+    int channel = (int)(blockIdx.x * CHANNELS_A_BLOCK + threadIdx.x / LANES);
+    double of[2];
+    parts_add(partial, parts, c, channel, shared, of);
+    if (threadIdx.x % LANES != 0 || channel >= c)
+        return;
+    sums[2 * channel] = of[0];
+    sums[2 * channel + 1] = of[1];
+}
+
+int cuda_norm_sums(struct device *d, const struct device_norm *n, const void *x, double *sums, struct message *m)
+{
+    struct cut k = cut_of(n, SUM_BLOCKS);
+    unsigned blocks = (unsigned)(k.parts * k.tiles);
+    unsigned of_channels = (unsigned)((k.c + CHANNELS_A_BLOCK - 1) / CHANNELS_A_BLOCK);
+    cudaStream_t queue = d->queue[QUEUE_COMPUTE];
+    double *partial = (double *)d->scratch;
+    int parts = k.parts, c = k.c;
+    TRY(scratch_holds(&k, m));
+    BY_TYPE(m, n->type,
+            BY_WIDTH(k, LAUNCH_BLOCKS((norm_sums<T, V>), blocks, LAUNCH_THREADS, queue, (const T *)x, k, partial)));
+    LAUNCH_BLOCKS(norm_sums_store, of_channels, LAUNCH_THREADS, queue, partial, parts, c, sums);
+    return kernel_queued(m, "norm sums");
+}
+
+static __global__ void norm_statistics_given(const double *sums, int c, struct statistics s)
+{
+    for (int i = (int)GRID_INDEX; i < c; i += (int)GRID_STRIDE)
+        statistics_set(&s, sums + 2 * (size_t)i, i);
+}
+
+int cuda_norm_statistics(struct device *d, const struct device_norm_statistics_call *call, struct message *m)
+{
+    struct statistics s = {call->gamma,
+                           call->beta,
+                           call->running_mean,
+                           call->running_variance,
+                           call->saved_mean,
+                           call->saved_inv_std,
+                           call->scale,
+                           call->shift,
+                           1,
+                           call->rows,
+                           call->eps,
+                           call->momentum};
+    const double *sums = call->sums;
+    int c = call->c;
+    LAUNCH(norm_statistics_given, launch_blocks((size_t)c), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], sums, c, s);
+    return kernel_queued(m, "norm statistics");
+}
+
+static __global__ void norm_shard_gradients(const double *sums, int c, float *dgamma, float *dbeta)
+{
+    for (int i = (int)GRID_INDEX; i < c; i += (int)GRID_STRIDE) {
+        dbeta[i] = (float)sums[2 * i];
+        dgamma[i] = (float)sums[2 * i + 1];
+    }
+}
+
+int cuda_norm_backward_sums(struct device *d, const struct device_norm *n,
+                            const struct device_norm_backward_call *call, double *sums, struct message *m)
+{
+    struct cut k = cut_of(n, SUM_BLOCKS);
+    struct device_norm_backward_call c = *call;
+    unsigned blocks = (unsigned)(k.parts * k.tiles);
+    unsigned of_channels = (unsigned)((k.c + CHANNELS_A_BLOCK - 1) / CHANNELS_A_BLOCK);
+    cudaStream_t queue = d->queue[QUEUE_COMPUTE];
+    double *partial = (double *)d->scratch;
+    const void *y = n->relu ? c.y : NULL;
+    TRY(scratch_holds(&k, m));
+    BY_TYPE(m, n->type,
+            BY_WIDTH(k, LAUNCH_BLOCKS((norm_backward_sums<T, V>), blocks, LAUNCH_THREADS, queue, (const T *)c.x,
+                                      (const T *)y, (const T *)c.dy, k, c.saved_mean, c.saved_inv_std,
+                                      (T *)c.d_other, partial)));
+    LAUNCH_BLOCKS(norm_sums_store, of_channels, LAUNCH_THREADS, queue, partial, k.parts, k.c, sums);
+    LAUNCH(norm_shard_gradients, launch_blocks((size_t)k.c), LAUNCH_THREADS, queue, sums, k.c, c.dgamma, c.dbeta);
+    return kernel_queued(m, "norm backward sums");
+}
+
+static __global__ void norm_means(const double *sums, int c, double rows, float *means)
+{
+    for (int i = (int)GRID_INDEX; i < 2 * c; i += (int)GRID_STRIDE)
+        means[i] = (float)(sums[i] / rows);
+}
+
+int cuda_norm_backward_apply(struct device *d, const struct device_norm *n,
+                             const struct device_norm_backward_call *call, const double *sums, double rows,
+                             struct message *m)
+{
+    struct cut k = cut_of(n, APPLY_BLOCKS);
+    struct device_norm_backward_call c = *call;
+    unsigned blocks = (unsigned)(k.parts * k.tiles);
+    cudaStream_t queue = d->queue[QUEUE_COMPUTE];
+    float *means = (float *)d->scratch;
+    const void *g = c.d_other ? c.d_other : c.dy, *mask = c.d_other || !n->relu ? NULL : c.y;
+    LAUNCH(norm_means, launch_blocks(2 * (size_t)k.c), LAUNCH_THREADS, queue, sums, k.c, rows, means);
+    BY_TYPE(m, n->type,
+            BY_WIDTH(k, LAUNCH((norm_backward_apply<T, V>), blocks, LAUNCH_THREADS, queue, (const T *)c.x,
+                               (const T *)mask, (const T *)g, k, c.saved_mean, c.saved_inv_std, c.gamma, means,
                                (T *)c.dx)));
     return kernel_queued(m, "norm backward");
 }

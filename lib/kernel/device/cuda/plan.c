@@ -24,7 +24,7 @@ int cuda_conv_plan(struct device *d, const struct device_conv *c, unsigned passe
                    struct device_plan **p, struct message *m)
 {
     struct device_plan *new = NULL;
-    TRY(shape_check(c, passes, m));
+    TRY(shape_check(c, passes & ~(unsigned)DEVICE_FIXED, m));
     switch (c->type) {
     case DEVICE_F32:
     case DEVICE_F16:
@@ -32,7 +32,7 @@ int cuda_conv_plan(struct device *d, const struct device_conv *c, unsigned passe
         TRY(conv_float_plan(d, c, passes, workspace_limit, &new, m));
         break;
     case DEVICE_U8:
-        TRY(conv_u8_plan(c, passes, workspace_limit, &new, m));
+        TRY(conv_u8_plan(c, passes & ~(unsigned)DEVICE_FIXED, workspace_limit, &new, m));
         break;
     default:
         return message_set(m, STATUS_UNSUPPORTED, "convolution of type %d", (int)c->type);

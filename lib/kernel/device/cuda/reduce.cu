@@ -43,6 +43,33 @@ int cuda_average_pool_backward(struct device *d, const struct device_pool *given
     return kernel_queued(m, "average pool backward");
 }
 
+/* ---- rows of shards, over the tree of base/tree.h: a thread a value, a register a level ---- */
+
+enum { TREE_LEVELS_MOST = 32 };
+
+static __global__ void tree_add(const double *rows, int shards, int values, double *sums)
+{
+    for (int i = (int)GRID_INDEX; i < values; i += (int)GRID_STRIDE) {
+        double levels[TREE_LEVELS_MOST];
+        int depth = 0;
+        for (int shard = 0; shard < shards; shard++) {
+            levels[depth++] = rows[(size_t)shard * (size_t)values + (size_t)i];
+            for (int n = shard; n & 1; n >>= 1, depth--)
+                levels[depth - 2] += levels[depth - 1];
+        }
+        for (; depth > 1; depth--)
+            levels[depth - 2] += levels[depth - 1];
+        sums[i] = levels[0];
+    }
+}
+
+int cuda_tree_sums(struct device *d, const double *rows, int shards, int values, double *sums, struct message *m)
+{
+    LAUNCH(tree_add, launch_blocks((size_t)values), LAUNCH_THREADS, d->queue[QUEUE_COMPUTE], rows, shards, values,
+           sums);
+    return kernel_queued(m, "sums of shards");
+}
+
 /* ---- sums of columns: parts of the rows, then the parts in order ---- */
 
 enum { PARTS = 256, SUM_COLUMNS = 32, SUM_LANES = LAUNCH_THREADS / SUM_COLUMNS };

@@ -120,3 +120,29 @@ int cuda_range_update(struct device *d, const struct device_range_call *call, st
                   c.high);
     return kernel_queued(m, "moving range");
 }
+
+static __global__ void extremes_store(const float *partial, int count, float *ends)
+{
+    __shared__ float shared[LAUNCH_THREADS];
+    float low = 0, high = 0;
+    for (int i = (int)threadIdx.x; i < count; i += LAUNCH_THREADS) {
+        low = partial[2 * i] < low ? partial[2 * i] : low;
+        high = partial[2 * i + 1] > high ? partial[2 * i + 1] : high;
+    }
+    low = block_reduce(low, shared, least_of());
+    high = block_reduce(high, shared, largest_of());
+    if (threadIdx.x == 0) {
+        ends[0] = low;
+        ends[1] = high;
+    }
+}
+
+int cuda_extremes(struct device *d, const float *values, size_t count, float *ends, struct message *m)
+{
+    unsigned blocks = reduce_blocks(count);
+    float *partial = (float *)d->scratch;
+    cudaStream_t queue = d->queue[QUEUE_COMPUTE];
+    LAUNCH_BLOCKS(extremes_find, blocks, LAUNCH_THREADS, queue, values, count, partial);
+    LAUNCH_BLOCKS(extremes_store, 1, LAUNCH_THREADS, queue, partial, (int)blocks, ends);
+    return kernel_queued(m, "extremes");
+}

@@ -28,8 +28,8 @@ static __global__ void loss_rows(const float *logits, struct targets targets, in
 }
 
 template <typename T>
-__global__ void loss_gradients(const float *logits, struct targets targets, int n, int k, double smoothing,
-                               const struct device_scale *scale, T *dlogits)
+__global__ void loss_gradients(const float *logits, struct targets targets, int n, int images, int k,
+                               double smoothing, const struct device_scale *scale, T *dlogits)
 {
     size_t rows = (size_t)n;
     float factor = scale ? scale->scale : 1.0f;
@@ -38,7 +38,7 @@ __global__ void loss_gradients(const float *logits, struct targets targets, int 
         const struct target target = target_of(&targets, r);
         struct loss_row of = loss_row_of(row, k);
         for (int i = 0; i < k; i++)
-            narrow(loss_row_gradient(&of, row, k, &target, i, smoothing, n, factor),
+            narrow(loss_row_gradient(&of, row, k, &target, i, smoothing, images, factor),
                    &dlogits[r * (size_t)k + (size_t)i]);
     }
 }
@@ -47,10 +47,11 @@ int cuda_loss(struct device *d, const struct device_loss_call *call, struct mess
 {
     cudaStream_t queue = d->queue[QUEUE_COMPUTE];
     const struct device_loss_call c = *call;
+    int images = c.of ? c.of : c.n;
     LAUNCH_BLOCKS(loss_rows, 1, LAUNCH_THREADS, queue, c.logits, c.targets, c.n, c.k, c.smoothing, c.report);
     BY_TYPE(m, c.type,
             LAUNCH((loss_gradients<T>), launch_blocks((size_t)c.n), LAUNCH_THREADS, queue, c.logits, c.targets, c.n,
-                   c.k, c.smoothing, c.scale, (T *)c.dlogits));
+                   images, c.k, c.smoothing, c.scale, (T *)c.dlogits));
     return kernel_queued(m, "loss");
 }
 

@@ -168,6 +168,26 @@ static int range_update(struct device *d, const struct device_range_call *c, str
     return HOST_QUEUE(d, "range_update", run_range_update, m, .range = *c);
 }
 
+/* p = {values, ends}, i = {count} */
+static void run_extremes(struct device *d, const struct host_call *c)
+{
+    const float *values = c->p[0];
+    float *ends = host_written(c->p[1]);
+    (void)d;
+    host_check(values, (size_t)c->i[0] * sizeof *values, "extremes of");
+    host_check(ends, 2 * sizeof *ends, "extremes");
+    ends[0] = ends[1] = 0;
+    for (int64_t i = 0; i < c->i[0]; i++) {
+        ends[0] = values[i] < ends[0] ? values[i] : ends[0];
+        ends[1] = values[i] > ends[1] ? values[i] : ends[1];
+    }
+}
+
+static int extremes(struct device *d, const float *values, size_t count, float *ends, struct message *m)
+{
+    return HOST_QUEUE(d, "extremes", run_extremes, m, HOST_P(values, ends), HOST_I((int64_t)count));
+}
+
 void host_table_codes(struct device_backend *b)
 {
     b->maps = maps;
@@ -176,4 +196,5 @@ void host_table_codes(struct device_backend *b)
     b->requantize_prepare = requantize_prepare;
     b->straight_through = straight_through;
     b->range_update = range_update;
+    b->extremes = extremes;
 }

@@ -33,7 +33,8 @@ static void run_loss(struct device *d, const struct host_call *queued)
         report->loss += loss_row_value(&r, row, k, &target, c->smoothing);
         report->correct += r.best == target.best;
         for (int j = 0; j < k; j++)
-            gradient[i * k + j] = loss_row_gradient(&r, row, k, &target, j, c->smoothing, n, factor);
+            gradient[i * k + j] =
+                loss_row_gradient(&r, row, k, &target, j, c->smoothing, c->of ? c->of : n, factor);
     }
     host_narrow(gradient, c->type, c->dlogits, count, "dlogits");
     free(logits);

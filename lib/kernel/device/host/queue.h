@@ -27,6 +27,13 @@ struct host_call {
                 struct device_norm_backward_call norm_backward;
             };
         };
+        struct {
+            struct device_norm norm;
+            struct device_norm_backward_call backward;
+            const void *x;
+            double *sums, rows;
+        } shard;
+        struct device_norm_statistics_call statistics;
         struct device_sgd sgd;
         struct device_normalize_call normalize;
         struct device_scale_shift_call scale_shift;
