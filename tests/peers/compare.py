@@ -155,15 +155,19 @@ def choose(o, contenders, hopeless):
     return list(best.values())
 
 
-def measure_accuracy(o, contenders, measured):
-    """Test accuracy of each; measured: what is known already, by program, version, precision and form."""
+def measure_accuracy(o, contenders, measured, workers):
+    """Test accuracy of each, taken in its quickest case: largest batch, workers with most threads. measured: what is known already, by
+    program, version, precision and form."""
     labels = o.test_labels
     for c in contenders:
         key = c.name()
         if key not in measured:
+            quick = next(w for name, w in workers.items() if (name.partition("@")[0], w.version) == key[:2])
+            c = Contender(c.program, quick, c.precision, max(o.batches), c.form)
             logits = c.logits(os.path.join(o.work, "logits.bin"), o.test)
             measured[key] = 100 * float((logits.reshape(len(labels), -1).argmax(1) == labels).mean())
-        c.accuracy = measured[key]
+    for c in contenders:
+        c.accuracy = measured[c.name()]
 
 
 def is_worth_emulating(o):
@@ -206,10 +210,11 @@ def prepare_case(o, workers, batch, precision, case, known):
 
 def prepare(o):
     """[case, contenders]: opened, checked, one form a program. The quickest cases come first, where all images are compared."""
-    cases, accuracies, known = [], {}, {"logits": {}, "found": {}, "hopeless": set()}
+    cases, accuracies, quickest, known = [], {}, None, {"logits": {}, "found": {}, "hopeless": set()}
     precisions = ["float", *(["bf16"] if is_worth_emulating(o) else []), "int8"]
     for threads in sorted(o.threads, reverse=True):
         workers = start(o, threads)
+        quickest = quickest or workers
         for batch in sorted(o.batches, reverse=True):
             for precision in precisions:
                 case = f"{precision}, batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
@@ -220,8 +225,8 @@ def prepare(o):
     cases.sort(key=lambda c: (c[1][0].worker.threads, c[1][0].batch))
     if o.test:
         turns.say(f"peers: accuracy on {len(o.test_labels)} test images; {o.clock.left()}")
-        for _, contenders in reversed(cases):  # the quickest first: most threads, largest batch
-            measure_accuracy(o, contenders, accuracies)
+        for _, contenders in cases:
+            measure_accuracy(o, contenders, accuracies, quickest)
     return cases
 
 
