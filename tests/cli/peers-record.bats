@@ -32,13 +32,29 @@ compared() {
     run ! grep -qx old README.md
     grep -qF '| 0.69; 75.27 %, **wrong** |' to/README.md
     # Another machine beside it, where all is right; a part that was not measured is no column's end.
-    compared amx 'ResNet-18, width 32' 87.50 yes
+    compared amx 'ResNet-18, width 32, trained' 87.50 yes
     run "$TREE/tests/peers/record" run to
     [ "$status" -eq 0 ]
     [ -s to/avx2-resnet-18-width-32/peers.tsv ]
     grep -qF 'commit: abc' to/amx-resnet-18-width-32/MADE.md
     grep -qxF '|  | other | 0.69; 87.50 % | 0.69; 75.27 %, **wrong** |' to/README.md
     grep -qF 'other, **wrong**' README.md
+}
+
+@test "record-peers: training alone, and beside an inference that was recorded before" {
+    printf '# network: ResNet-18, width 32\n# date: 2026-01-02\nwhat\tprogram\tversion\tform\tprecision\tbatch\tthreads\tms_median\tms_min\t' > run/peers-training.tsv
+    printf 'speed_up_min\tspeed_up_min_low\tspeed_up_min_high\tspeed_up_median\tspeed_up_median_low\tspeed_up_median_high\n' >> run/peers-training.tsv
+    printf 'train\tresq\t1\tavx2\tfp32\t128\t1\t9\t8\t-\t-\t-\t-\t-\t-\n' >> run/peers-training.tsv
+    printf 'train\tother\t1\teager\tfp32\t128\t1\t20\t18\t2.25\t2\t3\t2.2\t2\t3\n' >> run/peers-training.tsv
+    run "$TREE/tests/peers/record" run to
+    [ "$status" -eq 0 ]
+    grep -qxF '|  | other | 2.25 |' to/README.md
+    rm run/peers-training.tsv
+    compared avx2 'ResNet-18, width 32, as initialised' - yes
+    run "$TREE/tests/peers/record" run to
+    [ "$status" -eq 0 ]
+    grep -qxF '|  | other | 2.25 |' to/README.md
+    grep -qxF '|  | other | 0.69 |' to/README.md
 }
 
 @test "record-peers: without accuracies there is no table for the README; without tables it is an error" {

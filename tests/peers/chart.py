@@ -1,6 +1,6 @@
 """Draws the comparison's tables with plots/peers.gp: FOLDER/peers-float, -bf16, -int8 and -training, each as PNG and SVG.
 
-    chart.py FOLDER        (with peers.tsv and peers-training.tsv in it)
+    chart.py FOLDER        (with peers.tsv, peers-training.tsv or both in it)
 """
 import os
 import subprocess
@@ -70,9 +70,8 @@ def draw(path, rows, notes, *arguments):
     draw_scripts(path, lambda kind: script(rows, notes, kind, *arguments))
 
 
-def main(folder):
+def inference_charts(folder):
     milliseconds = lambda r: (float(r["ms_min"]), float(r["ms_median"]))
-    speed = lambda r: (1e3 / float(r["ms_min"]), 1e3 / float(r["ms_median"]))
     notes, rows = read_table(f"{folder}/peers.tsv")
     for precision, digits in ("float", 2), ("bf16", 3), ("int8", 3):
         chosen = [r for r in rows if r["precision"] == precision]
@@ -80,11 +79,21 @@ def main(folder):
             continue
         title = f"Time of an image, {precision}: least, whisker to the median"
         draw(f"{folder}/peers-{precision}", chosen, notes, title, "ms an image", digits, milliseconds)
-    if not os.path.exists(f"{folder}/peers-training.tsv"):  # not measured
-        return
+
+
+def training_chart(folder):
+    speed = lambda r: (1e3 / float(r["ms_min"]), 1e3 / float(r["ms_median"]))
     notes, rows = read_table(f"{folder}/peers-training.tsv")
     title = f"Training, batch {rows[0]['batch']}: fastest step, whisker to the median"
     draw(f"{folder}/peers-training", rows, notes, title, "images a second", 0, speed)
+
+
+def main(folder):
+    """Of what was measured."""
+    if os.path.exists(f"{folder}/peers.tsv"):
+        inference_charts(folder)
+    if os.path.exists(f"{folder}/peers-training.tsv"):
+        training_chart(folder)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ FNR == 1 {
     machine = path[parts - 1]
     delete at
 }
-/^# network: / { network = substr($0, 12); network_at() }
+/^# network: / { network = substr($0, 12); sub(/, (trained|as initialised)$/, "", network); network_at() }
 /^# date: / { date[machine] = substr($0, 9) }
 /^# cpu: / { split(substr($0, 8), cpu, ","); processor[machine] = cpu[1] }
 /^#/ { next }
