@@ -62,8 +62,8 @@ static const struct rates *rates_of(const char *isa, int is_integer)
     return last;
 }
 
-/* Channels that Winograd transforms: of integers vectors of 16, of which a picture's 3 fill little. As they are where it
- * was not measured (sets without `pairs`), and of floats, whose results depend on the choice. */
+/* Channels that Winograd transforms: of integers vectors of 16, of which a picture's 3 fill little. As they are where
+ * it was not measured (sets without `pairs`), and of floats, whose results depend on the choice. */
 static int transformed_channels(int channels, const struct rates *r)
 {
     enum { VECTOR = 16 };
