@@ -202,7 +202,7 @@ int held_out_evaluate(struct held_out *h, const struct model *model, const struc
     if (status >= 0)
         status = images_match_input(h->set.shape, g->nodes[0].h, g->nodes[0].w, g->nodes[0].c, m);
     if (status >= 0)
-        status = logits_make(h, e, options->batch, m);
+        status = logits_make(h, e, options ? options->batch : 0, m);
     exec_close(e);
     if (status < 0)
         return status;

@@ -39,7 +39,7 @@ int held_out_open(struct held_out *h, const char *path, const struct record *str
 int held_out_check(const struct held_out *h, const char *path, const struct record *model, const char *whose,
                    struct message *m) RESQ_USE_RESULT;
 int held_out_is_open(const struct held_out *h);
-/* Loss without smoothing and accuracy of a model of any stage. */
+/* Loss without smoothing and accuracy of a model of any stage. options: NULL: exec_open's defaults. */
 int held_out_evaluate(struct held_out *h, const struct model *model, const struct exec_options *options,
                       struct loss_sums *sums, struct message *m) RESQ_USE_RESULT;
 void held_out_close(struct held_out *h);

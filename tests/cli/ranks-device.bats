@@ -102,23 +102,23 @@ same_as_alone() { # kind
     local child pid kind i
     mkfifo rest # which nobody writes to
     for kind in float learned; do
-        command_for $kind --checkpoint checkpoint --checkpoint-every 1 --resume
+        command_for $kind --checkpoint device-checkpoint --checkpoint-every 1 --resume
         devices nccl 3 "${RUN[@]}" < <(head -c 60000 "$T/train"; cat rest 3>&-) > out 2> said &
         child=$!
         for ((i = 0; i < 1200; i++)); do
-            [ ! -e checkpoint ] || break
+            [ ! -e device-checkpoint ] || break
             sleep 0.1
         done
-        [ -e checkpoint ]
-        pid=$(pgrep -n -f "^${RUN[0]} .*--checkpoint checkpoint") # one of the three
+        [ -e device-checkpoint ]
+        pid=$(pgrep -n -f "^${RUN[0]} .*--checkpoint device-checkpoint") # one of the three: no other file names it so
         kill -9 "$pid"
         wait "$child" && return 1
         : <> rest # (its reader ends)
         [ ! -e $kind ]
-        "$BIN/inspect" check checkpoint
+        "$BIN/inspect" check device-checkpoint
         devices host 2 "${RUN[@]}" < "$T/train"
         same_as_alone $kind
-        rm checkpoint
+        rm device-checkpoint
     done
 }
 
