@@ -120,6 +120,8 @@ static inline struct device_training *device_of(const struct gradient *g)
 int device_training_plan(struct gradient *g, struct message *m) RESQ_USE_RESULT;
 void device_training_release(struct gradient *g);
 /* program.c */
+/* Batch norm, step i, of the program's images. */
+struct device_norm device_norm_of(const struct gradient *g, const struct device_program *p, int i);
 int device_program_get(struct gradient *g, int count, struct device_program **p, struct message *m) RESQ_USE_RESULT;
 void device_program_close(struct gradient *g, struct device_program *p);
 /* Of the mini-batch that reduce_begin has named; where there is no room, another one makes it. */

@@ -83,22 +83,6 @@ static int backward(const struct device_place *at, int i, struct message *m)
 
 /* ---- in shards ---- */
 
-static struct device_norm norm_of(const struct device_place *at, int i)
-{
-    const struct gradient *g = at->g;
-    const struct step *s = &g->steps.at[i];
-    const struct node *n = gradient_node(g, s->node);
-    return (struct device_norm){.n = at->p->count,
-                                .h = n->h,
-                                .w = n->w,
-                                .c = n->c,
-                                .type = device_of(g)->type,
-                                .relu = s->relu,
-                                .has_other = s->other >= 0,
-                                .eps = (double)n->eps,
-                                .momentum = g->options.batchnorm_momentum};
-}
-
 static size_t row_bytes(const struct gradient *g, int i)
 {
     return 2 * (size_t)gradient_node(g, g->steps.at[i].node)->c * sizeof(double);
@@ -107,7 +91,7 @@ static size_t row_bytes(const struct gradient *g, int i)
 static int sums(const struct device_place *at, int i, struct message *m)
 {
     const struct gradient *g = at->g;
-    const struct device_norm n = norm_of(at, i);
+    const struct device_norm n = device_norm_of(at->g, at->p, i);
     return at->b->norm_sums(at->d, &n, device_slot_value(at, g->steps.at[i].x),
                             device_shared_row(g, at->shard, row_bytes(g, i)), m);
 }
@@ -156,7 +140,7 @@ static int forward_shards(struct gradient *g, int i, struct message *m)
 
 static int backward_sums(const struct device_place *at, int i, struct message *m)
 {
-    const struct device_norm n = norm_of(at, i);
+    const struct device_norm n = device_norm_of(at->g, at->p, i);
     const struct device_norm_backward_call call = backward_call(at, i);
     return at->b->norm_backward_sums(at->d, &n, &call, device_shared_row(at->g, at->shard, row_bytes(at->g, i)), m);
 }
@@ -164,7 +148,7 @@ static int backward_sums(const struct device_place *at, int i, struct message *m
 static int backward_apply(const struct device_place *at, int i, struct message *m)
 {
     const struct gradient *g = at->g;
-    const struct device_norm n = norm_of(at, i);
+    const struct device_norm n = device_norm_of(at->g, at->p, i);
     const struct device_norm_backward_call call = backward_call(at, i);
     TRY(at->b->norm_backward_apply(at->d, &n, &call, device_of(g)->shared.total, gradient_rows(g, n.h * n.w), m));
     return hand_on(at, i, &call, m);

@@ -22,19 +22,24 @@ static int plan_conv(struct gradient *g, struct device_program *p, int i, struct
     return device_conv_plan_get(t->context, &conv, 1u << DEVICE_FORWARD, &p->steps[i].integer, m);
 }
 
-static int plan_norm(struct gradient *g, struct device_program *p, int i, struct message *m)
+struct device_norm device_norm_of(const struct gradient *g, const struct device_program *p, int i)
 {
     const struct step *s = &g->steps.at[i];
     const struct node *n = gradient_node(g, s->node);
-    struct device_norm norm = {.n = p->count,
-                               .h = n->h,
-                               .w = n->w,
-                               .c = n->c,
-                               .type = device_of(g)->type,
-                               .relu = s->relu,
-                               .has_other = s->other >= 0,
-                               .eps = (double)n->eps,
-                               .momentum = g->options.batchnorm_momentum};
+    return (struct device_norm){.n = p->count,
+                                .h = n->h,
+                                .w = n->w,
+                                .c = n->c,
+                                .type = device_of(g)->type,
+                                .relu = s->relu,
+                                .has_other = s->other >= 0,
+                                .eps = (double)n->eps,
+                                .momentum = g->options.batchnorm_momentum};
+}
+
+static int plan_norm(struct gradient *g, struct device_program *p, int i, struct message *m)
+{
+    struct device_norm norm = device_norm_of(g, p, i);
     TRY(device_norm_plan_get(device_of(g)->context, &norm, &p->steps[i].plan, m));
     p->steps[i].reserve = p->reserve_bytes;
     p->reserve_bytes += device_align(device_of(g)->context->backend->plan_reserve(p->steps[i].plan));
