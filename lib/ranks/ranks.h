@@ -9,10 +9,10 @@
 #include "base/status.h"
 #include <stddef.h>
 
-enum { RANKS_MOST = 1024 };
+enum { RANKS_MOST = 1024, RANKS_LANES = 3, RANKS_CALLS = 64 };
 
 /* How a library carries them. All ranks call the same function; byte counts are below 2^31. What can fail returns 0, or
- * STATUS_IO. */
+ * STATUS_IO; after that only abandon may be called. */
 struct ranks {
     int rank, count; /* rank 0..count-1 */
     int local;       /* this one's number among the ranks of its machine, from 0 */
@@ -25,9 +25,26 @@ struct ranks {
      * receive + receive_offset[r]. */
     int (*exchange)(const void *send, const size_t *send_bytes, const size_t *send_offset, void *receive,
                     const size_t *receive_bytes, const size_t *receive_offset, struct message *m);
+
+    /* ---- an exchange while the caller computes: by the thread that makes all other calls ---- */
+
+    /* Begins one as above. Until it is done what it sends stays as it is, and what it receives is read by nobody; the
+     * tables are copied. send and receive are different buffers (to Open MPI one address for both means MPI_IN_PLACE).
+     * call: the caller's name for it, 0..RANKS_CALLS - 1, which none under way has. In each lane, 0..RANKS_LANES - 1,
+     * all ranks begin the same exchanges in the same order; what another lane begins, and the calls above, may come
+     * before one on one rank and behind it on another. */
+    int (*begin)(int lane, int call, const void *send, const size_t *send_bytes, const size_t *send_offset,
+                 void *receive, const size_t *receive_bytes, const size_t *receive_offset, struct message *m);
+    /* 1: it is done, 0: not yet. A library may get on with what is under way only inside of its calls: this one is made
+     * now and then. */
+    int (*test)(int call, struct message *m);
+    /* Until one more of those under way is done; at once where there is none. */
+    int (*wait)(struct message *m);
+    /* ---- */
+
     /* Ends all processes with exit status 1, whatever they are doing. */
     void (*abandon)(void);
-    /* Waits for all, and closes the library: no call after it. */
+    /* Waits for all, and closes the library: nothing is under way, and no call comes after it. */
     void (*close)(void);
 };
 
@@ -37,7 +54,7 @@ struct ranks_backend {
     size_t size;
     int (*open)(const struct ranks **ranks, struct message *m);
 };
-enum { RANKS_VERSION = 2 };
+enum { RANKS_VERSION = 3 };
 #define RANKS_BACKEND_SYMBOL "resq_ranks_backend"
 typedef const struct ranks_backend *ranks_backend_entry(void);
 
