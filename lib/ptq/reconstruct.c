@@ -303,13 +303,17 @@ static int check_room(const struct reconstruction *r, struct message *m)
 /* Where the gradients of a step's images meet. */
 static int open_reduce(struct reconstruction *r, struct message *m)
 {
-    size_t most = 1;
-    for (int u = 0; u < r->count; u++)
+    size_t layer = 1, unit = 1;
+    for (int u = 0; u < r->count; u++) {
+        size_t all = 0;
         for (int l = 0; l < r->units[u].count; l++) {
             size_t weights = model_tensor(r->fused, r->units[u].layers[l], "weight")->count;
-            most = weights > most ? weights : most;
+            layer = weights > layer ? weights : layer;
+            all += weights;
         }
-    return reduce_open(&r->reduce, r->o->ranks, r->batch, SHARD_IMAGES, 1, most, m);
+        unit = all > unit ? all : unit;
+    }
+    return reduce_open(&r->reduce, r->o->ranks, r->batch, SHARD_IMAGES, 1, layer, unit, m);
 }
 
 /* All ranks must be about to do the same. */

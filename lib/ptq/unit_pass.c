@@ -372,7 +372,6 @@ int unit_backward(struct unit_pass *p, float lambda, float beta, struct message 
         struct unit_value *v = &p->values[inputs + l];
         float *dx = y->x >= inputs ? p->values[y->x].gradient : NULL;
         struct weight_job weights = {y, &p->values[y->x], v, p->count};
-        struct variable_job job = {y, lambda, beta};
         p->at = l;
         if (v->is_codes)
             threads_run(p->pool, mask_item, p, p->count);
@@ -382,9 +381,14 @@ int unit_backward(struct unit_pass *p, float lambda, float beta, struct message 
         if (dx)
             float_conv_backward_data(y->conv, y->weight, v->gradient, p->count, dx, begun[y->x]);
         begun[y->x] = 1;
-        threads_run(p->pool, variable_item, &job, y->outputs);
+        reduce_poke(p->reduce);
     }
-    return reduce_end(p->reduce, m);
+    TRY(reduce_end(p->reduce, m));
+    for (int l = 0; l < p->unit->count; l++) {
+        struct variable_job job = {&p->layers[l], lambda, beta};
+        threads_run(p->pool, variable_item, &job, p->layers[l].outputs);
+    }
+    return 0;
 }
 
 /* ---- steps ---- */

@@ -146,12 +146,12 @@ static int prepare_reduce(struct gradient *g, const char *device, struct message
     if (on_device && (g->options.shard || is_shared(ranks)))
         g->shard = shard < g->options.batch ? shard : g->options.batch;
     if (on_device)
-        return reduce_open(&g->reduce, ranks, g->batch, shard, values, 0, m);
+        return reduce_open(&g->reduce, ranks, g->batch, shard, values, 0, 0, m);
     for (int i = 0; i < g->graph.count; i++)
         values = max_size(values, 2 * (size_t)block_channels(gradient_node(g, i)->c));
     for (int i = 0; i < g->slice_count; i++)
         weights = max_size(weights, g->slices[i].count);
-    return reduce_open(&g->reduce, ranks, g->batch, shard, values, weights, m);
+    return reduce_open(&g->reduce, ranks, g->batch, shard, values, weights, g->parameter_count, m);
 }
 
 static int prepare(struct gradient *g, const struct model *model, const char *device, struct message *m)

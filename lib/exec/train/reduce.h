@@ -6,7 +6,9 @@
  * and holds their images alone. It adds up the largest subtrees that lie within its shards; these travel, and are added
  * as the tree has it. So a sum has the same bits for any number of ranks, and every rank has all sums, parameters and
  * state. A gradient by weights is cut into slices, one a rank: a rank gets its slice of every subtree's sum, adds them
- * up, and sends the slice to the others. So it holds no more than one further copy of the largest layer's gradient.
+ * up, and sends the slice to the others, while the backward pass goes on to the layers before (reduce_queue.h). That
+ * takes some MB; where a rank owns more than one subtree of a mini-batch of full size, one further copy of all
+ * gradients, and some of the largest layer's where it does only of a shorter one.
  *
  * A shard has SHARD_IMAGES images; where devices compute, as many as their gradient was opened with, so that each has
  * enough to do.
@@ -36,19 +38,19 @@ struct reduce {
     int shard;                 /* images of one, but for the last */
     int images;                /* of the mini-batch */
     struct share share;
-    struct subtree *trees;    /* [tree_count] that the ranks own, in order of shards */
-    int *trees_first;         /* [ranks + 1]: rank i's are from trees_first[i] on */
-    int tree_count;           /* of this mini-batch */
-    int most_trees;           /* of any mini-batch */
-    int own_first, own_count; /* own ones: trees[own_first .. own_first + own_count - 1] */
-    int most_own;             /* the most that a rank owns */
-    int own_room;             /* the same, of any mini-batch */
-    double *rows;             /* [most_trees][values], then rows of one tree */
-    float *slices;            /* [most_trees][slice] */
-    size_t *table;            /* [4][ranks]: bytes to send and receive, and where */
-    size_t values, slice;     /* doubles of a row; floats of the longest slice */
-    int status;               /* the first failure since reduce_begin, or 0 */
-    struct message message;   /* of status */
+    struct subtree *trees;      /* [tree_count] that the ranks own, in order of shards */
+    int *trees_first;           /* [ranks + 1]: rank i's are from trees_first[i] on */
+    int tree_count;             /* of this mini-batch */
+    int most_trees;             /* of any mini-batch */
+    int own_first, own_count;   /* own ones: trees[own_first .. own_first + own_count - 1] */
+    int most_own;               /* the most that a rank owns */
+    int own_room;               /* the same, of any mini-batch */
+    double *rows;               /* [most_trees][values], then rows of one tree */
+    size_t *table;              /* [2][ranks]: bytes, and where */
+    size_t values;              /* doubles of a row */
+    struct reduce_queue *queue; /* gradients by weights on their way; NULL: one process, or no weights */
+    int status;                 /* the first failure since reduce_begin, or 0 */
+    struct message message;     /* of status */
 };
 
 /* Which images of a mini-batch of `images`, in shards of `shard`, rank `rank` of `ranks` owns. */
@@ -56,15 +58,16 @@ struct share share_of(int images, int shard, int rank, int ranks);
 /* The most images that a rank owns of a mini-batch of at most so many. */
 int share_most_images(int images, int shard, int ranks);
 
-/* Room for mini-batches of up to `images` images, `values` doubles a part, `weights` floats a layer. */
+/* Room for mini-batches of up to `images` images, `values` doubles a part, `weights` floats a layer, `all` floats of
+ * all layers between two calls of reduce_wait. */
 int reduce_open(struct reduce *r, const struct ranks *ranks, int images, int shard, size_t values, size_t weights,
-                struct message *m) RESQ_USE_RESULT;
+                size_t all, struct message *m) RESQ_USE_RESULT;
 size_t reduce_bytes(const struct reduce *r);
 void reduce_close(struct reduce *r);
 
 /* A mini-batch of `images` begins. */
 void reduce_begin(struct reduce *r, int images);
-/* 0, or the first failure on the way since reduce_begin. */
+/* reduce_wait; 0, or the first failure on the way since reduce_begin. */
 int reduce_end(struct reduce *r, struct message *m) RESQ_USE_RESULT;
 
 /* The parts that this rank's shards give: part i's values at first + i * stride; `each` parts a whole shard, `count` in
@@ -84,8 +87,14 @@ void reduce_extremes(struct reduce *r, const struct parts *parts, double *low, d
 
 /* Writes the sum of own shards [begin, end) to gradient [count]; the first own one is 0. */
 typedef void reduce_weight_work(void *context, int begin, int end, float *gradient);
-/* A gradient by weights of the whole mini-batch. */
+/* A gradient by weights of the whole mini-batch, which is there after the next reduce_wait: until then nobody else
+ * reads or writes `gradient`. One process has it at once. */
 void reduce_weights(struct reduce *r, reduce_weight_work *work, void *context, float *gradient, size_t count);
+/* Gets on with what is under way, as far as that goes without waiting: to be called between pieces of other work every
+ * few milliseconds, by the thread that makes all these calls. */
+void reduce_poke(struct reduce *r);
+/* All gradients by weights are there, or reduce_end says what failed. */
+void reduce_wait(struct reduce *r);
 
 /* ---- for who keeps the rows elsewhere: a device ---- */
 

@@ -172,7 +172,7 @@ static void test_sums(void **state)
     struct reduce r;
     double low, high;
     (void)state;
-    ASSERT_OK(reduce_open(&r, NULL, SHARD_IMAGES + 1, SHARD_IMAGES, 2, 0, &m));
+    ASSERT_OK(reduce_open(&r, NULL, SHARD_IMAGES + 1, SHARD_IMAGES, 2, 0, 0, &m));
     reduce_begin(&r, SHARD_IMAGES + 1);
     const double *sums = reduce_sums(&r, &parts, 2);
     assert_true(sums[0] == 5 && sums[1] == -7);

@@ -142,7 +142,7 @@ static struct bench bench_open(const char *first, int bits, int threads, int kee
     while (strcmp(fused.graph.nodes[b.units[u].layers[0]].name, first) != 0)
         u++;
     ASSERT_OK(threads_open(&b.pool, threads, &m), m);
-    ASSERT_OK(reduce_open(&b.reduce, NULL, BATCH, SHARD_IMAGES, 1, 1, &m), m);
+    ASSERT_OK(reduce_open(&b.reduce, NULL, BATCH, SHARD_IMAGES, 1, 1, 1, &m), m);
     ASSERT_OK(unit_pass_open(&b.pass, &b.units[u], &fused, &b.int8, BATCH, b.pool, &b.reduce, NULL, &m), m);
     b.pass.seed = 7;
     b.pass.keep = keep;
@@ -274,7 +274,7 @@ static void test_steps_are_pytorchs(void **state)
            record_find(r, "scale")->data, OUT * sizeof(float));
     unit.layers[0] = fc;
     unit.inputs[0] = fc - 1;
-    ASSERT_OK(reduce_open(&reduce, NULL, ROWS, SHARD_IMAGES, 1, 1, &m), m);
+    ASSERT_OK(reduce_open(&reduce, NULL, ROWS, SHARD_IMAGES, 1, 1, 1, &m), m);
     ASSERT_OK(unit_pass_open(&p, &unit, &from, &int8, ROWS, NULL, &reduce, NULL, &m), m);
     p.keep = 256;
     const float *x = record_find(r, "x")->data, *losses = record_find(r, "steps.loss")->data;

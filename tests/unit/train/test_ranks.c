@@ -16,6 +16,8 @@ static const int counts[STEPS] = {MOST_IMAGES, 20 /* one shard: most ranks have 
 
 static struct model plain, fused;
 static struct affine maps[MAX_NODES];
+static float scales[MAX_NODES][8 * WIDTH]; /* of weights, where they are learned */
+static struct weight_codes codes[MAX_NODES];
 static uint8_t images[MOST_IMAGES * IMAGE_BYTES];
 static uint16_t labels[MOST_IMAGES];
 
@@ -34,6 +36,11 @@ static int setup(void **state)
     ASSERT_OK(pass_fold_batchnorm(&fused, NULL, &m));
     ASSERT_OK(pass_fuse_epilogue(&fused, NULL, &m));
     ASSERT_OK(clipping_maps(&fused, images, 40, 8, maps, &m));
+    for (int i = 0; i < fused.graph.count; i++) {
+        codes[i] = (struct weight_codes){.bits = 4, .scale = scales[i]};
+        for (int c = 0; c < 8 * WIDTH; c++)
+            scales[i][c] = 0.02f;
+    }
     return 0;
 }
 
@@ -156,7 +163,8 @@ static void test_float(void **state)
                          i == 0);
 }
 
-static void expect_quantized(const char *who, const char *isa, const char *precision, enum range_mode mode)
+static void expect_quantized(const char *who, const char *isa, const char *precision, enum range_mode mode,
+                             int learn_weight_scales)
 {
     expect_same_bits(who,
                      &(struct gradient_options){.threads = 2,
@@ -167,6 +175,8 @@ static void expect_quantized(const char *who, const char *isa, const char *preci
                                                 .activations = maps,
                                                 .weight_bits = 8,
                                                 .activation_bits = 8,
+                                                .weights = learn_weight_scales ? codes : NULL,
+                                                .learn_weight_scales = learn_weight_scales,
                                                 .ranges = mode,
                                                 .range_averaging = 0.5},
                      0);
@@ -175,10 +185,10 @@ static void expect_quantized(const char *who, const char *isa, const char *preci
 static void test_quantized(void **state)
 {
     (void)state;
-    expect_quantized("image by image, moving ranges", "blas", "fp32", RANGE_AVERAGE);
-    expect_quantized("image by image, learned scales", "blas", "fp32", RANGE_LEARNED);
-    expect_quantized("blocks, fixed ranges", NULL, "fp32", RANGE_FIXED);
-    expect_quantized("blocks, learned scales", NULL, "bf16", RANGE_LEARNED);
+    expect_quantized("image by image, moving ranges", "blas", "fp32", RANGE_AVERAGE, 0);
+    expect_quantized("image by image, learned scales", "blas", "fp32", RANGE_LEARNED, 1);
+    expect_quantized("blocks, fixed ranges", NULL, "fp32", RANGE_FIXED, 0);
+    expect_quantized("blocks, learned scales", NULL, "bf16", RANGE_LEARNED, 1);
 }
 
 static void check_shares(int count, int shard, int ranks)

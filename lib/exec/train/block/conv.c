@@ -49,6 +49,8 @@ static void weight_item(void *context, int item, int worker)
     block_of(g)->steps[j->i].kernels->weight_gradient(&block_of(g)->steps[j->i].conv, &call, j->round, item,
                                                       image_of(g)->arena + block_of(g)->shared,
                                                       worker_scratch(g, worker));
+    if (worker == 0)
+        reduce_poke(&g->reduce);
 }
 
 static void weight_shards(void *context, int begin, int end, float *gradient)

@@ -114,6 +114,8 @@ static void weight_item(void *context, int item, int worker)
     kernel_conv_f32_backward_weight(g->kernels, &s->shape)
         ->run(&s->shape, j->images, x, value_gradient(g, s->output, j->first), item, j->gradient,
               worker_scratch(g, worker));
+    if (worker == 0)
+        reduce_poke(&j->g->reduce);
 }
 
 static void weight_shards(void *context, int begin, int end, float *gradient)

@@ -176,6 +176,7 @@ int image_backward_by(const struct image_passes *by, struct gradient *g, const f
     memcpy(value_gradient(g, last, 0), dlogits, (size_t)g->count * g->values[last].elements * sizeof(float));
     for (int i = g->steps.count - 1; i >= 0; i--)
         by->step_backward(g, i);
+    reduce_wait(&g->reduce); /* for the weights' gradients, which those of their scales are made of */
     if (g->options.learn_weight_scales)
         threads_run(image_of(g)->pool, scales_item, g, g->steps.count);
     return 0;

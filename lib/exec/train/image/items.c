@@ -11,6 +11,8 @@ static void item_call(void *context, int item, int worker)
 {
     const struct items *all = context;
     all->call(all->g, all->i, item, worker);
+    if (worker == 0) /* the thread that called image_each */
+        reduce_poke(&all->g->reduce);
 }
 
 void image_each(struct gradient *g, int i, image_item *call, int items)
