@@ -7,7 +7,7 @@ enum {
     LAYERS = 64,              /* that wait */
     PIECES = 4,               /* under way at once, where a rank has few subtrees */
     PIECE = 128 * 1024,       /* floats, of few ranks */
-    PIECE_OF_RANK = 8 * 1024, /* of many: as many each */
+    PIECE_OF_RANK = 4 * 1024, /* of many: as many each */
     EXCHANGES = 0,            /* lanes */
     GATHERS = 1,
     ROWS = 2,

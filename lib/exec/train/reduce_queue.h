@@ -16,8 +16,7 @@ int reduce_queue_open(struct reduce *r, int images, size_t weights, size_t all, 
 size_t reduce_queue_bytes(const struct reduce *r);
 void reduce_queue_close(struct reduce *r);
 
-/* Where own subtrees' sums but the first go, a row of `count` floats each; NULL where there is no other. Waits until
- * there is room. */
+/* Where own subtrees' sums but the first go, a row of `count` floats each. Waits until there is room. */
 float *reduce_queue_room(struct reduce *r, size_t count);
 /* The layer's sums are there: the first own subtree's in gradient, the others in `more`, which is from
  * reduce_queue_room. */
