@@ -8,7 +8,7 @@ static const char details[] =
     "Makes what quantize makes with the same options, then learns, for every weight of fewer than 8 bits, whether it\n"
     "is rounded up or down (AdaRound): a block of layers at a time (BRECQ; of a ResNet a residual block), in the order\n"
     "of the network, so that what the block gives on the quantized layers before it comes near to what the float\n"
-    "network's block gives; in each step some of the activations, drawn anew, are left unrounded (QDrop). No labels\n"
+    "network's block gives; and scales of activations of fewer than 8 bits (LSQ); in each step some of the activations, drawn anew, are left unrounded (QDrop). No labels\n"
     "are used. Scales and biases of each layer are set by matching its outputs (quantize --match) before and after.\n"
     "Where a block gained nothing, it stays as it was matched. The result is a model like quantize's.\n"
     "\n"
@@ -40,14 +40,15 @@ static const char *misuse_of(const struct code_learning *r)
 
 int main(int argc, char **argv)
 {
-    struct code_learning r = {.match = "all",
-                              .images = 1024,
-                              .match_images = 512,
-                              .batch = 32,
-                              .seed = 1,
-                              .threads = threads_online(),
-                              .lowering = lowering_defaults,
-                              .how = {.steps = 1000, .rate = 0.03, .drop = 0.5, .penalty = 0.01}};
+    struct code_learning r = {
+        .match = "all",
+        .images = 1024,
+        .match_images = 512,
+        .batch = 32,
+        .seed = 1,
+        .threads = threads_online(),
+        .lowering = lowering_defaults,
+        .how = {.steps = 1000, .rate = 0.03, .scale_rate = 0.003, .drop = 0.5, .penalty = 0.01}};
     struct reconstruct_options *how = &r.how;
     struct message m = {{0}};
     char observers[OBSERVER_NAMES_SIZE];
@@ -61,6 +62,8 @@ int main(int argc, char **argv)
         {"images", 0, OPTION_INTEGER, &r.images, 1, 1e6, "N", "learn from so many images of standard input", 0, 0},
         OPTION_BATCH(&r.batch, 1),
         {"learning-rate", 0, OPTION_NUMBER, &how->rate, 0, 10, "RATE", "at first; it falls to 0", 0, 1},
+        {"scale-rate", 0, OPTION_NUMBER, &how->scale_rate, 0, 1, "RATE",
+         "of scales of activations below 8 bits, likewise; 0: not", 0, 1},
         {"drop", 0, OPTION_NUMBER, &how->drop, 0, 1, "SHARE", "of the activations that a step leaves unrounded", 0,
          1},
         {"penalty", 0, OPTION_NUMBER, &how->penalty, 0, 1e3, "LAMBDA", "on weights that are between two codes", 0,

@@ -69,6 +69,13 @@ int node_has_map(const struct graph *g, int i)
     return g->nodes[i].type == NODE_U8 && g->nodes[i].op != OP_INPUT;
 }
 
+int node_map_source(const struct graph *g, int i)
+{
+    while (node_has_map(g, i) && op_of(&g->nodes[i])->integer == INTEGER_INPUT_MAP)
+        i = g->nodes[i].inputs[0];
+    return i;
+}
+
 int node_tensors(const struct graph *g, int i, struct tensor_spec specs[SCHEMA_MAX_TENSORS])
 {
     const struct node *n = &g->nodes[i];

@@ -32,6 +32,8 @@ struct tensor_spec {
 int node_tensors(const struct graph *g, int i, struct tensor_spec specs[SCHEMA_MAX_TENSORS]);
 /* 1 where node i gives codes, by the map in its tensors scale, zero_point and range. */
 int node_has_map(const struct graph *g, int i);
+/* The node whose map i has: i, or where its op gives codes on its input's map, that one's. */
+int node_map_source(const struct graph *g, int i);
 /* "NODE.SUFFIX". */
 void tensor_name(char out[TENSOR_NAME_SIZE], const struct node *n, const char *suffix);
 

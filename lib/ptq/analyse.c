@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "graph/codes.h"
 #include "graph/op.h"
+#include "graph/schema.h"
 #include "ptq/match_layer.h"
 #include "ptq/walk.h"
 #include "quant/affine.h"
@@ -49,13 +50,8 @@ static int has_values(const struct analysing *a, int i)
 /* Whether integer layer r reads the codes of node i, or what repeats its map. */
 static int reads(const struct model *int8, int r, int i)
 {
-    const struct node *nodes = int8->graph.nodes;
-    if (!model_tensor(int8, r, "weight_scale"))
-        return 0;
-    int from = nodes[r].inputs[0];
-    while (from != i && nodes[from].type == NODE_U8 && op_of(&nodes[from])->integer == INTEGER_INPUT_MAP)
-        from = nodes[from].inputs[0];
-    return from == i;
+    return model_tensor(int8, r, "weight_scale") &&
+           node_map_source(&int8->graph, int8->graph.nodes[r].inputs[0]) == i;
 }
 
 /* ---- networks ---- */

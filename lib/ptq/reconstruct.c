@@ -83,14 +83,17 @@ static int measure(const struct reconstruction *r, struct noise *n, struct messa
 static const char *const learned[] = {"weight", "weight_scale", "bias"};
 enum { LEARNED = sizeof learned / sizeof learned[0] };
 
-/* Those of all its layers, kept aside and put back: [UNIT_LAYERS][LEARNED] blocks. */
+/* Those of all its layers, kept aside and put back: [UNIT_LAYERS][LEARNED] blocks; and all scales of activations. */
 struct kept {
     void *data[UNIT_LAYERS][LEARNED];
+    float *scales;
 };
 
 static int keep(const struct reconstruction *r, struct kept *k, struct message *m)
 {
-    *k = (struct kept){{{NULL}}};
+    *k = (struct kept){.scales = reconstruct_scales(r, m)};
+    if (!k->scales)
+        return STATUS_NOMEM;
     for (int l = 0; l < r->unit->count; l++)
         for (int i = 0; i < LEARNED; i++) {
             const struct tensor *t =
@@ -103,8 +106,9 @@ static int keep(const struct reconstruction *r, struct kept *k, struct message *
     return 0;
 }
 
-static void put_back(const struct reconstruction *r, const struct kept *k)
+static void put_back(struct reconstruction *r, const struct kept *k)
 {
+    reconstruct_put_back_scales(r, k->scales);
     for (int l = 0; l < r->unit->count; l++)
         for (int i = 0; i < LEARNED; i++) {
             struct tensor *t =
@@ -115,6 +119,7 @@ static void put_back(const struct reconstruction *r, const struct kept *k)
 
 static void kept_free(struct kept *k)
 {
+    memory_free(k->scales);
     for (int l = 0; l < UNIT_LAYERS; l++)
         for (int i = 0; i < LEARNED; i++)
             memory_free(k->data[l][i]);
@@ -188,7 +193,7 @@ static int is_stopped(const struct reconstruction *r, struct message *m)
     return stop;
 }
 
-static int learn(struct reconstruction *r, struct message *m)
+static int learn(struct reconstruction *r, const struct kept *start, struct message *m)
 {
     const struct reconstruct_options *o = r->o;
     const char *name = r->fused->graph.nodes[r->unit->layers[r->unit->count - 1]].name;
@@ -210,6 +215,7 @@ static int learn(struct reconstruction *r, struct message *m)
     }
     for (int l = 0; l < r->unit->count; l++)
         TRY(take_codes(r, l, m));
+    reconstruct_take_scales(r, start->scales);
     return match_unit(r, m);
 }
 
@@ -231,6 +237,15 @@ static int own_images(const struct reconstruction *r)
     return share_most_images(r->batch, SHARD_IMAGES, r->o->ranks ? r->o->ranks->count : 1);
 }
 
+static struct unit_pass_options pass_options(struct reconstruction *r)
+{
+    return (struct unit_pass_options){.batch = own_images(r),
+                                      .pool = r->pool,
+                                      .reduce = &r->reduce,
+                                      .isa = r->o->isa,
+                                      .learns_scales = r->o->scale_rate > 0};
+}
+
 /* Learns, and takes what was learned where it is better than the nearest codes. */
 static int learn_from(struct reconstruction *r, struct kept *start, const struct record *held, struct message *m)
 {
@@ -238,7 +253,8 @@ static int learn_from(struct reconstruction *r, struct kept *start, const struct
     struct noise before, after;
     TRY(keep(r, start, m));
     TRY(measure(r, &before, m));
-    TRY(unit_pass_open(&r->pass, r->unit, r->fused, r->int8, own_images(r), r->pool, &r->reduce, r->o->isa, m));
+    const struct unit_pass_options how = pass_options(r);
+    TRY(unit_pass_open(&r->pass, r->unit, r->fused, r->int8, &how, m));
     r->pass.seed = r->o->seed;
     r->pass.keep = (int)rint(r->o->drop * 256);
     y = unit_output(&r->pass);
@@ -247,18 +263,20 @@ static int learn_from(struct reconstruction *r, struct kept *start, const struct
         return STATUS_NOMEM;
     if (r->step > 0)
         TRY(reconstruct_restore_unit(r, held, m));
-    TRY(learn(r, m));
+    TRY(learn(r, start, m));
     TRY(measure(r, &after, m));
     say_unit(r, before, after, after.noise < before.noise);
-    if (after.noise < before.noise)
+    if (after.noise < before.noise) {
+        reconstruct_settle_scales(r, start->scales);
         return 0;
+    }
     put_back(r, start);
     return match_unit(r, m);
 }
 
 static int run_unit(struct reconstruction *r, const struct record *held, struct message *m)
 {
-    struct kept start = {{{NULL}}};
+    struct kept start = {.scales = NULL};
     r->unit = &r->units[r->at];
     r->epoch = -1;
     int status = arrive(r, m);
@@ -274,8 +292,9 @@ static int run_unit(struct reconstruction *r, const struct record *held, struct 
 /* ---- all of it ---- */
 
 /* Both walks' cuts, two each, the unit at work, and weights as kernels take them. */
-static int check_room(const struct reconstruction *r, struct message *m)
+static int check_room(struct reconstruction *r, struct message *m)
 {
+    const struct unit_pass_options how = pass_options(r);
     size_t most = 0, images = (size_t)r->o->count, left = memory_available();
     for (int u = 0; u < r->count; u++) {
         const struct unit *unit = &r->units[u];
@@ -283,7 +302,7 @@ static int check_room(const struct reconstruction *r, struct message *m)
         int step = exec_step_of(r->floats.exec, unit->layers[0]), behind = exec_step_of(r->floats.exec, last) + 1;
         size_t bytes = exec_cut_bytes(r->floats.exec, step) + exec_cut_bytes(r->floats.exec, behind);
         bytes += 2 * exec_cut_bytes(r->codes.exec, exec_step_of(r->codes.exec, codes));
-        bytes = images * bytes + unit_pass_bytes(unit, r->fused, own_images(r), threads_count(r->pool), r->o->isa);
+        bytes = images * bytes + unit_pass_bytes(unit, r->fused, &how);
         most = bytes > most ? bytes : most;
     }
     most += exec_arena_bytes(r->floats.exec) + 2 * exec_arena_bytes(r->codes.exec);

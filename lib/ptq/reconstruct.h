@@ -1,7 +1,7 @@
 /* reconstruct.h: an integer network's codes learned from images, without labels: block by block, each weight is
  * rounded up or down such that the block, reading what the quantized network before it gives, gives what the float
  * network's block gives (AdaRound, BRECQ, QDrop: quant/rounding.h, ptq/unit.h and ptq/unit_pass.h have the rules,
- * lib/quant/QUANT.md the formulas). */
+ * lib/quant/QUANT.md the formulas), and with them the scales of activations that have fewer than 8 bits. */
 #ifndef RESQ_PTQ_RECONSTRUCT_H
 #define RESQ_PTQ_RECONSTRUCT_H
 
@@ -18,6 +18,7 @@ struct reconstruct_options {
     int batch;     /* images a step */
     uint64_t seed;
     double rate;           /* of learning, at the first step; it falls to 0 by a cosine */
+    double scale_rate;     /* of learning the logarithms of scales of activations below 8 bits, likewise; 0: not */
     double drop;           /* 0..1: share of elements that are left unrounded, in parts of 256 */
     double penalty;        /* lambda of quant/rounding.h */
     int single;            /* every layer by itself */
@@ -41,9 +42,9 @@ struct reconstruct_options {
     void *context;
 };
 
-/* int8: what a lowering made of fused, changed in place: codes, scales, biases and bounds. The same bytes for any
- * threads and ranks, stopped and resumed wherever; floats are those of the instruction set. STATUS_NOMEM before
- * anything is learned where the machine has not the memory. */
+/* int8: what a lowering made of fused, changed in place: codes, scales of both kinds, biases and bounds. The same
+ * bytes for any threads and ranks, stopped and resumed wherever; floats are those of the instruction set. STATUS_NOMEM
+ * before anything is learned where the machine has not the memory. */
 int ptq_reconstruct(struct model *int8, const struct model *fused, const struct reconstruct_options *o,
                     struct message *m) RESQ_USE_RESULT;
 

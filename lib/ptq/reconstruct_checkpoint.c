@@ -12,19 +12,25 @@ enum { NAME_SIZE = 128 };
 struct buffer {
     char name[NAME_SIZE];
     float *values;
+    int64_t count;
 };
-enum { BUFFERS = 3 };
+enum { BUFFERS = 4 };
 
-static int64_t list_buffers(const struct reconstruction *r, int l, struct buffer buffers[BUFFERS])
+/* How many there are. */
+static int list_buffers(struct reconstruction *r, int l, struct buffer buffers[BUFFERS])
 {
-    static const char *const kinds[BUFFERS] = {"rounding", "rounding.mean", "rounding.square"};
+    static const char *const kinds[BUFFERS] = {"rounding", "rounding.mean", "rounding.square", "activation_scale"};
     const struct unit_layer *y = &r->pass.layers[l];
-    float *const values[BUFFERS] = {y->variables, y->mean, y->square};
-    for (int i = 0; i < BUFFERS; i++) {
+    struct unit_value *v = &r->pass.values[r->unit->input_count + l];
+    float *const values[BUFFERS] = {y->variables, y->mean, y->square, v->variable};
+    int count = v->is_learned ? BUFFERS : BUFFERS - 1;
+    for (int i = 0; i < count; i++) {
         snprintf(buffers[i].name, NAME_SIZE, "%s.%s", r->fused->graph.nodes[r->unit->layers[l]].name, kinds[i]);
         buffers[i].values = values[i];
+        buffers[i].count =
+            values[i] == v->variable ? (int64_t)(sizeof v->variable / sizeof v->variable[0]) : (int64_t)y->count;
     }
-    return (int64_t)y->count;
+    return count;
 }
 
 static int fill(void *context, struct record *to, struct message *m)
@@ -39,9 +45,9 @@ static int fill(void *context, struct record *to, struct message *m)
     }
     for (int l = 0; r->step > 0 && l < r->unit->count; l++) {
         struct buffer buffers[BUFFERS];
-        const int64_t count = list_buffers(r, l, buffers);
-        for (int i = 0; i < BUFFERS; i++)
-            TRY(record_add_borrowed(to, buffers[i].name, DTYPE_F32, 1, &count, buffers[i].values, m));
+        const int count = list_buffers(r, l, buffers);
+        for (int i = 0; i < count; i++)
+            TRY(record_add_borrowed(to, buffers[i].name, DTYPE_F32, 1, &buffers[i].count, buffers[i].values, m));
     }
     return record_inherit(to, from, m);
 }
@@ -91,15 +97,18 @@ int reconstruct_restore(struct reconstruction *r, struct record **held, struct m
 static int take_layer(struct reconstruction *r, const struct record *held, int l, struct message *m)
 {
     struct buffer buffers[BUFFERS];
-    const int64_t count = list_buffers(r, l, buffers);
-    for (int i = 0; i < BUFFERS; i++) {
+    struct unit_value *v = &r->pass.values[r->unit->input_count + l];
+    const int count = list_buffers(r, l, buffers);
+    for (int i = 0; i < count; i++) {
         struct tensor *t;
-        TRY(record_require(held, buffers[i].name, DTYPE_F32, 1, &count, &t, m));
-        for (int64_t k = 0; k < count; k++)
+        TRY(record_require(held, buffers[i].name, DTYPE_F32, 1, &buffers[i].count, &t, m));
+        for (int64_t k = 0; k < buffers[i].count; k++)
             if (!isfinite(((const float *)t->data)[k]))
                 return message_set(m, STATUS_RANGE, "%s: value %lld is not finite", buffers[i].name, (long long)k);
         memcpy(buffers[i].values, t->data, t->bytes);
     }
+    if (v->is_learned)
+        unit_scale_set(v);
     return 0;
 }
 

@@ -65,6 +65,6 @@ int reconstruct_step(struct reconstruction *r, double *loss, struct message *m)
     threads_run(r->pool, take_item, &t, p->count);
     *loss = unit_forward(p, r->target);
     TRY(unit_backward(p, done < WARM_UP ? 0 : (float)o->penalty, (float)beta, m));
-    unit_step(p, r->step + 1, o->rate * fall);
+    unit_step(p, r->step + 1, o->rate * fall, o->scale_rate * fall);
     return 0;
 }

@@ -1,5 +1,4 @@
-/* reconstruction.h: a reconstruction from the inside. Private to reconstruct.c, reconstruct_learn.c and
- * reconstruct_checkpoint.c. */
+/* reconstruction.h: a reconstruction from the inside. Private to reconstruct.c and reconstruct_*.c. */
 #ifndef RESQ_PTQ_RECONSTRUCTION_H
 #define RESQ_PTQ_RECONSTRUCTION_H
 
@@ -36,6 +35,19 @@ struct reconstruction {
 
 /* Step r->step of the unit at work; *loss: what this rank's images have of it. */
 int reconstruct_step(struct reconstruction *r, double *loss, struct message *m) RESQ_USE_RESULT;
+
+/* ---- reconstruct_scales.c ---- */
+
+/* The scales that all nodes of int8 had: [nodes], those without a map 0. NULL: no memory, *m says so. The caller's to
+ * free. */
+float *reconstruct_scales(const struct reconstruction *r, struct message *m);
+/* Gives the values of the unit at work the scales that were learned, and its layers that read them biases to go with
+ * them; where a layer anywhere could not read a value at its new scale, it keeps the one it had. */
+void reconstruct_take_scales(struct reconstruction *r, const float *before);
+/* Gives all nodes the scales they had; biases are the caller's. */
+void reconstruct_put_back_scales(struct reconstruction *r, const float *before);
+/* Once the unit keeps what was learned: the biases of layers behind it that read its values. */
+void reconstruct_settle_scales(struct reconstruction *r, const float *before);
 
 /* ---- reconstruct_checkpoint.c ---- */
 

@@ -23,43 +23,29 @@ static int codes_node(const struct model *int8, const struct model *fused, int i
     return at >= 0 && int8->graph.nodes[at].type == NODE_U8 && model_tensor(int8, at, "scale") ? at : -1;
 }
 
-static void set_clamp(struct unit_value *v, const struct node *n)
-{
-    int low = v->map.qmin, high = v->map.qmax, zero = v->map.zero_point;
-    v->least = n->has_relu ? 0 : -FLT_MAX;
-    v->most = FLT_MAX;
-    if (n->has_relu)
-        low = low > zero ? low : zero;
-    if (n->clip.on) {
-        int from = affine_quantize(&v->map, n->clip.low), to = affine_quantize(&v->map, n->clip.high);
-        low = low > from ? low : from;
-        high = high < to ? high : to;
-        v->least = n->clip.low > v->least ? n->clip.low : v->least;
-        v->most = n->clip.high;
-    }
-    v->low = (float)(low - zero);
-    v->high = (float)(high - zero);
-}
-
-static int open_value(struct unit_value *v, int node, const struct model *fused, const struct model *int8,
-                      int batch, int is_layer, struct message *m)
+static int open_value(struct unit_pass *p, struct unit_value *v, int node, const struct model *fused,
+                      const struct model *int8, int is_layer, struct message *m)
 {
     const struct node *n = &fused->graph.nodes[node];
+    const size_t batch = (size_t)p->batch;
     int at = codes_node(int8, fused, node);
-    *v = (struct unit_value){.node = node, .is_codes = at >= 0, .map = {1, 0, 0, 255}};
+    *v = (struct unit_value){.node = node, .is_codes = at >= 0, .map = {1, 0, 0, 255}, .giver = n};
     v->elements = (size_t)n->h * (size_t)n->w * (size_t)n->c;
     if (at >= 0) {
         const uint8_t *range = model_tensor(int8, at, "range")->data;
         v->map = (struct affine){*(const float *)model_tensor(int8, at, "scale")->data,
                                  *(const uint8_t *)model_tensor(int8, at, "zero_point")->data, range[0], range[1]};
     }
-    set_clamp(v, n);
-    v->at = memory_new_raw((size_t)batch * v->elements, sizeof *v->at, m);
+    v->start = v->map.scale;
+    v->is_learned = is_layer && unit_learns_scale(p, v);
+    unit_set_clamp(v);
+    v->at = memory_new_raw(batch * v->elements, sizeof *v->at, m);
     if (!v->at || !is_layer)
         return v->at ? 0 : STATUS_NOMEM;
-    v->gradient = memory_new_raw((size_t)batch * v->elements, sizeof *v->gradient, m);
-    v->passes = memory_new_raw((size_t)batch, v->elements, m);
-    return v->gradient && v->passes ? 0 : STATUS_NOMEM;
+    v->gradient = memory_new_raw(batch * v->elements, sizeof *v->gradient, m);
+    v->passes = memory_new_raw(batch, v->elements, m);
+    v->slope = v->is_learned ? memory_new_raw(batch * v->elements, sizeof *v->slope, m) : NULL;
+    return v->gradient && v->passes && (v->slope || !v->is_learned) ? 0 : STATUS_NOMEM;
 }
 
 static int value_of(const struct unit_pass *p, int values, int node)
@@ -107,7 +93,7 @@ static int open_layer(struct unit_pass *p, int l, const struct model *fused, con
     const struct node *n = &fused->graph.nodes[node];
     const struct tensor *w = model_tensor(fused, node, "weight");
     *y = (struct unit_layer){.at = unit_layer_in(int8, fused, node), .outputs = n->c};
-    TRY(open_value(&p->values[values], node, fused, int8, p->batch, 1, m));
+    TRY(open_value(p, &p->values[values], node, fused, int8, 1, m));
     y->x = value_of(p, values, n->inputs[0]);
     y->other = n->input_count > 1 ? value_of(p, values, n->inputs[1]) : -1;
     y->count = w->count;
@@ -119,17 +105,17 @@ static int open_layer(struct unit_pass *p, int l, const struct model *fused, con
 }
 
 int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused,
-                   const struct model *int8, int batch, struct threads *pool, struct reduce *reduce,
-                   const char *isa, struct message *m)
+                   const struct model *int8, const struct unit_pass_options *o, struct message *m)
 {
-    *p = (struct unit_pass){.unit = unit, .batch = batch, .pool = pool, .reduce = reduce};
-    p->partials = memory_new((size_t)batch, sizeof *p->partials, m);
+    *p = (struct unit_pass){
+        .unit = unit, .batch = o->batch, .pool = o->pool, .reduce = o->reduce, .learns_scales = o->learns_scales};
+    p->partials = memory_new((size_t)p->batch, sizeof *p->partials, m);
     if (!p->partials)
         return STATUS_NOMEM;
     for (int k = 0; k < unit->input_count; k++)
-        TRY(open_value(&p->values[k], unit->inputs[k], fused, int8, batch, 0, m));
+        TRY(open_value(p, &p->values[k], unit->inputs[k], fused, int8, 0, m));
     for (int l = 0; l < unit->count; l++)
-        TRY(open_layer(p, l, fused, int8, isa, m));
+        TRY(open_layer(p, l, fused, int8, o->isa, m));
     return 0;
 }
 
@@ -139,6 +125,7 @@ void unit_pass_close(struct unit_pass *p)
         memory_free(p->values[k].at);
         memory_free(p->values[k].gradient);
         memory_free(p->values[k].passes);
+        memory_free(p->values[k].slope);
     }
     for (int l = 0; l < UNIT_LAYERS; l++) {
         struct unit_layer *y = &p->layers[l];
@@ -152,20 +139,21 @@ void unit_pass_close(struct unit_pass *p)
     *p = (struct unit_pass){.batch = 0};
 }
 
-size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int batch, int threads, const char *isa)
+size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, const struct unit_pass_options *o)
 {
     const struct graph *g = &fused->graph;
+    const size_t batch = (size_t)o->batch, each = (size_t)(o->learns_scales ? 3 : 2) * sizeof(float) + 1;
     size_t bytes = 0;
     for (int k = 0; k < unit->input_count; k++) {
         const struct node *n = &g->nodes[unit->inputs[k]];
-        bytes += (size_t)batch * sizeof(float) * (size_t)n->h * (size_t)n->w * (size_t)n->c;
+        bytes += batch * sizeof(float) * (size_t)n->h * (size_t)n->w * (size_t)n->c;
     }
     for (int l = 0; l < unit->count; l++) {
         const struct node *n = &g->nodes[unit->layers[l]];
         size_t weights = model_tensor(fused, unit->layers[l], "weight")->count;
-        bytes += (size_t)batch * (2 * sizeof(float) + 1) * (size_t)n->h * (size_t)n->w * (size_t)n->c;
+        bytes += batch * each * (size_t)n->h * (size_t)n->w * (size_t)n->c;
         bytes += weights * (5 * sizeof(float) + 1) + (size_t)n->c * 2 * sizeof(float);
-        bytes += float_conv_bytes(g, unit->layers[l], threads, isa);
+        bytes += float_conv_bytes(g, unit->layers[l], threads_count(o->pool), o->isa);
     }
     return bytes;
 }
@@ -256,6 +244,8 @@ static void round_item(void *context, int image, int worker)
         int n = v->elements - i < SOME ? (int)(v->elements - i) : SOME;
         if (p->keep)
             draw(p, v, image, i / SOME, drawn);
+        if (v->is_learned)
+            unit_slopes(v, drawn, p->keep, n, at + i, v->slope + (size_t)image * v->elements + i);
         if (n == SOME)
             round_some(v, drawn, p->keep, SOME, at + i, passes + i);
         else
@@ -320,9 +310,22 @@ static void mask_item(void *context, int image, int worker)
     const struct unit_pass *p = context;
     const struct unit_value *v = &p->values[p->unit->input_count + p->at];
     const size_t first = (size_t)image * v->elements;
+    double sum = 0;
     (void)worker;
+    for (size_t i = first; v->is_learned && i < first + v->elements; i++)
+        sum += (double)(v->gradient[i] * v->slope[i]);
+    p->partials[image] = sum;
     for (size_t i = first; i < first + v->elements; i++)
         v->gradient[i] *= (float)v->passes[i];
+}
+
+/* The gradient of a layer's value becomes that of what was rounded to it; the one by its scale. */
+static void through_rounding(struct unit_pass *p, struct unit_value *v)
+{
+    const struct parts parts = {p->partials, 1, p->count, SHARD_IMAGES};
+    threads_run(p->pool, mask_item, p, p->count);
+    if (v->is_learned)
+        v->gradient_by_scale = reduce_sums(p->reduce, &parts, 1)[0];
 }
 
 /* A layer's gradient by its weights, from own images. */
@@ -375,7 +378,7 @@ int unit_backward(struct unit_pass *p, float lambda, float beta, struct message 
         struct variable_job job = {y, lambda, beta};
         p->at = l;
         if (v->is_codes)
-            threads_run(p->pool, mask_item, p, p->count);
+            through_rounding(p, v);
         if (y->other >= inputs)
             pass_on(p, l, y->other, begun);
         reduce_weights(p->reduce, weight_work, &weights, y->gradients, y->count);
@@ -410,13 +413,14 @@ static void adam_item(void *context, int c, int worker)
     }
 }
 
-void unit_step(struct unit_pass *p, int64_t number, double rate)
+void unit_step(struct unit_pass *p, int64_t number, double rate, double scale_rate)
 {
     double mean = 1 - pow(0.9, (double)number), square = 1 - pow(0.999, (double)number);
     for (int l = 0; l < p->unit->count; l++) {
         struct adam a = {&p->layers[l], (float)rate, (float)mean, (float)square};
         threads_run(p->pool, adam_item, &a, p->layers[l].outputs);
     }
+    unit_scales_step(p, mean, square, scale_rate);
 }
 
 void unit_codes(const struct unit_pass *p, int l, int8_t *q)

@@ -25,6 +25,14 @@ struct unit_value {
     float *at;         /* [batch, elements] */
     float *gradient;   /* the same; of layers */
     uint8_t *passes;   /* [batch, elements], of layers: 1 where the clamp lets its gradient pass */
+    /* Where map.scale is learned (unit_scales.c): */
+    int is_learned;
+    const struct node *giver;    /* `node`, in the fused model */
+    float *slope;                /* [batch, elements]: the value's derivative by the scale; 0 where it is left */
+    float low_slope, high_slope; /* that where it is clamped */
+    float start;                 /* the scale at first, from the model */
+    float variable[3];           /* log(scale / start), and the moments of its gradient */
+    double gradient_by_scale;
 };
 
 struct unit_layer {
@@ -45,7 +53,8 @@ struct unit_pass {
     struct unit_layer layers[UNIT_LAYERS];
     int batch; /* most images of a pass, of this rank */
     struct threads *pool;
-    double *partials; /* [batch] */
+    double *partials;  /* [batch] */
+    int learns_scales; /* of layers' values with fewer than 8 bits */
     uint64_t seed;
     int64_t step;
     int keep; /* of 256 elements so many are left unrounded */
@@ -59,13 +68,21 @@ struct unit_pass {
     const float *target;
 };
 
-/* int8 as it is: its scales, biases and maps. pool and reduce, opened for the mini-batch and the unit's largest layer,
- * are the caller's. unit_pass_close after a failure too. */
+/* What a pass is opened with. */
+struct unit_pass_options {
+    int batch; /* most images of a pass, of this rank */
+    /* The caller's; reduce opened for the mini-batch and the unit's largest layer. */
+    struct threads *pool;
+    struct reduce *reduce;
+    const char *isa;
+    int learns_scales; /* those of what its layers give, where these have fewer than 8 bits */
+};
+
+/* int8 as it is: its scales, biases and maps. unit_pass_close after a failure too. */
 int unit_pass_open(struct unit_pass *p, const struct unit *unit, const struct model *fused,
-                   const struct model *int8, int batch, struct threads *pool, struct reduce *reduce,
-                   const char *isa, struct message *m) RESQ_USE_RESULT;
+                   const struct model *int8, const struct unit_pass_options *o, struct message *m) RESQ_USE_RESULT;
 /* Bytes that it will hold. */
-size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, int batch, int threads, const char *isa);
+size_t unit_pass_bytes(const struct unit *unit, const struct model *fused, const struct unit_pass_options *o);
 void unit_pass_close(struct unit_pass *p);
 
 static inline struct unit_value *unit_output(struct unit_pass *p)
@@ -86,7 +103,21 @@ double unit_forward(struct unit_pass *p, const float *target);
 int unit_backward(struct unit_pass *p, float lambda, float beta, struct message *m) RESQ_USE_RESULT;
 /* Codes of layer l, [count]. */
 void unit_codes(const struct unit_pass *p, int l, int8_t *q);
-/* One step of Adam (Kingma and Ba 2014, arXiv:1412.6980; 0.9, 0.999, 1e-8), the `number`th, from 1. */
-void unit_step(struct unit_pass *p, int64_t number, double rate);
+/* One step of Adam (Kingma and Ba 2014, arXiv:1412.6980; 0.9, 0.999, 1e-8), the `number`th, from 1; scale_rate: of the
+ * logarithms of learned scales. */
+void unit_step(struct unit_pass *p, int64_t number, double rate, double scale_rate);
+
+/* ---- unit_scales.c: scales of activations, learned as LSQ has it (quant/learned.h), but by their logarithms ---- */
+
+/* Whether the value with this map has one. */
+int unit_learns_scale(const struct unit_pass *p, const struct unit_value *v);
+/* The map, and what follows from it, by v->variable[0]. */
+void unit_scale_set(struct unit_value *v);
+/* Derivatives by the scale of n values that are about to be rounded. */
+void unit_slopes(const struct unit_value *v, const int *drawn, int keep, int n, const float *at, float *slope);
+/* One step of Adam on all that are learned. */
+void unit_scales_step(struct unit_pass *p, double mean_share, double square_share, double rate);
+/* What codes less the zero point, and reals that are left, are clamped to. */
+void unit_set_clamp(struct unit_value *v);
 
 #endif

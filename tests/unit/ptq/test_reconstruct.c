@@ -1,65 +1,10 @@
 /* Reconstruction: which layers belong together, a unit's loss and gradients,
  * and codes that are better than the nearest. */
-#include "../pass/interpret.h"
-#include "base/memory.h"
-#include "exec/infer/exec.h"
-#include "pass/pass.h"
-#include "ptq/reconstruct.h"
-#include "ptq/unit_pass.h"
-#include "quant/affine.h"
 #include "quant/rounding.h"
+#include "reconstruct_bench.h"
 #include "record/stream.h"
 #include "tests/unit/crew.h"
-#include <math.h>
-#include <stdio.h>
 #include <unistd.h>
-
-enum { IMAGES = 24, BYTES = 12 * 12 * 3, BATCH = 5 };
-
-static const char net[] =
-    "x = input u8[12,12,3]\nn = normalize x mean=0.5,0.5,0.5 std=0.25,0.25,0.25\n"
-    "stem = conv2d n out=6 kernel=3 pad=1 bias relu\na = conv2d stem out=7 kernel=3 stride=2 pad=1 bias relu\n"
-    "side = conv2d stem out=5 kernel=1 stride=2 bias\nb = conv2d a out=5 kernel=3 pad=1 bias add=side relu\n"
-    "c = conv2d b out=9 kernel=3 pad=1 bias relu\np = avgpool c\nfc = linear p out=4 bias\n";
-
-static uint8_t images[IMAGES * BYTES];
-static struct model fused;
-static struct ranges ranges;
-
-static int setup(void **state)
-{
-    struct message m;
-    (void)state;
-    fused = sample_model(net, 3);
-    ASSERT_OK(model_store(&fused, &m), m);
-    for (int i = 0; i < IMAGES; i++)
-        sample_image(&fused.graph, (uint64_t)i, images + i * BYTES);
-    ranges = sample_ranges(&fused, IMAGES);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    model_free(&fused);
-    ranges_free(&ranges);
-    return 0;
-}
-
-static struct model lowered(const struct model *from, const struct ranges *of, int bits, int per_tensor)
-{
-    struct message m;
-    struct model copy;
-    const struct lower_options how = {.observer = "mse",
-                                      .observer_parameter = (double)NAN,
-                                      .weight_bits = bits,
-                                      .activation_bits = 8,
-                                      .per_tensor = per_tensor,
-                                      .weight_observer = WEIGHT_BY_BITS};
-    ASSERT_OK(model_copy(&copy, from, &m), m);
-    ASSERT_OK(pass_lower_int8(&copy, of, &how, NULL, &m), m);
-    return copy;
-}
 
 /* ---- units ---- */
 
@@ -118,62 +63,6 @@ static void test_layers_between_two_single_values_are_a_unit(void **state)
         assert_units(&model, 0, others[i][1]);
         model_free(&model);
     }
-}
-
-/* ---- a unit ---- */
-
-struct bench {
-    struct model int8;
-    struct unit *units;
-    struct threads *pool;
-    struct reduce reduce;
-    struct unit_pass pass;
-    float *target;
-};
-
-/* Of the layer `first`'s unit, reading numbers of this kind; target: what the pass gives at the start, plus noise. */
-static struct bench bench_open(const char *first, int bits, int threads, int keep, double noise)
-{
-    struct message m;
-    struct bench b = {.int8 = lowered(&fused, &ranges, bits, 0)};
-    struct random_stream r = random_open(5, RANDOM_TEST, 0, 0);
-    int count = units_find(&b.units, &fused, &b.int8, 0, &m), u = 0;
-    ASSERT_OK(count, m);
-    while (strcmp(fused.graph.nodes[b.units[u].layers[0]].name, first) != 0)
-        u++;
-    ASSERT_OK(threads_open(&b.pool, threads, &m), m);
-    ASSERT_OK(reduce_open(&b.reduce, NULL, BATCH, SHARD_IMAGES, 1, 1, &m), m);
-    ASSERT_OK(unit_pass_open(&b.pass, &b.units[u], &fused, &b.int8, BATCH, b.pool, &b.reduce, NULL, &m), m);
-    b.pass.seed = 7;
-    b.pass.keep = keep;
-    unit_begin(&b.pass, BATCH);
-    struct unit_value *x = &b.pass.values[0], *y = unit_output(&b.pass);
-    b.target = memory_new(BATCH * y->elements, sizeof *b.target, &m);
-    assert_non_null(b.target);
-    for (int i = 0; i < BATCH; i++) {
-        uint8_t codes[2048];
-        float reals[2048];
-        assert_true(x->elements <= 2048);
-        for (size_t k = 0; k < x->elements; k++) {
-            reals[k] = (float)fabs(random_normal(&r));
-            codes[k] = affine_quantize(&x->map, reals[k]);
-        }
-        unit_take_input(&b.pass, 0, i, codes, reals);
-    }
-    unit_forward(&b.pass, b.target);
-    for (size_t k = 0; k < BATCH * y->elements; k++)
-        b.target[k] = y->at[k] + (float)(noise * random_normal(&r));
-    return b;
-}
-
-static void bench_close(struct bench *b)
-{
-    unit_pass_close(&b->pass);
-    reduce_close(&b->reduce);
-    threads_close(b->pool);
-    memory_free(b->units);
-    memory_free(b->target);
-    model_free(&b->int8);
 }
 
 /* Where nothing is rounded, the loss is smooth but at relus and at the ends of codes. */
@@ -275,7 +164,8 @@ static void test_steps_are_pytorchs(void **state)
     unit.layers[0] = fc;
     unit.inputs[0] = fc - 1;
     ASSERT_OK(reduce_open(&reduce, NULL, ROWS, SHARD_IMAGES, 1, 1, &m), m);
-    ASSERT_OK(unit_pass_open(&p, &unit, &from, &int8, ROWS, NULL, &reduce, NULL, &m), m);
+    const struct unit_pass_options how = {.batch = ROWS, .reduce = &reduce};
+    ASSERT_OK(unit_pass_open(&p, &unit, &from, &int8, &how, &m), m);
     p.keep = 256;
     const float *x = record_find(r, "x")->data, *losses = record_find(r, "steps.loss")->data;
     const float *target = record_find(r, "target")->data, *want = record_find(r, "steps.v")->data;
@@ -288,7 +178,7 @@ static void test_steps_are_pytorchs(void **state)
         if (!(fabs(loss - (double)losses[step]) < 1e-5 * (1 + loss)))
             fail_msg("step %d: loss %g, want %g", step, loss, (double)losses[step]);
         ASSERT_OK(unit_backward(&p, step < 3 ? 0 : 0.01f, (float)(20 - 2 * (step - 3)), &m), m);
-        unit_step(&p, step + 1, 0.05);
+        unit_step(&p, step + 1, 0.05, 0);
     }
     for (int i = 0; i < OUT * IN; i++)
         assert_true(fabs((double)(p.layers[0].variables[i] - want[i])) < 1e-4);
@@ -301,45 +191,9 @@ static void test_steps_are_pytorchs(void **state)
 
 /* ---- all of it ---- */
 
-/* Squared distance of logits from the float network's. */
-static double error_of(const struct model *int8)
-{
-    struct message m;
-    struct exec *e, *f;
-    const struct exec_options how = {.threads = 1};
-    float got[IMAGES * 4], want[IMAGES * 4];
-    double sum = 0;
-    ASSERT_OK(exec_open(&e, int8, &how, &m), m);
-    ASSERT_OK(exec_open(&f, &fused, &how, &m), m);
-    ASSERT_OK(exec_run(e, images, IMAGES, got, &m), m);
-    ASSERT_OK(exec_run(f, images, IMAGES, want, &m), m);
-    for (int i = 0; i < IMAGES * 4; i++)
-        sum += (double)((got[i] - want[i]) * (got[i] - want[i]));
-    exec_close(e);
-    exec_close(f);
-    return sum;
-}
-
 static struct model reconstructed(int bits, int per_tensor, struct reconstruct_options how)
 {
-    struct message m;
-    struct model model = lowered(&fused, &ranges, bits, per_tensor);
-    how.images = images;
-    how.count = how.match_count = IMAGES;
-    how.batch = 8;
-    how.rate = 0.05;
-    how.drop = 0.5;
-    how.penalty = 0.01;
-    how.per_tensor = per_tensor;
-    ASSERT_OK(ptq_reconstruct(&model, &fused, &how, &m), m);
-    ASSERT_OK(model_verify(&model, &m), m);
-    return model;
-}
-
-static void assert_same(const struct model *a, const struct model *b)
-{
-    for (size_t i = 0; i < a->record->tensor_count; i++)
-        assert_memory_equal(a->record->tensors[i].data, b->record->tensors[i].data, a->record->tensors[i].bytes);
+    return reconstructed_from(lowered(&fused, &ranges, bits, per_tensor), per_tensor, how);
 }
 
 static void test_codes_are_better_than_the_nearest(void **state)
@@ -405,6 +259,7 @@ static struct shared_run run_of(int batch)
                                      .batch = batch,
                                      .seed = 3,
                                      .rate = 0.3,
+                                     .scale_rate = 0.05,
                                      .drop = 0.5,
                                      .penalty = 0.01}};
     for (int i = 0; i < MANY; i++)
@@ -416,7 +271,7 @@ static struct shared_run run_of(int batch)
 static struct model shared(struct shared_run *run, int ranks, int want)
 {
     for (int i = 0; i < ranks; i++)
-        run->models[i] = lowered(&fused, &ranges, 3, 0);
+        run->models[i] = lowered_to(&fused, &ranges, 3, 4, 0);
     crew_run(ranks, reconstruct_shared, run);
     for (int i = 0; i < ranks; i++) {
         assert_int_equal(run->status[i], want);
@@ -433,7 +288,7 @@ static void test_ranks_learn_what_one_process_does(void **state)
     for (int batch = 8; batch <= MANY; batch += 32) { /* of 1, 2 and 3 shards */
         struct message m;
         struct shared_run run = run_of(batch);
-        struct model alone = lowered(&fused, &ranges, 3, 0);
+        struct model alone = lowered_to(&fused, &ranges, 3, 4, 0);
         ASSERT_OK(ptq_reconstruct(&alone, &fused, &run.how, &m), m);
         for (int ranks = 2; ranks <= 4; ranks++) {
             struct model model = shared(&run, ranks, 0);
