@@ -94,7 +94,7 @@ static inline vector vector_multiply_add(vector sum, vector a, vector b)
 struct epilogue {
     const struct requantize *requantize;
     __m256 low, high, residual_multiplier;
-    vector residual_zero_point, zero_point, zero_point_16, order;
+    vector residual_zero_point, zero_point, zero_point_16, low_8, order;
 };
 
 static inline struct epilogue epilogue_of(const struct requantize *rq)
@@ -106,6 +106,7 @@ static inline struct epilogue epilogue_of(const struct requantize *rq)
                              .residual_zero_point = vector_set_32(rq->residual_zero_point),
                              .zero_point = vector_set_32(rq->zero_point_y),
                              .zero_point_16 = _mm256_set1_epi16(rq->zero_point_y),
+                             .low_8 = _mm256_set1_epi8((char)rq->low),
                              .order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)};
 }
 
@@ -162,6 +163,25 @@ static inline vector codes_pack(const struct epilogue *e, vector a, vector b, ve
     vector ab = vector_add_16(_mm256_packs_epi32(a, b), e->zero_point_16);
     vector cd = vector_add_16(_mm256_packs_epi32(c, d), e->zero_point_16);
     return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), e->order);
+}
+
+/* Where codes are all that is asked for, the lower end is cheapest as bytes: what lies below 16 bits, -infinity and NaN
+ * (a minimum gives its second operand) are saturated towards it. Codes less zero_point_y, not yet clamped below: */
+static inline vector codes_below(const struct epilogue *e, vector acc, __m256 multiplier)
+{
+    return _mm256_cvtps_epi32(_mm256_min_ps(e->high, _mm256_mul_ps(_mm256_cvtepi32_ps(acc), multiplier)));
+}
+
+/* Two of those in 16 bits, in the order of vpackssdw; with the zero point. */
+static inline vector codes_16(const struct epilogue *e, vector a, vector b)
+{
+    return vector_add_16(_mm256_packs_epi32(a, b), e->zero_point_16);
+}
+
+/* Two of those as bytes, in the order of vpackuswb. */
+static inline vector codes_8(const struct epilogue *e, vector a, vector b)
+{
+    return _mm256_max_epu8(_mm256_packus_epi16(a, b), e->low_8);
 }
 
 static inline void codes_store_half(uint8_t *y, size_t step, __m128i codes)
