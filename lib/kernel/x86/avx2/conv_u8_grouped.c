@@ -170,8 +170,8 @@ static struct sums halves_load(const int32_t *values)
 
 UNROLLED vector pixel_codes(const struct epilogue *e, const struct sums *sums, const struct sums *multiplier)
 {
-    return codes_16(e, codes_below(e, sums->half[0], _mm256_castsi256_ps(multiplier->half[0])),
-                    codes_below(e, sums->half[1], _mm256_castsi256_ps(multiplier->half[1])));
+    return codes_16(e, codes_below(e, sums->half[0], _mm256_castsi256_ps(multiplier->half[0]), NULL),
+                    codes_below(e, sums->half[1], _mm256_castsi256_ps(multiplier->half[1]), NULL));
 }
 
 /* A row of whole blocks whose codes are all that is asked for. A row's last two pixels may be computed together with

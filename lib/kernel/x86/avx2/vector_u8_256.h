@@ -166,10 +166,17 @@ static inline vector codes_pack(const struct epilogue *e, vector a, vector b, ve
 }
 
 /* Where codes are all that is asked for, the lower end is cheapest as bytes: what lies below 16 bits, -infinity and NaN
- * (a minimum gives its second operand) are saturated towards it. Codes less zero_point_y, not yet clamped below: */
-static inline vector codes_below(const struct epilogue *e, vector acc, __m256 multiplier)
+ * (a minimum gives its second operand) are saturated towards it. Codes less zero_point_y, not yet clamped below;
+ * residual: of these LANES outputs, or NULL. */
+static inline vector codes_below(const struct epilogue *e, vector acc, __m256 multiplier, const uint8_t *residual)
 {
-    return _mm256_cvtps_epi32(_mm256_min_ps(e->high, _mm256_mul_ps(_mm256_cvtepi32_ps(acc), multiplier)));
+    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), multiplier);
+    if (residual) {
+        vector r = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)residual));
+        __m256 b = _mm256_cvtepi32_ps(vector_sub_32(r, e->residual_zero_point));
+        v = _mm256_add_ps(v, _mm256_mul_ps(b, e->residual_multiplier));
+    }
+    return _mm256_cvtps_epi32(_mm256_min_ps(e->high, v));
 }
 
 /* Two of those in 16 bits, in the order of vpackssdw; with the zero point. */
@@ -196,6 +203,55 @@ static inline void codes_store(uint8_t *y, size_t step, vector codes)
 {
     codes_store_half(y, step, _mm256_castsi256_si128(codes));
     codes_store_half(y + 2 * step, step, _mm256_extracti128_si256(codes, 1));
+}
+
+/* Where the codes of a tile go: of outputs [k, k + vectors * LANES) of each of its pixels. */
+struct tile_codes {
+    uint8_t *const *y;              /* a pointer for each pixel, to its output 0 */
+    const uint8_t *const *residual; /* likewise; NULL: there is none */
+    const float *multiplier;        /* [K] */
+    size_t k;
+};
+
+/* Sums [pixels][vectors][LANES] to codes, four vectors at a time. */
+static inline __attribute__((always_inline)) void tile_codes_of(const struct epilogue *e, const int32_t *sums,
+                                                                const struct tile_codes *to, const size_t pixels,
+                                                                const size_t vectors, const int with_residual)
+{
+    for (size_t p = 0; p < pixels; p += 4 / vectors) {
+        vector q[4];
+        for (size_t j = 0; j < 4; j++) {
+            size_t some = p + j / vectors, pixel = some < pixels ? some : pixels - 1, v = j % vectors * LANES;
+            q[j] = codes_below(e, vector_load(sums + pixel * vectors * LANES + v),
+                               _mm256_loadu_ps(to->multiplier + to->k + v),
+                               with_residual ? to->residual[pixel] + to->k + v : NULL);
+        }
+        vector codes = codes_8(e, codes_16(e, q[0], q[1]), codes_16(e, q[2], q[3]));
+        codes = _mm256_permutevar8x32_epi32(codes, e->order);
+        if (vectors == 2) {
+            _mm_storeu_si128((__m128i *)(void *)(to->y[p] + to->k), _mm256_castsi256_si128(codes));
+            if (p + 1 < pixels)
+                _mm_storeu_si128((__m128i *)(void *)(to->y[p + 1] + to->k), _mm256_extracti128_si256(codes, 1));
+            continue;
+        }
+        int64_t parts[4];
+        vector_store(parts, codes);
+        for (size_t j = 0; j < 4 && p + j < pixels; j++)
+            memcpy(to->y[p + j] + to->k, &parts[j], sizeof parts[j]);
+    }
+}
+
+/* vectors: 1 or 2 */
+#define TILE_CODES tile_codes_store
+static inline void tile_codes_store(const struct epilogue *e, const int32_t *sums, const struct tile_codes *to,
+                                    size_t pixels, int vectors)
+{
+    if (vectors == 2 && to->residual)
+        tile_codes_of(e, sums, to, pixels, 2, 1);
+    else if (vectors == 2)
+        tile_codes_of(e, sums, to, pixels, 2, 0);
+    else
+        tile_codes_of(e, sums, to, pixels, 1, to->residual != NULL);
 }
 
 #endif
