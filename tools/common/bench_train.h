@@ -19,6 +19,7 @@
     "                     (convolutions and linear layers, packing their weights included) and `elementwise`\n" \
     "                     (the rest)\n" \
     "  train-layer:NAME:PASS   with --layers, one layer: forward, data, weight\n" \
+    "                     and alone: else a convolution's images also go through the batch norms around it\n" \
     "\n" \
     "  bench --train --width 64 --precision fp32 --precision bf16 -b 128 -j 1,2 --layers\n" \
     "  bench --train -m fused.safetensors -r ranges.safetensors --width 64 -b 128 -j 2\n"

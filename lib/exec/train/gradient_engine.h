@@ -158,6 +158,7 @@ int gradient_plan_steps(struct gradient *g, struct message *m) RESQ_USE_RESULT;
  * one that makes it, -1 for node 0. */
 struct buffer_bytes {
     size_t value, before, gradient;
+    int longer; /* the gradient is read by the backward of the step before its maker's too */
 };
 typedef struct buffer_bytes buffer_rule(const struct gradient *g, int node, int step);
 /* 1 where, in quantized mode, the step's codes are on its input's map, as lowering has it. */

@@ -97,6 +97,7 @@ int gradient_plan_buffers(struct gradient *g, buffer_rule *bytes, struct lifetim
         value[i].bytes = b.value;
         before[i].bytes = b.before;
         gradient[i].bytes = g->values[i].wants_gradient ? b.gradient : 0;
+        gradient[i].end += b.longer;
     }
     for (int i = 0; i < count; i++)
         own[i] = others[i];

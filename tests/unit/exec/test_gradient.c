@@ -196,6 +196,72 @@ static void test_same_bits_for_any_threads(void **state)
     model_free(&model);
 }
 
+/* Convolutions between batch norms, whose images go through both norms' passes with the convolution's: batch norms
+ * with and without what they add, with several users, one whose convolution has a bias. */
+#define NET_LINKS                                               \
+    "x = input u8[6,6,2]\n"                                     \
+    "n = normalize x mean=0.5,0.5 std=0.25,0.25\n"              \
+    "c0 = conv2d n out=8 kernel=3 pad=1\n"                      \
+    "b0 = batchnorm c0\n"                                       \
+    "r0 = clip b0 low=0 high=2\n"                               \
+    "c1 = conv2d r0 out=8 kernel=3 pad=1 groups=8\n"            \
+    "b1 = batchnorm c1\n"                                       \
+    "r1 = relu b1\n"                                            \
+    "c2 = conv2d r1 out=8 kernel=1\n"                           \
+    "b2 = batchnorm c2\n"                                       \
+    "a2 = add b2 r0\n"                                          \
+    "c3 = conv2d a2 out=12 kernel=1\n"                          \
+    "b3 = batchnorm c3\n"                                       \
+    "c4 = conv2d b3 out=12 kernel=3 stride=2 pad=1 groups=12\n" \
+    "b4 = batchnorm c4\n"                                       \
+    "c5 = conv2d b4 out=6 kernel=1 bias\n"                      \
+    "b5 = batchnorm c5\n"                                       \
+    "c6 = conv2d b3 out=6 kernel=1 stride=2\n"                  \
+    "b6 = batchnorm c6\n"                                       \
+    "a6 = add b6 b5\n"                                          \
+    "p = avgpool a6\n"                                          \
+    "fc = linear p out=5 bias\n"
+
+enum { LINKED = 19 };
+
+/* Two steps of LINKED images; alone: pass by pass, as layers are timed. */
+static struct gradient *run_steps(const struct model *model, const uint8_t *images, int alone, int threads,
+                                  float *logits)
+{
+    struct message m;
+    struct gradient *g = open_gradient(model, (struct gradient_options){.batch = LINKED, .threads = threads});
+    float dlogits[LINKED * CLASSES];
+    fixed_dlogits(dlogits, LINKED * CLASSES);
+    gradient_profile(g, alone);
+    for (int step = 0; step < 2; step++) {
+        ASSERT_OK(gradient_forward(g, images, LINKED, logits, &m), m);
+        ASSERT_OK(gradient_backward(g, dlogits, &m), m);
+    }
+    return g;
+}
+
+static void test_same_bits_image_by_image(void **state)
+{
+    (void)state;
+    struct model model;
+    random_model(&model, NET_LINKS, 32);
+    uint8_t *images = random_images(&model, LINKED, 32);
+    float logits[2][LINKED * CLASSES];
+    for (int threads = 1; threads <= 2; threads++) {
+        struct gradient *alone = run_steps(&model, images, 1, threads, logits[0]);
+        struct gradient *linked = run_steps(&model, images, 0, threads, logits[1]);
+        assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+        assert_memory_equal(gradient_gradients(alone), gradient_gradients(linked),
+                            gradient_parameter_count(alone) * sizeof(float));
+        assert_memory_equal(gradient_state(alone), gradient_state(linked),
+                            gradient_state_count(alone) * sizeof(float));
+        gradient_close(alone);
+        gradient_close(linked);
+    }
+    free(images);
+    model_free(&model);
+}
+
 /* Running statistics by hand, and the way back into a model. */
 static void test_state_and_store(void **state)
 {
@@ -376,15 +442,11 @@ static void test_the_faster_engine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_faster_engine),
-        cmocka_unit_test(test_memory_of_larger_pictures),
-        cmocka_unit_test(test_float_gradients),
-        cmocka_unit_test(test_fused_gradients),
-        cmocka_unit_test(test_knotted_gradients),
-        cmocka_unit_test(test_other_ops),
-        cmocka_unit_test(test_same_bits_for_any_threads),
-        cmocka_unit_test(test_state_and_store),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_the_faster_engine),         cmocka_unit_test(test_memory_of_larger_pictures),
+        cmocka_unit_test(test_float_gradients),           cmocka_unit_test(test_fused_gradients),
+        cmocka_unit_test(test_knotted_gradients),         cmocka_unit_test(test_other_ops),
+        cmocka_unit_test(test_same_bits_for_any_threads), cmocka_unit_test(test_same_bits_image_by_image),
+        cmocka_unit_test(test_state_and_store),           cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,10 +182,10 @@ static void test_weight_sets_agree(void **state)
 static void test_weight_many_images(void **state)
 {
     (void)state;
-    static const int shapes[][8] = {{4, 4, 20, 17, 3, 1, 1, 37},
-                                    {2, 2, 70, 80, 3, 1, 1, 131},
-                                    {1, 1, 30, 10, 1, 1, 0, 300},
-                                    {32, 32, 3, 5, 3, 1, 1, 100}};
+    static const int shapes[][8] = {{4, 4, 20, 17, 3, 1, 1, 37},  {2, 2, 70, 80, 3, 1, 1, 131},
+                                    {1, 1, 30, 10, 1, 1, 0, 300}, {32, 32, 3, 5, 3, 1, 1, 100},
+                                    {5, 5, 37, 90, 1, 1, 0, 70},  {12, 12, 13, 24, 1, 1, 0, 35},
+                                    {2, 3, 300, 201, 1, 1, 0, 33}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int *v = shapes[i];
         struct conv_shape s = {.h = v[0],

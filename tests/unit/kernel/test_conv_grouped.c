@@ -23,6 +23,19 @@ static const int grouped_list[][8] = {
     {9, 8, 24, 24, 5, 2, 2, 24},
     {7, 7, 16, 16, 2, 2, 0, 16},
     {8, 9, 16, 16, 7, 3, 3, 16},
+    /* whole blocks of 16 channels: odd rows, one column, bands, other kernels and strides */
+    {6, 7, 48, 48, 3, 1, 1, 48},
+    {9, 9, 32, 32, 3, 2, 1, 32},
+    {4, 3, 80, 80, 3, 1, 1, 80},
+    {5, 1, 32, 32, 3, 1, 1, 32},
+    {5, 2, 16, 16, 3, 2, 1, 16},
+    {41, 30, 32, 32, 3, 1, 1, 32},
+    {21, 43, 48, 48, 3, 2, 1, 48},
+    {10, 11, 32, 32, 3, 3, 1, 32},
+    {9, 7, 48, 48, 5, 1, 2, 48},
+    {9, 7, 32, 32, 5, 2, 2, 32},
+    {5, 5, 32, 32, 2, 1, 1, 32},
+    {6, 5, 16, 16, 1, 1, 0, 16},
     /* several outputs an input, several inputs an output */
     {6, 5, 6, 18, 3, 1, 1, 6},
     {6, 5, 12, 18, 3, 1, 1, 3},
@@ -174,14 +187,21 @@ static void check_codes(const struct kernel_table *table, const struct conv_u8_d
 static void test_codes(void **state)
 {
     (void)state;
-    static const struct conv_u8_form forms[] = {{.images = IMAGES},
-                                                {.images = 1, .border_x = 1, .border_y = 1, .wider = 3}};
+    static const struct conv_u8_form forms[] = {
+        {.images = IMAGES},
+        {.images = 1, .border_x = 1, .border_y = 1, .wider = 3},
+        {.images = IMAGES, .border_x = 3, .row_begin = 1},
+        {.images = 1, .residual = 1, .before = 1},
+        {.images = 1, .border_x = 2, .logits = 1, .no_y = 1},
+    };
     static const uint8_t zero_points[] = {0, 255, 97};
     for (int i = 0; i < GROUPED; i++)
         for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
             struct conv_shape s = grouped_at(i);
             struct conv_u8_data dense =
                 data_new(without_groups(s), forms[k], (uint64_t)i, zero_points[((size_t)i + k) % 3], 1);
+            dense.requantize.low = k % 2 ? 40 : 0; /* a fused clip */
+            dense.requantize.high = k % 2 ? 200 : 255;
             struct conv_u8_data d = dense;
             d.s = s;
             d.w = weights_new(grouped_weights(&s), (uint64_t)i + 50);
@@ -192,6 +212,40 @@ static void test_codes(void **state)
             check_codes(table, &d, &dense);
             memory_free(d.w);
             data_free(&dense);
+        }
+}
+
+/* Codes alone, at the largest products, with biases near 2^30 and multipliers from tiny to infinite: what a clamp
+ * would not see any more is saturated on the way. */
+static void test_codes_extremes(void **state)
+{
+    (void)state;
+    static const int kinds[][3] = {{255, 127, 0},  {255, -127, 0}, {0, 127, 255},
+                                   {0, -127, 255}, {255, 0, 128},  {9, 127, 9}};
+    static const int32_t biases[] = {1 << 30, -(1 << 30), (1 << 30) - 1, 0};
+    static const float multipliers[] = {1e-9f, 0x1p-24f, 1.0f, 1e9f, 1e-38f, 3e38f, INFINITY};
+    static const uint8_t clamps[][3] = {{0, 255, 0}, {0, 255, 255}, {100, 180, 128}, {255, 255, 7}, {0, 0, 130}};
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
+        for (size_t c = 0; c < sizeof clamps / sizeof *clamps; c++) {
+            struct conv_shape s = shape_of(5, 5, 48, 48, 3, 1);
+            s.groups = 48;
+            struct conv_u8_data d =
+                data_new(s, (struct conv_u8_form){.images = 1, .border_x = 1}, 3, (uint8_t)kinds[kind][2], 1);
+            for (int y = 0; y < s.h; y++)
+                memset(d.x + (ptrdiff_t)d.x_first + layout_at(&d.x_at, 0, y, 0), kinds[kind][0],
+                       (size_t)s.w * (size_t)s.c);
+            for (size_t i = 0; i < grouped_weights(&s); i++)
+                d.w[i] = (int8_t)(kinds[kind][1] ? kinds[kind][1] : i % 2 ? 127 : -127);
+            for (int k = 0; k < s.out; k++) {
+                d.bias[k] = biases[k % 4];
+                d.multiplier[k] = multipliers[k % 7];
+            }
+            d.requantize.low = clamps[c][0];
+            d.requantize.high = clamps[c][1];
+            d.requantize.zero_point_y = clamps[c][2];
+            FOR_EACH_TABLE(table)
+            check_codes(table, &d, &d);
+            data_free(&d);
         }
 }
 
@@ -305,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_codes_extremes),
         cmocka_unit_test(test_backward),
         cmocka_unit_test(test_others_take_no_groups),
     };

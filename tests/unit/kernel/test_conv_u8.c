@@ -352,6 +352,11 @@ static void test_extremes(void **state)
         }
         sets_equal(&f, WITH_BEFORE | WITH_LOGITS);
         sets_equal(&f, WITH_BEFORE | WITH_RESIDUAL);
+        sets_equal(&f, 0); /* codes alone, which are clamped on another way */
+        sets_equal(&f, WITH_RESIDUAL);
+        f.requantize.low = 100;
+        f.requantize.high = 180;
+        sets_equal(&f, 0);
         fixture_free(&f);
     }
 }

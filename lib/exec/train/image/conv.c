@@ -67,9 +67,28 @@ static void codes_item(struct gradient *g, int i, int item, int worker)
     kernel_conv_u8(g->kernels, &s->shape)->run(&s->shape, &call, worker_scratch(g, worker));
 }
 
+static void linked_item(struct gradient *g, int i, int image, int worker)
+{
+    int items = image_of(g)->steps[i].items;
+    if (image_links_before(g, i))
+        image_norm_apply(g, i - 1, image, worker);
+    for (int item = image * items; item < (image + 1) * items; item++)
+        float_item(g, i, item, worker);
+    if (image_links_behind(g, i))
+        image_norm_sums(g, i + 1, image, worker);
+}
+
+static int is_linked(const struct gradient *g, int i)
+{
+    return image_links_before(g, i) || image_links_behind(g, i);
+}
+
 static void forward(struct gradient *g, int i)
 {
-    image_each(g, i, float_item, g->count * image_of(g)->steps[i].items);
+    if (is_linked(g, i))
+        image_each(g, i, linked_item, g->count);
+    else
+        image_each(g, i, float_item, g->count * image_of(g)->steps[i].items);
 }
 
 static void forward_codes(struct gradient *g, int i)
@@ -136,11 +155,33 @@ static void data_item(struct gradient *g, int i, int image, int worker)
               value_gradient(g, s->x, image), g->train[i].accumulate_x, worker_scratch(g, worker));
 }
 
+static void weight_gradient(struct gradient *g, int i)
+{
+    struct weight_job weights = {.g = g, .i = i};
+    reduce_weights(&g->reduce, weight_shards, &weights, g->gradients + g->train[i].weight,
+                   shape_weights(&g->steps.at[i].shape));
+}
+
+/* A plain convolution's: the gradient of its output comes from the batch norm behind alone. */
+static void linked_backward_item(struct gradient *g, int i, int image, int worker)
+{
+    if (image_links_behind(g, i))
+        image_norm_backward_data(g, i + 1, image, worker);
+    if (gradient_wants(g, g->steps.at[i].x))
+        data_item(g, i, image, worker);
+    if (image_links_before(g, i))
+        image_norm_backward_sums(g, i - 1, image, worker);
+}
+
 static void backward(struct gradient *g, int i)
 {
     const struct step *s = &g->steps.at[i];
-    struct weight_job weights = {.g = g, .i = i};
     size_t bias = g->train[i].bias;
+    if (is_linked(g, i)) {
+        image_each(g, i, linked_backward_item, g->count);
+        weight_gradient(g, i);
+        return;
+    }
     double start = profile_begin(g);
     image_each(g, i, begin_item, g->count);
     codes_scale_gradient(g, i);
@@ -150,8 +191,7 @@ static void backward(struct gradient *g, int i)
         for (int k = 0; k < s->shape.out; k++)
             g->gradients[bias + (size_t)k] = (float)sums[k];
     }
-    reduce_weights(&g->reduce, weight_shards, &weights, g->gradients + g->train[i].weight,
-                   shape_weights(&s->shape));
+    weight_gradient(g, i);
     profile_end(g, i, PASS_WEIGHT, start);
     if (!gradient_wants(g, s->x))
         return;

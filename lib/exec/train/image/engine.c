@@ -12,7 +12,8 @@ static struct buffer_bytes bytes_of(const struct gradient *g, int node, int step
     int codes = step < 0 || (gradient_quantized(g) && !gradient_is_last(g, node));
     return (struct buffer_bytes){.value = codes ? round_up_64(elements) * batch : floats,
                                  .before = gradient_has_before(g, node, step) ? floats : 0,
-                                 .gradient = floats};
+                                 .gradient = floats,
+                                 .longer = step > 0 && image_of(g)->steps[step - 1].norm_behind};
 }
 
 /* The floats of a step's codes. */
@@ -128,6 +129,7 @@ static int open_engine(struct gradient *g, struct message *m)
     if (!g->own)
         return STATUS_NOMEM;
     TRY(image_begin(g, m));
+    image_links_plan(g);
     TRY(plan_buffers(g, m));
     return image_prepare(g, 0, m);
 }

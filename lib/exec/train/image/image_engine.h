@@ -14,6 +14,7 @@
 struct image_step {
     int forward, backward; /* 0: another engine computes this pass of it */
     int rows, items;       /* convolution: output rows of an item, items an image; others: one item an image */
+    int norm_before, norm_behind;   /* convolution: the step before gives its x, the one behind is of its output */
     void *packed, *packed_backward; /* weights of a convolution */
     float *saved;                   /* batch norm: SAVED_ROWS rows of [C] */
     /* quantized: weights [K,C,R,R] as codes, and their constants, all [K] */
@@ -35,6 +36,7 @@ enum saved_row {
 
 struct image_engine {
     struct threads *pool;
+    int links; /* norm_before and norm_behind may be used */
     struct image_step *steps;
     unsigned char *arena, *scratch; /* scratch: one a worker */
     size_t arena_bytes, scratch_stride;
@@ -62,12 +64,24 @@ struct image_op {
     void (*backward)(struct gradient *g, int i);
 };
 
-extern const struct image_op image_normalize, image_conv, image_norm, image_relu, image_clip, image_add,
-    image_concat, image_pool, image_window, image_max, image_flatten;
-
 /* Calls item 0..items-1 of step i, in any order, by all threads. worker: for worker_scratch. */
 typedef void image_item(struct gradient *g, int i, int item, int worker);
 void image_each(struct gradient *g, int i, image_item *call, int items);
+
+/* ---- linked.c: a convolution and the batch norms around it, image by image ---- */
+
+/* Between two sums over the mini-batch an image's passes follow each other while its maps are still in the cache, not
+ * a pass over all images after the other. Forward, a convolution's images are normalized on their way in and summed on
+ * their way out; backward, the other way around. Results are the same. */
+void image_links_plan(struct gradient *g);
+/* Whether step i, of this engine, runs so in this mini-batch: not while layers are timed one by one. */
+int image_links_before(const struct gradient *g, int i);
+int image_links_behind(const struct gradient *g, int i);
+/* The batch norm's passes over one image, by the convolution or by itself. */
+image_item image_norm_sums, image_norm_apply, image_norm_backward_sums, image_norm_backward_data;
+
+extern const struct image_op image_normalize, image_conv, image_norm, image_relu, image_clip, image_add,
+    image_concat, image_pool, image_window, image_max, image_flatten;
 
 /* steps.c: one step, forward or backward; keeps the profile of backward. */
 void image_step_forward(struct gradient *g, int i);

@@ -11,7 +11,7 @@ static int channels_of(const struct gradient *g, const struct step *s)
 
 /* ---- forward ---- */
 
-static void sums_item(struct gradient *g, int i, int image, int worker)
+void image_norm_sums(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
     int channels = channels_of(g, s);
@@ -38,7 +38,7 @@ static void statistics(struct gradient *g, int i)
     g->state[g->train[i].tracked] += 1;
 }
 
-static void norm_item(struct gradient *g, int i, int image, int worker)
+void image_norm_apply(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
     const struct image_step *own = &image_of(g)->steps[i];
@@ -53,9 +53,11 @@ static void norm_item(struct gradient *g, int i, int image, int worker)
 
 static void forward(struct gradient *g, int i)
 {
-    image_each(g, i, sums_item, g->count);
+    if (!image_links_behind(g, i - 1))
+        image_each(g, i, image_norm_sums, g->count);
     statistics(g, i);
-    image_each(g, i, norm_item, g->count);
+    if (!image_links_before(g, i + 1))
+        image_each(g, i, image_norm_apply, g->count);
 }
 
 /* ---- backward ---- */
@@ -73,7 +75,7 @@ static struct batchnorm_backward_call backward_call(const struct gradient *g, in
                                             .inv_std = saved_row(own, SAVED_INV_STD, channels)};
 }
 
-static void begin_item(struct gradient *g, int i, int image, int worker)
+void image_norm_backward_sums(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
     int channels = channels_of(g, s);
@@ -88,7 +90,7 @@ static void begin_item(struct gradient *g, int i, int image, int worker)
     g->kernels->elementwise.batchnorm_backward_sums(&call);
 }
 
-static void data_item(struct gradient *g, int i, int image, int worker)
+void image_norm_backward_data(struct gradient *g, int i, int image, int worker)
 {
     const struct step *s = &g->steps.at[i];
     const struct image_step *own = &image_of(g)->steps[i];
@@ -110,7 +112,8 @@ static void backward(struct gradient *g, int i)
     const struct train_step *t = &g->train[i];
     int channels = channels_of(g, s);
     double rows = gradient_rows(g, image_pixels(g, s->x));
-    image_each(g, i, begin_item, g->count);
+    if (!image_links_before(g, i + 1))
+        image_each(g, i, image_norm_backward_sums, g->count);
     const double *sums = image_sums(g, 2 * channels);
     for (int c = 0; c < channels; c++) {
         float *d_beta = &g->gradients[t->bias + (size_t)c], *d_gamma = &g->gradients[t->weight + (size_t)c];
@@ -119,8 +122,8 @@ static void backward(struct gradient *g, int i)
         saved_row(&e->steps[i], SAVED_MEAN_DY, channels)[c] = (float)((double)*d_beta / rows);
         saved_row(&e->steps[i], SAVED_MEAN_DY_XHAT, channels)[c] = (float)((double)*d_gamma / rows);
     }
-    if (gradient_wants(g, s->x))
-        image_each(g, i, data_item, g->count);
+    if (gradient_wants(g, s->x) && !image_links_behind(g, i - 1))
+        image_each(g, i, image_norm_backward_data, g->count);
 }
 
 const struct image_op image_norm = {.forward = forward, .backward = backward};

@@ -4,4 +4,4 @@
 #include "kernel/template/conv_f32_grouped.inc"
 
 const struct conv_f32_kernel conv_f32_grouped_neon_depthwise = {
-    .supports = supports, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = scratch_bytes, .run = run};
+    .supports = supports, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = taps_bytes, .run = run};

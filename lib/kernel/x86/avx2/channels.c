@@ -1,12 +1,19 @@
 /* The operations with constants or sums a channel, whose plain loops are as short as C: here 16 channels, one cache
- * line of a pixel, go through all rows with constants and sums in registers. The order of every sum and the
+ * line of a pixel, go through some rows with constants and sums in registers, then the next 16 through the same rows:
+ * what comes from memory is read nearly in the order in which it lies. The order of every sum and the
  * rounding of every result are those of ref/elementwise.inc; where multiply-adds are fused, the product is exact in
  * double and fusing changes nothing. */
 #include "kernel/list.h"
 #include "kernel/contract/shape.h"
 #include <immintrin.h>
+#include <string.h>
 
-enum { LANES = 8, BLOCK = 16 };
+enum {
+    LANES = 8,
+    BLOCK = 16,
+    SUM_ROWS = 16, /* rows at a time: sums are loaded and stored that often */
+    MAP_ROWS = 4
+};
 
 /* Which of the block's channels exist. whole is a constant where these are inlined. */
 struct lanes {
@@ -62,6 +69,15 @@ INLINE void sums_add(struct sums *plain, struct sums *products, __m256 a, __m256
     products->high = _mm256_fmadd_pd(a_high, high_double(b), products->high);
 }
 
+static void sums_load(struct sums s[2], int channels, const double *from)
+{
+    double all[BLOCK] = {0};
+    for (int i = 0; i < channels && i < BLOCK; i++)
+        all[i] = from[i];
+    s[0] = (struct sums){_mm256_loadu_pd(all), _mm256_loadu_pd(all + 4)};
+    s[1] = (struct sums){_mm256_loadu_pd(all + 8), _mm256_loadu_pd(all + 12)};
+}
+
 static void sums_store(const struct sums s[2], int channels, double *to)
 {
     double all[BLOCK];
@@ -76,8 +92,9 @@ static void sums_store(const struct sums s[2], int channels, double *to)
 INLINE void squares_block(const float *x, int rows, size_t c, struct lanes l, int channels, double *sum,
                           double *squares)
 {
-    struct sums s[2] = {{_mm256_setzero_pd(), _mm256_setzero_pd()}, {_mm256_setzero_pd(), _mm256_setzero_pd()}};
-    struct sums q[2] = {s[0], s[1]};
+    struct sums s[2], q[2];
+    sums_load(s, channels, sum);
+    sums_load(q, channels, squares);
     for (int i = 0; i < rows; i++, x += c) {
         __m256 a = load(x, l.whole, l.low), b = load(x + LANES, l.whole, l.high);
         sums_add(&s[0], &q[0], a, a);
@@ -87,7 +104,12 @@ INLINE void squares_block(const float *x, int rows, size_t c, struct lanes l, in
     sums_store(q, channels, squares);
 }
 
-void elementwise_sum_and_squares_avx2(const float *x, int rows, int c, double *sum, double *squares)
+static int at_most(int rows, int most)
+{
+    return rows < most ? rows : most;
+}
+
+static void squares_add(const float *x, int rows, int c, double *sum, double *squares)
 {
     for (int j = 0; j < c; j += BLOCK) {
         struct lanes l = lanes_of(c - j);
@@ -99,6 +121,14 @@ void elementwise_sum_and_squares_avx2(const float *x, int rows, int c, double *s
             squares_block(x + j, rows, (size_t)c, l, c - j, sum + j, squares + j);
         }
     }
+}
+
+void elementwise_sum_and_squares_avx2(const float *x, int rows, int c, double *sum, double *squares)
+{
+    memset(sum, 0, (size_t)c * sizeof *sum);
+    memset(squares, 0, (size_t)c * sizeof *squares);
+    for (int i = 0; i < rows; i += SUM_ROWS)
+        squares_add(x + (size_t)i * (size_t)c, at_most(rows - i, SUM_ROWS), c, sum, squares);
 }
 
 /* The constants of a block: what is beyond C is zero. */
@@ -119,8 +149,9 @@ INLINE __m256 normalized(__m256 x, __m256 mean, __m256 inv_std)
 INLINE void backward_sums_block(const float *x, const float *dy, int rows, size_t c, struct lanes l, int channels,
                                 const float *mean, const float *inv_std, double *sum_dy, double *sum_dy_xhat)
 {
-    struct sums s[2] = {{_mm256_setzero_pd(), _mm256_setzero_pd()}, {_mm256_setzero_pd(), _mm256_setzero_pd()}};
-    struct sums p[2] = {s[0], s[1]};
+    struct sums s[2], p[2];
+    sums_load(s, channels, sum_dy);
+    sums_load(p, channels, sum_dy_xhat);
     struct constants m = constants_load(mean, l), v = constants_load(inv_std, l);
     for (int i = 0; i < rows; i++, x += c, dy += c) {
         sums_add(&s[0], &p[0], load(dy, l.whole, l.low), normalized(load(x, l.whole, l.low), m.a, v.a));
@@ -131,11 +162,11 @@ INLINE void backward_sums_block(const float *x, const float *dy, int rows, size_
     sums_store(p, channels, sum_dy_xhat);
 }
 
-void elementwise_batchnorm_backward_sums_avx2(const struct batchnorm_backward_call *call)
+static void backward_sums_add(const struct batchnorm_backward_call *call, const float *x, const float *dy, int rows)
 {
-    const float *x = call->x, *dy = call->dy, *mean = call->mean, *inv_std = call->inv_std;
+    const float *mean = call->mean, *inv_std = call->inv_std;
     double *sum_dy = call->sum_dy, *sum_dy_xhat = call->sum_dy_xhat;
-    int rows = call->rows, c = call->c;
+    int c = call->c;
     for (int j = 0; j < c; j += BLOCK) {
         struct lanes l = lanes_of(c - j);
         if (l.whole) {
@@ -148,6 +179,16 @@ void elementwise_batchnorm_backward_sums_avx2(const struct batchnorm_backward_ca
                                 sum_dy_xhat + j);
         }
     }
+}
+
+void elementwise_batchnorm_backward_sums_avx2(const struct batchnorm_backward_call *call)
+{
+    size_t c = (size_t)call->c;
+    memset(call->sum_dy, 0, c * sizeof *call->sum_dy);
+    memset(call->sum_dy_xhat, 0, c * sizeof *call->sum_dy_xhat);
+    for (int i = 0; i < call->rows; i += SUM_ROWS)
+        backward_sums_add(call, call->x + (size_t)i * c, call->dy + (size_t)i * c,
+                          at_most(call->rows - i, SUM_ROWS));
 }
 
 struct backward {
@@ -177,12 +218,13 @@ INLINE void backward_block(const float *x, const float *dy, int rows, size_t c, 
     }
 }
 
-void elementwise_batchnorm_backward_avx2(const struct batchnorm_backward_call *call)
+static void backward_rows(const struct batchnorm_backward_call *call, int first, int rows)
 {
-    const float *x = call->x, *dy = call->dy, *mean = call->mean, *inv_std = call->inv_std;
+    size_t at = (size_t)first * (size_t)call->c;
+    const float *x = call->x + at, *dy = call->dy + at, *mean = call->mean, *inv_std = call->inv_std;
     const float *gamma = call->gamma, *mean_dy = call->mean_dy, *mean_dy_xhat = call->mean_dy_xhat;
-    float *dx = call->dx;
-    int rows = call->rows, c = call->c;
+    float *dx = call->dx + at;
+    int c = call->c;
     for (int j = 0; j < c; j += BLOCK) {
         struct lanes l = lanes_of(c - j);
         struct constants g = constants_load(gamma + j, l);
@@ -199,6 +241,12 @@ void elementwise_batchnorm_backward_avx2(const struct batchnorm_backward_call *c
             backward_block(x + j, dy + j, rows, (size_t)c, l, &b, dx + j);
         }
     }
+}
+
+void elementwise_batchnorm_backward_avx2(const struct batchnorm_backward_call *call)
+{
+    for (int i = 0; i < call->rows; i += MAP_ROWS)
+        backward_rows(call, i, at_most(call->rows - i, MAP_ROWS));
 }
 
 INLINE __m256 scaled(__m256 x, __m256 scale, __m256 shift, const float *residual, int relu, int whole, __m256i mask)
@@ -224,12 +272,13 @@ INLINE void scale_shift_block(const float *x, int rows, size_t c, struct lanes l
     }
 }
 
-void elementwise_scale_shift_avx2(const struct scale_shift_call *call)
+static void scale_shift_rows(const struct scale_shift_call *call, int first, int rows)
 {
-    const float *x = call->x, *residual = call->residual;
-    float *y = call->y;
+    size_t at = (size_t)first * (size_t)call->c;
+    const float *x = call->x + at, *residual = call->residual ? call->residual + at : NULL;
+    float *y = call->y + at;
     const float *scale = call->scale, *shift = call->shift;
-    int rows = call->rows, c = call->c, relu = call->relu;
+    int c = call->c, relu = call->relu;
     for (int j = 0; j < c; j += BLOCK) {
         struct lanes l = lanes_of(c - j);
         const float *r = residual ? residual + j : NULL;
@@ -241,4 +290,10 @@ void elementwise_scale_shift_avx2(const struct scale_shift_call *call)
             scale_shift_block(x + j, rows, (size_t)c, l, scale + j, shift + j, r, relu, y + j);
         }
     }
+}
+
+void elementwise_scale_shift_avx2(const struct scale_shift_call *call)
+{
+    for (int i = 0; i < call->rows; i += MAP_ROWS)
+        scale_shift_rows(call, i, at_most(call->rows - i, MAP_ROWS));
 }

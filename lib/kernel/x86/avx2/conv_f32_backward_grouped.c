@@ -4,7 +4,7 @@
 #include "kernel/template/conv_f32_backward_grouped.inc"
 
 const struct conv_f32_backward_data_kernel conv_f32_backward_data_grouped_avx2_depthwise = {
-    .supports = supports, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = no_scratch, .run = run_data};
+    .supports = supports, .packed_bytes = packed_bytes, .pack = pack, .scratch_bytes = taps_bytes, .run = run_data};
 
 const struct conv_f32_backward_weight_kernel conv_f32_backward_weight_grouped_avx2_depthwise = {
     .supports = supports, .items = items, .scratch_bytes = sums_bytes, .run = run_weight};

@@ -5,13 +5,12 @@
  * An item is a range of input channels, and half of the outputs where that alone makes few items. Images are taken
  * in chunks, of one shard, whose pixels stay in the first-level cache for all taps; a chunk's sum begins at zero and is
  * then added to the shard's, which bounds the rounding error of long sums. */
-#include "base/tree.h"
+#include "kernel/x86/avx2/conv_f32_backward_weight.h"
 #include "kernel/list.h"
-#include "kernel/contract/shape.h"
 #include <immintrin.h>
 #include <string.h>
 
-enum { CHANNELS = 6, OUTPUTS = 16, CHUNK_LINES = 256, FEW_BLOCKS = 8, MANY_ITEMS = 12, WIDE = 64 };
+enum { FEW_BLOCKS = 8, MANY_ITEMS = 12, WIDE = 64 };
 
 /* What an item computes: two blocks of channels where there are enough of them, so that panels are copied half as
  * often; one row of taps where there is one block in all. */
@@ -65,26 +64,6 @@ static struct part part_of(const struct conv_shape *s, int item)
     return p;
 }
 
-/* Outputs a chunk holds: each takes a cache line of dy and stride^2 lines of x, a half of the cache in all. */
-static int chunk_pixels(const struct conv_shape *s)
-{
-    return CHUNK_LINES / (1 + s->stride * s->stride);
-}
-
-/* Output rows a chunk takes of each image, and how many images: either is one or all. */
-static int chunk_rows(const struct conv_shape *s)
-{
-    int rows = chunk_pixels(s) / s->out_w;
-    rows = rows > 0 ? rows : 1;
-    return rows < s->out_h ? rows : s->out_h;
-}
-
-static int chunk_images(const struct conv_shape *s)
-{
-    int images = chunk_rows(s) < s->out_h ? 1 : chunk_pixels(s) / (s->out_w * s->out_h);
-    return images < 1 ? 1 : images < SHARD_IMAGES ? images : SHARD_IMAGES;
-}
-
 static int chunk_rows_in(const struct conv_shape *s) /* rows of x that a chunk's rows of outputs see, at most */
 {
     int rows = (chunk_rows(s) - 1) * s->stride + s->kernel;
@@ -92,16 +71,15 @@ static int chunk_rows_in(const struct conv_shape *s) /* rows of x that a chunk's
 }
 
 /* Channels far apart fall into few sets of the cache, so that wide tensors are copied: 16 outputs, or the item's
- * inputs, of a chunk side by side; not for one tap, which would read a copy once. Outputs that do not fill 16 lanes
- * always are. */
+ * inputs, of a chunk side by side. Outputs that do not fill 16 lanes always are. */
 static int copies_x(const struct conv_shape *s)
 {
-    return s->kernel > 1 && s->c >= WIDE;
+    return s->c >= WIDE;
 }
 
 static int copies_dy(const struct conv_shape *s)
 {
-    return (s->kernel > 1 && s->out >= WIDE) || s->out % OUTPUTS;
+    return s->out >= WIDE || s->out % OUTPUTS;
 }
 
 /* Two pixels that are multiplied, in floats from the chunk's first. */
@@ -125,19 +103,14 @@ struct work {
 
 enum { TAP_FLOATS = 2 * CHANNELS * OUTPUTS };
 
-static size_t most_pixels(const struct conv_shape *s)
-{
-    return (size_t)chunk_images(s) * (size_t)chunk_rows(s) * (size_t)s->out_w;
-}
-
 static size_t pairs_bytes(const struct conv_shape *s)
 {
-    return round_up_64((size_t)(s->kernel * s->kernel) * most_pixels(s) * sizeof(struct pair));
+    return round_up_64((size_t)(s->kernel * s->kernel) * chunk_most_pixels(s) * sizeof(struct pair));
 }
 
 static size_t dy_panel_bytes(const struct conv_shape *s)
 {
-    return copies_dy(s) ? most_pixels(s) * OUTPUTS * sizeof(float) : 0;
+    return copies_dy(s) ? chunk_most_pixels(s) * OUTPUTS * sizeof(float) : 0;
 }
 
 static size_t x_panel_bytes(const struct conv_shape *s)
@@ -193,7 +166,7 @@ static void pairs_fill(const struct work *w)
     const struct conv_shape *s = w->s;
     int images = chunk_images(s), whole = chunk_rows(s) == s->out_h;
     for (int tap = w->part.r_begin * s->kernel; tap < w->part.r_end * s->kernel; tap++) {
-        struct pair *pair = w->pairs + (size_t)(tap - w->part.r_begin * s->kernel) * most_pixels(s);
+        struct pair *pair = w->pairs + (size_t)(tap - w->part.r_begin * s->kernel) * chunk_most_pixels(s);
         int r = tap / s->kernel, t = tap % s->kernel, top = 0, bottom = chunk_rows(s), left = 0, right = s->out_w;
         if (whole)
             clip(r, s->stride, s->pad, s->h, &top, &bottom);
@@ -305,7 +278,7 @@ static void taps_run(const struct work *w, const struct chunk *chunk, float *sum
     const struct pair *pairs = w->pairs;
     int half = w->part.channels > CHANNELS ? (w->part.channels + 1) / 2 : w->part.channels;
     for (int r = w->part.r_begin; r < w->part.r_end; r++)
-        for (int t = 0; t < s->kernel; t++, sums += TAP_FLOATS, pairs += most_pixels(s)) {
+        for (int t = 0; t < s->kernel; t++, sums += TAP_FLOATS, pairs += chunk_most_pixels(s)) {
             int top = chunk->row_begin, bottom = chunk->row_end, left = 0, right = s->out_w;
             clip(r, s->stride, s->pad, s->h, &top, &bottom);
             clip(t, s->stride, s->pad, s->w, &left, &right);
@@ -368,9 +341,25 @@ static void shard_run(const struct work *w, int images, const float *x, const fl
         }
 }
 
+/* ---- either ---- */
+
+static int all_items(const struct conv_shape *s)
+{
+    return one_tap_supports(s) ? one_tap_items(s) : items(s);
+}
+
+static size_t any_scratch_bytes(const struct conv_shape *s)
+{
+    return one_tap_supports(s) ? one_tap_scratch_bytes(s) : scratch_bytes(s);
+}
+
 static void run(const struct conv_shape *s, int images, const float *x, const float *dy, int item, float *dw,
                 void *scratch)
 {
+    if (one_tap_supports(s)) {
+        one_tap_run(s, images, x, dy, item, dw, scratch);
+        return;
+    }
     struct work w = work_open(s, item, scratch);
     pairs_fill(&w);
     for (int shard = 0; shard < tree_shards(images); shard++) {
@@ -384,4 +373,4 @@ static void run(const struct conv_shape *s, int images, const float *x, const fl
 }
 
 const struct conv_f32_backward_weight_kernel conv_f32_backward_weight_avx2_direct = {
-    .items = items, .scratch_bytes = scratch_bytes, .run = run};
+    .items = all_items, .scratch_bytes = any_scratch_bytes, .run = run};

@@ -4,6 +4,11 @@
 enum { TILE_PIXELS = 6 };
 #define TILES TILES_6
 #define TILES_LISTED TILES_LISTED_6
+#define TILES_WIDENING(v)                                                                                         \
+    {                                                                                                             \
+        NULL, tile_##v##_1_first, tile_##v##_2_first, tile_##v##_3_first, tile_##v##_4_first, tile_##v##_5_first, \
+            tile_##v##_6_first                                                                                    \
+    }
 #include "kernel/x86/template/conv_u8.inc"
 
 const struct conv_u8_kernel conv_u8_avx2_direct = {

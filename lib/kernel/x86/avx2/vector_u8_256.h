@@ -94,7 +94,7 @@ static inline vector vector_multiply_add(vector sum, vector a, vector b)
 struct epilogue {
     const struct requantize *requantize;
     __m256 low, high, residual_multiplier;
-    vector residual_zero_point, zero_point, zero_point_16, order;
+    vector residual_zero_point, zero_point, zero_point_16, low_8, order;
 };
 
 static inline struct epilogue epilogue_of(const struct requantize *rq)
@@ -106,6 +106,7 @@ static inline struct epilogue epilogue_of(const struct requantize *rq)
                              .residual_zero_point = vector_set_32(rq->residual_zero_point),
                              .zero_point = vector_set_32(rq->zero_point_y),
                              .zero_point_16 = _mm256_set1_epi16(rq->zero_point_y),
+                             .low_8 = _mm256_set1_epi8((char)rq->low),
                              .order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)};
 }
 
@@ -164,6 +165,32 @@ static inline vector codes_pack(const struct epilogue *e, vector a, vector b, ve
     return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), e->order);
 }
 
+/* Where codes are all that is asked for, the lower end is cheapest as bytes: what lies below 16 bits, -infinity and NaN
+ * (a minimum gives its second operand) are saturated towards it. Codes less zero_point_y, not yet clamped below;
+ * residual: of these LANES outputs, or NULL. */
+static inline vector codes_below(const struct epilogue *e, vector acc, __m256 multiplier, const uint8_t *residual)
+{
+    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), multiplier);
+    if (residual) {
+        vector r = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)residual));
+        __m256 b = _mm256_cvtepi32_ps(vector_sub_32(r, e->residual_zero_point));
+        v = _mm256_add_ps(v, _mm256_mul_ps(b, e->residual_multiplier));
+    }
+    return _mm256_cvtps_epi32(_mm256_min_ps(e->high, v));
+}
+
+/* Two of those in 16 bits, in the order of vpackssdw; with the zero point. */
+static inline vector codes_16(const struct epilogue *e, vector a, vector b)
+{
+    return vector_add_16(_mm256_packs_epi32(a, b), e->zero_point_16);
+}
+
+/* Two of those as bytes, in the order of vpackuswb. */
+static inline vector codes_8(const struct epilogue *e, vector a, vector b)
+{
+    return _mm256_max_epu8(_mm256_packus_epi16(a, b), e->low_8);
+}
+
 static inline void codes_store_half(uint8_t *y, size_t step, __m128i codes)
 {
     int64_t second = _mm_extract_epi64(codes, 1);
@@ -176,6 +203,55 @@ static inline void codes_store(uint8_t *y, size_t step, vector codes)
 {
     codes_store_half(y, step, _mm256_castsi256_si128(codes));
     codes_store_half(y + 2 * step, step, _mm256_extracti128_si256(codes, 1));
+}
+
+/* Where the codes of a tile go: of outputs [k, k + vectors * LANES) of each of its pixels. */
+struct tile_codes {
+    uint8_t *const *y;              /* a pointer for each pixel, to its output 0 */
+    const uint8_t *const *residual; /* likewise; NULL: there is none */
+    const float *multiplier;        /* [K] */
+    size_t k;
+};
+
+/* Sums [pixels][vectors][LANES] to codes, four vectors at a time. */
+static inline __attribute__((always_inline)) void tile_codes_of(const struct epilogue *e, const int32_t *sums,
+                                                                const struct tile_codes *to, const size_t pixels,
+                                                                const size_t vectors, const int with_residual)
+{
+    for (size_t p = 0; p < pixels; p += 4 / vectors) {
+        vector q[4];
+        for (size_t j = 0; j < 4; j++) {
+            size_t some = p + j / vectors, pixel = some < pixels ? some : pixels - 1, v = j % vectors * LANES;
+            q[j] = codes_below(e, vector_load(sums + pixel * vectors * LANES + v),
+                               _mm256_loadu_ps(to->multiplier + to->k + v),
+                               with_residual ? to->residual[pixel] + to->k + v : NULL);
+        }
+        vector codes = codes_8(e, codes_16(e, q[0], q[1]), codes_16(e, q[2], q[3]));
+        codes = _mm256_permutevar8x32_epi32(codes, e->order);
+        if (vectors == 2) {
+            _mm_storeu_si128((__m128i *)(void *)(to->y[p] + to->k), _mm256_castsi256_si128(codes));
+            if (p + 1 < pixels)
+                _mm_storeu_si128((__m128i *)(void *)(to->y[p + 1] + to->k), _mm256_extracti128_si256(codes, 1));
+            continue;
+        }
+        int64_t parts[4];
+        vector_store(parts, codes);
+        for (size_t j = 0; j < 4 && p + j < pixels; j++)
+            memcpy(to->y[p + j] + to->k, &parts[j], sizeof parts[j]);
+    }
+}
+
+/* vectors: 1 or 2 */
+#define TILE_CODES tile_codes_store
+static inline void tile_codes_store(const struct epilogue *e, const int32_t *sums, const struct tile_codes *to,
+                                    size_t pixels, int vectors)
+{
+    if (vectors == 2 && to->residual)
+        tile_codes_of(e, sums, to, pixels, 2, 1);
+    else if (vectors == 2)
+        tile_codes_of(e, sums, to, pixels, 2, 0);
+    else
+        tile_codes_of(e, sums, to, pixels, 1, to->residual != NULL);
 }
 
 #endif
