@@ -141,9 +141,10 @@ peers-curves: $(CURVES_LOGS) $(PEERS_HOME)/venv.stamp
 	$(PEERS_PYTHON) -B tests/peers/curves.py $(PEERS_RESULTS)/curves $(call quote,$(CURVES_AUGMENT) $(CURVES_RECIPE))
 	@sed -n '/^|/p' $(PEERS_RESULTS)/curves/curves.md
 
-# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/, a folder a machine's instruction set and
-# network, with a page of each and one of all; measures nothing. A part that was not measured stays as it was recorded before.
+# Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/ (of NETWORK=NAME to plots/recorded/peers-NAME/),
+# a folder a machine's instruction set and network, with a page of each and one of all; measures nothing. A part that was not measured
+# stays as it was recorded before.
 record-peers:
 	@test ! -x $(PEERS_PYTHON) || $(PEERS_PYTHON) -B tests/peers/chart.py $(PEERS_RESULTS)
-	@tests/peers/record $(PEERS_RESULTS) $(RECORDED)/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED))
+	@tests/peers/record $(PEERS_RESULTS) $(RECORDED)/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED) $(PEERS_NAMED))
 .PHONY: peers peers-inference peers-training peers-curves record-peers

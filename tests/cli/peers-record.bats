@@ -41,6 +41,16 @@ compared() {
     grep -qF 'other, **wrong**' README.md
 }
 
+@test "record-peers: another network by its name, and not in the README" {
+    compared avx2 'a network of 52 convolutions' 75.27 no
+    cp README.md before
+    run "$TREE/tests/peers/record" run to-mobilenetv2 mobilenetv2
+    [ "$status" -eq 0 ]
+    [ -s to-mobilenetv2/avx2-mobilenetv2/peers.tsv ]
+    grep -qx '# Beside other programs: mobilenetv2, avx2' to-mobilenetv2/avx2-mobilenetv2/README.md
+    cmp before README.md
+}
+
 @test "record-peers: training alone, and beside an inference that was recorded before" {
     printf '# network: ResNet-18, width 32\n# date: 2026-01-02\nwhat\tprogram\tversion\tform\tprecision\tbatch\tthreads\tms_median\tms_min\t' > run/peers-training.tsv
     printf 'speed_up_min\tspeed_up_min_low\tspeed_up_min_high\tspeed_up_median\tspeed_up_median_low\tspeed_up_median_high\n' >> run/peers-training.tsv
