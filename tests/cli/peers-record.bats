@@ -48,6 +48,7 @@ compared() {
     [ "$status" -eq 0 ]
     [ -s to-mobilenetv2/avx2-mobilenetv2/peers.tsv ]
     grep -qx '# Beside other programs: mobilenetv2, avx2' to-mobilenetv2/avx2-mobilenetv2/README.md
+    grep -qxF -- '- command: `make peers-inference NETWORK=mobilenetv2`' to-mobilenetv2/avx2-mobilenetv2/MADE.md
     cmp before README.md
 }
 
