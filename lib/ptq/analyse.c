@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "graph/codes.h"
 #include "graph/op.h"
-#include "graph/schema.h"
 #include "ptq/match_layer.h"
 #include "ptq/walk.h"
 #include "quant/affine.h"
@@ -47,13 +46,6 @@ static int has_values(const struct analysing *a, int i)
            a->eight.graph.nodes[walk_node(&a->eight, a->fused, i)].type == NODE_U8;
 }
 
-/* Whether integer layer r reads the codes of node i, or what repeats its map. */
-static int reads(const struct model *int8, int r, int i)
-{
-    return model_tensor(int8, r, "weight_scale") &&
-           node_map_source(&int8->graph, int8->graph.nodes[r].inputs[0]) == i;
-}
-
 /* ---- networks ---- */
 
 /* With one thing at `bits`, all else at 8; not matched. */
@@ -88,7 +80,7 @@ static int match_changed(const struct analysing *a, struct model *changed, int n
         return match(a, changed, node, a->whole.cut, m);
     for (int r = node + 1; r < changed->graph.count; r++) {
         struct walk w;
-        if (!reads(changed, r, node))
+        if (!walk_reads(changed, r, node))
             continue;
         int status = walk_open(&w, changed, a->whole.cut, a->match.count, a->o->threads, m);
         w.step = a->whole.step;

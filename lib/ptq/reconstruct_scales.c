@@ -1,6 +1,5 @@
 /* Learned scales of activations, from a unit into the integer network. */
 #include "base/memory.h"
-#include "graph/op.h"
 #include "graph/schema.h"
 #include "ptq/reconstruction.h"
 #include <math.h>
@@ -18,11 +17,6 @@ float *reconstruct_scales(const struct reconstruction *r, struct message *m)
     for (int i = 0; scales && i < g->count; i++)
         scales[i] = node_has_map(g, i) ? *scale_of(r->int8, i) : 0;
     return scales;
-}
-
-static int is_layer(const struct model *int8, int i)
-{
-    return op_of(&int8->graph.nodes[i])->integer == INTEGER_LAYER && model_tensor(int8, i, "weight_scale");
 }
 
 /* Of layer i's bias codes, which stand for what they did where it reads its input at `from`, at `to`: 0 where one does
@@ -54,8 +48,7 @@ static int is_in_unit(const struct reconstruction *r, int node)
 static int can_be_read(struct model *int8, int node, float scale)
 {
     for (int i = 0; i < int8->graph.count; i++)
-        if (is_layer(int8, i) && node_map_source(&int8->graph, int8->graph.nodes[i].inputs[0]) == node &&
-            !rescale_bias(int8, i, *scale_of(int8, node), scale, 1))
+        if (walk_reads(int8, i, node) && !rescale_bias(int8, i, *scale_of(int8, node), scale, 1))
             return 0;
     return 1;
 }
@@ -74,7 +67,7 @@ static void rescale_biases(struct reconstruction *r, const float *before, int in
 {
     const struct graph *g = &r->int8->graph;
     for (int i = 0; i < g->count; i++) {
-        const int x = is_layer(r->int8, i) ? g->nodes[i].inputs[0] : -1;
+        const int x = model_tensor(r->int8, i, "weight_scale") ? g->nodes[i].inputs[0] : -1;
         if (x >= 0 && node_has_map(g, x) && is_in_unit(r, i) == inside && *scale_of(r->int8, x) != before[x])
             (void)rescale_bias(r->int8, i, before[x], *scale_of(r->int8, x), 0);
     }

@@ -1,4 +1,5 @@
 #include "ptq/walk.h"
+#include "graph/schema.h"
 #include "base/memory.h"
 #include <math.h>
 #include <stdio.h>
@@ -40,6 +41,12 @@ int walk_node(const struct model *int8, const struct model *fused, int i)
     snprintf(name, sizeof name, "%s.q", fused->graph.nodes[i].name);
     int quantized = graph_find(&int8->graph, name);
     return quantized >= 0 ? quantized : graph_find(&int8->graph, fused->graph.nodes[i].name);
+}
+
+int walk_reads(const struct model *int8, int layer, int i)
+{
+    return model_tensor(int8, layer, "weight_scale") &&
+           node_map_source(&int8->graph, int8->graph.nodes[layer].inputs[0]) == i;
 }
 
 size_t walk_bytes(const struct exec *e, int64_t count)

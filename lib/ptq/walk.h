@@ -22,6 +22,8 @@ void walk_close(struct walk *w);
 
 /* The node that holds as codes, or computes, what node i of the fused graph does. */
 int walk_node(const struct model *int8, const struct model *fused, int i);
+/* Whether node `layer` of int8 is a layer of codes that reads those of node i, or what repeats its map. */
+int walk_reads(const struct model *int8, int layer, int i);
 
 /* The most bytes that a walk over so many images holds at once. */
 size_t walk_bytes(const struct exec *e, int64_t count);
