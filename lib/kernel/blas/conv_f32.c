@@ -38,7 +38,7 @@ static void epilogue(const struct conv_shape *s, const struct conv_f32_call *cal
         float v = sum[k] + (call->bias ? call->bias[k] : 0.0f);
         if (residual)
             v += residual[k];
-        y[k] = call->relu ? relu_value(v) : v;
+        y[k] = clamped_value(call->relu, call->clip, v);
     }
 }
 

@@ -63,7 +63,7 @@ static inline ptrdiff_t layout_at(const struct layout *l, int image, int row, in
  *
  * A convolution's result for an image does not depend on the other images of the call, nor on the cut of rows. */
 
-/* y = [relu](conv(x) + bias [+ residual]) */
+/* y = [clip][relu](conv(x) + bias [+ residual]) */
 struct conv_f32_call {
     int images; /* >= 1 */
     const float *x;
@@ -73,6 +73,7 @@ struct conv_f32_call {
     const float *residual; /* or NULL; may be y */
     struct layout residual_at;
     int relu;
+    const float *clip; /* [low, high], as elementwise.clip, or NULL */
     float *y;
     struct layout y_at;
     int row_begin, row_end;

@@ -63,4 +63,18 @@ static inline float relu_value(float v)
     return 0.0f > v ? 0.0f : v;
 }
 
+/* Within [low, high], as elementwise.clip; NaN stays. */
+static inline float clip_value(const float clip[2], float v)
+{
+    v = clip[0] > v ? clip[0] : v;
+    return clip[1] < v ? clip[1] : v;
+}
+
+/* What a convolution leaves of a sum: [clip][relu](v). clip: NULL where there is none. */
+static inline float clamped_value(int relu, const float *clip, float v)
+{
+    v = relu ? relu_value(v) : v;
+    return clip ? clip_value(clip, v) : v;
+}
+
 #endif

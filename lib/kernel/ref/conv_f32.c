@@ -62,7 +62,7 @@ static void store(const struct conv_f32_call *call, int image, int oy, int ox, c
     for (int k = k_begin; k < k_end; k++) {
         float v = (float)(sum[k - k_begin] + (call->bias ? (double)call->bias[k] : 0.0) +
                           (residual ? (double)residual[k] : 0.0));
-        y[k] = call->relu ? relu_value(v) : v;
+        y[k] = clamped_value(call->relu, call->clip, v);
     }
 }
 

@@ -58,7 +58,7 @@ static void store(const struct conv_shape *s, const struct conv_f32_call *call, 
     for (int k = 0; k < s->out; k++) {
         float v =
             (float)(sum[k] + (call->bias ? (double)call->bias[k] : 0.0) + (residual ? (double)residual[k] : 0.0));
-        y[k] = call->relu ? relu_value(v) : v;
+        y[k] = clamped_value(call->relu, call->clip, v);
     }
 }
 

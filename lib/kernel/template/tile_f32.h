@@ -15,7 +15,8 @@ struct tile {
     const float *bias;     /* [16] */
     const float *residual;
     float *out;
-    int width, relu; /* how many of the 16 outputs exist */
+    int width, relu;   /* how many of the 16 outputs exist */
+    const float *clip; /* [low, high] or NULL */
 };
 
 /* Outputs [at, at + LANES) of pixel i. */
@@ -29,6 +30,8 @@ INLINE void tile_store(const struct tile *t, int i, int at, vec sum)
         sum = vec_add(sum, whole ? vec_load(residual) : vec_load_some(residual, mask));
     if (t->relu)
         sum = vec_relu(sum);
+    if (t->clip)
+        sum = vec_clip(t->clip, sum);
     if (whole)
         vec_store(out, sum);
     else

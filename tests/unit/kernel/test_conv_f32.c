@@ -1,5 +1,6 @@
 /* Forward convolution: ref against a naive sum, every set against ref, rows computed apart, fused forms. */
 #include "tests/unit/kernel/arrange.h"
+#include "kernel/contract/shape.h"
 
 /* The definition, from the formula and from unpacked weights. */
 static double naive(const struct conv_shape *s, const float *x, const float *w, int oy, int ox, int k)
@@ -68,6 +69,7 @@ static size_t values_of(const struct fixture *f)
 struct operands {
     const float *x, *w, *bias, *residual;
     int relu;
+    const float *clip;
 };
 
 /* Outputs [first, first + count), rows [row_begin, row_end). */
@@ -86,6 +88,7 @@ static void run_range(const struct conv_f32_kernel *kernel, const struct fixture
                                  .residual = o->residual ? (float *)arranged_origin(&t[1]) + first : NULL,
                                  .residual_at = t[1].at,
                                  .relu = o->relu,
+                                 .clip = o->clip,
                                  .y = (float *)arranged_origin(&t[2]) + first,
                                  .y_at = t[2].at,
                                  .row_begin = row_begin,
@@ -124,7 +127,7 @@ static void run_kernel(const struct conv_f32_kernel *kernel, const struct fixtur
 static void run(const struct kernel_table *table, const struct fixture *f, const float *x, const float *w,
                 const float *bias, const float *residual, int relu, int cut, float *y)
 {
-    const struct operands o = {x, w, bias, residual, relu};
+    const struct operands o = {x, w, bias, residual, relu, NULL};
     run_kernel(&table->conv_f32, f, &o, &(struct way){.row_cut = cut}, y);
 }
 
@@ -211,7 +214,7 @@ static void test_rows_apart(void **state)
  * tolerance. */
 static void kernel_ways(const char *isa, const struct conv_f32_kernel *kernel, const struct fixture *f)
 {
-    const struct operands o = {f->x, f->w, f->bias, f->residual, 1};
+    const struct operands o = {f->x, f->w, f->bias, f->residual, 1, NULL};
     size_t values = values_of(f);
     float *plain = bytes_new(values, sizeof *plain), *y = bytes_new(values, sizeof *y);
     run_kernel(kernel, f, &o, &(struct way){0}, plain);
@@ -249,7 +252,45 @@ static void test_layouts_and_images(void **state)
     }
 }
 
-/* What is not a number stays visible through a fused ReLU. */
+static const float clip[] = {-0.5f, 0.75f};
+
+/* With a clip: the bits of what is clipped afterwards. */
+static void kernel_clips(const char *isa, const struct conv_f32_kernel *kernel, const struct fixture *f, int relu)
+{
+    const struct operands o = {f->x, f->w, f->bias, f->residual, relu, NULL};
+    struct operands clipped = o;
+    size_t values = values_of(f);
+    float *want = bytes_new(values, sizeof *want), *y = bytes_new(values, sizeof *y);
+    clipped.clip = clip;
+    run_kernel(kernel, f, &o, &(struct way){0}, want);
+    for (size_t i = 0; i < values; i++)
+        want[i] = clip_value(clip, want[i]);
+    run_kernel(kernel, f, &clipped, &(struct way){.at = arrangements[2]}, y);
+    if (memcmp(y, want, values * sizeof *y) != 0) {
+        shape_print(isa, &f->s);
+        print_error("%s: clip\n", kernel->algorithm);
+        fail();
+    }
+    memory_free(want), memory_free(y);
+}
+
+static void test_clip(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        struct fixture f = fixture_new(i);
+        FOR_EACH_TABLE(table)
+        {
+            const struct conv_f32_kernel *winograd = &table->conv_f32_winograd;
+            kernel_clips(table->isa, &table->conv_f32, &f, i % 2);
+            if (winograd->run && (!winograd->supports || winograd->supports(&f.s)))
+                kernel_clips(table->isa, winograd, &f, i % 2);
+        }
+        fixture_free(&f);
+    }
+}
+
+/* What is not a number stays visible through a fused ReLU and clip. */
 static void test_nan_survives(void **state)
 {
     (void)state;
@@ -260,6 +301,8 @@ static void test_nan_survives(void **state)
     {
         run(table, &f, f.x, f.w, f.bias, NULL, 1, 0, y);
         assert_true(isnan(y[0]));
+        run_kernel(&table->conv_f32, &f, &(struct operands){f.x, f.w, f.bias, NULL, 1, clip}, &(struct way){0}, y);
+        assert_true(isnan(y[0]));
     }
     memory_free(y);
     fixture_free(&f);
@@ -267,8 +310,11 @@ static void test_nan_survives(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ref_is_the_formula), cmocka_unit_test(test_sets_agree),
-                                       cmocka_unit_test(test_rows_apart), cmocka_unit_test(test_layouts_and_images),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ref_is_the_formula),
+                                       cmocka_unit_test(test_sets_agree),
+                                       cmocka_unit_test(test_rows_apart),
+                                       cmocka_unit_test(test_layouts_and_images),
+                                       cmocka_unit_test(test_clip),
                                        cmocka_unit_test(test_nan_survives)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Convolution with groups: every set against ref's without groups on the same weights,
  * zeros where groups do not meet. */
+#include "kernel/contract/shape.h"
 #include "tests/unit/kernel/conv_u8.h"
 
 /* h, w, c, out, kernel, stride, pad, groups */
@@ -90,6 +91,7 @@ struct forward {
     struct conv_shape s;
     float *x, *w, *bias, *residual;
     int border, cut; /* of x; rows computed apart: [0, cut) and the rest */
+    const float *clip;
 };
 
 static void forward_run(const struct kernel_table *table, const struct forward *f, const float *w, int relu,
@@ -115,6 +117,7 @@ static void forward_run(const struct kernel_table *table, const struct forward *
                                  .residual = f->residual,
                                  .residual_at = layout_dense(s->out_h, s->out_w, s->out),
                                  .relu = relu,
+                                 .clip = f->clip,
                                  .y = y,
                                  .y_at = layout_dense(s->out_h, s->out_w, s->out),
                                  .row_end = f->cut};
@@ -144,6 +147,13 @@ static void check_forward(const struct kernel_table *table, struct forward *f, i
         shape_print(table->isa, &f->s);
         fail();
     }
+    static const float clip[] = {-0.5f, 0.75f};
+    for (size_t i = 0; i < outputs; i++)
+        want[i] = clip_value(clip, got[i]);
+    f->clip = clip;
+    forward_run(table, f, f->w, relu, &f->s, got);
+    f->clip = NULL;
+    assert_memory_equal(got, want, outputs * sizeof *got);
     memory_free(want), memory_free(got), memory_free(absolute), memory_free(all), memory_free(magnitudes);
     memory_free(a.x), memory_free(a.bias), memory_free(a.residual);
 }
@@ -159,7 +169,7 @@ static void test_forward(void **state)
         FOR_EACH_TABLE(table)
         {
             check_forward(table, &f, 0);
-            f = (struct forward){f.s, f.x, f.w, bias, residual, f.s.pad, f.s.out_h / 2};
+            f = (struct forward){f.s, f.x, f.w, bias, residual, f.s.pad, f.s.out_h / 2, NULL};
             check_forward(table, &f, 1);
             f.bias = f.residual = NULL;
             f.border = f.cut = 0;

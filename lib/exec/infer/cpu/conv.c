@@ -8,6 +8,12 @@ struct cut {
     int row_begin, row_end;
 };
 
+/* A clip of floats is the kernel's own, in f32 and with nothing between; else it goes over what was computed. */
+static int clips_itself(const struct exec *e, const struct step *s)
+{
+    return s->is_integer || !s->clip.on || (!cpu_of(e)->is_bf16 && s->norm < 0);
+}
+
 /* Outputs are cut where the weights are more than what they read and write, so that each worker reads its own half
  * of them; else rows, in fours. */
 static struct cut cut_of(const struct exec *e, int i, const struct conv_part *p, const struct span *at)
@@ -21,8 +27,7 @@ static struct cut cut_of(const struct exec *e, int i, const struct conv_part *p,
     double values = (double)at->count * ((double)c->h * c->w * c->c + (double)c->out_h * c->out_w * c->out);
     if (at->parts == 1)
         return cut;
-    if (s->norm < 0 && (s->is_integer || !s->clip.on) && groups >= at->parts &&
-        (weights > values || fours < at->parts)) {
+    if (s->norm < 0 && clips_itself(e, s) && groups >= at->parts && (weights > values || fours < at->parts)) {
         cut.first = groups * at->part / at->parts * grain;
         int end = groups * (at->part + 1) / at->parts * grain;
         cut.count = (end < p->count ? end : p->count) - cut.first;
@@ -53,6 +58,7 @@ static void part_f32(const struct exec *e, int i, const struct conv_part *p, con
     const struct step_constants *c = &e->constants[i];
     struct conv_shape shape = s->shape;
     shape.out = cut->count;
+    const float clip[] = {s->clip.low, s->clip.high};
     int first = p->first + cut->first;
     struct conv_f32_call call = {.images = at->count,
                                  .x = exec_value(e, s->x, at, at->image),
@@ -60,6 +66,7 @@ static void part_f32(const struct exec *e, int i, const struct conv_part *p, con
                                  .packed = conv_packed_at(e, i, p, cut->first),
                                  .bias = c->bias ? c->bias + first : NULL,
                                  .relu = s->norm >= 0 ? 0 : s->relu,
+                                 .clip = s->clip.on && clips_itself(e, s) ? clip : NULL,
                                  .y = (float *)exec_value(e, s->output, at, at->image) + first,
                                  .y_at = cpu_of(e)->values[s->output].at,
                                  .row_begin = cut->row_begin,
@@ -119,7 +126,7 @@ static void norm_rows(const struct exec *e, int i, const struct cut *cut, const 
         }
 }
 
-/* The clip behind a convolution of floats, on the rows that were just computed: of integers it is their clamp. */
+/* The clip behind a convolution of floats that does not clip itself, on the rows that were just computed. */
 static void clip_rows(const struct exec *e, int i, const struct cut *cut, const struct span *at)
 {
     const struct step *s = &e->steps.at[i];
@@ -188,7 +195,7 @@ void conv_run(const struct exec *e, int i, const struct conv_parts *parts, const
             part_f32(e, i, p, &cut, at);
         if (s->norm >= 0 && k == parts->count - 1)
             norm_rows(e, i, &cut, at);
-        if (!s->is_integer && s->clip.on && k == parts->count - 1)
+        if (!clips_itself(e, s) && k == parts->count - 1)
             clip_rows(e, i, &cut, at);
     }
 }

@@ -84,4 +84,11 @@ INLINE vec vec_relu(vec v) /* as relu_value: what is not a number stays, and so 
     return vbslq_f32(vcltzq_f32(v), vdupq_n_f32(0), v);
 }
 
+INLINE vec vec_clip(const float clip[2], vec v) /* as clip_value */
+{
+    vec low = vec_set(clip[0]), high = vec_set(clip[1]);
+    v = vbslq_f32(vcltq_f32(v, low), low, v);
+    return vbslq_f32(vcgtq_f32(v, high), high, v);
+}
+
 #endif

@@ -78,4 +78,9 @@ INLINE vec vec_relu(vec v) /* as relu_value: what is not a number stays */
     return _mm256_max_ps(_mm256_setzero_ps(), v);
 }
 
+INLINE vec vec_clip(const float clip[2], vec v) /* as clip_value */
+{
+    return _mm256_min_ps(vec_set(clip[1]), _mm256_max_ps(vec_set(clip[0]), v));
+}
+
 #endif

@@ -54,6 +54,7 @@ static void run(const struct conv_shape *s, const struct conv_f32_call *call, vo
     t.residual = call->residual;
     t.residual_at = call->residual_at;
     t.relu = call->relu;
+    t.clip = call->clip;
     t.y = call->y;
     t.y_at = call->y_at;
     tiles_f32_avx512_run(&t, call->row_begin, call->row_end, scratch);

@@ -302,6 +302,8 @@ static void output_store(const struct tiles_f32 *t, const struct group *g, int k
             v = vec_add(v, vec_load_some(t->residual + g->r[i] + k, mask));
         if (t->relu)
             v = vec_relu(v);
+        if (t->clip)
+            v = vec_clip(t->clip, v);
         if (whole)
             vec_store(t->y + g->y[i] + k, v);
         else

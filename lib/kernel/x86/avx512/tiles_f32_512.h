@@ -7,7 +7,7 @@
 
 enum { TILE_OUTPUTS = 64, TILE_LANES = 16 };
 
-/* y[row,col,k] = [relu](bias[k] + residual + sum over r, t, i of x[row*stride+top+r, col*stride+left+t, i] *
+/* y[row,col,k] = [clip][relu](bias[k] + residual + sum over r, t, i of x[row*stride+top+r, col*stride+left+t, i] *
  * w[r,t,i,k]), x being zero outside of its h x w pixels. */
 struct tiles_f32 {
     int images;
@@ -22,6 +22,7 @@ struct tiles_f32 {
     const float *residual; /* or NULL; may be y */
     struct layout residual_at;
     int relu;
+    const float *clip; /* [low, high] or NULL */
     float *y;
     struct layout y_at;
 };

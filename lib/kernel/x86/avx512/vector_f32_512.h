@@ -78,4 +78,9 @@ INLINE vec vec_relu(vec v) /* as relu_value: what is not a number stays */
     return _mm512_max_ps(_mm512_setzero_ps(), v);
 }
 
+INLINE vec vec_clip(const float clip[2], vec v) /* as clip_value */
+{
+    return _mm512_min_ps(vec_set(clip[1]), _mm512_max_ps(vec_set(clip[0]), v));
+}
+
 #endif
