@@ -55,19 +55,34 @@ double optimizer_clip(const struct optimizer *o, const float *gradients)
     return norm > most ? most / norm : 1;
 }
 
+/* See optimizer.h. */
+static double slice_trust(const struct optimizer *o, const struct slice *s, const float *w, const float *gradient,
+                          double clip, double decay)
+{
+    if (!o->options.layer_rates)
+        return 1;
+    const double norm = sqrt(slice_squares(w, s->count)), along = clip * sqrt(slice_squares(gradient, s->count));
+    const double share = s->role == SLICE_SCALE && o->options.scale_share > 0 ? o->options.scale_share : 1;
+    const double trust = norm / (along + decay * norm);
+    return isfinite(trust) && trust > 0 ? share * trust : share;
+}
+
 void optimizer_step(struct optimizer *o, float *parameters, const float *gradients, double rate)
 {
-    const float momentum = (float)o->options.momentum, clip = (float)optimizer_clip(o, gradients);
+    const float momentum = (float)o->options.momentum;
+    const double clip = optimizer_clip(o, gradients);
     for (int i = 0; i < o->slice_count; i++) {
         const struct slice *s = &o->slices[i];
         float *restrict w = parameters + s->offset, *restrict v = o->velocity + s->offset;
         const float *restrict gradient = gradients + s->offset;
-        const float decay = is_decayed(o, s) ? (float)o->options.weight_decay : 0;
+        const double decay = is_decayed(o, s) ? o->options.weight_decay : 0;
+        const double trust = slice_trust(o, s, w, gradient, clip, decay);
+        const float by = (float)(trust * clip), shrink = (float)(trust * decay);
         const float step = (float)(is_bias(s) ? rate * o->options.bias_rate : rate);
         /* own * g + along * v: either of torch's two directions, without a branch inside the loop */
         const float own = o->options.nesterov ? 1 : 0, along = o->options.nesterov ? momentum : 1;
         for (size_t k = 0; k < s->count; k++)
-            w[k] = sgd_value(w[k], &v[k], clip * gradient[k], decay, momentum, step, own, along);
+            w[k] = sgd_value(w[k], &v[k], by * gradient[k], shrink, momentum, step, own, along);
     }
 }
 

@@ -6,7 +6,16 @@
  *
  * A change of rate acts on the whole velocity. With clip_norm, gradients whose norm is more are multiplied by
  * clip_norm / norm before all that: the norm of all of them together, as torch.nn.utils.clip_grad_norm_ takes it
- * (which adds 1e-6 to it). */
+ * (which adds 1e-6 to it).
+ *
+ * With layer_rates each slice has a rate of its own, the given one times
+ *
+ *     trust = |w| / (|gradient| + weight_decay * |w|)      (1 where either is zero or not finite)
+ *
+ * so that a step changes all of them by the same share of what they are: LARS (You, Gitman and Ginsburg 2017,
+ * arXiv:1708.03888), by which g is multiplied before it enters v. Norms are of a slice: all weights of a layer, its
+ * biases, its scales. A network without batch norm needs it where much is to change: the relative gradients of its
+ * layers lie three orders of magnitude apart. */
 #ifndef RESQ_TRAIN_OPTIMIZER_H
 #define RESQ_TRAIN_OPTIMIZER_H
 
@@ -18,8 +27,10 @@ struct optimizer_options {
     int nesterov;
     int decay_all; /* 1: weight decay on every parameter, as torch does ungrouped; 0: on weights of convolutions and
                     * linear layers alone. Learned scales never decay. */
-    double bias_rate; /* rate of every *.bias (batch norm's shifts included) as a multiple of the others'; 0: 1 */
-    double clip_norm; /* the most that the norm of all gradients may be; 0: whatever it is */
+    double bias_rate;   /* rate of every *.bias (batch norm's shifts included) as a multiple of the others'; 0: 1 */
+    double clip_norm;   /* the most that the norm of all gradients may be; 0: whatever it is */
+    int layer_rates;    /* 1: see above */
+    double scale_share; /* trust of learned scales is multiplied by it; 0: 1. Of layer_rates only. */
 };
 
 /* Slices belong to the gradient and must outlive the optimizer. */

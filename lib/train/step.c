@@ -17,6 +17,10 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
         return message_set(m, STATUS_UNSUPPORTED,
                            "gradients cannot be clipped (--clip-norm) on device %s: take the CPU",
                            gradient_device(g));
+    if (options->optimizer.layer_rates && gradient_makes_steps(g))
+        return message_set(m, STATUS_UNSUPPORTED,
+                           "layers have no rates of their own (--rates layer) on device %s: take the CPU",
+                           gradient_device(g));
     if (options->teacher && gradient_reduce(g)->ranks)
         return message_set(m, STATUS_UNSUPPORTED,
                            "a teacher (--teacher) is heard by one process alone, not by %d ranks",

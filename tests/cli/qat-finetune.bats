@@ -196,12 +196,36 @@ few=(--activation-bits 4 --epochs 1 --learning-rate 0.001 --scale-rate 1)
     [ "$(stat -c %s learned)" -lt $(($(stat -c %s w2) + 4000)) ] # packed as quantize packs them
 }
 
+@test "--rates layer: gains, the same bytes for any threads and however often stopped, said in the model" {
+    layer=(--weight-bits 2 --activation-bits 4 --epochs 1 --init w2 --rates layer)
+    matched 2 w2
+    for j in 1 3; do
+        tune "${layer[@]}" -j $j -o layer-$j < "$T/once"
+    done
+    cmp layer-1 layer-3
+    tune "${layer[@]}" --learning-rate 0.0005 -o said < "$T/once"
+    cmp said layer-1
+    "$BIN/inspect" made-by said | grep -q '^qat-finetune .* learning-rate=0.0005 .* rates=layer'
+    tune "${layer[@]}" --rates alike -o alike < "$T/once"
+    run ! cmp -s <(data_of alike) <(data_of said)
+    run "$BIN/inspect" made-by alike
+    [[ $output == *" learning-rate=0.0002 "* && $output != *rates=* ]]
+    echo "matched $(loss w2), alike $(loss alike), layer $(loss said)"
+    holds "$(loss said) < $(loss w2)"
+    head -c 1200000 "$T/once" > cut # breaks off after a checkpoint or two
+    run ! tune -q "${layer[@]}" --checkpoint checkpoint --checkpoint-every 5 -o again < cut
+    run --separate-stderr tune "${layer[@]}" --rates alike --learning-rate 0.0005 --checkpoint checkpoint --resume -o again < "$T/once"
+    [ "$status" -eq 1 ] && [[ $stderr == *"another run's checkpoint: rates"* ]]
+    tune "${layer[@]}" --checkpoint checkpoint --resume -o again < "$T/once"
+    cmp again layer-1
+}
+
 @test "at 8 bits nothing of that is said or done" {
     tune --epochs 1 -o plain < "$T/short"
     tune --epochs 1 --weight-scales fixed --range-mode fixed -o fixed < "$T/short"
     cmp plain fixed
     run "$BIN/inspect" made-by plain
-    [[ $output != *weight-scales* && $output != *teacher* && $output != *freeze* && $output != *ewgs* ]]
+    [[ $output != *weight-scales* && $output != *rates=* && $output != *teacher* && $output != *freeze* && $output != *ewgs* ]]
 }
 
 @test "from more bits to fewer: the floats behind the codes are a network like others" {

@@ -58,12 +58,14 @@ static void milestones_record(const struct trainer_arguments *a, struct lineage 
 }
 
 /* Only where it is on: what was trained before there was any is the same run still. */
-static void clip_norm_record(const struct trainer_arguments *a, struct lineage *l)
+static void rates_record(const struct trainer_arguments *a, struct lineage *l)
 {
     char number[32];
     format_number(number, a->clip_norm);
     if (a->clip_norm > 0)
         lineage_add(l, "clip-norm", "%s", number);
+    if (a->layer_rates)
+        lineage_add(l, "rates", "layer");
 }
 
 struct talk {
@@ -88,7 +90,8 @@ static struct training_options options_make(const struct tool *tool, const struc
         .called = tool_called(tool),
         .epochs = a->epochs,
         .batch = a->batch,
-        .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate, a->clip_norm},
+        .optimizer = {a->momentum, a->weight_decay, a->nesterov, a->decay_all, a->bias_rate, a->clip_norm,
+                      a->layer_rates, a->scale_share},
         .label_smoothing = a->smoothing,
         .teacher = a->teacher,
         .freeze = a->freeze,
@@ -167,7 +170,7 @@ int trainer_main(const struct tool *tool, const struct trainer_arguments *a, con
     struct lineage lineage = {.message = &m};
     tool_lineage(tool, &lineage);
     milestones_record(a, &lineage);
-    clip_norm_record(a, &lineage);
+    rates_record(a, &lineage);
     int status = choose_device(tool, a, &o, &m);
     if (status >= 0)
         status = training_run(&o, kind, context, &lineage, &m);

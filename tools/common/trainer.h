@@ -16,6 +16,8 @@ struct trainer_arguments {
     double freeze; /* of a tool that has it, like floats and growth */
     double rate, momentum, weight_decay, bias_rate, clip_norm, peak, warm_up, factor, smoothing, ema;
     struct integer_list milestones; /* percent of the run */
+    int layer_rates;                /* of a tool that has it, like scale_share: see train/optimizer.h */
+    double scale_share;
     int nesterov, decay_all, resume, verbose, quiet;
     const char *growth, *output, *last, *log, *floats, *validate, *checkpoint;
 };

@@ -32,7 +32,7 @@ static inline void train_some_steps(struct gradient *g, double *first, double *l
     struct optimizer o;
     float logits[BATCH * CLASSES], dlogits[BATCH * CLASSES];
     int count = gradient_slices(g, &slices);
-    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 5e-4, 1, 1, 1, 0}, slices, count,
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 5e-4, 1, 1, 1, 0, 0, 0}, slices, count,
                              gradient_parameter_count(g), &m));
     *first = *last = 0;
     for (int step = 0; step < STEPS; step++) {

@@ -89,8 +89,8 @@ static void test_as_on_the_cpu(void **state)
         host_control.no_capture = how & 1;
         host_control.copies_at_once = how >> 1 & 1;
         a.ema = b.ema = how & 4 ? 0 : 0.9;
-        a.optimizer = b.optimizer = how & 4 ? (struct optimizer_options){0.8, 0.02, 0, 0, 3, 0}
-                                            : (struct optimizer_options){0.9, 5e-4, 1, 1, 1, 0};
+        a.optimizer = b.optimizer = how & 4 ? (struct optimizer_options){0.8, 0.02, 0, 0, 3, 0, 0, 0}
+                                            : (struct optimizer_options){0.9, 5e-4, 1, 1, 1, 0, 0, 0};
         ASSERT_OK(run_float(a));
         ASSERT_OK(run_float(b));
         double model = records_apart(cuda.last, cpu.last),
@@ -185,7 +185,7 @@ static void test_captured_once(void **state)
     assert_int_equal(host_record.launches, EPOCHS * STEPS - 2 + evaluations);
 }
 
-static void test_clipping_is_refused_by_name(void **state)
+static void test_what_it_does_not_do_is_refused_by_name(void **state)
 {
     (void)state;
     struct files f;
@@ -193,6 +193,10 @@ static void test_clipping_is_refused_by_name(void **state)
     o.optimizer.clip_norm = 1;
     ASSERT_FAILS(run_float(o), STATUS_UNSUPPORTED,
                  "gradients cannot be clipped (--clip-norm) on device cuda: take the CPU");
+    o.optimizer.clip_norm = 0;
+    o.optimizer.layer_rates = 1;
+    ASSERT_FAILS(run_float(o), STATUS_UNSUPPORTED,
+                 "layers have no rates of their own (--rates layer) on device cuda: take the CPU");
 }
 
 /* ---- stopped and gone on with ---- */
@@ -370,7 +374,7 @@ int main(void)
         TEST(test_as_on_the_cpu),
         TEST(test_16_bits),
         TEST(test_captured_once),
-        TEST(test_clipping_is_refused_by_name),
+        TEST(test_what_it_does_not_do_is_refused_by_name),
         TEST(test_from_one_to_the_other),
         TEST(test_resumed_on_the_device),
         TEST(test_overflows_are_skipped),

@@ -103,8 +103,11 @@ static void test_a_loss_that_is_not_finite(void **state)
 /* A step of the stepper's is what its parts do one by one; losses run on, image by image, from step to step. */
 static void test_a_step_is_its_parts(void **state)
 {
-    static const struct step_options options = {
-        .optimizer = {0.9, 5e-4, 1, 1, 1, 0}, .label_smoothing = 0.1, .ema = 0.9, .batch = BATCH, .classes = 10};
+    static const struct step_options options = {.optimizer = {0.9, 5e-4, 1, 1, 1, 0, 0, 0},
+                                                .label_smoothing = 0.1,
+                                                .ema = 0.9,
+                                                .batch = BATCH,
+                                                .classes = 10};
     struct step_case by_stepper = case_new(1, 0, NULL), by_hand = case_new(1, 0, NULL);
     struct gradient *g = by_hand.gradient;
     struct stepper s;

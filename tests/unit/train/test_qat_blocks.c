@@ -114,7 +114,7 @@ static void compare(const char *who, const char *isa, const char *precision, enu
     assert_string_equal(gradient_engine(images), "image");
     if (blocks && strcmp(gradient_engine(blocks), "block") == 0) {
         int count = gradient_slices(images, &slices);
-        ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0, 1, 1, 1, 0}, slices, count,
+        ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0, 1, 1, 1, 0, 0, 0}, slices, count,
                                  gradient_parameter_count(images), &m));
         for (int round = 0; round < ROUNDS; round++) {
             step_both(blocks, images, fresh_labels, who, tolerance);

@@ -87,7 +87,7 @@ static void check_forward_is_int8(const struct model *fused, const struct ranges
                                        .ranges = mode};
     ASSERT_OK(gradient_open(&g, fused, &options, &m));
     int slice_count = gradient_slices(g, &slices);
-    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 1e-4, 1, 1, 1, 0}, slices, slice_count,
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 1e-4, 1, 1, 1, 0, 0, 0}, slices, slice_count,
                              gradient_parameter_count(g), &m));
     for (int step = 0; step < 4; step++) {
         struct model lowered;

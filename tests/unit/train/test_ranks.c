@@ -69,7 +69,7 @@ static int steps_make(struct gradient *g, int steps, struct loss_sums *sums, str
     const struct slice *slices;
     struct optimizer o;
     int count = gradient_slices(g, &slices), status = 0;
-    TRY(optimizer_open(&o, &(struct optimizer_options){0.9, 5e-4, 1, 1, 1, 0}, slices, count,
+    TRY(optimizer_open(&o, &(struct optimizer_options){0.9, 5e-4, 1, 1, 1, 0, 0, 0}, slices, count,
                        gradient_parameter_count(g), why));
     for (int step = 0; step < steps && status >= 0; step++) {
         int first = gradient_share(g, counts[step]).first;

@@ -188,11 +188,11 @@ static void check_sgd(const char *name, struct optimizer_options options)
 static void test_sgd_is_pytorchs(void **state)
 {
     (void)state;
-    check_sgd("nesterov", (struct optimizer_options){0.9, 5e-2, 1, 1, 0, 0});
-    check_sgd("plain", (struct optimizer_options){0.9, 5e-2, 0, 1, 1, 0});
-    check_sgd("some", (struct optimizer_options){0.9, 5e-2, 1, 0, 1, 0});
-    check_sgd("bias", (struct optimizer_options){0.9, 5e-2, 1, 1, 2, 0});
-    check_sgd("clipped", (struct optimizer_options){0.9, 5e-2, 1, 1, 1, 6.8});
+    check_sgd("nesterov", (struct optimizer_options){0.9, 5e-2, 1, 1, 0, 0, 0, 0});
+    check_sgd("plain", (struct optimizer_options){0.9, 5e-2, 0, 1, 1, 0, 0, 0});
+    check_sgd("some", (struct optimizer_options){0.9, 5e-2, 1, 0, 1, 0, 0, 0});
+    check_sgd("bias", (struct optimizer_options){0.9, 5e-2, 1, 1, 2, 0, 0, 0});
+    check_sgd("clipped", (struct optimizer_options){0.9, 5e-2, 1, 1, 1, 6.8, 0, 0});
 }
 
 /* What gradients are multiplied by, against PyTorch's norms; what they become has the norm that was asked for; what
@@ -203,7 +203,7 @@ static void test_gradients_are_clipped_to_their_norm(void **state)
     struct optimizer o;
     float g[64];
     int clipped = 0;
-    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0, 0, 1, 1, 6.8}, slices, 2, 64, &m));
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0, 0, 1, 1, 6.8, 0, 0}, slices, 2, 64, &m));
     for (int step = 0; step < 6; step++) {
         const double norm = ((const double *)reference_data("sgd.norms"))[step];
         spread(g, (const float *)reference_data("sgd.gradients") + 50 * step);
@@ -228,13 +228,53 @@ static void test_gradients_are_clipped_to_their_norm(void **state)
     optimizer_close(&o);
 }
 
+/* Each slice moves by the same share of what it is; a learned scale by a part of that; zeros at the given rate. */
+static void test_layers_have_rates_of_their_own(void **state)
+{
+    (void)state;
+    enum { RATE_SLICES = 4 };
+    static const struct slice four[RATE_SLICES] = {
+        {.name = "a.weight", .role = SLICE_WEIGHT, .offset = 0, .count = 9},
+        {.name = "b.weight", .role = SLICE_WEIGHT, .offset = 9, .count = 9},
+        {.name = "a.scale", .role = SLICE_SCALE, .offset = 18, .count = 2},
+        {.name = "b.bias", .role = SLICE_NORM, .offset = 20, .count = 2}};
+    const double rate = 0.01, decay = 0.05, share = 0.3, clip = 2;
+    struct optimizer o;
+    float w[22], before[22], g[22];
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, decay, 0, 1, 1, clip, 1, share}, four,
+                             RATE_SLICES, 22, &m));
+    for (int i = 0; i < 22; i++) {
+        w[i] = before[i] = i < 20 ? (float)(1 + i % 5) * (i < 9 ? 1.0F : 0.01F) : 0;
+        g[i] = (float)((i * 7) % 11 - 4) * (i < 9 ? 0.001F : 3.0F);
+    }
+    const double by = optimizer_clip(&o, g);
+    optimizer_step(&o, w, g, rate);
+    for (int i = 0; i < RATE_SLICES; i++) {
+        const struct slice *s = &four[i];
+        double ww = 0, gg = 0, own = s->role == SLICE_SCALE ? 0 : decay;
+        for (size_t k = s->offset; k < s->offset + s->count; k++) {
+            ww += (double)before[k] * before[k];
+            gg += (double)g[k] * g[k];
+        }
+        double trust = ww > 0 ? sqrt(ww) / (by * sqrt(gg) + own * sqrt(ww)) : 1;
+        trust *= s->role == SLICE_SCALE ? share : 1;
+        for (size_t k = s->offset; k < s->offset + s->count; k++)
+            ASSERT_NEAR(w[k], before[k] - rate * trust * (by * g[k] + own * before[k]),
+                        1e-6 * (1e-3 + fabs((double)before[k])));
+    }
+    g[3] = NAN;
+    optimizer_step(&o, w, g, rate);
+    assert_true(isnan(w[3]));
+    optimizer_close(&o);
+}
+
 static void test_sgd_never_decays_scales(void **state)
 {
     (void)state;
     const struct slice scale = {.name = "x.scale", .role = SLICE_SCALE, .count = 1};
     struct optimizer o;
     float w = 2, g = 0;
-    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0.5, 1, 1, 1, 0}, &scale, 1, 1, &m));
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, 0.5, 1, 1, 1, 0, 0, 0}, &scale, 1, 1, &m));
     optimizer_step(&o, &w, &g, 0.1);
     ASSERT_NEAR(w, 2, 0);
     optimizer_close(&o);
@@ -329,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_loss_that_is_not_finite_is_refused),
         cmocka_unit_test(test_sgd_is_pytorchs),
         cmocka_unit_test(test_gradients_are_clipped_to_their_norm),
+        cmocka_unit_test(test_layers_have_rates_of_their_own),
         cmocka_unit_test(test_sgd_never_decays_scales),
         cmocka_unit_test(test_one_cycle),
         cmocka_unit_test(test_cosine_step_constant),
