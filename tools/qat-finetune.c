@@ -22,8 +22,8 @@ static const char details[] =
     "how far the softened logits are from its own, on the same augmented images (distillation).\n"
     "Below 4 bits the learning rate is 0.0002 where none is given. Weight scales have a tenth of it\n"
     "(--scale-rate): without batch norm, one moves all that a channel gives. With --rates layer each layer's\n"
-    "weights, biases and scales change by the same share of what they are (LARS), 0.0005 a step at most where\n"
-    "no rate is given, scales of activations by a tenth too; on a CPU.\n"
+    "weights, biases and scales have the rate times their norm over their gradient's (LARS), 0.0005 where none\n"
+    "is given, and scales of activations take --scale-rate too; on a CPU.\n"
     "\n"
     "Before the first and after each epoch the int8 model is lowered and tested on the --validate images;\n"
     "the best is written (without --validate, the last). The log's epoch 0 is the model as quantize makes\n"
@@ -66,7 +66,8 @@ static void take_rates(const struct tool *tool, struct options *o)
         o->shared.rate = FEW_BITS_RATE;
 }
 
-/* What is learned, where nothing is said: below 8 bits all scales, at 8 none. 0, or the exit status of a misuse. */
+/* What is learned, where nothing is said: below 8 bits all scales, at 8 none; and how fast. 0, or the exit status of
+ * a misuse. */
 static int take_scales(const struct tool *tool, struct options *o)
 {
     struct quantized_training *q = &o->training;

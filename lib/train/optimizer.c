@@ -55,7 +55,9 @@ double optimizer_clip(const struct optimizer *o, const float *gradients)
     return norm > most ? most / norm : 1;
 }
 
-/* See optimizer.h. */
+/* See optimizer.h. What is beyond is no gradient, but what rounding left of one. */
+#define TRUST_MOST 1e12
+
 static double slice_trust(const struct optimizer *o, const struct slice *s, const float *w, const float *gradient,
                           double clip, double decay)
 {
@@ -63,8 +65,8 @@ static double slice_trust(const struct optimizer *o, const struct slice *s, cons
         return 1;
     const double norm = sqrt(slice_squares(w, s->count)), along = clip * sqrt(slice_squares(gradient, s->count));
     const double share = s->role == SLICE_SCALE && o->options.scale_share > 0 ? o->options.scale_share : 1;
-    const double trust = norm / (along + decay * norm);
-    return isfinite(trust) && trust > 0 ? share * trust : share;
+    const double trust = norm > 0 && along > 0 ? norm / (along + decay * norm) : 1;
+    return share * (trust < TRUST_MOST ? trust : 1); /* NaN: 1 */
 }
 
 void optimizer_step(struct optimizer *o, float *parameters, const float *gradients, double rate)

@@ -10,9 +10,10 @@
  *
  * With layer_rates each slice has a rate of its own, the given one times
  *
- *     trust = |w| / (|gradient| + weight_decay * |w|)      (1 where either is zero or not finite)
+ *     trust = |w| / (|gradient| + weight_decay * |w|)
  *
- * so that a step changes all of them by the same share of what they are: LARS (You, Gitman and Ginsburg 2017,
+ * (1 where |w| or |gradient| is zero or not finite, or trust 1e12 and more; of learned scales times scale_share), so
+ * that what enters v is the same share of all of them: LARS (You, Gitman and Ginsburg 2017,
  * arXiv:1708.03888), by which g is multiplied before it enters v. Norms are of a slice: all weights of a layer, its
  * biases, its scales. A network without batch norm needs it where much is to change: the relative gradients of its
  * layers lie three orders of magnitude apart. */

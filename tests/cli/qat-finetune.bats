@@ -205,7 +205,7 @@ few=(--activation-bits 4 --epochs 1 --learning-rate 0.001 --scale-rate 1)
     cmp layer-1 layer-3
     tune "${layer[@]}" --learning-rate 0.0005 -o said < "$T/once"
     cmp said layer-1
-    "$BIN/inspect" made-by said | grep -q '^qat-finetune .* learning-rate=0.0005 .* rates=layer'
+    "$BIN/inspect" made-by said | grep -q '^qat-finetune .* learning-rate=0.0005 .* rates=layer .*scale-share=0.1'
     tune "${layer[@]}" --rates alike -o alike < "$T/once"
     run ! cmp -s <(data_of alike) <(data_of said)
     run "$BIN/inspect" made-by alike
@@ -216,6 +216,10 @@ few=(--activation-bits 4 --epochs 1 --learning-rate 0.001 --scale-rate 1)
     run ! tune -q "${layer[@]}" --checkpoint checkpoint --checkpoint-every 5 -o again < cut
     run --separate-stderr tune "${layer[@]}" --rates alike --learning-rate 0.0005 --checkpoint checkpoint --resume -o again < "$T/once"
     [ "$status" -eq 1 ] && [[ $stderr == *"another run's checkpoint: rates"* ]]
+    fixed=("${layer[@]}" --weight-scales fixed --checkpoint fixed.checkpoint)
+    run ! tune -q "${fixed[@]}" --checkpoint-every 5 -o again < cut # the rate of scales is that of activations alone
+    run --separate-stderr tune "${fixed[@]}" --scale-rate 0.2 --resume -o again < "$T/once"
+    [ "$status" -eq 1 ] && [[ $stderr == *"another run's checkpoint: scale-share is 0.1, want 0.2"* ]]
     tune "${layer[@]}" --checkpoint checkpoint --resume -o again < "$T/once"
     cmp again layer-1
 }

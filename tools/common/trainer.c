@@ -66,6 +66,9 @@ static void rates_record(const struct trainer_arguments *a, struct lineage *l)
         lineage_add(l, "clip-norm", "%s", number);
     if (a->layer_rates)
         lineage_add(l, "rates", "layer");
+    format_number(number, a->scale_share);
+    if (a->layer_rates)
+        lineage_add(l, "scale-share", "%s", number);
 }
 
 struct talk {

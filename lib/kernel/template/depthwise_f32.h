@@ -108,7 +108,7 @@ struct depthwise {
 DEPTHWISE(1, 1)
 DEPTHWISE(1, 4)
 DEPTHWISE(4, 1)
-DEPTHWISE(4, 2) /* whole cache lines of most sets */
+DEPTHWISE(4, 2) /* of 8 lanes whole cache lines */
 
 /* All channels of so many pixels: `registers` at a time, then one by one. */
 #define DEPTHWISE_PIXELS(pixels, registers)                                                                    \
@@ -200,10 +200,12 @@ static void depthwise_row(const struct depthwise *d, const struct tap *tap, int 
     while (pixels > 0) {
         int count = pixels < 4 ? 1 : 4;
         (count < 4 ? depthwise_1 : near ? depthwise_near : depthwise_4)(d, tap, taps, x, residual, y);
-        x += count * d->x_step;
-        y += count * d->y_step;
-        residual = residual ? residual + count * d->residual_step : NULL;
         pixels -= count;
+        if (pixels > 0) { /* steps may be negative: nothing points before the first pixel */
+            x += count * d->x_step;
+            y += count * d->y_step;
+            residual = residual ? residual + count * d->residual_step : NULL;
+        }
     }
 }
 

@@ -404,6 +404,15 @@ static inline const double *net_run(struct net *net, const uint8_t *images)
     "k6 = concat e5\n"                                        \
     "fc = linear k6 out=5 bias\n"
 
+/* Layers of more weights than values, whose outputs threads cut among them, with a clip behind. */
+#define NET_WIDE                                                         \
+    "x = input u8[6,6,3]\n"                                              \
+    "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"            \
+    "c1 = conv2d norm out=64 kernel=3 stride=2 pad=1 bias clip=-0.5,1\n" \
+    "c2 = conv2d c1 out=80 kernel=1 bias clip=0,0.5\n"                   \
+    "pool = avgpool c2\n"                                                \
+    "fc = linear pool out=5 bias\n"
+
 /* A convolution as head: its map's mean is the logits. */
 #define NET_HEAD                                              \
     "x = input u8[9,8,3]\n"                                   \

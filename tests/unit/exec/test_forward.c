@@ -96,14 +96,14 @@ static void test_fused_against_double(void **state)
 {
     (void)state;
     compare_with_double(NET_FUSED, 2);
+    compare_with_double(NET_WIDE, 6);
 }
 
-static void test_same_bits_however_cut(void **state)
+static void check_cuts(const char *net)
 {
-    (void)state;
     enum { IMAGES = 11 };
     struct model model;
-    random_model(&model, NET_FLOAT, 3);
+    random_model(&model, net, 3);
     uint8_t *images = random_images(&model, IMAGES, 2);
     for (size_t k = 0; k < sizeof isas / sizeof isas[0]; k++) {
         struct exec *first = open_exec(&model, (struct exec_options){.isa = isas[k]});
@@ -132,6 +132,13 @@ static void test_same_bits_however_cut(void **state)
     }
     free(images);
     model_free(&model);
+}
+
+static void test_same_bits_however_cut(void **state)
+{
+    (void)state;
+    check_cuts(NET_FLOAT);
+    check_cuts(NET_WIDE);
 }
 
 /* ---- observation ---- */

@@ -232,31 +232,32 @@ static void test_gradients_are_clipped_to_their_norm(void **state)
 static void test_layers_have_rates_of_their_own(void **state)
 {
     (void)state;
-    enum { RATE_SLICES = 4 };
-    static const struct slice four[RATE_SLICES] = {
+    enum { RATE_SLICES = 5, RATE_COUNT = 24 };
+    static const struct slice five[RATE_SLICES] = {
         {.name = "a.weight", .role = SLICE_WEIGHT, .offset = 0, .count = 9},
         {.name = "b.weight", .role = SLICE_WEIGHT, .offset = 9, .count = 9},
         {.name = "a.scale", .role = SLICE_SCALE, .offset = 18, .count = 2},
-        {.name = "b.bias", .role = SLICE_NORM, .offset = 20, .count = 2}};
+        {.name = "b.bias", .role = SLICE_NORM, .offset = 20, .count = 2},
+        {.name = "dead.weight", .role = SLICE_WEIGHT, .offset = 22, .count = 2}};
     const double rate = 0.01, decay = 0.05, share = 0.3, clip = 2;
     struct optimizer o;
-    float w[22], before[22], g[22];
-    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, decay, 0, 1, 1, clip, 1, share}, four,
-                             RATE_SLICES, 22, &m));
-    for (int i = 0; i < 22; i++) {
-        w[i] = before[i] = i < 20 ? (float)(1 + i % 5) * (i < 9 ? 1.0F : 0.01F) : 0;
-        g[i] = (float)((i * 7) % 11 - 4) * (i < 9 ? 0.001F : 3.0F);
+    float w[RATE_COUNT], before[RATE_COUNT], g[RATE_COUNT];
+    ASSERT_OK(optimizer_open(&o, &(struct optimizer_options){0.9, decay, 0, 1, 1, clip, 1, share}, five,
+                             RATE_SLICES, RATE_COUNT, &m));
+    for (int i = 0; i < RATE_COUNT; i++) {
+        w[i] = before[i] = i < 20 || i > 21 ? (float)(1 + i % 5) * (i < 9 ? 1.0F : 0.01F) : 0;
+        g[i] = i > 21 ? 0 : (float)((i * 7) % 11 - 4) * (i < 9 ? 0.001F : 3.0F);
     }
     const double by = optimizer_clip(&o, g);
     optimizer_step(&o, w, g, rate);
     for (int i = 0; i < RATE_SLICES; i++) {
-        const struct slice *s = &four[i];
+        const struct slice *s = &five[i];
         double ww = 0, gg = 0, own = s->role == SLICE_SCALE ? 0 : decay;
         for (size_t k = s->offset; k < s->offset + s->count; k++) {
             ww += (double)before[k] * before[k];
             gg += (double)g[k] * g[k];
         }
-        double trust = ww > 0 ? sqrt(ww) / (by * sqrt(gg) + own * sqrt(ww)) : 1;
+        double trust = ww > 0 && gg > 0 ? sqrt(ww) / (by * sqrt(gg) + own * sqrt(ww)) : 1;
         trust *= s->role == SLICE_SCALE ? share : 1;
         for (size_t k = s->offset; k < s->offset + s->count; k++)
             ASSERT_NEAR(w[k], before[k] - rate * trust * (by * g[k] + own * before[k]),
