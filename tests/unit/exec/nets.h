@@ -405,7 +405,7 @@ static inline const double *net_run(struct net *net, const uint8_t *images)
     "fc = linear k6 out=5 bias\n"
 
 /* Layers of more weights than values, whose outputs threads cut among them, with a clip behind. */
-#define NET_WIDE                                                         \
+#define NET_CUT                                                          \
     "x = input u8[6,6,3]\n"                                              \
     "norm = normalize x mean=0.5,0.4,0.45 std=0.25,0.2,0.3\n"            \
     "c1 = conv2d norm out=64 kernel=3 stride=2 pad=1 bias clip=-0.5,1\n" \

@@ -96,7 +96,7 @@ static void test_fused_against_double(void **state)
 {
     (void)state;
     compare_with_double(NET_FUSED, 2);
-    compare_with_double(NET_WIDE, 6);
+    compare_with_double(NET_CUT, 6);
 }
 
 static void check_cuts(const char *net)
@@ -138,7 +138,7 @@ static void test_same_bits_however_cut(void **state)
 {
     (void)state;
     check_cuts(NET_FLOAT);
-    check_cuts(NET_WIDE);
+    check_cuts(NET_CUT);
 }
 
 /* ---- observation ---- */
