@@ -22,7 +22,7 @@ static void measured_close(struct measured *s)
 
 static int measured_open(struct measured *s, struct step_case *c, int layers, struct message *m)
 {
-    const struct step_options options = {.optimizer = {0.9, 5e-4, 1, 1, 1, 0},
+    const struct step_options options = {.optimizer = {0.9, 5e-4, 1, 1, 1, 0, 0, 0},
                                          .label_smoothing = 0.1,
                                          .ema = 0.999,
                                          .batch = c->batch,

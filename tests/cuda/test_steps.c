@@ -194,7 +194,7 @@ static void train_on_cpu(const struct model *model, double *losses)
     struct optimizer o;
     const struct slice *slices;
     struct gradient *g = open_gradient(model, (struct gradient_options){0}, "cpu", "fp32");
-    struct optimizer_options options = {momentum, decay, 1, 0, 0, 0};
+    struct optimizer_options options = {momentum, decay, 1, 0, 0, 0, 0, 0};
     uint8_t *images = malloc((size_t)batch() * PIXELS);
     uint16_t labels[64];
     int count = gradient_slices(g, &slices);

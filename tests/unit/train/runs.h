@@ -50,7 +50,7 @@ static inline struct training_options options_for(struct files *f, const char *n
                                      .epochs = EPOCHS,
                                      .batch = BATCH,
                                      .schedule = {.kind = SCHEDULE_ONE_CYCLE, .rate = 0.2, .peak = 0.3},
-                                     .optimizer = {0.9, 5e-4, 1, 1, 1, 0},
+                                     .optimizer = {0.9, 5e-4, 1, 1, 1, 0, 0, 0},
                                      .label_smoothing = 0.1,
                                      .ema = 0.9,
                                      .input = path_of("train"),
