@@ -64,11 +64,11 @@ static void rates_record(const struct trainer_arguments *a, struct lineage *l)
     format_number(number, a->clip_norm);
     if (a->clip_norm > 0)
         lineage_add(l, "clip-norm", "%s", number);
-    if (a->layer_rates)
-        lineage_add(l, "rates", "layer");
+    if (!a->layer_rates)
+        return;
     format_number(number, a->scale_share);
-    if (a->layer_rates)
-        lineage_add(l, "scale-share", "%s", number);
+    lineage_add(l, "rates", "layer");
+    lineage_add(l, "scale-share", "%s", number);
 }
 
 struct talk {

@@ -238,6 +238,20 @@ static void kernel_ways(const char *isa, const struct conv_f32_kernel *kernel, c
     memory_free(plain), memory_free(y);
 }
 
+/* Every set's direct kernel, and Winograd's where it takes the shape. */
+static void each_kernel(const struct fixture *f,
+                        void (*check)(const char *isa, const struct conv_f32_kernel *kernel,
+                                      const struct fixture *f))
+{
+    FOR_EACH_TABLE(table)
+    {
+        const struct conv_f32_kernel *winograd = &table->conv_f32_winograd;
+        check(table->isa, &table->conv_f32, f);
+        if (winograd->run && (!winograd->supports || winograd->supports(&f->s)))
+            check(table->isa, winograd, f);
+    }
+}
+
 static void test_layouts_and_images(void **state)
 {
     (void)state;
@@ -245,23 +259,17 @@ static void test_layouts_and_images(void **state)
         struct conv_shape s = shape_at(i);
         struct fixture f = fixture_many(i, images_of(i, s.h < 5 ? 13 : 1 + i % 5));
         run(table_of("ref"), &f, f.x, f.w, f.bias, f.residual, 1, 0, f.want);
-        FOR_EACH_TABLE(table)
-        {
-            const struct conv_f32_kernel *winograd = &table->conv_f32_winograd;
-            kernel_ways(table->isa, &table->conv_f32, &f);
-            if (winograd->run && (!winograd->supports || winograd->supports(&s)))
-                kernel_ways(table->isa, winograd, &f);
-        }
+        each_kernel(&f, kernel_ways);
         fixture_free(&f);
     }
 }
 
 static const float clip[] = {-0.5f, 0.75f};
 
-/* With a clip: the bits of what is clipped afterwards. */
-static void kernel_clips(const char *isa, const struct conv_f32_kernel *kernel, const struct fixture *f, int relu)
+/* With a clip, behind a relu and without: the bits of what is clipped afterwards. */
+static void kernel_clips(const char *isa, const struct conv_f32_kernel *kernel, const struct fixture *f)
 {
-    const struct operands o = {f->x, f->w, f->bias, f->residual, relu, NULL};
+    const struct operands o = {f->x, f->w, f->bias, f->residual, f->s.h % 2, NULL};
     struct operands clipped = o;
     size_t values = values_of(f);
     float *want = bytes_new(values, sizeof *want), *y = bytes_new(values, sizeof *y);
@@ -283,13 +291,7 @@ static void test_clip(void **state)
     (void)state;
     for (int i = 0; i < SHAPES; i++) {
         struct fixture f = fixture_new(i);
-        FOR_EACH_TABLE(table)
-        {
-            const struct conv_f32_kernel *winograd = &table->conv_f32_winograd;
-            kernel_clips(table->isa, &table->conv_f32, &f, i % 2);
-            if (winograd->run && (!winograd->supports || winograd->supports(&f.s)))
-                kernel_clips(table->isa, winograd, &f, i % 2);
-        }
+        each_kernel(&f, kernel_clips);
         fixture_free(&f);
     }
 }
