@@ -25,6 +25,23 @@ static void blend(float *restrict average, const float *restrict values, size_t 
         average[i] += share * (values[i] - average[i]);
 }
 
+struct blending {
+    float *average;
+    const float *values;
+    size_t count;
+    float share;
+};
+
+enum { ITEM_VALUES = 1 << 15 };
+
+static void item_blend(void *context, int item, int worker)
+{
+    (void)worker;
+    const struct blending *b = context;
+    size_t at = (size_t)item * ITEM_VALUES, left = b->count - at;
+    blend(b->average + at, b->values + at, left < ITEM_VALUES ? left : ITEM_VALUES, b->share);
+}
+
 static int is_counter(const struct slice *s)
 {
     static const char suffix[] = ".num_batches_tracked";
@@ -43,7 +60,8 @@ void average_update(struct average *a, const float *parameters, const float *sta
     if (!a->values)
         return;
     float share = (float)average_share(a, step);
-    blend(a->values, parameters, a->parameters, share);
+    struct blending b = {a->values, parameters, a->parameters, share};
+    threads_run(a->pool, item_blend, &b, (int)((a->parameters + ITEM_VALUES - 1) / ITEM_VALUES));
     for (int i = 0; i < a->state_slice_count; i++) {
         const struct slice *s = &a->state_slices[i];
         float *own = a->values + a->parameters + s->offset;

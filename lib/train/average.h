@@ -6,6 +6,7 @@
 #ifndef RESQ_TRAIN_AVERAGE_H
 #define RESQ_TRAIN_AVERAGE_H
 
+#include "base/threads.h"
 #include "exec/train/gradient.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@ struct average {
     size_t parameters, state;
     const struct slice *state_slices; /* the gradient's */
     int state_slice_count;
+    struct threads *pool; /* who shares an update; NULL: the caller alone */
 };
 
 /* Starts from the gradient's current values. */

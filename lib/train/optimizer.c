@@ -4,6 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+/* What a step does to a slice, but for what is the same for all. */
+struct slice_factors {
+    float by, shrink, step;
+};
+
 int optimizer_open(struct optimizer *o, const struct optimizer_options *options, const struct slice *slices,
                    int slice_count, size_t count, struct message *m)
 {
@@ -11,7 +16,8 @@ int optimizer_open(struct optimizer *o, const struct optimizer_options *options,
     if (o->options.bias_rate == 0)
         o->options.bias_rate = 1;
     o->velocity = memory_new(count, sizeof *o->velocity, m);
-    return o->velocity ? STATUS_OK : STATUS_NOMEM;
+    o->factors = memory_new((size_t)slice_count, sizeof *o->factors, m);
+    return o->velocity && o->factors ? STATUS_OK : STATUS_NOMEM;
 }
 
 static int is_bias(const struct slice *s)
@@ -69,23 +75,59 @@ static double slice_trust(const struct optimizer *o, const struct slice *s, cons
     return share * (trust < TRUST_MOST ? trust : 1); /* NaN: 1 */
 }
 
+static struct slice_factors slice_factors(const struct optimizer *o, const struct slice *s, const float *w,
+                                          const float *gradient, double clip, double rate)
+{
+    const double decay = is_decayed(o, s) ? o->options.weight_decay : 0;
+    const double trust = slice_trust(o, s, w, gradient, clip, decay);
+    return (struct slice_factors){.by = (float)(trust * clip),
+                                  .shrink = (float)(trust * decay),
+                                  .step = (float)(is_bias(s) ? rate * o->options.bias_rate : rate)};
+}
+
+struct update {
+    const struct optimizer *o;
+    float *parameters;
+    const float *gradients;
+};
+
+static void values_update(const struct update *u, const struct slice_factors *f, size_t begin, size_t end)
+{
+    const struct optimizer_options *options = &u->o->options;
+    float *restrict w = u->parameters, *restrict v = u->o->velocity;
+    const float *restrict gradient = u->gradients;
+    const float momentum = (float)options->momentum, by = f->by, shrink = f->shrink, step = f->step;
+    /* own * g + along * v: either of torch's two directions, without a branch inside the loop */
+    const float own = options->nesterov ? 1 : 0, along = options->nesterov ? momentum : 1;
+    for (size_t k = begin; k < end; k++)
+        w[k] = sgd_value(w[k], &v[k], by * gradient[k], shrink, momentum, step, own, along);
+}
+
+enum { ITEM_VALUES = 1 << 15 };
+
+static void item_update(void *context, int item, int worker)
+{
+    (void)worker;
+    const struct update *u = context;
+    size_t begin = (size_t)item * ITEM_VALUES, end = begin + ITEM_VALUES;
+    for (int i = 0; i < u->o->slice_count; i++) {
+        const struct slice *s = &u->o->slices[i];
+        size_t first = s->offset > begin ? s->offset : begin;
+        size_t last = s->offset + s->count < end ? s->offset + s->count : end;
+        if (first < last)
+            values_update(u, &u->o->factors[i], first, last);
+    }
+}
+
 void optimizer_step(struct optimizer *o, float *parameters, const float *gradients, double rate)
 {
-    const float momentum = (float)o->options.momentum;
+    struct update u = {o, parameters, gradients};
     const double clip = optimizer_clip(o, gradients);
     for (int i = 0; i < o->slice_count; i++) {
-        const struct slice *s = &o->slices[i];
-        float *restrict w = parameters + s->offset, *restrict v = o->velocity + s->offset;
-        const float *restrict gradient = gradients + s->offset;
-        const double decay = is_decayed(o, s) ? o->options.weight_decay : 0;
-        const double trust = slice_trust(o, s, w, gradient, clip, decay);
-        const float by = (float)(trust * clip), shrink = (float)(trust * decay);
-        const float step = (float)(is_bias(s) ? rate * o->options.bias_rate : rate);
-        /* own * g + along * v: either of torch's two directions, without a branch inside the loop */
-        const float own = o->options.nesterov ? 1 : 0, along = o->options.nesterov ? momentum : 1;
-        for (size_t k = 0; k < s->count; k++)
-            w[k] = sgd_value(w[k], &v[k], by * gradient[k], shrink, momentum, step, own, along);
+        size_t at = o->slices[i].offset;
+        o->factors[i] = slice_factors(o, &o->slices[i], parameters + at, gradients + at, clip, rate);
     }
+    threads_run(o->pool, item_update, &u, (int)((o->count + ITEM_VALUES - 1) / ITEM_VALUES));
 }
 
 void optimizer_flags(const struct optimizer *o, unsigned char *flags)
@@ -101,5 +143,6 @@ void optimizer_flags(const struct optimizer *o, unsigned char *flags)
 void optimizer_close(struct optimizer *o)
 {
     memory_free(o->velocity);
+    memory_free(o->factors);
     *o = (struct optimizer){0};
 }

@@ -20,6 +20,7 @@
 #ifndef RESQ_TRAIN_OPTIMIZER_H
 #define RESQ_TRAIN_OPTIMIZER_H
 
+#include "base/threads.h"
 #include "exec/train/gradient.h"
 #include <stddef.h>
 
@@ -40,7 +41,9 @@ struct optimizer {
     const struct slice *slices;
     int slice_count;
     size_t count;
-    float *velocity; /* [count], zero at first; saved and restored with a checkpoint */
+    float *velocity;               /* [count], zero at first; saved and restored with a checkpoint */
+    struct slice_factors *factors; /* [slice_count], of the step that is being made */
+    struct threads *pool;          /* who shares a step, the same bytes however many; NULL: the caller alone */
 };
 
 int optimizer_open(struct optimizer *o, const struct optimizer_options *options, const struct slice *slices,

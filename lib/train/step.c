@@ -9,6 +9,7 @@ int stepper_open(struct stepper *s, struct gradient *g, const struct step_option
         .maker = gradient_makes_steps(g) ? &step_on_device : &step_on_host, .gradient = g, .options = *options};
     TRY(optimizer_open(&s->optimizer, &options->optimizer, slices, count, gradient_parameter_count(g), m));
     TRY(average_open(&s->average, options->ema, g, m));
+    s->optimizer.pool = s->average.pool = gradient_workers(g);
     TRY(oscillation_open(&s->oscillation, g, &options->oscillation, m));
     if (options->teacher && gradient_makes_steps(g))
         return message_set(m, STATUS_UNSUPPORTED,
@@ -34,6 +35,7 @@ void stepper_move(struct stepper *s, struct gradient *g)
     s->optimizer.slice_count = gradient_slices(g, &s->optimizer.slices);
     s->average.state_slice_count = gradient_state_slices(g, &s->average.state_slices);
     s->oscillation.gradient = g;
+    s->optimizer.pool = s->average.pool = gradient_workers(g);
 }
 
 void stepper_close(struct stepper *s)

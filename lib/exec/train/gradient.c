@@ -407,6 +407,11 @@ int gradient_threads(const struct gradient *g)
     return g->engine->threads(g);
 }
 
+struct threads *gradient_workers(const struct gradient *g)
+{
+    return g->engine->workers ? g->engine->workers(g) : NULL;
+}
+
 const char *gradient_device(const struct gradient *g)
 {
     return g->engine->device(g);

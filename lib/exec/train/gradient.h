@@ -25,11 +25,13 @@
  * two bfloat16 that fall otherwise, 1e-3; both within 1e-2 in bf16 where products have fewer bits still (kernels of
  * the algorithm `winograd`).
  * Quantized, the forward pass has the same bits everywhere, and so have the masks: gradients over blocks are within
- * 2e-5 (fp32) and 1e-2 (bf16) of those image by image, all learned scales taken together (test_qat_blocks.c). */
+ * 2e-5 (fp32) and 1e-2 (bf16) of those image by image, all learned scales, and all biases, taken together
+ * (test_qat_blocks.c). */
 #ifndef RESQ_EXEC_TRAIN_GRADIENT_H
 #define RESQ_EXEC_TRAIN_GRADIENT_H
 
 #include "base/scalar.h"
+#include "base/threads.h"
 #include "exec/train/reduce.h"
 #include "graph/model.h"
 #include "quant/affine.h"
@@ -209,6 +211,8 @@ int gradient_weights_at(struct gradient *g, int i, struct gradient_weights *w);
  * or 0 where they are not learned. */
 int gradient_weight_scales(const struct gradient *g, const float *parameters, int node, float *scale);
 int gradient_threads(const struct gradient *g);
+/* The threads that compute, free for other work between its calls; its own. NULL on a device. */
+struct threads *gradient_workers(const struct gradient *g);
 const char *gradient_device(const struct gradient *g); /* "cpu", "cuda" */
 const char *gradient_isa(const struct gradient *g);
 size_t gradient_arena_bytes(const struct gradient *g);

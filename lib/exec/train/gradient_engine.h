@@ -69,6 +69,7 @@ struct gradient_engine {
     int (*sharing)(const struct gradient *g, char *text, size_t size);
     /* What gradient_threads, _device, _isa, _precision, _arena_bytes, _held_bytes and _peak give. */
     int (*threads)(const struct gradient *g);
+    struct threads *(*workers)(const struct gradient *g); /* NULL: there is none */
     const char *(*device)(const struct gradient *g);
     const char *(*isa)(const struct gradient *g);
     const char *(*precision)(const struct gradient *g);

@@ -359,9 +359,62 @@ static void test_average_follows_its_formula(void **state)
     average_update(&off, parameter, tracked, 1);
 }
 
+/* Slices that begin and end within a thread's share, a gap between them: each value has its own slice's rate, and the
+ * bytes are the same by three threads as by one. */
+static void test_threads_share_an_update(void **state)
+{
+    (void)state;
+    enum { UPDATED = 100000, UPDATES = 3, FIRST = 40001, GAP = 7 };
+    const struct slice two[] = {
+        {.name = "a.weight", .role = SLICE_WEIGHT, .offset = 0, .count = FIRST},
+        {.name = "b.bias", .role = SLICE_BIAS, .offset = FIRST + GAP, .count = UPDATED - FIRST - GAP}};
+    float *start = malloc(UPDATED * sizeof *start), *gradient = malloc(UPDATED * sizeof *gradient);
+    float *w[2], *mean[2];
+    for (int i = 0; i < UPDATED; i++) {
+        start[i] = (float)(i % 13 - 6);
+        gradient[i] = (float)(i % 7 - 3);
+    }
+    for (int p = 0; p < 2; p++) {
+        struct threads *pool;
+        struct optimizer o;
+        ASSERT_OK(threads_open(&pool, p ? 3 : 1, &m));
+        ASSERT_OK(
+            optimizer_open(&o, &(struct optimizer_options){0.9, 0.1, 0, 0, 10, 0, 0, 0}, two, 2, UPDATED, &m));
+        w[p] = malloc(UPDATED * sizeof *w[p]);
+        mean[p] = malloc(UPDATED * sizeof *mean[p]);
+        memcpy(w[p], start, UPDATED * sizeof *w[p]);
+        memcpy(mean[p], start, UPDATED * sizeof *mean[p]);
+        struct average a = {.decay = 0.5, .values = mean[p], .parameters = UPDATED, .pool = pool};
+        o.pool = pool;
+        for (int step = 0; step < UPDATES; step++) {
+            optimizer_step(&o, w[p], gradient, 0.25);
+            average_update(&a, w[p], NULL, 1000);
+            for (int i = 0; step == 0 && i < UPDATED; i++) {
+                int is_first = i < FIRST, is_gap = !is_first && i < FIRST + GAP;
+                float g = gradient[i] + (is_first ? 0.1F * start[i] : 0), rate = is_gap     ? 0
+                                                                                 : is_first ? 0.25F
+                                                                                            : 2.5F;
+                ASSERT_NEAR(w[p][i], start[i] - rate * g, 1e-5);
+                ASSERT_NEAR(mean[p][i], start[i] - rate * g / 2, 1e-5);
+            }
+        }
+        optimizer_close(&o);
+        threads_close(pool);
+    }
+    assert_memory_equal(w[0], w[1], UPDATED * sizeof *w[0]);
+    assert_memory_equal(mean[0], mean[1], UPDATED * sizeof *mean[0]);
+    for (int p = 0; p < 2; p++) {
+        free(w[p]);
+        free(mean[p]);
+    }
+    free(start);
+    free(gradient);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads_share_an_update),
         cmocka_unit_test(test_loss_is_pytorchs),
         cmocka_unit_test(test_loss_of_mixed_labels_is_pytorchs),
         cmocka_unit_test(test_right_is_the_largest_share),

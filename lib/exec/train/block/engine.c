@@ -99,6 +99,7 @@ const struct gradient_engine block_gradient_engine = {
     .forward = forward,
     .backward = backward,
     .threads = image_threads,
+    .workers = image_workers,
     .device = image_device,
     .isa = image_isa,
     .precision = precision,

@@ -209,6 +209,11 @@ int image_threads(const struct gradient *g)
     return threads_count(image_of(g)->pool);
 }
 
+struct threads *image_workers(const struct gradient *g)
+{
+    return image_of(g)->pool;
+}
+
 const char *image_device(const struct gradient *g)
 {
     (void)g;
@@ -254,6 +259,7 @@ const struct gradient_engine image_gradient_engine = {
     .forward = forward,
     .backward = backward,
     .threads = image_threads,
+    .workers = image_workers,
     .device = image_device,
     .isa = image_isa,
     .precision = precision,

@@ -107,6 +107,7 @@ int image_forward_by(const struct image_passes *by, struct gradient *g, const ui
 int image_backward_by(const struct image_passes *by, struct gradient *g, const float *dlogits);
 
 int image_threads(const struct gradient *g);
+struct threads *image_workers(const struct gradient *g);
 const char *image_device(const struct gradient *g);
 const char *image_isa(const struct gradient *g);
 size_t image_arena_bytes(const struct gradient *g);
