@@ -71,22 +71,22 @@ static struct gradient *open_engine(const char *isa, const char *precision, enum
 
 static void compare_gradients(const char *who, struct gradient *blocks, struct gradient *images, double tolerance)
 {
-    struct difference worst = {0}, scales = {0};
+    struct difference worst = {0}, scales = {0}, biases = {0};
     const struct slice *slices;
     int count = gradient_slices(images, &slices);
     for (int i = 0; i < count; i++) {
-        struct difference d = {0}, *to = slices[i].role == SLICE_SCALE ? &scales : &d;
+        int role = slices[i].role;
+        struct difference d = {0}, *to = role == SLICE_SCALE ? &scales : role == SLICE_BIAS ? &biases : &d;
         for (size_t k = slices[i].offset; k < slices[i].offset + slices[i].count; k++)
             difference_add(to, (double)gradient_gradients(blocks)[k], (double)gradient_gradients(images)[k]);
-        if (slices[i].role != SLICE_SCALE)
+        if (to == &d)
             keep_worst(&worst, &d, slices[i].name);
     }
+    /* Scales are one number each, biases a few, sums of which little may be left: all of them together. */
+    if (scales.norm > 0)
+        keep_worst(&worst, &scales, "all scales");
+    keep_worst(&worst, &biases, "all biases");
     expect_near(who, "gradient", &worst, tolerance);
-    if (scales.norm > 0) { /* one number each, a sum of which little is left: all of them together */
-        struct difference all = {0};
-        keep_worst(&all, &scales, "all scales");
-        expect_near(who, "gradient", &all, tolerance);
-    }
 }
 
 static void step_both(struct gradient *blocks, struct gradient *images, const uint16_t *labels, const char *who,

@@ -150,12 +150,14 @@ static void conv(const struct block_conv *s, enum block_direction d, const struc
     /* Wide maps: a pixel's taps are read once for all outputs. Narrow ones have many weights, which are. */
     int begin = call->k_begin / BLOCK_CHANNELS, end = call->k_end / BLOCK_CHANNELS;
     int step = w.way.w >= 16 ? end - begin : 1;
+    unsigned before = subnormals_drop(s->planes);
     for (int panel = begin; panel < end; panel += step)
         for (int row = call->row_begin; row < call->row_end; row++)
             if (s->planes == 1)
                 row_run(&w, 1, row, panel, panel + step);
             else
                 row_run(&w, BLOCK_PLAIN, row, panel, panel + step);
+    subnormals_restore(before);
 }
 
 /* ---- by weights ---- */

@@ -21,18 +21,43 @@ INLINE vec vec_of_bf16(__m128i v)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16));
 }
 
-/* bf16_from_float (block.h) as the upper halves of double words, below which there are zeros. */
+/* Until `subnormals_restore`, subnormals are zeros, as operands and as results, where maps are bfloat16, which has
+ * none. */
+INLINE unsigned subnormals_drop(int planes)
+{
+    enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZEROS = 0x40 };
+    unsigned before = _mm_getcsr();
+    if (planes == 1)
+        _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZEROS);
+    return before;
+}
+
+INLINE void subnormals_restore(unsigned before)
+{
+    _mm_setcsr(before);
+}
+
+/* bf16_from_float (block.h) as the upper halves of double words, of what arithmetic made within `subnormals_drop`: no
+ * subnormals, and a NaN is a quiet one, which stays one when it is cut. */
 INLINE __m256i bf16_bits(vec v)
 {
-    __m256i bits = _mm256_castps_si256(v), magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fffffff));
-    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, odd), _mm256_set1_epi32(0x7fff));
-    __m256i normal = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7fffff)); /* else only the sign stays */
-    rounded = _mm256_and_si256(rounded, _mm256_or_si256(normal, _mm256_set1_epi32((int)0x80000000)));
-    __m256 quiet = _mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x400000)));
-    rounded = _mm256_castps_si256(
-        _mm256_blendv_ps(_mm256_castsi256_ps(rounded), quiet, _mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
-    return _mm256_and_si256(rounded, _mm256_set1_epi32((int)0xffff0000));
+    __m256i bits = _mm256_castps_si256(v),
+            odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    return _mm256_add_epi32(bits, _mm256_and_si256(half, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_ORD_Q))));
+}
+
+/* Two vectors' upper halves, side by side. */
+INLINE __m256i bf16_join(__m256i a, __m256i b)
+{
+    /* packs works in halves of a register */
+    __m256i both = _mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16));
+    return _mm256_permute4x64_epi64(both, 0xd8);
+}
+
+INLINE vec bf16_value(__m256i bits)
+{
+    return _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32((int)0xffff0000)));
 }
 
 /* bf16 are planes 1; float32 lie as they are (BLOCK_PLAIN). */
@@ -45,19 +70,58 @@ INLINE struct row row_load(const bf16 *p, int planes)
     return v;
 }
 
-/* Returns what was stored. */
+/* Returns what was stored. Of bfloat16: within `subnormals_drop`, or values that are bfloat16. */
 INLINE struct row row_store(struct row v, bf16 *p, int planes)
 {
     if (planes == BLOCK_PLAIN) {
         EACH_VECTOR(i) vec_store((float *)(void *)p + i * LANES, v.v[i]);
         return v;
     }
-    EACH_VECTOR(i) v.v[i] = _mm256_castsi256_ps(bf16_bits(v.v[i]));
 #pragma GCC unroll 2
-    for (int i = 0; i < ROW_VECTORS; i += 2) { /* packs works in halves of a register */
-        __m256i both = _mm256_packus_epi32(_mm256_srli_epi32(_mm256_castps_si256(v.v[i]), 16),
-                                           _mm256_srli_epi32(_mm256_castps_si256(v.v[i + 1]), 16));
-        _mm256_storeu_si256((__m256i *)(void *)(p + i * LANES), _mm256_permute4x64_epi64(both, 0xd8));
+    for (int i = 0; i < ROW_VECTORS; i += 2) {
+        __m256i a = bf16_bits(v.v[i]), b = bf16_bits(v.v[i + 1]);
+        _mm256_storeu_si256((__m256i *)(void *)(p + i * LANES), bf16_join(a, b));
+        v.v[i] = bf16_value(a);
+        v.v[i + 1] = bf16_value(b);
+    }
+    return v;
+}
+
+/* ---- see block_pairs.h ---- */
+
+#define PAIRED
+
+INLINE struct row pair_load(const bf16 *p, int planes)
+{
+    struct row v;
+    EACH_VECTOR(i)
+    {
+        const bf16 *from = p + i / 2 * row_step(planes);
+        if (planes == BLOCK_PLAIN)
+            v.v[i] = vec_load((const float *)(const void *)from + i % 2 * LANES);
+        else
+            v.v[i] = vec_of_bf16(_mm_loadu_si128((const __m128i *)(const void *)(from + i % 2 * LANES)));
+    }
+    return v;
+}
+
+INLINE struct row pair_store(struct row v, bf16 *p, int planes)
+{
+#pragma GCC unroll 2
+    for (int i = 0; i < ROW_VECTORS; i += 2, p += row_step(planes)) {
+        if (planes == BLOCK_PLAIN) {
+            float *to = (float *)(void *)p;
+            vec_store(to, v.v[i]);
+            vec_store(to + LANES, v.v[i + 1]);
+            vec_store(to + 2 * LANES, vec_zero());
+            vec_store(to + 3 * LANES, vec_zero());
+            continue;
+        }
+        __m256i a = bf16_bits(v.v[i]), b = bf16_bits(v.v[i + 1]);
+        _mm256_storeu_si256((__m256i *)(void *)p, bf16_join(a, b));
+        _mm256_storeu_si256((__m256i *)(void *)(p + 2 * LANES), _mm256_setzero_si256());
+        v.v[i] = bf16_value(a);
+        v.v[i + 1] = bf16_value(b);
     }
     return v;
 }
@@ -102,15 +166,6 @@ INLINE uint32_t row_positive(struct row v)
     EACH_VECTOR(i)
     bits |= (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(v.v[i], vec_zero(), _CMP_GT_OQ)) << i * LANES;
     return bits;
-}
-
-/* from[at[i]] for the first `count` channels, zeros behind. */
-INLINE struct row row_gather(const float *from, const int *at, int count)
-{
-    float v[BLOCK_CHANNELS] = {0};
-    for (int i = 0; i < count; i++)
-        v[i] = from[at[i]];
-    return row_floats(v);
 }
 
 /* scale * (q - zero_point) for the first `count` of 32 codes, zeros behind. */

@@ -26,6 +26,18 @@ INLINE struct row row_of(__m512i v)
         {_mm512_castsi512_ps(_mm512_slli_epi32(low, 16)), _mm512_castsi512_ps(_mm512_slli_epi32(high, 16))}};
 }
 
+/* vcvtne2ps2bf16 takes subnormals as zeros by itself. */
+INLINE unsigned subnormals_drop(int planes)
+{
+    (void)planes;
+    return 0;
+}
+
+INLINE void subnormals_restore(unsigned before)
+{
+    (void)before;
+}
+
 /* Planes lie a cell apart. */
 INLINE struct row row_load(const bf16 *p, int planes)
 {
@@ -79,16 +91,6 @@ INLINE uint32_t row_positive(struct row v)
     const vec zero = vec_zero();
     return (uint32_t)_mm512_cmp_ps_mask(v.v[0], zero, _CMP_GT_OQ) |
            (uint32_t)_mm512_cmp_ps_mask(v.v[1], zero, _CMP_GT_OQ) << 16;
-}
-
-/* from[at[i]] for the first `count` channels, zeros behind. */
-INLINE struct row row_gather(const float *from, const int *at, int count)
-{
-    struct row y;
-    EACH_VECTOR(i)
-    y.v[i] = _mm512_mask_i32gather_ps(vec_zero(), vec_first(count - i * LANES), _mm512_load_si512(at + i * LANES),
-                                      from, 4);
-    return y;
 }
 
 /* scale * (q - zero_point) for the first `count` of 32 codes, zeros behind. */
