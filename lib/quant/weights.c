@@ -158,21 +158,27 @@ int layer_quantize(const float *w, const float *bias, int outputs, int per_outpu
     return raised;
 }
 
-/* The sums of the positive and of the negated negative weights, in 32 bits a while so that compilers use vectors.
- */
-static void signed_sums(const int8_t *w, int count, int64_t *positive, int64_t *negative)
+/* In pieces whose length compilers know, so that they use vectors. */
+void weights_signed_sums(const int8_t *w, int count, int64_t *positive, int64_t *negative)
 {
-    enum { PIECE = 1 << 20 };
-    *positive = *negative = 0;
-    for (int at = 0; at < count; at += PIECE) {
-        int end = count - at < PIECE ? count : at + PIECE, above = 0, all = 0;
-        for (int i = at; i < end; i++) {
-            above += w[i] > 0 ? w[i] : 0;
-            all += w[i];
+    enum { PIECE = 256 };
+    int64_t all = 0, magnitudes = 0;
+    int at = 0;
+    for (; count - at >= PIECE; at += PIECE) {
+        int32_t sum = 0, magnitude = 0;
+        for (int i = 0; i < PIECE; i++) {
+            sum += w[at + i];
+            magnitude += w[at + i] < 0 ? -w[at + i] : w[at + i];
         }
-        *positive += above;
-        *negative += above - all;
+        all += sum;
+        magnitudes += magnitude;
     }
+    for (; at < count; at++) {
+        all += w[at];
+        magnitudes += w[at] < 0 ? -w[at] : w[at];
+    }
+    *positive = (magnitudes + all) / 2;
+    *negative = (magnitudes - all) / 2;
 }
 
 int64_t accumulator_bound(const int8_t *q, const int32_t *bias, int outputs, int per_output, uint8_t zero_point,
@@ -181,7 +187,7 @@ int64_t accumulator_bound(const int8_t *q, const int32_t *bias, int outputs, int
     int64_t bound = 0, up = qmax - zero_point, down = zero_point - qmin;
     for (int c = 0; c < outputs; c++) {
         int64_t positive, negative;
-        signed_sums(q + (size_t)c * (size_t)per_output, per_output, &positive, &negative);
+        weights_signed_sums(q + (size_t)c * (size_t)per_output, per_output, &positive, &negative);
         int64_t high = positive * up + negative * down, low = positive * down + negative * up;
         int64_t offset = bias ? (bias[c] < 0 ? -(int64_t)bias[c] : bias[c]) : 0;
         int64_t here = (high > low ? high : low) + offset;

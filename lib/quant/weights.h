@@ -52,6 +52,9 @@ int bias_quantize(const float *w, const float *bias, int outputs, int per_output
 int layer_quantize(const float *w, const float *bias, int outputs, int per_output, const struct weight_codes *how,
                    float scale_x, int8_t *q, float *scale, int32_t *bias_q);
 
+/* The sums of the positive and of the negated negative ones of count weights. */
+void weights_signed_sums(const int8_t *w, int count, int64_t *positive, int64_t *negative);
+
 /* The largest absolute value that the i32 accumulator of any partial sum of w * (q - zero_point) and the bias can
  * take, over all channels: max over c of max(P * up + N * down, P * down + N * up) + |bias|, where P, N are the
  * sums of positive and of negated negative weights, up = qmax - zero_point and down = zero_point - qmin. The caller

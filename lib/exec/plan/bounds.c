@@ -2,17 +2,13 @@
 #include "base/memory.h"
 #include "graph/codes.h"
 #include "kernel/contract/pairs.h"
+#include "quant/weights.h"
 #include <math.h>
 
 int64_t winograd_bound(const int8_t *weight, int per_output)
 {
-    int64_t positive = 0, negative = 0;
-    for (int i = 0; i < per_output; i++) {
-        if (weight[i] > 0)
-            positive += weight[i];
-        else
-            negative -= weight[i];
-    }
+    int64_t positive, negative;
+    weights_signed_sums(weight, per_output, &positive, &negative);
     return 255 * (positive > negative ? positive : negative);
 }
 
