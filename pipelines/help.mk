@@ -13,6 +13,7 @@ Targets
                  front of every part of the study, and again only after something has changed
   sweep          observers, bits, calibration images and kinds of range, tried on the held-out images: $(R)/sweep.md
   lowbit         what 8 to 2 bits cost after training and trained on, method by method, on the held-out images: $(R)/lowbit.md
+  lowbit-peers   beside it the same network in Brevitas, from PyPI
   networks       a study of each of NETWORKS, and accuracy over size and time of all: $(RESULTS)/$(RUN)-networks
   ablation       the recipe trained small, one choice changed at a time: $(R)/ablation.md; -j2: two at a time
   pretrained     trains the float network of PROFILE=pretrained again (an hour), or takes PRETRAINED_MODEL, and says what it is worth

@@ -25,7 +25,7 @@ PEERS_ROUNDS           = 30
 PEERS_TRAINING_ROUNDS  = 8
 # About how long each of the two comparisons may take, once packages are installed: fewer rounds where more would not fit.
 PEERS_MINUTES          = 9
-PEERS_TRAINING_MINUTES = 5
+PEERS_TRAINING_MINUTES = 6
 PEERS_FLAGS            =
 PEERS_TRAINING_FLAGS   =
 
@@ -58,6 +58,13 @@ $(PEERS_HOME)/xnnpack.stamp: tests/peers/requirements-xnnpack.txt $(PEERS_HOME)/
 	elif ! PYTHONPATH=$(PEERS_HOME)/xnnpack $(PEERS_PYTHON) -c 'import ai_edge_litert.interpreter' > $(PEERS_HOME)/install.log 2>&1; then \
 		echo "peers: xnnpack is left out: LiteRT does not run: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; \
 	else touch $@; fi
+
+# Brevitas: what few bits cost there, for `make lowbit-peers`.
+$(PEERS_HOME)/brevitas.stamp: tests/peers/requirements-brevitas.txt $(PEERS_HOME)/venv.stamp
+	@rm -rf $(PEERS_HOME)/brevitas; \
+	$(PEERS_PYTHON) -m pip install --no-deps --target $(PEERS_HOME)/brevitas -r $< > $(PEERS_HOME)/install.log 2>&1 \
+		|| { echo "peers: Brevitas cannot be installed: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; exit 1; }; \
+	touch $@
 
 # The models and images.
 PEERS_IMAGES := 512
@@ -95,10 +102,14 @@ peers-inference: $(B)/peers/worker $(PEERS)/graphs.stamp $(PEERS)/few.batches $(
 	$(PEERS_PYTHON) -B tests/peers/compare.py --worker $< --network "$$network" $(PEERS_FILES) --few $(PEERS)/few.batches --test $(PEERS)/test.batches \
 		--packages openvino-older=$(PEERS_HOME)/openvino-older $$xnnpack --minutes $(PEERS_MINUTES) --rounds $(PEERS_ROUNDS) $(PEERS_FLAGS) \
 		-o $(PEERS_RESULTS)/peers.tsv
-peers-training: $(PEERS)/graphs.stamp $(MODEL_TRAIN) $(call ours,$(BENCH) inspect)
+# What quantized training takes its ranges from: of the fused network that is compared, whoever made it.
+$(PEERS)/trained-ranges.safetensors: $(PEERS)/graphs.stamp | $(call ours,$(LOAD) $(CALIBRATE))
+	$(BIN)/cifar-load --part train --shuffle -n $(PEERS_IMAGES) | $(BIN)/calibrate -m $(MODEL_FLOAT) -n $(PEERS_IMAGES) -j $(JOBS) -o $@
+peers-training: $(PEERS)/graphs.stamp $(PEERS)/trained-ranges.safetensors $(MODEL_TRAIN) $(call ours,$(BENCH) inspect)
 	@mkdir -p $(PEERS_RESULTS)
 	network=$$($(BIN)/inspect network $(MODEL_FLOAT)); \
 	$(PEERS_PYTHON) -B tests/peers/compare_training.py --bench $(BIN)/bench --network "$$network" $(PEERS_FILES) --float $(MODEL_TRAIN) \
+		--fused $(MODEL_FLOAT) --ranges $(PEERS)/trained-ranges.safetensors \
 		--minutes $(PEERS_TRAINING_MINUTES) \
 		--rounds $(PEERS_TRAINING_ROUNDS) \
 		$(PEERS_TRAINING_FLAGS) -o $(PEERS_RESULTS)/peers-training.tsv

@@ -18,6 +18,14 @@ setup_file() {
     [ "$(grep -c '^| [Wm]' lowbit.md)" -eq 4 ]
     grep -q '^| W4A4 per tensor | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | - | - | - | [0-9.]* | [0-9]* |$' lowbit.md
     grep -q '^| W2A8 | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | -\?[0-9.]* | [0-9.]* | [0-9]* |$' lowbit.md
+    # Beside what another program made of the same network: points below the same float network.
+    printf '# brevitas: 9.9\n# dataset: another\n# calibrated on: 7 images\n%s\n%s\n' 'granularity	weight_bits	activation_bits	method	accuracy' \
+        'tensor	4	4	gptq	1.00' > peers.tsv
+    whole=$(awk -F '\t' '$4 == "float" { print $5 }' lowbit.tsv)
+    "$TREE/pipelines/lowbit-page" lowbit.tsv peers.tsv > page.md
+    grep -qx "| W4A4 per tensor | -\?[0-9.]* | - | - | - | $(awk -v whole="$whole" 'BEGIN { printf "%.2f", whole - 1 }') |" page.md
+    head -n "$(wc -l < lowbit.md)" page.md | diff - lowbit.md
+    rm peers.tsv page.md
     grep -q '^| W2A8 ' "$BATS_FILE_TMPDIR/log"
     [ "$(find lowbit -type f | sort | tr '\n' ' ')" = "lowbit/channel_2_8.safetensors lowbit/channel_2_8_qat.safetensors lowbit/channel_4_8.safetensors lowbit/mixed_4.5.bits.txt lowbit/mixed_4.5.frontier.png lowbit/mixed_4.5.safetensors lowbit/sensitivity.png lowbit/tensor_4_4.safetensors " ]
     "$BIN/inspect" show lowbit/channel_2_8.safetensors | grep -q '^quantization: .* weight-bits=2 .* ends=8 weight-observer=mse match=all'

@@ -1,9 +1,11 @@
 """Times training steps of resq and of PyTorch in one run, in turns: the same network and batch, images in memory, forward,
 backward, SGD with Nesterov momentum.
 
-    compare_training.py --bench BENCH --float MODEL --int8 MODEL --images BATCHES --work FOLDER -o TABLE
+    compare_training.py --bench BENCH --float MODEL --int8 MODEL --images BATCHES --work FOLDER [--fused MODEL --ranges RANGES] -o TABLE
 
 MODEL of --float: a network with its batch norms is trained as it is; of one that is fused, a ResNet-18 of its width.
+With --ranges also quantization-aware training, of the --fused network: 8 bits, ranges of activations fixed, scales of weights by each
+step's largest magnitudes; in PyTorch by its fake_quantize operators, with the activations' scales of --int8.
 PyTorch: channels last, compiled by Inductor and eager; the faster form, by a trial, is what it is represented by. fp32 is strict,
 bf16 is autocast; where the processor would only emulate bf16, PyTorch stands there with its fp32, measured once for both, and `form` says
 so. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is resq's images a second
@@ -23,6 +25,13 @@ COLUMNS = (
     "what program version form precision batch threads turns ms_median ms_min samples_per_s speed_up_min speed_up_min_low "
     "speed_up_min_high speed_up_median speed_up_median_low speed_up_median_high"
 ).split()
+
+
+QAT = "qat-"
+
+
+def is_qat(precision):
+    return precision.startswith(QAT)
 
 
 class Torch:
@@ -54,7 +63,9 @@ class Resq:
     def __init__(self, o, precision, threads):
         self.precision, self.batch, self.threads, self.rounds = precision, o.batch, threads, []
         what = ["-m", o.float] if o.is_named else ["--width", str(o.width)]
-        self.command = [o.bench, "--train", *what, "--precision", precision]
+        if is_qat(precision):
+            what = ["-m", o.fused, "-r", o.ranges]
+        self.command = [o.bench, "--train", *what, "--precision", precision.removeprefix(QAT)]
         self.command += ["-b", str(o.batch), "-j", str(threads)]
 
     def turn(self, seconds):
@@ -95,18 +106,24 @@ def fastest(worker, precision, batch, seconds, known):
     return best
 
 
+def open_worker(o, model, threads):
+    python = [sys.executable, str(turns.HERE / "worker.py"), "torch-training", model, o.int8, o.images]
+    return turns.Worker("torch-training", [*python, str(threads), o.work], threads, o.work)
+
+
 def prepare(o, can):
     cases, known = [], {}
-    python = [sys.executable, str(turns.HERE / "worker.py"), "torch-training", o.float, o.int8, o.images]
     for threads in sorted(o.threads, reverse=True):  # forms are tried where that is quickest
-        worker = turns.Worker("torch-training", [*python, str(threads), o.work], threads, o.work)
-        of = {}
+        of, workers = {}, {}
         for precision in o.precisions:
+            model, plain = o.fused if is_qat(precision) else o.float, precision.replace("bf16", "fp32")
             turns.say(f"peers: training, {precision}, {threads} thread{'s' if threads > 1 else ''}: opens, tries forms; {o.clock.left()}")
-            if precision == "bf16" and "fp32" in of and not turns.has_bf16():
-                of[precision] = of["fp32"].stand_in(precision)
+            if model not in workers:
+                workers[model] = open_worker(o, model, threads)
+            if plain != precision and plain in of and not turns.has_bf16():
+                of[precision] = of[plain].stand_in(precision)
             else:
-                of[precision] = fastest(worker, precision, o.batch, o.turn, known)
+                of[precision] = fastest(workers[model], precision, o.batch, o.turn, known)
             cases.append([Resq(o, precision, threads), of[precision]] if can else [of[precision]])
     return sorted(cases, key=lambda contenders: contenders[0].threads)
 
@@ -138,8 +155,13 @@ def options():
     p.add_argument("--bench", required=True)
     p.add_argument("--batch", type=int, default=128)
     p.add_argument("--network", help="what to call it in titles, as `inspect network` does")
-    p.add_argument("--precisions", type=lambda s: s.split(","), default=["fp32", "bf16"])
-    return p.parse_args()
+    p.add_argument("--fused", help="the network that is trained quantized")
+    p.add_argument("--ranges", help="its ranges, from `calibrate`")
+    p.add_argument("--precisions", type=lambda s: s.split(","), default=["fp32", "bf16", QAT + "fp32", QAT + "bf16"])
+    o = p.parse_args()
+    if not (o.fused and o.ranges):
+        o.precisions = [precision for precision in o.precisions if not is_qat(precision)]
+    return o
 
 
 def main():

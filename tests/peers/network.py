@@ -117,6 +117,40 @@ class TrainedNetwork(Network):
         return activation(n, F.linear(x, self[n.name + ".weight"], self.bias(n)))
 
 
+class FakeQuantizedNetwork(Network):
+    """A fused network as quantization-aware training has it: weights pass through codes of 8 bits, by each output's largest magnitude as
+    it now is, activations through those that the int8 model has; straight through on the way back, nothing beyond the codes."""
+
+    def __init__(self, model, int8):
+        super().__init__(model)
+        self.of, self.image = Scales(int8).of, next(n.name for n in int8.nodes if n.op == "quantize")
+        for n in self.nodes:
+            if n.op in ("conv2d", "linear"):
+                for part in ".weight", ".bias":
+                    self.register_parameter((n.name + part).replace(".", "_"), torch.nn.Parameter(tensor(model[n.name + part])))
+                self.parameter(n.name + ".zeros", torch.zeros(n.shape[-1], dtype=torch.int32))
+
+    def through(self, name, x):
+        return torch.fake_quantize_per_tensor_affine(x, *self.of[name], 0, 255) if name in self.of else x
+
+    def enter(self, x):
+        return self.through(self.image, x)
+
+    def leave(self, n, y):
+        return self.through(n.name, y)
+
+    def weight(self, n):
+        w = self[n.name + ".weight"]
+        scale = w.detach().abs().amax(tuple(range(1, w.dim()))).clamp(min=1e-12) / 127
+        return torch.fake_quantize_per_channel_affine(w, scale, self[n.name + ".zeros"], 0, -127, 127)
+
+    def conv2d(self, n, x, *residual):
+        return activation(n, sum(residual, F.conv2d(x, self.weight(n), self[n.name + ".bias"], *geometry(n))))
+
+    def linear(self, n, x):
+        return activation(n, F.linear(x, self.weight(n), self[n.name + ".bias"]))
+
+
 class Scales:
     """Scale and zero point of every activation, and bias in real numbers."""
 

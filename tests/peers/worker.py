@@ -198,7 +198,8 @@ class Torch:
 
 
 class TorchTraining:
-    """A call is a step on the same images: forward, backward, SGD with Nesterov momentum. fp32 is strict; bf16 is autocast."""
+    """A call is a step on the same images: forward, backward, SGD with Nesterov momentum. fp32 is strict; bf16 is autocast;
+    qat-fp32 and qat-bf16 are quantization-aware training of a fused network."""
 
     def __init__(self, threads, work):
         import network
@@ -212,14 +213,17 @@ class TorchTraining:
         return self.torch.__version__.split("+")[0], "-"
 
     def forms(self, precision):
-        return ["compiled", "eager"] if precision in ("fp32", "bf16") else []
+        return ["compiled", "eager"]
 
     def open(self, precision, batch, form, x):
         torch = self.torch
         torch.manual_seed(1)
         model = self.models["float"]
         is_named = model.stage == "float"  # as it stands before `fuse`: with batch norms to train
-        net = self.network.TrainedNetwork(model) if is_named else self.resnet.ResNet18(model.width, 10)
+        if precision.startswith("qat-"):
+            net = self.network.FakeQuantizedNetwork(model, self.models["int8"])
+        else:
+            net = self.network.TrainedNetwork(model) if is_named else self.resnet.ResNet18(model.width, 10)
         net = net.to(memory_format=torch.channels_last)
         images = torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
         labels = torch.arange(batch) % 10
@@ -228,7 +232,7 @@ class TorchTraining:
         )
 
         def loss():
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision.endswith("bf16")):
                 return torch.nn.functional.cross_entropy(net(images).float(), labels)
 
         if form == "compiled":
