@@ -24,7 +24,7 @@ MODEL_TRAIN    = $(if $(PEERS_NAMED),$(if $(PEERS_RUN),$(PEERS_RUN)/best_float_m
 PEERS_ROUNDS           = 30
 PEERS_TRAINING_ROUNDS  = 8
 # About how long each of the two comparisons may take, once packages are installed: fewer rounds where more would not fit.
-PEERS_MINUTES          = 9
+PEERS_MINUTES          = 8
 PEERS_TRAINING_MINUTES = 6
 PEERS_FLAGS            =
 PEERS_TRAINING_FLAGS   =
