@@ -12,7 +12,10 @@ set ytics tic_step(1.1 * highest)
 set format y tic_format(tic_step(1.1 * highest), highest)
 group_font = bold(11)
 set xtics () scale 0 font group_font
-do for [i=1:group_count] { set xtics add (groups[i] i - 1) }
+# Many groups leave their names little room: two lines of "what, threads".
+comma(text) = strstrt(text, ', ')
+lines(text) = group_count > 4 && comma(text) ? text[1:comma(text) - 1]."\n".text[comma(text) + 2:] : text
+do for [i=1:group_count] { set xtics add (lines(groups[i]) i - 1) }
 set style fill solid 1.0 border rgb ink
 room = 0.84 / program_count
 place(group, program) = group + (program - (program_count + 1) / 2.0) * room
