@@ -12,9 +12,11 @@ A := $(W)/ablation
 ABLATION_cutout-0       = augment --cutout 0
 ABLATION_cutout-8       = augment --cutout 8
 ABLATION_cutout-16      = augment --cutout 16
+# Images mixed, in place of cutout.
 ABLATION_cutmix-0.5     = augment --cutout 0 --cutmix 0.5
 ABLATION_mixup-0.2      = augment --cutout 0 --mixup 0.2
 ABLATION_ricap-0.3      = augment --cutout 0 --ricap 0.3
+# Others.
 ABLATION_flip-alternate = augment --flip-alternate
 ABLATION_jitter-none    = augment --jitter 0,0,0,0
 ABLATION_jitter-strong  = augment --jitter 0.2,0.2,0.2,0.05

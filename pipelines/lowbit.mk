@@ -114,19 +114,11 @@ LOWBIT_ROWS := $(L)/float.row $(LOWBIT_NAMES:%=$(L)/%.row) $(LOWBIT_QAT_NAMES:%=
 	$(LOWBIT_MIXED_NAMES:%=$(L)/%.row) $(LOWBIT_RECONSTRUCT_NAMES:%=$(L)/%.row)
 $(R)/lowbit.tsv: $(LOWBIT_ROWS) $(W)/lowbit.stamp pipelines/lowbit-row
 	@pipelines/lowbit-row --join $(L)/float.metrics $(LOWBIT_ROWS) > $(W)/$(@F); mv $(W)/$(@F) $@
-$(R)/lowbit.md: $(R)/lowbit.tsv $(wildcard $(R)/lowbit-peers.tsv) pipelines/lowbit-page
-	$(call stage,lowbit/page,pipelines/lowbit-page $(filter %.tsv,$^) > $(W)/$(@F); mv $(W)/$(@F) $@)
-
-# The same network on the same images in Brevitas, of LOWBIT_PEERS: a table of its own, and a part of the page. From PyPI.
-LOWBIT_PEERS = $(filter-out channel_8_8,$(LOWBIT))
-$(R)/lowbit-peers.tsv: $(R)/fused_model.safetensors $(W)/match.batches $(W)/held-out.batches tests/peers/lowbit.py \
-		$(PEERS_HOME)/brevitas.stamp
-	$(call stage,lowbit/peers,PYTHONPATH=$(PEERS_HOME)/brevitas $(PEERS_PYTHON) -B tests/peers/lowbit.py --model $< \
-		--calibrate $(W)/match.batches --images $(MATCH_IMAGES) --test $(W)/held-out.batches --threads $(JOBS) -o $@ $(LOWBIT_PEERS))
-lowbit-peers: $(R)/lowbit-peers.tsv
-	@$(MAKE) --no-print-directory lowbit
+# Beside it stands what `make lowbit-peers` measured (peers.mk), where it did.
+$(R)/lowbit.md: $(R)/lowbit.tsv pipelines/lowbit-page
+	$(call stage,lowbit/page,pipelines/lowbit-page $< $(wildcard $(R)/lowbit-peers.tsv) > $(W)/$(@F); mv $(W)/$(@F) $@)
 
 lowbit: $(R)/lowbit.md
 	@sed -n '/^|/p' $<
 	@echo "$< has the table, $(R)/lowbit/ the models"
-.PHONY: lowbit lowbit-peers
+.PHONY: lowbit

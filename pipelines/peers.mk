@@ -64,6 +64,8 @@ $(PEERS_HOME)/brevitas.stamp: tests/peers/requirements-brevitas.txt $(PEERS_HOME
 	@rm -rf $(PEERS_HOME)/brevitas; \
 	$(PEERS_PYTHON) -m pip install --no-deps --target $(PEERS_HOME)/brevitas -r $< > $(PEERS_HOME)/install.log 2>&1 \
 		|| { echo "peers: Brevitas cannot be installed: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; exit 1; }; \
+	PYTHONPATH=$(PEERS_HOME)/brevitas $(PEERS_PYTHON) -c 'import brevitas.nn' > $(PEERS_HOME)/install.log 2>&1 \
+		|| { echo "peers: Brevitas does not run: $$(tail -n 1 $(PEERS_HOME)/install.log)" >&2; exit 1; }; \
 	touch $@
 
 # The models and images.
@@ -152,10 +154,20 @@ peers-curves: $(CURVES_LOGS) $(PEERS_HOME)/venv.stamp
 	$(PEERS_PYTHON) -B tests/peers/curves.py $(PEERS_RESULTS)/curves $(call quote,$(CURVES_AUGMENT) $(CURVES_RECIPE))
 	@sed -n '/^|/p' $(PEERS_RESULTS)/curves/curves.md
 
+# The same float network on the same images in Brevitas, of LOWBIT_PEERS: a table of its own beside `make lowbit`'s, and a part of its page.
+LOWBIT_PEERS = $(filter-out channel_8_8,$(LOWBIT))
+lowbit-peers: $(PEERS_HOME)/brevitas.stamp
+	@[[ -n '$(strip $(LOWBIT_PEERS))' ]] || { echo 'peers: LOWBIT_PEERS names no configuration' >&2; exit 2; }
+	@$(MAKE) --no-print-directory lowbit
+	PYTHONPATH=$(PEERS_HOME)/brevitas $(PEERS_PYTHON) -B tests/peers/lowbit.py --model $(R)/fused_model.safetensors \
+		--calibrate $(W)/match.batches --test $(W)/held-out.batches --threads $(JOBS) -o $(R)/lowbit-peers.tsv $(LOWBIT_PEERS)
+	@pipelines/lowbit-page $(R)/lowbit.tsv $(R)/lowbit-peers.tsv > $(W)/lowbit.md; mv $(W)/lowbit.md $(R)/lowbit.md
+	@sed -n '/^## Beside/,$$ { /^|/p }' $(R)/lowbit.md
+
 # Copies what the last `make peers` and `make peers-curves` left to plots/recorded/peers/ (of NETWORK=NAME to plots/recorded/peers-NAME/),
 # a folder a machine's instruction set and network, with a page of each and one of all; measures nothing. A part that was not measured
 # stays as it was recorded before.
 record-peers:
 	@test ! -x $(PEERS_PYTHON) || $(PEERS_PYTHON) -B tests/peers/chart.py $(PEERS_RESULTS)
 	@tests/peers/record $(PEERS_RESULTS) $(RECORDED)/peers$(if $(PEERS_NAMED),-$(PEERS_NAMED) $(PEERS_NAMED))
-.PHONY: peers peers-inference peers-training peers-curves record-peers
+.PHONY: peers peers-inference peers-training peers-curves lowbit-peers record-peers

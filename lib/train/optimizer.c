@@ -17,7 +17,10 @@ int optimizer_open(struct optimizer *o, const struct optimizer_options *options,
         o->options.bias_rate = 1;
     o->velocity = memory_new(count, sizeof *o->velocity, m);
     o->factors = memory_new((size_t)slice_count, sizeof *o->factors, m);
-    return o->velocity && o->factors ? STATUS_OK : STATUS_NOMEM;
+    if (o->velocity && o->factors)
+        return STATUS_OK;
+    optimizer_close(o);
+    return STATUS_NOMEM;
 }
 
 static int is_bias(const struct slice *s)

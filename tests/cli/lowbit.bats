@@ -55,3 +55,10 @@ setup_file() {
     cmp "$FIRST/lowbit.tsv" results/tiny/lowbit.tsv
     [ "$(find results -name '*.row' -newer now | wc -l)" -eq 1 ]
 }
+
+@test "beside Brevitas: the table first, then the same configurations there; none is refused" {
+    cd "$TREE"
+    make -n lowbit-peers PROFILE=smoke RUN=no-such LOWBIT='channel_8_8 channel_2_4' CUDA_HOME= > "$BATS_TEST_TMPDIR/would"
+    grep -A 1 'tests/peers/lowbit.py --model results/no-such/fused_model.safetensors' "$BATS_TEST_TMPDIR/would" | grep -q 'lowbit-peers.tsv channel_2_4$'
+    [ ! -e results/no-such ]
+}

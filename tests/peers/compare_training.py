@@ -6,7 +6,7 @@ backward, SGD with Nesterov momentum.
 MODEL of --float: a network with its batch norms is trained as it is; of one that is fused, a ResNet-18 of its width.
 With --ranges also quantization-aware training, of the --fused network: 8 bits, ranges of activations fixed, scales of weights by each
 step's largest magnitudes; in PyTorch by its fake_quantize operators, with the activations' scales of --int8. On the most threads alone,
-unless --qat-alone: a step of PyTorch's takes many seconds on one.
+unless --qat-all-threads: a step of PyTorch's takes many seconds on one.
 PyTorch: channels last, compiled by Inductor and eager; the faster form, by a trial, is what it is represented by. fp32 is strict,
 bf16 is autocast; where the processor would only emulate bf16, PyTorch stands there with its fp32, measured once for both, and `form` says
 so. resq is `bench --train`; where that is not to be had its rows are left out, and a note says so. speed_up is resq's images a second
@@ -117,7 +117,7 @@ def prepare(o, can):
     for threads in sorted(o.threads, reverse=True):  # forms are tried where that is quickest
         of, workers = {}, {}
         for precision in o.precisions:
-            if is_qat(precision) and threads < max(o.threads) and not o.qat_alone:
+            if is_qat(precision) and threads < max(o.threads) and not o.qat_all_threads:
                 continue
             model, plain = o.fused if is_qat(precision) else o.float, precision.replace("bf16", "fp32")
             turns.say(f"peers: training, {precision}, {threads} thread{'s' if threads > 1 else ''}: opens, tries forms; {o.clock.left()}")
@@ -160,7 +160,7 @@ def options():
     p.add_argument("--network", help="what to call it in titles, as `inspect network` does")
     p.add_argument("--fused", help="the network that is trained quantized")
     p.add_argument("--ranges", help="its ranges, from `calibrate`")
-    p.add_argument("--qat-alone", action="store_true", help="train it so on fewer threads than the most, too")
+    p.add_argument("--qat-all-threads", action="store_true", help="train it so on fewer threads than the most, too")
     p.add_argument("--precisions", type=lambda s: s.split(","), default=["fp32", "bf16", QAT + "fp32", QAT + "bf16"])
     o = p.parse_args()
     if not (o.fused and o.ranges):

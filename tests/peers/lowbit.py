@@ -1,6 +1,6 @@
 """What few bits cost in Brevitas: the same float network, the same images to calibrate on and to measure on as `make lowbit`.
 
-    lowbit.py --model FUSED --calibrate BATCHES --images N --test BATCHES [--threads N] -o TABLE CONFIGURATION..
+    lowbit.py --model FUSED --calibrate BATCHES --test BATCHES [--threads N] -o TABLE CONFIGURATION..
 
 A configuration is GRANULARITY_WEIGHT-BITS_ACTIVATION-BITS, as there. Image, first and last layer keep 8 bits, and what the last one
 reads. Weights are symmetric, by searched scales of least squared error, a channel or a tensor; activations have one scale a tensor
@@ -29,6 +29,7 @@ import turns
 
 BATCH = 100
 METHODS = "mse", "bias", "gptq"
+PASSED_ON = "maxpool", "flatten"  # ops whose codes are their input's
 COLUMNS = "granularity weight_bits activation_bits method accuracy".split()
 
 
@@ -45,12 +46,19 @@ class BrevitasNetwork(network.Network):
         last = layers[-1]
         self.image = self.activation(False, 8)
         self.modules_of, self.codes_of = torch.nn.ModuleDict(), torch.nn.ModuleDict()
+        whole = self.behind(model, last.inputs[0])
         for n in self.nodes:
             key = n.name.replace(".", "_")
             if n in layers:
                 self.modules_of[key] = self.layer(model, n, 8 if n in (layers[0], last) else weight_bits)
-            if n is not last:
-                self.codes_of[key] = self.activation(n.relu, 8 if n.name in last.inputs else activation_bits)
+            if n is not last and n.op not in PASSED_ON:
+                self.codes_of[key] = self.activation(n.relu, 8 if n.name == whole else activation_bits)
+
+    def behind(self, model, name):
+        """Whose codes `name` passes on, or its own."""
+        while model.by_name[name].op in PASSED_ON:
+            name = model.by_name[name].inputs[0]
+        return name
 
     def activation(self, is_unsigned, bits):
         quantizer = Uint8ActPerTensorFloatMSE if is_unsigned else ShiftedUint8ActPerTensorFloatMSE
@@ -116,16 +124,13 @@ def options():
     p = argparse.ArgumentParser()
     for name in "--model", "--calibrate", "--test":
         p.add_argument(name, required=True)
-    p.add_argument("--images", type=int, default=512)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("-o", "--output", required=True)
     p.add_argument("configurations", nargs="+")
     return p.parse_args()
 
 
-def rows(o):
-    model = record.Model(o.model)
-    images = torch.from_numpy(model.normalize(record.image_set(o.calibrate)[0][: o.images]))
+def rows(o, model, images):
     u8, labels = record.image_set(o.test)
     tested, labels = torch.from_numpy(model.normalize(u8)), torch.from_numpy(labels.astype(np.int64))
     for configuration in o.configurations:
@@ -138,9 +143,11 @@ def rows(o):
 def main():
     o = options()
     torch.set_num_threads(o.threads)
+    model = record.Model(o.model)
+    images = torch.from_numpy(model.normalize(record.image_set(o.calibrate)[0]))
     notes = turns.common_notes("tests/peers/lowbit.py")
-    notes |= {"brevitas": f"{__version__}, PyTorch {torch.__version__}", "calibrated on": f"{o.images} images"}
-    turns.write_table(o.output, notes, COLUMNS, rows(o))
+    notes |= {"brevitas": f"{__version__}, PyTorch {torch.__version__}", "calibrated on": f"{len(images)} images"}
+    turns.write_table(o.output, notes, COLUMNS, rows(o, model, images))
 
 
 if __name__ == "__main__":

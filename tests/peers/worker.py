@@ -213,7 +213,7 @@ class TorchTraining:
         return self.torch.__version__.split("+")[0], "-"
 
     def forms(self, precision):
-        return ["compiled", "eager"]
+        return ["compiled", "eager"] if precision.removeprefix("qat-") in ("fp32", "bf16") else []
 
     def open(self, precision, batch, form, x):
         torch = self.torch

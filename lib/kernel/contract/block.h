@@ -22,6 +22,7 @@
  * channels, and G the largest |dy| of an image's tile of outputs. Of one plane, by products of 16-bit integers:
  *   an output: within 5e-3 X times the sum of its absolute weights, before rounding to bfloat16;
  *   a weight's gradient: within 2e-2 of the sum, over all tiles of all images, of X G;
+ *   what is below 2^-90 may be zero;
  * data made for it comes near these; on data without great outliers the error is below 3e-3 of the result, root
  * mean squares of both. An image's result does not depend on other images, nor do scales on anything but values and
  * shapes. Where X is not finite or beyond 2^120, the tile's outputs are NaN, and so for G and the gradients.

@@ -71,22 +71,26 @@ static struct gradient *open_engine(const char *isa, const char *precision, enum
 
 static void compare_gradients(const char *who, struct gradient *blocks, struct gradient *images, double tolerance)
 {
-    struct difference worst = {0}, scales = {0}, biases = {0};
+    struct difference worst = {0}, bias = {0}, scales = {0}, biases = {0};
     const struct slice *slices;
     int count = gradient_slices(images, &slices);
     for (int i = 0; i < count; i++) {
         int role = slices[i].role;
-        struct difference d = {0}, *to = role == SLICE_SCALE ? &scales : role == SLICE_BIAS ? &biases : &d;
-        for (size_t k = slices[i].offset; k < slices[i].offset + slices[i].count; k++)
-            difference_add(to, (double)gradient_gradients(blocks)[k], (double)gradient_gradients(images)[k]);
-        if (to == &d)
-            keep_worst(&worst, &d, slices[i].name);
+        struct difference own = {0}, none = {0}, *all = role == SLICE_SCALE ? &scales : &biases;
+        for (size_t k = slices[i].offset; k < slices[i].offset + slices[i].count; k++) {
+            double got = (double)gradient_gradients(blocks)[k], want = (double)gradient_gradients(images)[k];
+            difference_add(&own, got, want);
+            difference_add(role == SLICE_SCALE || role == SLICE_BIAS ? all : &none, got, want);
+        }
+        if (role != SLICE_SCALE)
+            keep_worst(role == SLICE_BIAS ? &bias : &worst, &own, slices[i].name);
     }
     /* Scales are one number each, biases a few, sums of which little may be left: all of them together. */
     if (scales.norm > 0)
         keep_worst(&worst, &scales, "all scales");
     keep_worst(&worst, &biases, "all biases");
     expect_near(who, "gradient", &worst, tolerance);
+    expect_near(who, "gradient of one layer's biases", &bias, 10 * tolerance);
 }
 
 static void step_both(struct gradient *blocks, struct gradient *images, const uint16_t *labels, const char *who,

@@ -359,6 +359,15 @@ static void test_average_follows_its_formula(void **state)
     average_update(&off, parameter, tracked, 1);
 }
 
+/* What one step at rate 0.25 takes from value i: of the first slice with decay, of the second tenfold, between them
+ * nothing. */
+static float step_at(int i, int first, int gap, float start, float gradient)
+{
+    if (i < first)
+        return 0.25F * (gradient + 0.1F * start);
+    return i < first + gap ? 0 : 2.5F * gradient;
+}
+
 /* Slices that begin and end within a thread's share, a gap between them: each value has its own slice's rate, and the
  * bytes are the same by three threads as by one. */
 static void test_threads_share_an_update(void **state)
@@ -390,12 +399,9 @@ static void test_threads_share_an_update(void **state)
             optimizer_step(&o, w[p], gradient, 0.25);
             average_update(&a, w[p], NULL, 1000);
             for (int i = 0; step == 0 && i < UPDATED; i++) {
-                int is_first = i < FIRST, is_gap = !is_first && i < FIRST + GAP;
-                float g = gradient[i] + (is_first ? 0.1F * start[i] : 0), rate = is_gap     ? 0
-                                                                                 : is_first ? 0.25F
-                                                                                            : 2.5F;
-                ASSERT_NEAR(w[p][i], start[i] - rate * g, 1e-5);
-                ASSERT_NEAR(mean[p][i], start[i] - rate * g / 2, 1e-5);
+                const float taken = step_at(i, FIRST, GAP, start[i], gradient[i]);
+                ASSERT_NEAR(w[p][i], start[i] - taken, 1e-5);
+                ASSERT_NEAR(mean[p][i], start[i] - taken / 2, 1e-5);
             }
         }
         optimizer_close(&o);
