@@ -75,7 +75,7 @@ static void compare_gradients(const char *who, struct gradient *blocks, struct g
     const struct slice *slices;
     int count = gradient_slices(images, &slices);
     for (int i = 0; i < count; i++) {
-        int role = slices[i].role;
+        const enum slice_role role = slices[i].role;
         struct difference own = {0}, none = {0}, *all = role == SLICE_SCALE ? &scales : &biases;
         for (size_t k = slices[i].offset; k < slices[i].offset + slices[i].count; k++) {
             double got = (double)gradient_gradients(blocks)[k], want = (double)gradient_gradients(images)[k];
