@@ -15,7 +15,7 @@ setup() {
     mkdir bin locks
     ln -s "$TREE/pipelines" pipelines
     PATH=$FAKE:$PATH
-    printf '%s\n' 'check 1 1G 0:05:00 0' 'tiny here' 'timed node - - 0 --qos=high' 'big* 3 8G 1:00 asked -C fast' '* 1 - - 0' > table
+    printf '%s\n' 'check 1 1G 0:05:00 0' 'tiny here' 'timed* node - - 0 --qos=high' 'big* 3 8G 1:00 asked -C fast' '* 1 - - 0' > table
     # One job at a time has a number; what is in `hook` is run behind it.
     fake sbatch 'printf "%s\n" "$@" > "$HERE/sbatch.args"
         [[ ! -e $HERE/refuse ]] || { cat "$HERE/refuse" >&2; exit 1; }
@@ -235,7 +235,7 @@ work/big/stage.job" ]
     three() {
         : > events
         for i in 1 2 3; do
-            WHERE=$1 on "$2" 'sleep 0.7' &
+            WHERE=$1 on "$2$i" 'sleep 0.7' & # a name is one job's: its files are called so
         done
         wait
         [ "$(grep -c ends events)" -eq 3 ]
