@@ -117,7 +117,28 @@ class TrainedNetwork(Network):
         return activation(n, F.linear(x, self[n.name + ".weight"], self.bias(n)))
 
 
-class FakeQuantizedNetwork(Network):
+class Scales:
+    """Scale and zero point of every activation, and bias in real numbers."""
+
+    def __init__(self, model):
+        self.of = {n.name: (model.scale(n.name), model.zero_point(n.name)) for n in model.nodes if n.name + ".scale" in model.tensors}
+
+    def bias(self, model, n):
+        scale = np.float32(self.of[n.inputs[0]][0]) * model[n.name + ".weight_scale"]
+        return tensor((model[n.name + ".bias"] * scale).astype(np.float32))
+
+
+class WeighedNetwork(Network):
+    """Products by what `weight` gives of a node."""
+
+    def conv2d(self, n, x, *residual):
+        return activation(n, sum(residual, F.conv2d(x, self.weight(n), self[n.name + ".bias"], *geometry(n))))
+
+    def linear(self, n, x):
+        return activation(n, F.linear(x, self.weight(n), self[n.name + ".bias"]))
+
+
+class FakeQuantizedNetwork(WeighedNetwork):
     """A fused network as quantization-aware training has it: weights pass through codes of 8 bits, by each output's largest magnitude as
     it now is, activations through those that the int8 model has; straight through on the way back, nothing beyond the codes."""
 
@@ -144,25 +165,8 @@ class FakeQuantizedNetwork(Network):
         scale = w.detach().abs().amax(tuple(range(1, w.dim()))).clamp(min=1e-12) / 127
         return torch.fake_quantize_per_channel_affine(w, scale, self[n.name + ".zeros"], 0, -127, 127)
 
-    def conv2d(self, n, x, *residual):
-        return activation(n, sum(residual, F.conv2d(x, self.weight(n), self[n.name + ".bias"], *geometry(n))))
 
-    def linear(self, n, x):
-        return activation(n, F.linear(x, self.weight(n), self[n.name + ".bias"]))
-
-
-class Scales:
-    """Scale and zero point of every activation, and bias in real numbers."""
-
-    def __init__(self, model):
-        self.of = {n.name: (model.scale(n.name), model.zero_point(n.name)) for n in model.nodes if n.name + ".scale" in model.tensors}
-
-    def bias(self, model, n):
-        scale = np.float32(self.of[n.inputs[0]][0]) * model[n.name + ".weight_scale"]
-        return tensor((model[n.name + ".bias"] * scale).astype(np.float32))
-
-
-class PairsNetwork(Network):
+class PairsNetwork(WeighedNetwork):
     def __init__(self, model):
         super().__init__(model)
         self.scales = Scales(model)
@@ -188,12 +192,6 @@ class PairsNetwork(Network):
 
     def quantize(self, n, x):
         return x
-
-    def conv2d(self, n, x, *residual):
-        return activation(n, sum(residual, F.conv2d(x, self.weight(n), self[n.name + ".bias"], *geometry(n))))
-
-    def linear(self, n, x):
-        return activation(n, F.linear(x, self.weight(n), self[n.name + ".bias"]))
 
 
 class IntegerNetwork(Network):

@@ -76,11 +76,12 @@ static void compare_gradients(const char *who, struct gradient *blocks, struct g
     int count = gradient_slices(images, &slices);
     for (int i = 0; i < count; i++) {
         const enum slice_role role = slices[i].role;
-        struct difference own = {0}, none = {0}, *all = role == SLICE_SCALE ? &scales : &biases;
+        struct difference own = {0}, *all = role == SLICE_SCALE ? &scales : role == SLICE_BIAS ? &biases : NULL;
         for (size_t k = slices[i].offset; k < slices[i].offset + slices[i].count; k++) {
             double got = (double)gradient_gradients(blocks)[k], want = (double)gradient_gradients(images)[k];
             difference_add(&own, got, want);
-            difference_add(role == SLICE_SCALE || role == SLICE_BIAS ? all : &none, got, want);
+            if (all)
+                difference_add(all, got, want);
         }
         if (role != SLICE_SCALE)
             keep_worst(role == SLICE_BIAS ? &bias : &worst, &own, slices[i].name);
